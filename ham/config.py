@@ -1,0 +1,169 @@
+"""What one training is: combination, recipe, setting and seed, validated and ready for JSON.
+
+A :class:`RunConfig` is complete: two trainings of equal configs on one machine are bit-equal.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from ham.errors import IncompatibleCombination, InvalidConfig
+from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One choice of HAM's two numbers; ``Setting(0, 0)`` is no HAM.
+
+    Args:
+        alpha: strength of the sign-gradient term, finite and >= 0.
+        beta: strength of the shrinkage term, finite and >= 0.
+    """
+
+    alpha: float
+    beta: float
+
+    def __post_init__(self) -> None:
+        for field in ("alpha", "beta"):
+            value = getattr(self, field)
+            if not (math.isfinite(value) and value >= 0):
+                raise InvalidConfig(field, value, "it must be finite and >= 0")
+
+    @property
+    def is_no_ham(self) -> bool:
+        """True where HAM does nothing and the base optimizer is left as it is."""
+        return self.alpha == 0 and self.beta == 0
+
+
+NO_HAM = Setting(alpha=0.0, beta=0.0)
+PAPER_DEFAULT = Setting(alpha=200.0, beta=1e-3)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything of a training that is not the combination, the setting or the seed.
+
+    Attributes:
+        name: what the recipe is called.
+        version: raised whenever a field changes, so that results are never mixed.
+        epochs: length of the full schedule.
+        batch_size: examples per step; the last, smaller batch of an epoch is dropped.
+        learning_rate: peak learning rate.
+        schedule: shape of the learning rate over the steps after the warm-up.
+        warmup_epochs: epochs over which the learning rate rises linearly to its peak.
+        momentum: momentum of the base optimizer, in [0, 1).
+        weight_decay: coupled L2 decay of the base optimizer.
+        label_smoothing: in [0, 1).
+        cpu_threads: torch threads on a CPU; part of the recipe since it changes rounding.
+    """
+
+    name: str
+    version: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup_epochs: int = 0
+    momentum: float = 0.9
+    nesterov: bool = False
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    cpu_threads: int = 1
+
+    @property
+    def id(self) -> str:
+        """Name and version, for example ``digits@1``."""
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Combination:
+    """The unit that is tuned, recommended and ranked.
+
+    Args:
+        model, dataset, sparsifier, optimizer: registry names.
+        sparsity: fraction of zero weights, in [0, 1); 0 for ``dense``.
+        recipe: the recipe's id, for example ``digits@1``.
+
+    Raises:
+        UnknownName: a name is not registered.
+        InvalidConfig: the sparsity is outside [0, 1).
+        IncompatibleCombination: the parts do not go together.
+    """
+
+    model: str
+    dataset: str
+    sparsifier: str
+    sparsity: float
+    optimizer: str
+    recipe: str
+
+    def __post_init__(self) -> None:
+        model, dataset = MODELS.get(self.model), DATASETS.get(self.dataset)
+        sparsifier = SPARSIFIERS.get(self.sparsifier)
+        OPTIMIZERS.get(self.optimizer)
+        if not 0 <= self.sparsity < 1:
+            raise InvalidConfig("sparsity", self.sparsity, "0 <= sparsity < 1 must hold")
+        if not sparsifier.takes_sparsity and self.sparsity != 0:
+            raise IncompatibleCombination(
+                "sparsity", self.sparsity, f"sparsifier {self.sparsifier!r} takes sparsity 0 only"
+            )
+        if not model.accepts(dataset):
+            fitting = [row.name for row in MODELS if row.accepts(dataset)]
+            raise IncompatibleCombination(
+                "model",
+                self.model,
+                f"dataset {self.dataset!r} has images of shape {dataset.shape}; "
+                f"models that take them: {', '.join(fitting) or 'none'}",
+            )
+
+    @property
+    def slug(self) -> str:
+        """Readable name without the recipe: ``digits_cnn-digits/random-0.90/sgd``."""
+        method = self.sparsifier
+        if SPARSIFIERS.get(self.sparsifier).takes_sparsity:
+            method = f"{self.sparsifier}-{format_sparsity(self.sparsity)}"
+        return f"{self.model}-{self.dataset}/{method}/{self.optimizer}"
+
+    @property
+    def key(self) -> str:
+        """Canonical key: the slug and the recipe's id."""
+        return f"{self.slug}/{self.recipe}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One training, complete."""
+
+    combination: Combination
+    recipe: Recipe
+    setting: Setting
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.recipe.id != self.combination.recipe:
+            raise IncompatibleCombination(
+                "recipe", self.recipe.id, f"the combination names {self.combination.recipe!r}"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dictionaries of numbers and strings."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> RunConfig:
+        """Rebuild what :meth:`to_json` gave, validated again."""
+        return cls(
+            combination=Combination(**data["combination"]),
+            recipe=Recipe(**data["recipe"]),
+            setting=Setting(**data["setting"]),
+            seed=data["seed"],
+        )
+
+
+def format_sparsity(sparsity: float) -> str:
+    """Write a sparsity with two decimals, or more where it has more: 0.90, 0.995."""
+    short = f"{sparsity:.2f}"
+    return short if float(short) == sparsity else repr(sparsity)

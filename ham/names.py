@@ -1,0 +1,145 @@
+"""Every model, dataset, base optimizer and sparsifier that hamtune knows, as rows.
+
+Nothing here imports torch: the rows can be listed on a machine that has only Python.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ham.registry import Registry, Row
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRow(Row):
+    """A classification dataset.
+
+    Attributes:
+        shape: (channels, height, width) of one image.
+        classes: number of classes.
+        sizes: images in (train, validation, test).
+        how_to_get: what a user does to have the data.
+    """
+
+    shape: tuple[int, int, int]
+    classes: int
+    sizes: tuple[int, int, int]
+    how_to_get: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRow(Row):
+    """An architecture; ``input_shape`` holds None where any size will do."""
+
+    input_shape: tuple[int | None, int | None, int | None]
+
+    def accepts(self, dataset: DatasetRow) -> bool:
+        """Tell whether images of this dataset fit the first layer."""
+        pairs = zip(self.input_shape, dataset.shape, strict=True)
+        return all(wanted in (None, given) for wanted, given in pairs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerRow(Row):
+    """A base optimizer, to be wrapped by HAM."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparsifierRow(Row):
+    """A method that makes a network sparse.
+
+    Attributes:
+        family: where in training the sparsity comes from.
+        takes_sparsity: False for ``dense``, whose sparsity is always 0.
+        needs_dense_gradient: True where gradients of dropped weights are read.
+    """
+
+    family: Literal["dense", "at initialization", "dense to sparse", "dynamic", "continuous"]
+    takes_sparsity: bool = True
+    needs_dense_gradient: bool = False
+
+
+DATASETS = Registry[DatasetRow](
+    "dataset",
+    (
+        DatasetRow(
+            name="digits",
+            title="Handwritten digits 8x8",
+            factory="ham.data.digits:load",
+            description="1,797 real handwritten digits that scikit-learn carries.",
+            reference="Alpaydin and Kaynak, UCI Machine Learning Repository, 1998",
+            shape=(1, 8, 8),
+            classes=10,
+            sizes=(797, 500, 500),
+            how_to_get="Comes with scikit-learn; nothing to download.",
+        ),
+    ),
+    group="ham.datasets",
+)
+
+MODELS = Registry[ModelRow](
+    "model",
+    (
+        ModelRow(
+            name="digits_cnn",
+            title="Digits CNN",
+            factory="ham.models.digits:digits_cnn",
+            description="Three 3x3 convolutions and a linear layer for 8x8 images.",
+            input_shape=(1, 8, 8),
+        ),
+        ModelRow(
+            name="digits_mlp",
+            title="Digits MLP",
+            factory="ham.models.digits:digits_mlp",
+            description="Three linear layers for 8x8 images.",
+            input_shape=(1, 8, 8),
+        ),
+    ),
+    group="ham.models",
+)
+
+OPTIMIZERS = Registry[OptimizerRow](
+    "optimizer",
+    (
+        OptimizerRow(
+            name="sgd",
+            title="SGD",
+            factory="ham.optim.factory:sgd",
+            description="Stochastic gradient descent with momentum.",
+        ),
+    ),
+    group="ham.optimizers",
+)
+
+SPARSIFIERS = Registry[SparsifierRow](
+    "sparsifier",
+    (
+        SparsifierRow(
+            name="dense",
+            title="Dense",
+            factory="ham.sparsifiers.dense:Dense",
+            description="No sparsity: the reference every method is compared with.",
+            family="dense",
+            takes_sparsity=False,
+        ),
+        SparsifierRow(
+            name="random",
+            title="Random pruning at initialization",
+            factory="ham.sparsifiers.random:Random",
+            description="A fixed random mask with layer-wise ERK densities.",
+            reference="Liu et al., ICLR 2022, https://arxiv.org/abs/2202.02643",
+            family="at initialization",
+        ),
+        SparsifierRow(
+            name="rigl",
+            title="RigL",
+            factory="ham.sparsifiers.rigl:RigL",
+            description="Drops the smallest weights, grows where the gradient is largest.",
+            reference="Evci et al., ICML 2020, https://arxiv.org/abs/1911.11134",
+            family="dynamic",
+            needs_dense_gradient=True,
+        ),
+    ),
+    group="ham.sparsifiers",
+)

@@ -1,0 +1,108 @@
+"""A registry of named rows that can be listed without importing what they name.
+
+Plug-ins add rows through entry points, for example in another package's pyproject.toml:
+
+    [project.entry-points."ham.sparsifiers"]
+    my_method = "my_package.rows:MY_METHOD"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any, Generic, TypeVar
+
+from ham.errors import HamError, UnknownName
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One registered name.
+
+    Attributes:
+        name: the registry name, also the file name of its implementation.
+        title: the name as people write it.
+        factory: ``"module:attribute"``, imported only by :meth:`load`.
+        description: one line.
+        reference: paper and link, empty where there is none.
+    """
+
+    name: str
+    title: str
+    factory: str
+    description: str
+    reference: str = ""
+
+    def load(self) -> Any:
+        """Import and return what the row names."""
+        module, _, attribute = self.factory.partition(":")
+        return getattr(import_module(module), attribute)
+
+
+R = TypeVar("R", bound=Row)
+
+
+class Registry(Generic[R]):
+    """Rows by name. Built-in rows and plug-in rows follow the same rules.
+
+    Args:
+        field: what the names are called in messages, for example ``"sparsifier"``.
+        rows: the built-in rows.
+        group: entry-point group that plug-ins use, for example ``"ham.sparsifiers"``.
+    """
+
+    def __init__(self, field: str, rows: tuple[R, ...], group: str) -> None:
+        self._field = field
+        self._group = group
+        self._rows: dict[str, R] = {}
+        self._plugins_loaded = False
+        self.broken: dict[str, str] = {}
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: R) -> None:
+        """Register a row; a name that is taken is an error that names both factories."""
+        if row.name in self._rows:
+            raise HamError(
+                f"{self._field} {row.name!r} is registered twice: "
+                f"{self._rows[row.name].factory} and {row.factory}"
+            )
+        self._rows[row.name] = row
+
+    def get(self, name: str) -> R:
+        """Return the row of this name, or raise :class:`~ham.errors.UnknownName`."""
+        self._load_plugins()
+        if name not in self._rows:
+            raise UnknownName(self._field, name, self._rows)
+        return self._rows[name]
+
+    def list(self, pattern: str = "*") -> list[R]:
+        """Return the rows whose name matches a glob pattern, in order of registration."""
+        self._load_plugins()
+        return [row for name, row in self._rows.items() if fnmatchcase(name, pattern)]
+
+    def names(self) -> list[str]:
+        """Return all names, in order of registration."""
+        return [row.name for row in self.list()]
+
+    def __contains__(self, name: object) -> bool:
+        self._load_plugins()
+        return name in self._rows
+
+    def __iter__(self) -> Iterator[R]:
+        return iter(self.list())
+
+    def _load_plugins(self) -> None:
+        if self._plugins_loaded:
+            return
+        self._plugins_loaded = True
+        for entry in entry_points(group=self._group):
+            try:
+                row = entry.load()
+            except Exception as error:  # a broken plug-in must not take the service down
+                self.broken[entry.name] = f"{type(error).__name__}: {error}"
+            else:
+                self.add(row)
