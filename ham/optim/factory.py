@@ -1,0 +1,40 @@
+"""Optimizers from names and recipes, in the one legal order of wrapping."""
+
+from __future__ import annotations
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.optimizer import ParamsT
+
+from ham.config import Recipe, Setting
+from ham.names import OPTIMIZERS
+from ham.optim.hyperbolic import HAM
+
+
+def sgd(params: ParamsT, recipe: Recipe) -> Optimizer:
+    """Build SGD with the recipe's learning rate, momentum and coupled weight decay."""
+    return torch.optim.SGD(
+        params,
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        weight_decay=recipe.weight_decay,
+    )
+
+
+def build_optimizer(params: ParamsT, name: str, recipe: Recipe, setting: Setting) -> HAM:
+    """Build a registered base optimizer and wrap it in HAM.
+
+    ``Setting(0, 0)`` gives a HAM too: its steps are the base's, bit by bit, at no cost.
+
+    Args:
+        params: parameters or parameter groups; a group may carry its own ``ham_`` entries.
+        name: registry name of the base optimizer.
+        recipe: learning rate, momentum, weight decay.
+        setting: alpha and beta.
+
+    Raises:
+        UnknownName: no base optimizer has this name.
+    """
+    base = OPTIMIZERS.get(name).load()(params, recipe)
+    return HAM(base, alpha=setting.alpha, beta=setting.beta)
