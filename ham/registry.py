@@ -8,6 +8,7 @@ Plug-ins add rows through entry points, for example in another package's pyproje
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -84,7 +85,7 @@ class Registry(Generic[R]):
         self._load_plugins()
         return [row for name, row in self._rows.items() if fnmatchcase(name, pattern)]
 
-    def names(self) -> list[str]:
+    def names(self) -> builtins.list[str]:
         """Return all names, in order of registration."""
         return [row.name for row in self.list()]
 

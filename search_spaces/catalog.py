@@ -1,0 +1,98 @@
+"""Loads the declared spaces and recipes, and says which one a combination uses.
+
+A space file applies to the sparsifiers or families it names; ``default.toml`` applies to the
+rest. A recipe file applies to its dataset; several may, one of them being the default.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ham.config import Recipe
+from ham.errors import InvalidConfig, UnknownName
+from ham.names import DATASETS, SPARSIFIERS
+from search_spaces.space import LogRange, SearchSpace
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class DeclaredRecipe:
+    """A recipe, the dataset it trains on, and whether it is that dataset's default."""
+
+    recipe: Recipe
+    dataset: str
+    default: bool
+    title: str
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidConfig("file", path.name, f"it must be valid TOML, but {error}") from error
+
+
+@cache
+def spaces() -> dict[str, SearchSpace]:
+    """Return every declared space by what it applies to: a sparsifier, a family or ``default``."""
+    declared = {}
+    for path in sorted((_HERE / "spaces").glob("*.toml")):
+        data = _read(path)
+        space = SearchSpace(
+            name=path.stem,
+            version=data["version"],
+            alpha=LogRange(**data["alpha"]),
+            beta=LogRange(**data["beta"]),
+        )
+        for target in data.get("applies_to", [path.stem]):
+            declared[target] = space
+    return declared
+
+
+@cache
+def recipes() -> dict[str, DeclaredRecipe]:
+    """Return every declared recipe by its id."""
+    declared = {}
+    for path in sorted((_HERE / "recipes").glob("*.toml")):
+        data = _read(path)
+        dataset, default, title = (
+            data.pop("dataset"),
+            data.pop("default", False),
+            data.pop("title"),
+        )
+        DATASETS.get(dataset)
+        recipe = Recipe(name=path.stem, **data)
+        declared[recipe.id] = DeclaredRecipe(recipe, dataset, default, title)
+    return declared
+
+
+def space_for(sparsifier: str) -> SearchSpace:
+    """Return the space of a sparsifier: its own, its family's, or the default."""
+    declared = spaces()
+    for target in (sparsifier, SPARSIFIERS.get(sparsifier).family):
+        if target in declared:
+            return declared[target]
+    return declared["default"]
+
+
+def recipe_for(dataset: str, recipe: str | None = None) -> Recipe:
+    """Return a recipe by id, or the default one of a dataset.
+
+    Raises:
+        UnknownName: no such recipe for this dataset.
+    """
+    DATASETS.get(dataset)
+    fitting = {id: row for id, row in recipes().items() if row.dataset == dataset}
+    if recipe is not None:
+        if recipe not in fitting:
+            raise UnknownName("recipe", recipe, fitting)
+        return fitting[recipe].recipe
+    for row in fitting.values():
+        if row.default:
+            return row.recipe
+    raise UnknownName("recipe", "default", fitting)

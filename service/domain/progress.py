@@ -1,0 +1,66 @@
+"""How far studies are, from counts of their runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from service.domain.plans import BASELINES
+from service.records import Progress, Purpose, Run, RunState, StageProgress, Study, StudyState
+from service.storage.base import RunCount, RunStore
+
+
+def progress_of(store: RunStore, studies: Sequence[Study], now: datetime) -> dict[str, Progress]:
+    """Return the progress of each study by id, with two queries for all of them."""
+    ids = [study.id for study in studies]
+    best = {row.study_id: row.run for row in store.best_search_runs(ids)}
+    counts: dict[str, list[RunCount]] = {id: [] for id in ids}
+    for count in store.counts(ids):
+        counts[count.study_id].append(count)
+    return {
+        study.id: _progress(study, counts[study.id], best.get(study.id), now) for study in studies
+    }
+
+
+def _progress(
+    study: Study, counts: Sequence[RunCount], best: Run | None, now: datetime
+) -> Progress:
+    def total(state: RunState | None = None, purpose: Purpose | None = None) -> int:
+        return sum(
+            row.runs
+            for row in counts
+            if state in (None, row.state) and purpose in (None, row.purpose)
+        )
+
+    def stage(purpose: Purpose, planned: int) -> StageProgress:
+        done = total(purpose=purpose) - total(RunState.RUNNING, purpose)
+        over = study.state == StudyState.SUCCEEDED  # it may have needed fewer than planned
+        return StageProgress(done=done, planned=done if over else planned)
+
+    budget = study.plan.budget
+    screened = (budget.finalists + len(BASELINES)) * budget.screening_seeds
+    confirmed = (1 + len(BASELINES)) * budget.confirmation_seeds
+    done = total() - total(RunState.RUNNING)
+    elapsed = _elapsed(study, now)
+    unfinished = study.state == StudyState.RUNNING and done > 0 and elapsed is not None
+    return Progress(
+        search=stage(Purpose.SEARCH, budget.trials),
+        screening=stage(Purpose.SCREENING, screened),
+        confirmation=stage(Purpose.CONFIRMATION, confirmed),
+        running=total(RunState.RUNNING) if study.state == StudyState.RUNNING else 0,
+        failed=total(RunState.FAILED),
+        best_validation_accuracy=best.validation_accuracy if best else None,
+        best_setting=best.setting if best else None,
+        elapsed_seconds=elapsed,
+        remaining_seconds=(
+            elapsed / done * (study.plan.expected_runs - done)
+            if unfinished and elapsed is not None
+            else None
+        ),
+    )
+
+
+def _elapsed(study: Study, now: datetime) -> float | None:
+    if study.started_at is None:
+        return None
+    return ((study.ended_at or now) - study.started_at).total_seconds()

@@ -1,0 +1,113 @@
+"""The stages of a study, decided from its plan and its runs alone.
+
+search: a sampler proposes settings; each is trained once; only validation data is looked at.
+screening: the best few of them and the baselines are re-run on fresh seeds, side by side; the
+winner is the finalist with the best mean validation accuracy.
+confirmation: the winner and the baselines are re-run on further seeds; their test accuracy is
+what the recommendation reports. Since the winner was chosen before and on other seeds, its gain
+carries no bias from having been selected.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+
+from ham.config import Setting
+from service.errors import StudyFailed
+from service.records import Job, Plan, Purpose, Run, RunState
+
+_SAME_WITHIN = math.log(1.3)
+
+
+def runs_for(runs: Iterable[Run], purpose: Purpose) -> list[Run]:
+    """Return the runs of one stage."""
+    return [run for run in runs if run.purpose == purpose]
+
+
+def succeeded(runs: Iterable[Run]) -> list[Run]:
+    """Return the runs that reached full length with a result."""
+    return [run for run in runs if run.state == RunState.SUCCEEDED]
+
+
+def finalists(plan: Plan, runs: Sequence[Run]) -> tuple[Setting, ...]:
+    """Return the best settings of a finished search that differ from each other.
+
+    A setting within a factor of 1.3 of a better one, in alpha and in beta, waits until all
+    others had their turn: the seeds are better spent on telling real alternatives apart.
+
+    Raises:
+        StudyFailed: no search trial with HAM gave a result.
+    """
+    search = runs_for(runs, Purpose.SEARCH)
+    ranked = sorted(
+        (run for run in succeeded(search) if not run.setting.is_no_ham),
+        key=lambda run: (-(run.validation_accuracy or 0), run.trial_number),
+    )
+    if not ranked:
+        raise StudyFailed(f"no search trial gave a result; {_commonest_error(search)}")
+    settings = list(dict.fromkeys(run.setting for run in ranked))
+    distinct: list[Setting] = []
+    for setting in settings:
+        if not any(_close(setting, other) for other in distinct):
+            distinct.append(setting)
+    rest = [setting for setting in settings if setting not in distinct]
+    return tuple((distinct + rest)[: plan.budget.finalists])
+
+
+def screening_jobs(plan: Plan, runs: Sequence[Run]) -> list[Job]:
+    """Return the jobs of the screening, given a finished search."""
+    settings = dict.fromkeys((*plan.baselines, *finalists(plan, runs)))
+    return _cross(Purpose.SCREENING, settings, plan.screening_seeds)
+
+
+def winner(plan: Plan, runs: Sequence[Run]) -> Setting:
+    """Return the finalist to be confirmed, given a finished screening.
+
+    It is the one with the fewest failed runs, then the best mean validation accuracy.
+
+    Raises:
+        StudyFailed: no run of any finalist gave a result.
+    """
+    screening = runs_for(runs, Purpose.SCREENING)
+
+    def standing(setting: Setting) -> tuple[int, float]:
+        mine = [run for run in screening if run.setting == setting]
+        scores = [run.validation_accuracy or 0 for run in succeeded(mine)]
+        return len(scores) - len(mine), fmean(scores) if scores else -math.inf
+
+    best = max(finalists(plan, runs), key=standing)
+    if standing(best)[1] == -math.inf:
+        raise StudyFailed(f"no finalist finished on fresh seeds; {_commonest_error(screening)}")
+    return best
+
+
+def confirmation_jobs(plan: Plan, runs: Sequence[Run]) -> list[Job]:
+    """Return the jobs of the confirmation, given a finished screening."""
+    settings = dict.fromkeys((*plan.baselines, winner(plan, runs)))
+    return _cross(Purpose.CONFIRMATION, settings, plan.confirmation_seeds)
+
+
+def _cross(purpose: Purpose, settings: Iterable[Setting], seeds: Sequence[int]) -> list[Job]:
+    """Pair every seed with every setting, seed by seed, so that pairs finish together."""
+    settings = list(settings)
+    return [
+        Job(purpose=purpose, setting=setting, seed=seed) for seed in seeds for setting in settings
+    ]
+
+
+def _close(one: Setting, other: Setting) -> bool:
+    pairs = ((one.alpha, other.alpha), (one.beta, other.beta))
+    return all(
+        a == b or (a > 0 and b > 0 and abs(math.log(a / b)) < _SAME_WITHIN) for a, b in pairs
+    )
+
+
+def _commonest_error(runs: Iterable[Run]) -> str:
+    errors = Counter(run.error for run in runs if run.error)
+    if not errors:
+        return "none was run"
+    error, count = errors.most_common(1)[0]
+    return f"the commonest reason ({count} runs): {error}"

@@ -1,0 +1,26 @@
+"""Errors of the service. Each says what happened and what to do; the API maps them to HTTP."""
+
+from __future__ import annotations
+
+
+class ServiceError(Exception):
+    """Base of every error that the service raises on purpose."""
+
+
+class NotFound(ServiceError):
+    """What was asked for is not there."""
+
+
+class Conflict(ServiceError):
+    """The request contradicts what is stored."""
+
+
+class StaleLease(ServiceError):
+    """A runner writes under a lease that another runner has taken over.
+
+    The runner must stop: whatever it still holds is no longer wanted.
+    """
+
+
+class StudyFailed(ServiceError):
+    """A study cannot end well whatever is tried again; the message is its reason."""

@@ -1,0 +1,52 @@
+"""The nouns of the service, as immutable pydantic models."""
+
+from service.records.recommendations import (
+    Benchmark,
+    Estimate,
+    Evidence,
+    Grade,
+    Leaderboard,
+    LeaderboardRow,
+    NewRecommendation,
+    Recommendation,
+)
+from service.records.runs import EpochMetrics, Job, Outcome, Purpose, Run, RunState
+from service.records.studies import (
+    ALL_COMBINATIONS,
+    Budget,
+    Claim,
+    CombinationFilter,
+    Plan,
+    Progress,
+    StageProgress,
+    Study,
+    StudyRequest,
+    StudyState,
+)
+
+__all__ = [
+    "ALL_COMBINATIONS",
+    "Benchmark",
+    "Budget",
+    "Claim",
+    "CombinationFilter",
+    "EpochMetrics",
+    "Estimate",
+    "Evidence",
+    "Grade",
+    "Job",
+    "Leaderboard",
+    "LeaderboardRow",
+    "NewRecommendation",
+    "Outcome",
+    "Plan",
+    "Progress",
+    "Purpose",
+    "Recommendation",
+    "Run",
+    "RunState",
+    "StageProgress",
+    "Study",
+    "StudyRequest",
+    "StudyState",
+]

@@ -1,0 +1,115 @@
+"""What the service answers: settings with evidence, and rankings."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+
+from ham.config import Combination, Setting, format_sparsity
+
+
+class Grade(StrEnum):
+    """How far a recommendation may be believed."""
+
+    CONFIRMED = "confirmed"
+    NO_GAIN = "no gain"
+
+
+class Estimate(BaseModel):
+    """A mean over seeds with its 95 % confidence interval."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mean: float
+    low: float
+    high: float
+    n: int = Field(description="Seeds.")
+
+
+class Evidence(BaseModel):
+    """What one setting reached in the confirmation."""
+
+    model_config = ConfigDict(frozen=True)
+
+    role: str = Field(description="`tuned`, `no HAM`, `paper` or `finalist`.")
+    setting: Setting
+    screening_validation_accuracy: Estimate | None
+    test_accuracy: Estimate | None = Field(description="Of the confirmation.")
+    test_accuracies: dict[int, float] = Field(description="The same, by seed.")
+    failed_runs: int
+    sparsity: float | None = Field(description="Measured on the trained weights.")
+
+
+class NewRecommendation(BaseModel):
+    """A recommendation that a study has reached, before it is stored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    grade: Grade
+    setting: Setting = Field(description="What to use; (0, 0) where no gain is shown.")
+    candidate: Setting = Field(description="The best setting found, whose gain was measured.")
+    accuracy: Estimate = Field(description="Test accuracy of `setting`, a fraction.")
+    gain: Estimate = Field(
+        description="Test accuracy of `candidate` minus that of no HAM, paired by seed."
+    )
+    gain_over_paper: Estimate | None = Field(
+        description="The same over the paper's default (alpha 200, beta 1e-3)."
+    )
+    seeds: tuple[int, ...] = Field(description="Seeds of the paired comparison.")
+    message: str = Field(description="The evidence in one sentence.")
+    warnings: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...]
+
+
+class Recommendation(NewRecommendation):
+    """A stored recommendation; a later study of the combination makes a new version."""
+
+    id: str
+    combination: Combination
+    study_id: str
+    version: int
+    created_at: datetime
+
+
+class LeaderboardRow(BaseModel):
+    """One method with one setting on a benchmark."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rank: int = Field(description="Equal ranks are ties: their intervals do not tell them apart.")
+    sparsifier: str
+    optimizer: str
+    role: str = Field(description="`tuned`, `no HAM` or `paper`.")
+    setting: Setting
+    test_accuracy: Estimate
+    sparsity: float | None = Field(description="Measured on the trained weights.")
+    combination: str
+    study_id: str
+
+
+class Benchmark(BaseModel):
+    """What one leaderboard ranks: model, dataset, sparsity and recipe."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    dataset: str
+    sparsity: float
+    recipe: str
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def name(self) -> str:
+        """Name in addresses, for example ``digits_cnn-digits-0.90-digits@1``."""
+        return f"{self.model}-{self.dataset}-{format_sparsity(self.sparsity)}-{self.recipe}"
+
+
+class Leaderboard(BaseModel):
+    """A ranking of methods at equal model, dataset, sparsity and training budget."""
+
+    model_config = ConfigDict(frozen=True)
+
+    benchmark: Benchmark
+    rows: tuple[LeaderboardRow, ...]

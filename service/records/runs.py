@@ -1,0 +1,96 @@
+"""A run: one training from start to end. The only measured fact; never changed after it ends."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ham.config import Setting
+
+
+class Purpose(StrEnum):
+    """Why a run was made."""
+
+    SEARCH = "search"
+    SCREENING = "screening"
+    CONFIRMATION = "confirmation"
+
+
+class RunState(StrEnum):
+    """Where a run stands."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class Job(BaseModel):
+    """One training that a study wants: what makes a run of it unique within the study."""
+
+    model_config = ConfigDict(frozen=True)
+
+    purpose: Purpose
+    setting: Setting
+    seed: int
+    trial_number: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Unique within a study; a search trial is one job whatever its setting."""
+        if self.trial_number is not None:
+            return f"{self.purpose}/{self.trial_number}"
+        return f"{self.purpose}/{self.setting.alpha!r},{self.setting.beta!r}/{self.seed}"
+
+
+class EpochMetrics(BaseModel):
+    """One point of a learning curve."""
+
+    model_config = ConfigDict(frozen=True)
+
+    epoch: int = Field(ge=1)
+    train_loss: float
+    validation_accuracy: float = Field(description="Fraction.")
+    learning_rate: float
+
+
+class Outcome(BaseModel):
+    """What a run ended with: its numbers, or its error."""
+
+    model_config = ConfigDict(frozen=True)
+
+    validation_accuracy: float | None = None
+    test_accuracy: float | None = None
+    seconds: float | None = None
+    measures: dict[str, Any] = {}
+    environment: dict[str, Any] = {}
+    curve: tuple[EpochMetrics, ...] = ()
+    error: str | None = None
+
+
+class Run(BaseModel):
+    """A stored run, without its curve."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    study_id: str
+    combination: str = Field(description="Canonical key of the combination.")
+    purpose: Purpose
+    trial_number: int | None
+    setting: Setting
+    seed: int
+    state: RunState
+    epochs: int = Field(description="Length of the full schedule.")
+    epochs_done: int = Field(description="Fidelity reached.")
+    validation_accuracy: float | None = Field(description="Fraction, of the last epoch.")
+    test_accuracy: float | None = Field(description="Fraction; search runs never have one.")
+    seconds: float | None
+    measures: dict[str, Any]
+    environment: dict[str, Any]
+    error: str | None
+    attempt: int = Field(description="Times this run was begun; more than 1 after a lost runner.")
+    started_at: datetime
+    ended_at: datetime | None

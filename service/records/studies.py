@@ -1,0 +1,174 @@
+"""A study and its life: what is asked, what was planned, where it stands."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ham.config import Combination, Recipe, Setting
+from search_spaces import SearchSpace
+
+
+class Budget(BaseModel):
+    """How much training a study may spend."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    trials: Annotated[int, Field(ge=1, le=10_000, description="Search trials.")] = 32
+    finalists: Annotated[
+        int, Field(ge=1, le=20, description="Best settings of the search that are re-run.")
+    ] = 3
+    screening_seeds: Annotated[
+        int, Field(ge=1, le=100, description="Fresh seeds on which the winner is chosen.")
+    ] = 4
+    confirmation_seeds: Annotated[
+        int,
+        Field(ge=2, le=100, description="Further fresh seeds on which its gain is measured."),
+    ] = 10
+
+
+class StudyRequest(BaseModel):
+    """A request to tune alpha and beta of one combination."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "digits_cnn",
+                    "dataset": "digits",
+                    "sparsifier": "random",
+                    "sparsity": 0.9,
+                    "optimizer": "sgd",
+                    "budget": {"trials": 32},
+                }
+            ]
+        },
+    )
+
+    model: str = Field(description="Name from GET /v1/models.")
+    dataset: str = Field(description="Name from GET /v1/datasets.")
+    sparsifier: str = Field(description="Name from GET /v1/sparsifiers.")
+    sparsity: float = Field(
+        default=0.0, description="Fraction of zero weights, 0 <= sparsity < 1; 0 for `dense`."
+    )
+    optimizer: str = Field(default="sgd", description="Name from GET /v1/optimizers.")
+    recipe: str | None = Field(
+        default=None, description="Id from GET /v1/recipes; the dataset's default if left out."
+    )
+    budget: Budget = Budget()
+
+
+class CombinationFilter(BaseModel):
+    """Which combinations are meant; a field that is None matches all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str | None = None
+    dataset: str | None = None
+    sparsifier: str | None = None
+    sparsity: float | None = Field(default=None, ge=0, lt=1)
+    optimizer: str | None = None
+    recipe: str | None = None
+
+
+ALL_COMBINATIONS = CombinationFilter()
+
+
+class Plan(BaseModel):
+    """What will run, fixed before the study is queued.
+
+    Seeds of different stages never meet: what the search saw is not what confirms.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    combination: Combination
+    recipe: Recipe
+    space: SearchSpace
+    budget: Budget
+    sampler: str
+    sampler_seed: int
+    search_seeds: tuple[int, ...]
+    screening_seeds: tuple[int, ...]
+    confirmation_seeds: tuple[int, ...]
+    baselines: tuple[Setting, ...] = Field(
+        description="Settings re-run beside the finalists: no HAM, and the paper's default."
+    )
+    expected_runs: int
+    expected_epochs: int
+
+
+class StudyState(StrEnum):
+    """Where a study stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class StageProgress(BaseModel):
+    """Runs of one stage."""
+
+    done: int
+    planned: int
+
+
+class Progress(BaseModel):
+    """How far a study is."""
+
+    search: StageProgress
+    screening: StageProgress
+    confirmation: StageProgress
+    running: int = Field(description="Runs under way.")
+    failed: int = Field(description="Runs that ended without a result.")
+    best_validation_accuracy: float | None = Field(
+        description="Best of the search so far, a fraction."
+    )
+    best_setting: Setting | None
+    elapsed_seconds: float | None
+    remaining_seconds: float | None = Field(description="Estimate from the runs so far.")
+
+    @property
+    def done(self) -> int:
+        """Runs ended, of all stages."""
+        return self.search.done + self.screening.done + self.confirmation.done
+
+    @property
+    def planned(self) -> int:
+        """Runs planned, of all stages."""
+        return self.search.planned + self.screening.planned + self.confirmation.planned
+
+
+class Study(BaseModel):
+    """A stored study."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    state: StudyState
+    request: StudyRequest
+    plan: Plan
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    attempts: int = Field(description="Runners that have taken it up.")
+    error: str | None = Field(description="Why it failed, where it did.")
+
+
+class Claim(BaseModel):
+    """The right to write to a running study, until another runner takes it over.
+
+    Attributes:
+        token: fencing token; it grows with every claim of the study.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    study_id: str
+    token: int

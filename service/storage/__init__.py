@@ -1,0 +1,32 @@
+"""Durable storage: SQLite embedded, PostgreSQL in production."""
+
+from __future__ import annotations
+
+from service.clock import Clock, utc_now
+from service.settings import Settings
+from service.storage.base import Storage
+from service.storage.database import Database
+from service.storage.queue import SqlQueue
+from service.storage.recommendations import SqlRecommendationStore
+from service.storage.runs import SqlRunStore
+from service.storage.studies import SqlStudyStore
+
+__all__ = ["Database", "SqlStorage", "Storage", "open_storage"]
+
+
+class SqlStorage:
+    """Implements :class:`service.storage.base.Storage` over SQLAlchemy."""
+
+    def __init__(
+        self, database: Database, *, clock: Clock = utc_now, max_attempts: int = 5
+    ) -> None:
+        self.database = database
+        self.studies = SqlStudyStore(database, clock)
+        self.queue = SqlQueue(database, clock, max_attempts)
+        self.runs = SqlRunStore(database, clock)
+        self.recommendations = SqlRecommendationStore(database)
+
+
+def open_storage(settings: Settings) -> SqlStorage:
+    """Open the storage that the settings name; its tables must be there (``migrate``)."""
+    return SqlStorage(Database(settings.database), max_attempts=settings.max_attempts)

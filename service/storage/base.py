@@ -1,0 +1,169 @@
+"""What any storage must do. The law, before the methods:
+
+**Transactions.** Each method is one transaction: all of it happens, or none.
+
+**Copies.** Values returned are immutable copies, never changed by later writes.
+
+**Claims.** At most one live claim on a study. Claiming again (after the lease ran out) raises the
+fencing token; every write that carries an older token raises :class:`StaleLease` and writes
+nothing, and so does a write to a study that has ended.
+
+**Runs.** (study, job) is unique: beginning a job that has already ended returns the ended run
+untouched, so no training is counted twice. A run that has ended never changes.
+
+**Lost is not failed.** A study whose runner vanished goes back to be claimed; it fails only when
+its runner says so, or when too many runners were lost over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import NamedTuple, Protocol
+
+from service.records import (
+    ALL_COMBINATIONS,
+    Benchmark,
+    Claim,
+    CombinationFilter,
+    EpochMetrics,
+    Job,
+    NewRecommendation,
+    Outcome,
+    Plan,
+    Purpose,
+    Recommendation,
+    Run,
+    RunState,
+    Study,
+    StudyRequest,
+    StudyState,
+)
+
+
+class RunCount(NamedTuple):
+    """Runs of one study, purpose and state."""
+
+    study_id: str
+    purpose: Purpose
+    state: RunState
+    runs: int
+
+
+class BestRun(NamedTuple):
+    """The best finished search run of one study."""
+
+    study_id: str
+    run: Run
+
+
+class StudyStore(Protocol):
+    """Studies: submitted once, read often."""
+
+    def submit(
+        self, request: StudyRequest, plan: Plan, idempotency_key: str | None = None
+    ) -> tuple[Study, bool]:
+        """Queue a study; the flag tells whether it is new.
+
+        The same key and request give the study that is already there.
+
+        Raises:
+            Conflict: the key was used for another request.
+        """
+        ...
+
+    def get(self, study_id: str) -> Study:
+        """Return a study. Raises NotFound."""
+        ...
+
+    def list(
+        self,
+        *,
+        state: StudyState | None = None,
+        which: CombinationFilter = ALL_COMBINATIONS,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> list[Study]:
+        """Return studies, newest first, older than the id ``before``."""
+        ...
+
+
+class Queue(Protocol):
+    """Who works on which study. Times are the storage's clock."""
+
+    def claim(self, owner: str, lease: timedelta) -> tuple[Study, Claim] | None:
+        """Take up the oldest study that is queued or whose lease ran out, if any."""
+        ...
+
+    def heartbeat(self, claim: Claim, lease: timedelta) -> None:
+        """Prolong the lease. Raises StaleLease."""
+        ...
+
+    def release(self, claim: Claim, reason: str) -> None:
+        """Give the study back to the queue, to be claimed again. Raises StaleLease."""
+        ...
+
+    def succeed(self, claim: Claim, result: NewRecommendation) -> Recommendation:
+        """End the study and store its recommendation as the newest version. Raises StaleLease."""
+        ...
+
+    def fail(self, claim: Claim, reason: str) -> None:
+        """End the study as failed. Raises StaleLease."""
+        ...
+
+
+class RunStore(Protocol):
+    """Runs of studies and their learning curves."""
+
+    def begin(self, claim: Claim, job: Job, epochs: int) -> Run:
+        """Begin the run of a job, or return it if it has already ended. Raises StaleLease."""
+        ...
+
+    def progress(self, claim: Claim, run_id: str, metrics: EpochMetrics) -> None:
+        """Note the newest epoch of a running run. Raises StaleLease."""
+        ...
+
+    def end(self, claim: Claim, run_id: str, outcome: Outcome) -> Run:
+        """End a running run with its outcome and its curve. Raises StaleLease."""
+        ...
+
+    def get(self, run_id: str) -> Run:
+        """Return a run. Raises NotFound."""
+        ...
+
+    def of_study(self, study_id: str, purpose: Purpose | None = None) -> list[Run]:
+        """Return the runs of a study, oldest first."""
+        ...
+
+    def curve(self, run_id: str) -> list[EpochMetrics]:
+        """Return the learning curve of an ended run. Raises NotFound."""
+        ...
+
+    def counts(self, study_ids: Sequence[str]) -> list[RunCount]:
+        """Count the runs of studies by purpose and state."""
+        ...
+
+    def best_search_runs(self, study_ids: Sequence[str]) -> list[BestRun]:
+        """Return the finished search run with the best validation accuracy of each study."""
+        ...
+
+
+class RecommendationStore(Protocol):
+    """Recommendations, one line of versions per combination."""
+
+    def latest(self, which: CombinationFilter = ALL_COMBINATIONS) -> list[Recommendation]:
+        """Return the newest recommendation of each combination that matches, newest first."""
+        ...
+
+    def benchmarks(self) -> list[Benchmark]:
+        """Return every benchmark that has at least one recommendation."""
+        ...
+
+
+class Storage(Protocol):
+    """All of it, over one database."""
+
+    studies: StudyStore
+    queue: Queue
+    runs: RunStore
+    recommendations: RecommendationStore

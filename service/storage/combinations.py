@@ -1,0 +1,44 @@
+"""Combinations: one row each, made when first used."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from ham.config import Combination
+from service.records import CombinationFilter
+from service.storage.tables import CombinationRow
+
+
+def combination_id(session: Session, combination: Combination) -> int:
+    """Return the row id of a combination, inserting it if it is new."""
+    postgres = session.get_bind().dialect.name == "postgresql"
+    insert = postgresql.insert if postgres else sqlite.insert
+    session.execute(
+        insert(CombinationRow)
+        .values(key=combination.key, **asdict(combination))
+        .on_conflict_do_nothing(index_elements=["key"])
+    )
+    query = select(CombinationRow.id).where(CombinationRow.key == combination.key)
+    return session.scalars(query).one()
+
+
+def combination_record(row: CombinationRow) -> Combination:
+    """Turn a row into a combination."""
+    return Combination(
+        model=row.model,
+        dataset=row.dataset,
+        sparsifier=row.sparsifier,
+        sparsity=row.sparsity,
+        optimizer=row.optimizer,
+        recipe=row.recipe,
+    )
+
+
+def matches(which: CombinationFilter) -> list[ColumnElement[bool]]:
+    """Return the conditions on :class:`CombinationRow` that a filter stands for."""
+    wanted = which.model_dump(exclude_none=True)
+    return [getattr(CombinationRow, field) == value for field, value in wanted.items()]

@@ -1,0 +1,82 @@
+"""Recommendations in SQL."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import joinedload
+
+from service.records import (
+    ALL_COMBINATIONS,
+    Benchmark,
+    CombinationFilter,
+    NewRecommendation,
+    Recommendation,
+)
+from service.storage.combinations import combination_record, matches
+from service.storage.database import Database
+from service.storage.tables import CombinationRow, RecommendationRow
+
+
+class SqlRecommendationStore:
+    """Implements :class:`service.storage.base.RecommendationStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def latest(self, which: CombinationFilter = ALL_COMBINATIONS) -> list[Recommendation]:
+        """Return the newest recommendation of each combination that matches, newest first."""
+        newest = (
+            select(
+                RecommendationRow.combination_id,
+                func.max(RecommendationRow.version).label("version"),
+            )
+            .group_by(RecommendationRow.combination_id)
+            .subquery()
+        )
+        query = (
+            select(RecommendationRow)
+            .join(
+                newest,
+                (RecommendationRow.combination_id == newest.c.combination_id)
+                & (RecommendationRow.version == newest.c.version),
+            )
+            .join(RecommendationRow.combination)
+            .where(*matches(which))
+            .options(joinedload(RecommendationRow.combination))
+            .order_by(RecommendationRow.id.desc())
+        )
+        with self._database.read() as session:
+            return [recommendation_record(row) for row in session.scalars(query)]
+
+    def benchmarks(self) -> list[Benchmark]:
+        """Return every benchmark that has at least one recommendation."""
+        columns = (
+            CombinationRow.dataset,
+            CombinationRow.model,
+            CombinationRow.sparsity,
+            CombinationRow.recipe,
+        )
+        query = (
+            select(*columns)
+            .join(RecommendationRow, RecommendationRow.combination_id == CombinationRow.id)
+            .distinct()
+            .order_by(*columns)
+        )
+        with self._database.read() as session:
+            return [
+                Benchmark(dataset=dataset, model=model, sparsity=sparsity, recipe=recipe)
+                for dataset, model, sparsity, recipe in session.execute(query)
+            ]
+
+
+def recommendation_record(row: RecommendationRow) -> Recommendation:
+    """Turn a row into a record."""
+    result = NewRecommendation.model_validate(row.result)
+    return Recommendation(
+        **dict(result),
+        id=row.id,
+        combination=combination_record(row.combination),
+        study_id=row.study_id,
+        version=row.version,
+        created_at=row.created_at,
+    )

@@ -1,0 +1,186 @@
+"""Runs and their curves in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, joinedload
+
+from ham.config import Setting
+from service.clock import Clock
+from service.errors import NotFound, StaleLease
+from service.ids import new_id
+from service.records import Claim, EpochMetrics, Job, Outcome, Purpose, Run, RunState
+from service.storage.base import BestRun, RunCount
+from service.storage.database import Database
+from service.storage.queue import guard
+from service.storage.tables import RunMetricRow, RunRow
+
+
+class SqlRunStore:
+    """Implements :class:`service.storage.base.RunStore`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def begin(self, claim: Claim, job: Job, epochs: int) -> Run:
+        """Begin the run of a job, or return it if it has already ended."""
+        with self._database.write() as session:
+            study = guard(session, claim)
+            row = session.scalars(
+                select(RunRow).where(RunRow.study_id == study.id, RunRow.job == job.name)
+            ).one_or_none()
+            if row is None:
+                row = RunRow(
+                    id=new_id("run"),
+                    study_id=study.id,
+                    combination_id=study.combination_id,
+                    job=job.name,
+                    purpose=job.purpose,
+                    trial_number=job.trial_number,
+                    alpha=job.setting.alpha,
+                    beta=job.setting.beta,
+                    seed=job.seed,
+                    state=RunState.RUNNING,
+                    epochs=epochs,
+                    epochs_done=0,
+                    measures={},
+                    environment={},
+                    attempt=1,
+                    started_at=self._clock(),
+                )
+                session.add(row)
+            elif row.state == RunState.RUNNING:  # its runner was lost: from the start again
+                row.attempt += 1
+                row.epochs_done = 0
+                row.validation_accuracy = None
+                row.started_at = self._clock()
+            session.flush()
+            return run_record(row)
+
+    def progress(self, claim: Claim, run_id: str, metrics: EpochMetrics) -> None:
+        """Note the newest epoch of a running run."""
+        with self._database.write() as session:
+            row = self._running(session, claim, run_id)
+            row.epochs_done = metrics.epoch
+            row.validation_accuracy = metrics.validation_accuracy
+
+    def end(self, claim: Claim, run_id: str, outcome: Outcome) -> Run:
+        """End a running run with its outcome and its curve."""
+        with self._database.write() as session:
+            row = self._running(session, claim, run_id)
+            row.state = RunState.FAILED if outcome.error else RunState.SUCCEEDED
+            row.validation_accuracy = outcome.validation_accuracy
+            row.test_accuracy = outcome.test_accuracy
+            row.seconds = outcome.seconds
+            row.measures = outcome.measures
+            row.environment = outcome.environment
+            row.error = outcome.error
+            row.epochs_done = max((point.epoch for point in outcome.curve), default=0)
+            row.ended_at = self._clock()
+            session.add_all(
+                RunMetricRow(run_id=run_id, **point.model_dump()) for point in outcome.curve
+            )
+            session.flush()
+            return run_record(row)
+
+    def get(self, run_id: str) -> Run:
+        """Return a run."""
+        with self._database.read() as session:
+            row = session.get(RunRow, run_id)
+            if row is None:
+                raise NotFound(f"there is no run {run_id!r}")
+            return run_record(row)
+
+    def of_study(self, study_id: str, purpose: Purpose | None = None) -> list[Run]:
+        """Return the runs of a study, oldest first."""
+        query = (
+            select(RunRow)
+            .where(RunRow.study_id == study_id)
+            .order_by(RunRow.id)
+            .options(joinedload(RunRow.combination))
+        )
+        if purpose is not None:
+            query = query.where(RunRow.purpose == purpose)
+        with self._database.read() as session:
+            return [run_record(row) for row in session.scalars(query)]
+
+    def curve(self, run_id: str) -> list[EpochMetrics]:
+        """Return the learning curve of an ended run."""
+        self.get(run_id)
+        query = (
+            select(RunMetricRow).where(RunMetricRow.run_id == run_id).order_by(RunMetricRow.epoch)
+        )
+        with self._database.read() as session:
+            return [
+                EpochMetrics(
+                    epoch=row.epoch,
+                    train_loss=row.train_loss,
+                    validation_accuracy=row.validation_accuracy,
+                    learning_rate=row.learning_rate,
+                )
+                for row in session.scalars(query)
+            ]
+
+    def counts(self, study_ids: Sequence[str]) -> list[RunCount]:
+        """Count the runs of studies by purpose and state."""
+        query = (
+            select(RunRow.study_id, RunRow.purpose, RunRow.state, func.count())
+            .where(RunRow.study_id.in_(study_ids))
+            .group_by(RunRow.study_id, RunRow.purpose, RunRow.state)
+        )
+        with self._database.read() as session:
+            return [RunCount(*row) for row in session.execute(query)]
+
+    def best_search_runs(self, study_ids: Sequence[str]) -> list[BestRun]:
+        """Return the finished search run with the best validation accuracy of each study."""
+        place = func.row_number().over(
+            partition_by=RunRow.study_id,
+            order_by=(RunRow.validation_accuracy.desc(), RunRow.trial_number),
+        )
+        ranked = (
+            select(RunRow.id, place.label("place"))
+            .where(
+                RunRow.study_id.in_(study_ids),
+                RunRow.purpose == Purpose.SEARCH,
+                RunRow.state == RunState.SUCCEEDED,
+            )
+            .subquery()
+        )
+        query = select(RunRow).join(ranked, RunRow.id == ranked.c.id).where(ranked.c.place == 1)
+        with self._database.read() as session:
+            return [BestRun(row.study_id, run_record(row)) for row in session.scalars(query)]
+
+    def _running(self, session: Session, claim: Claim, run_id: str) -> RunRow:
+        guard(session, claim)
+        row = session.get(RunRow, run_id)
+        if row is None or row.study_id != claim.study_id or row.state != RunState.RUNNING:
+            raise StaleLease(f"run {run_id} is not running in study {claim.study_id}")
+        return row
+
+
+def run_record(row: RunRow) -> Run:
+    """Turn a row into a record."""
+    return Run(
+        id=row.id,
+        study_id=row.study_id,
+        combination=row.combination.key,
+        purpose=row.purpose,
+        trial_number=row.trial_number,
+        setting=Setting(alpha=row.alpha, beta=row.beta),
+        seed=row.seed,
+        state=row.state,
+        epochs=row.epochs,
+        epochs_done=row.epochs_done,
+        validation_accuracy=row.validation_accuracy,
+        test_accuracy=row.test_accuracy,
+        seconds=row.seconds,
+        measures=row.measures,
+        environment=row.environment,
+        error=row.error,
+        attempt=row.attempt,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+    )

@@ -1,0 +1,210 @@
+"""The tables. Columns for what is queried; JSON only for what is carried along whole."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    Enum,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from service.records import Grade, Purpose, RunState, StudyState
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Times in UTC, with their zone on both databases."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a time without a zone, which would be a guess."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"a time needs a zone, but got {value!r}")
+        return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """SQLite forgets the zone; it is UTC."""
+        return value and (value if value.tzinfo else value.replace(tzinfo=UTC))
+
+
+def _enum(values: type[Any]) -> Enum:
+    """Text that a check constraint of the database holds to its allowed values."""
+    return Enum(
+        values,
+        values_callable=lambda enum: [member.value for member in enum],
+        native_enum=False,
+        create_constraint=True,
+        name=values.__name__.lower(),
+        length=32,
+    )
+
+
+class Base(DeclarativeBase):
+    """Names every constraint, so that migrations can name them too."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar = {
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON,
+        StudyState: _enum(StudyState),
+        RunState: _enum(RunState),
+        Purpose: _enum(Purpose),
+        Grade: _enum(Grade),
+    }
+
+
+class CombinationRow(Base):
+    """The unit that is tuned, recommended and ranked."""
+
+    __tablename__ = "combination"
+    __table_args__ = (
+        CheckConstraint("sparsity >= 0 AND sparsity < 1", name="sparsity_range"),
+        Index(None, "dataset", "model", "sparsity"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(300), unique=True)
+    model: Mapped[str] = mapped_column(String(100))
+    dataset: Mapped[str] = mapped_column(String(100))
+    sparsifier: Mapped[str] = mapped_column(String(100))
+    sparsity: Mapped[float]
+    optimizer: Mapped[str] = mapped_column(String(100))
+    recipe: Mapped[str] = mapped_column(String(100))
+
+
+class StudyRow(Base):
+    """A study; at once the queue of studies."""
+
+    __tablename__ = "study"
+    __table_args__ = (Index(None, "state", "lease_expires_at"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    combination_id: Mapped[int] = mapped_column(ForeignKey("combination.id"), index=True)
+    state: Mapped[StudyState]
+    request: Mapped[dict[str, Any]]
+    plan: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    error: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    token: Mapped[int] = mapped_column(default=0)
+    lease_owner: Mapped[str | None] = mapped_column(String(200))
+    lease_expires_at: Mapped[datetime | None]
+
+    combination: Mapped[CombinationRow] = relationship()
+
+
+class StudyEventRow(Base):
+    """One transition of a study: when, by whom, to which state, why."""
+
+    __tablename__ = "study_event"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[str] = mapped_column(ForeignKey("study.id"), index=True)
+    at: Mapped[datetime]
+    owner: Mapped[str | None] = mapped_column(String(200))
+    state: Mapped[StudyState]
+    reason: Mapped[str | None]
+
+
+class IdempotencyKeyRow(Base):
+    """A key that a client chose, and the study it stands for."""
+
+    __tablename__ = "idempotency_key"
+
+    key: Mapped[str] = mapped_column(String(200), primary_key=True)
+    study_id: Mapped[str] = mapped_column(ForeignKey("study.id"))
+    created_at: Mapped[datetime]
+
+
+class RunRow(Base):
+    """One training. The newest metric stands beside it, so that no list reads curves."""
+
+    __tablename__ = "run"
+    __table_args__ = (
+        UniqueConstraint("study_id", "job"),
+        Index(None, "study_id", "purpose", "state"),
+        CheckConstraint("alpha >= 0 AND beta >= 0", name="setting_range"),
+        CheckConstraint("test_accuracy IS NULL OR purpose <> 'search'", name="no_test_in_search"),
+        CheckConstraint(
+            "state <> 'succeeded' OR (validation_accuracy IS NOT NULL AND epochs_done = epochs)",
+            name="succeeded_is_complete",
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    study_id: Mapped[str] = mapped_column(ForeignKey("study.id"))
+    combination_id: Mapped[int] = mapped_column(ForeignKey("combination.id"), index=True)
+    job: Mapped[str] = mapped_column(String(200))
+    purpose: Mapped[Purpose]
+    trial_number: Mapped[int | None]
+    alpha: Mapped[float]
+    beta: Mapped[float]
+    seed: Mapped[int]
+    state: Mapped[RunState]
+    epochs: Mapped[int]
+    epochs_done: Mapped[int] = mapped_column(default=0)
+    validation_accuracy: Mapped[float | None]
+    test_accuracy: Mapped[float | None]
+    seconds: Mapped[float | None]
+    measures: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    environment: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    error: Mapped[str | None]
+    attempt: Mapped[int] = mapped_column(default=1)
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+    combination: Mapped[CombinationRow] = relationship()
+
+
+class RunMetricRow(Base):
+    """One point of a learning curve."""
+
+    __tablename__ = "run_metric"
+
+    run_id: Mapped[str] = mapped_column(ForeignKey("run.id"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True)
+    train_loss: Mapped[float]
+    validation_accuracy: Mapped[float]
+    learning_rate: Mapped[float]
+
+
+class RecommendationRow(Base):
+    """A version of a combination's recommendation. Never changed."""
+
+    __tablename__ = "recommendation"
+    __table_args__ = (UniqueConstraint("combination_id", "version"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    combination_id: Mapped[int] = mapped_column(ForeignKey("combination.id"))
+    study_id: Mapped[str] = mapped_column(ForeignKey("study.id"), unique=True)
+    version: Mapped[int]
+    created_at: Mapped[datetime]
+    grade: Mapped[Grade]
+    alpha: Mapped[float]
+    beta: Mapped[float]
+    result: Mapped[dict[str, Any]]
+
+    combination: Mapped[CombinationRow] = relationship()
