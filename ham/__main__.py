@@ -1,0 +1,90 @@
+"""Train runs that are described in JSON: ``python -m ham run.json --test``.
+
+The file holds what :meth:`ham.RunConfig.to_json` gives, one object or a list of them; ``-`` reads
+standard input. One JSON result per run goes to standard output, progress to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ham.config import RunConfig
+from ham.errors import HamError, InvalidConfig
+from ham.training import EpochReport, train
+
+RUN_FIELDS = "combination, recipe, setting and seed, as RunConfig.to_json() writes them"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit status: 0, 1 if a run diverged, 2 for bad input."""
+    options = _parser().parse_args(arguments)
+    try:
+        configs = read_configs(options.runs)
+    except (HamError, OSError, json.JSONDecodeError) as error:
+        print(f"ham: {options.runs}: {error}", file=sys.stderr)
+        return 2
+    status = 0
+    for number, config in enumerate(configs, start=1):
+        print(f"run {number}/{len(configs)}: {describe(config)}", file=sys.stderr)
+        try:
+            result = train(config, report=_print_epoch, measure_test=options.test)
+        except HamError as error:
+            print(f"ham: {error}", file=sys.stderr)
+            status = 1
+        else:
+            print(json.dumps({"config": config.to_json(), "result": result.to_json()}))
+    return status
+
+
+def read_configs(source: str) -> list[RunConfig]:
+    """Read one run or a list of runs from a file, or from standard input for ``-``.
+
+    Raises:
+        InvalidConfig: a run lacks a field, has an unknown one or a value that is not allowed.
+    """
+    data = json.loads(sys.stdin.read() if source == "-" else Path(source).read_text())
+    return [parse_config(run) for run in (data if isinstance(data, list) else [data])]
+
+
+def parse_config(run: Any) -> RunConfig:
+    """Build one run, turning a wrong shape into an error that names it."""
+    try:
+        return RunConfig.from_json(run)
+    except KeyError as error:
+        raise InvalidConfig("run", sorted(run), f"{error} is missing; give {RUN_FIELDS}") from None
+    except TypeError as error:
+        raise InvalidConfig("run", run, f"{error}; give {RUN_FIELDS}") from None
+
+
+def describe(config: RunConfig) -> str:
+    """Return one line that tells a person which run this is."""
+    setting = config.setting
+    return (
+        f"{config.combination.key} alpha={setting.alpha:g} beta={setting.beta:g} "
+        f"seed={config.seed}"
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ham", description="Train runs that are described in JSON."
+    )
+    parser.add_argument("runs", help="a JSON file with one run or a list of runs, or -")
+    parser.add_argument("--test", action="store_true", help="measure the test split, too")
+    return parser
+
+
+def _print_epoch(epoch: EpochReport) -> None:
+    print(
+        f"  epoch {epoch.epoch}: loss {epoch.train_loss:.4f}, "
+        f"validation accuracy {epoch.validation_accuracy:.4f}",
+        file=sys.stderr,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

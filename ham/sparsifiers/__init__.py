@@ -1,0 +1,1 @@
+"""One file per sparsifier, each named by its registry name (see :data:`ham.names.SPARSIFIERS`)."""

@@ -1,0 +1,43 @@
+"""No sparsity: the reference that every method is compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from ham.errors import InvalidConfig
+from ham.sparsity.base import BaseSparsifier, Batch, Loss, ParamGroup
+from ham.sparsity.prunable import prunable_weights
+from ham.sparsity.report import SparsityReport, measure_sparsity
+
+
+class Dense(BaseSparsifier):
+    """Keeps every weight and touches nothing.
+
+    Args:
+        sparsity, total_steps, steps_per_epoch, seed: see :class:`~ham.sparsity.BaseSparsifier`;
+            the sparsity must be 0.
+    """
+
+    def __init__(
+        self, sparsity: float = 0.0, *, total_steps: int, steps_per_epoch: int = 1, seed: int = 0
+    ) -> None:
+        if sparsity != 0:
+            raise InvalidConfig("sparsity", sparsity, "dense training has sparsity 0")
+        super().__init__(
+            sparsity, total_steps=total_steps, steps_per_epoch=steps_per_epoch, seed=seed
+        )
+
+    def attach(
+        self, model: nn.Module, batches: Iterable[Batch] = (), loss: Loss = cross_entropy
+    ) -> list[ParamGroup]:
+        """Remember the prunable weights, for the report."""
+        self._weights = prunable_weights(model)
+        return [{"params": list(model.parameters())}]
+
+    def report(self) -> SparsityReport:
+        """Count the zeros that are there by accident."""
+        kept = {name: weight.numel() for name, weight in self._weights.items()}
+        return measure_sparsity(0.0, self._weights, kept)

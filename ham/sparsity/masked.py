@@ -1,0 +1,98 @@
+"""The base of every method that masks weights of a plain model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from ham.sparsity.allocation import allocate
+from ham.sparsity.base import BaseSparsifier, Batch, Loss, ParamGroup
+from ham.sparsity.masks import MaskSet
+from ham.sparsity.prunable import prunable_weights
+from ham.sparsity.regrowth import zero_optimizer_state
+from ham.sparsity.report import SparsityReport, measure_sparsity
+from ham.sparsity.topk import kept_count, random_subset
+
+
+class MaskedSparsifier(BaseSparsifier):
+    """Holds masked weights at zero through every step; a method adds when and how masks change.
+
+    The order of one step (masking and HAM commute, since HAM maps zero to zero)::
+
+        gradient -> [method reads it] -> gradient * mask -> base step -> HAM -> weight * mask
+
+    Args:
+        sparsity, total_steps, steps_per_epoch, seed: see :class:`~ham.sparsity.BaseSparsifier`.
+        dense_layers: names of prunable weights that stay dense, for example ``conv1.weight``;
+            they still count in the report.
+    """
+
+    def __init__(
+        self,
+        sparsity: float,
+        *,
+        total_steps: int,
+        steps_per_epoch: int = 1,
+        seed: int = 0,
+        dense_layers: Collection[str] = (),
+    ) -> None:
+        super().__init__(
+            sparsity, total_steps=total_steps, steps_per_epoch=steps_per_epoch, seed=seed
+        )
+        self.dense_layers = tuple(dense_layers)
+
+    def attach(
+        self, model: nn.Module, batches: Iterable[Batch] = (), loss: Loss = cross_entropy
+    ) -> list[ParamGroup]:
+        """Choose the first masks and apply them; see :meth:`ham.sparsity.Sparsifier.attach`."""
+        self.masks = MaskSet(prunable_weights(model))
+        self.choose_masks(model, batches, loss)
+        self.masks.apply_()
+        return [{"params": list(model.parameters())}]
+
+    def choose_masks(self, model: nn.Module, batches: Iterable[Batch], loss: Loss) -> None:
+        """Set the masks that training starts with; by default every weight is kept."""
+
+    def before_step(self, step: int) -> None:
+        """Mask the gradients."""
+        self.masks.apply_to_gradients_()
+
+    def after_step(self, step: int) -> None:
+        """Mask the weights: momentum and decay of the base may have moved dropped ones."""
+        self.masks.apply_()
+
+    def finalize(self) -> None:
+        """Mask the weights once more; they are plain tensors already."""
+        self.masks.apply_()
+
+    def report(self) -> SparsityReport:
+        """Count target and realised sparsity now."""
+        return measure_sparsity(self.sparsity, self.masks.weights, self.masks.kept())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the masks as bits, beside the state of the base class."""
+        return super().state_dict() | {"masks": self.masks.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` gave and apply the masks."""
+        super().load_state_dict(state)
+        self.masks.load_state_dict(state["masks"])
+        self.masks.apply_()
+
+    def draw_random_masks(self, allocation: str) -> None:
+        """Draw uniformly random masks with the densities of a named allocation."""
+        shapes = {name: tuple(weight.shape) for name, weight in self.masks.weights.items()}
+        densities = allocate(allocation, shapes, self.sparsity, self.dense_layers)
+        for name, weight in self.masks.weights.items():
+            count = kept_count(weight.numel(), 1 - densities[name])
+            everywhere = weight.new_ones(weight.shape).bool()
+            self.masks.set(name, random_subset(everywhere, count, self.generator))
+
+    def forget(self, name: str, where: Tensor) -> None:
+        """Zero a weight and all that the optimizer remembers of it, at the positions of a mask."""
+        weight = self.masks.weights[name]
+        weight.data.masked_fill_(where, 0)
+        zero_optimizer_state(self.optimizer, weight, where)

@@ -1,0 +1,81 @@
+"""One mask per prunable weight, and the act of holding weights at exactly zero.
+
+Zeros are hard: the stored weight itself is zero where its mask is False, so that the saved model
+is sparse without any further step, and so that HAM, which maps zero to zero, leaves it so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+class MaskSet:
+    """Masks of named weights; every weight is kept until :meth:`set` says otherwise.
+
+    Masks are held in the weights' own type, since one fused multiplication of floats is five
+    times cheaper than one by booleans, and it runs twice a step.
+
+    Args:
+        weights: by name; the set refers to these parameters and never copies them.
+    """
+
+    def __init__(self, weights: Mapping[str, nn.Parameter]) -> None:
+        self.weights = dict(weights)
+        self._factors = {
+            name: torch.ones_like(weight, requires_grad=False)
+            for name, weight in self.weights.items()
+        }
+
+    def __getitem__(self, name: str) -> Tensor:
+        """Return the boolean mask of a weight, True where it is kept."""
+        return self._factors[name] != 0
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.weights)
+
+    def set(self, name: str, mask: Tensor) -> None:
+        """Replace the mask of one weight; the weight itself changes at the next :meth:`apply_`."""
+        self._factors[name].copy_(mask)
+
+    @torch.no_grad()
+    def apply_(self) -> None:
+        """Zero every weight that its mask drops."""
+        torch._foreach_mul_(list(self.weights.values()), list(self._factors.values()))
+
+    @torch.no_grad()
+    def apply_to_gradients_(self) -> None:
+        """Zero the gradient of every dropped weight; weights without gradient are skipped."""
+        pairs = [
+            (weight.grad, self._factors[name])
+            for name, weight in self.weights.items()
+            if weight.grad is not None
+        ]
+        if pairs:
+            gradients, factors = zip(*pairs, strict=True)
+            torch._foreach_mul_(gradients, factors)
+
+    def kept(self) -> dict[str, int]:
+        """Return how many weights each mask keeps."""
+        return {name: int(factor.count_nonzero()) for name, factor in self._factors.items()}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the masks, one bit per weight."""
+        return {name: _pack(self[name]) for name in self}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore what :meth:`state_dict` gave."""
+        for name, weight in self.weights.items():
+            self.set(name, _unpack(state[name], weight.shape))
+
+
+def _pack(mask: Tensor) -> Tensor:
+    return torch.from_numpy(np.packbits(mask.cpu().numpy()))
+
+
+def _unpack(bits: Tensor, shape: torch.Size) -> Tensor:
+    flat = np.unpackbits(bits.cpu().numpy(), count=shape.numel())
+    return torch.from_numpy(flat.astype(bool)).reshape(shape)

@@ -1,0 +1,57 @@
+"""Selecting exactly so many weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+ROUND_OFF = (
+    1e-6  # int(0.15 * 1000) is 149 in floating point; no layer is so large that this matters
+)
+
+
+def exact_floor(value: float) -> int:
+    """Round down, but take what is an integer up to floating-point error as that integer."""
+    return math.floor(value + ROUND_OFF)
+
+
+def kept_count(size: int, sparsity: float) -> int:
+    """Return how many of ``size`` weights stay at a sparsity: ``size - floor(sparsity * size)``.
+
+    >>> kept_count(1000, 0.9)
+    100
+    >>> kept_count(5, 0.5)
+    3
+    """
+    return size - exact_floor(sparsity * size)
+
+
+def largest(scores: Tensor, count: int) -> Tensor:
+    """Return the mask of the ``count`` largest scores; among equals the first in memory wins.
+
+    A stable sort, and not ``scores > threshold``: scores tie often (freshly grown weights are all
+    exactly zero), and a threshold then keeps too many or too few.
+
+    Args:
+        scores: any shape; NaN counts as the largest, so that the count is exact even then.
+        count: how many to select, in [0, scores.numel()].
+
+    Returns:
+        A boolean tensor of the shape of ``scores`` with exactly ``count`` True.
+    """
+    order = torch.argsort(scores.flatten(), descending=True, stable=True)
+    mask = torch.zeros(scores.numel(), dtype=torch.bool, device=scores.device)
+    mask[order[:count]] = True
+    return mask.view_as(scores)
+
+
+def random_subset(candidates: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Return the mask of ``count`` of the True positions of ``candidates``, uniformly at random.
+
+    The draw is made on the CPU, so that a seed gives one mask whatever the device.
+    """
+    scores = torch.rand(candidates.shape, generator=generator, dtype=torch.float64)
+    scores.masked_fill_(~candidates.cpu(), -1.0)
+    return largest(scores, count).to(candidates.device)

@@ -1,0 +1,220 @@
+"""The one training loop, read from top to bottom.
+
+Randomness comes from named streams of the run's seed (:mod:`ham.training.seeding`) and is drawn
+anew each epoch, so a training that is saved and restored between epochs ends bit-equal to one
+that was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from ham.config import RunConfig
+from ham.data import batches_of
+from ham.errors import HamError, InvalidConfig
+from ham.names import DATASETS, MODELS, SPARSIFIERS
+from ham.optim.factory import build_optimizer
+from ham.optim.lr_schedules import learning_rate_schedule
+from ham.sparsity import Sparsifier
+from ham.training.divergence import require_finite
+from ham.training.environment import describe_environment
+from ham.training.evaluate import accuracy
+from ham.training.results import EpochReport, RunResult
+from ham.training.seeding import reproducible, stream_seed
+
+EVALUATION_BATCH = 500
+
+
+class Training:
+    """One run, epoch by epoch.
+
+    Args:
+        config: what to train.
+        device: a torch device; by default the GPU where there is one.
+
+    Attributes:
+        config: as given.
+        epochs_done: epochs trained so far.
+        model, optimizer, sparsifier: the live objects.
+
+    Raises:
+        InvalidConfig: the recipe does not fit the data.
+    """
+
+    def __init__(self, config: RunConfig, *, device: str | None = None) -> None:
+        self.config = config
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._curve: list[EpochReport] = []
+        self._finalized = False
+        with self._reproducible("weights"):
+            self._build()
+
+    def _build(self) -> None:
+        combination, recipe = self.config.combination, self.config.recipe
+        dataset = DATASETS.get(combination.dataset)
+        self._splits = dataset.load()()
+        self._train = batches_of(
+            self._splits.train,
+            recipe.batch_size,
+            self.device,
+            shuffle_seed=stream_seed(self.config.seed, "order"),
+        )
+        self._validation = batches_of(self._splits.validation, EVALUATION_BATCH, self.device)
+        self._loss = partial(cross_entropy, label_smoothing=recipe.label_smoothing)
+        model_factory = MODELS.get(combination.model).load()
+        self.model: nn.Module = model_factory(num_classes=dataset.classes).to(self.device)
+        self.sparsifier: Sparsifier = SPARSIFIERS.get(combination.sparsifier).load()(
+            combination.sparsity,
+            total_steps=recipe.epochs * len(self._train),
+            steps_per_epoch=len(self._train),
+            seed=stream_seed(self.config.seed, "sparsifier"),
+        )
+        groups = self.sparsifier.attach(self.model, self._train.epoch(0), self._loss)
+        self.optimizer = build_optimizer(
+            groups, combination.optimizer, recipe, self.config.setting
+        )
+        self.sparsifier.bind(self.optimizer)
+        self._schedule = learning_rate_schedule(self.optimizer, recipe, len(self._train))
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs trained so far."""
+        return len(self._curve)
+
+    @property
+    def finished(self) -> bool:
+        """True once every epoch of the recipe is trained."""
+        return self.epochs_done >= self.config.recipe.epochs
+
+    def run_epoch(self) -> EpochReport:
+        """Train one epoch and measure the validation accuracy.
+
+        Raises:
+            DivergedRun: the loss or a parameter left the finite numbers.
+            HamError: the training is finished.
+        """
+        if self.finished:
+            raise HamError(f"the training is finished after {self.epochs_done} epochs")
+        epoch = self.epochs_done + 1
+        started = perf_counter()
+        with self._reproducible(f"epoch {epoch}"):
+            losses = self._train_epoch(epoch)
+            validation_accuracy = accuracy(self.model, self._validation)
+        report = EpochReport(
+            epoch=epoch,
+            train_loss=float(losses.mean()),
+            validation_accuracy=validation_accuracy,
+            learning_rate=self._last_learning_rate,
+            seconds=perf_counter() - started,
+        )
+        self._curve.append(report)
+        return report
+
+    def _train_epoch(self, epoch: int) -> Tensor:
+        self.model.train()
+        losses = []
+        for images, labels in self._train.epoch(epoch):
+            loss = self._loss(self.model(images), labels)
+            loss.backward()
+            self._last_learning_rate = float(self.optimizer.param_groups[0]["lr"])
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            self._schedule.step()
+            losses.append(loss.detach())
+        epoch_losses = torch.stack(losses)
+        # Once an epoch, since looking at a loss makes a GPU wait.
+        require_finite(epoch_losses, self.model, self.config, epoch, self._last_learning_rate)
+        return epoch_losses
+
+    def finish(self, *, measure_test: bool) -> RunResult:
+        """Finalize the sparsifier and measure the finished model.
+
+        Args:
+            measure_test: touch the test split; for finalists and baselines only.
+
+        Raises:
+            HamError: epochs are left to train.
+        """
+        if not self.finished:
+            total = self.config.recipe.epochs
+            raise HamError(f"only {self.epochs_done} of {total} epochs are trained")
+        test_accuracy = None
+        with self._reproducible("finish"):
+            self.sparsifier.finalize()
+            validation_accuracy = accuracy(self.model, self._validation)
+            if measure_test:
+                test = batches_of(self._splits.test, EVALUATION_BATCH, self.device)
+                test_accuracy = accuracy(self.model, test)
+        return RunResult(
+            validation_accuracy=validation_accuracy,
+            test_accuracy=test_accuracy,
+            sparsity=self.sparsifier.report(),
+            curve=tuple(self._curve),
+            seconds=sum(epoch.seconds for epoch in self._curve),
+            environment=describe_environment(
+                self.device, self.config.recipe.cpu_threads, self._splits.content_hash
+            ),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a bit-equal continuation needs, between two epochs."""
+        return {
+            "config": self.config.to_json(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
+            "sparsifier": self.sparsifier.state_dict(),
+            "curve": [asdict(report) for report in self._curve],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` gave to a training of the same config.
+
+        Raises:
+            InvalidConfig: the state is of another config.
+        """
+        if state["config"] != self.config.to_json():
+            raise InvalidConfig("config", state["config"], f"this training is {self.config}")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._schedule.load_state_dict(state["schedule"])
+        self.sparsifier.load_state_dict(state["sparsifier"])
+        self._curve = [EpochReport(**report) for report in state["curve"]]
+
+    def _reproducible(self, stream: str) -> Any:
+        seed = stream_seed(self.config.seed, stream)
+        return reproducible(seed, self.device, self.config.recipe.cpu_threads)
+
+
+def train(
+    config: RunConfig,
+    *,
+    report: Callable[[EpochReport], object] | None = None,
+    measure_test: bool = False,
+    device: str | None = None,
+) -> RunResult:
+    """Train a run from start to end.
+
+    Args:
+        config: what to train.
+        report: called after every epoch.
+        measure_test: touch the test split; for finalists and baselines only.
+        device: a torch device; by default the GPU where there is one.
+
+    Raises:
+        DivergedRun: the loss or a parameter left the finite numbers.
+    """
+    training = Training(config, device=device)
+    while not training.finished:
+        epoch = training.run_epoch()
+        if report is not None:
+            report(epoch)
+    return training.finish(measure_test=measure_test)

@@ -1,0 +1,45 @@
+"""Independent random streams of one seed, and a room in which globals may be changed.
+
+The streams do not depend on the setting: trainings that share a seed share initial weights,
+masks and the order of the data, so that their difference is the setting's doing.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+
+def stream_seed(seed: int, stream: str) -> int:
+    """Return the seed of a named stream, in [0, 2**63).
+
+    Args:
+        seed: the run's seed, >= 0.
+        stream: for example ``"weights"``; different names give independent streams.
+    """
+    entropy = np.random.SeedSequence([seed, zlib.crc32(stream.encode())])
+    return int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+@contextmanager
+def reproducible(seed: int, device: torch.device, cpu_threads: int) -> Iterator[None]:
+    """Seed torch's global generators, fix threads and algorithms, and restore them on leaving."""
+    threads = torch.get_num_threads()
+    devices = [device] if device.type == "cuda" else []
+    if device.type == "cpu":
+        torch.set_num_threads(cpu_threads)
+    try:
+        with (
+            torch.random.fork_rng(devices),
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
+        ):
+            torch.random.default_generator.manual_seed(seed)
+            if device.type == "cuda":
+                torch.cuda.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(threads)
