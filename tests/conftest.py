@@ -1,0 +1,95 @@
+"""Fixtures of all tests: real databases, a clock to move, a real browser.
+
+What this machine lacks is skipped aloud; under CI (``CI`` is set) such a skip is a failure.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from playwright.sync_api import Browser
+
+from service.settings import Settings
+from service.storage import Database, SqlStorage
+from service.storage.migrate import migrate
+from tests.browser import NoBrowser, chromium
+from tests.postgres import NoServer, empty, fresh_database, server
+
+
+class MovableClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> MovableClock:
+    return MovableClock()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """URL of a database of this session's own, dropped at the end."""
+    try:
+        with server() as server_url, fresh_database(server_url) as url:
+            yield url
+    except NoServer as error:
+        _unavailable(str(error))
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_url: str) -> str:
+    """The same, with nothing in it."""
+    empty(postgres_url)
+    return postgres_url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings of a service whose databases are empty, once per kind of database."""
+    postgresql = request.param == "postgresql"
+    url = request.getfixturevalue("empty_postgres_url") if postgresql else None
+    return Settings(data_dir=tmp_path / "data", database_url=url)
+
+
+@pytest.fixture
+def database(settings: Settings) -> Iterator[Database]:
+    """A migrated database without rows, once per kind."""
+    database = Database(settings.database)
+    migrate(database)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def storage(database: Database, clock: MovableClock) -> SqlStorage:
+    """The storage over :func:`database`, on the clock that the test can move."""
+    return SqlStorage(database, clock=clock)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium, closed with its module: until then asyncio.run is refused."""
+    try:
+        with chromium() as browser:
+            yield browser
+    except NoBrowser as error:
+        _unavailable(str(error))
+
+
+def _unavailable(reason: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(f"needed under CI: {reason}", pytrace=False)
+    pytest.skip(reason)

