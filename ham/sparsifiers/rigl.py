@@ -6,7 +6,7 @@ Winners", ICML 2020, https://arxiv.org/abs/1911.11134, Algorithm 1.
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from ham.sparsity.dynamic import DynamicSparsifier
 
@@ -34,7 +34,7 @@ class RigL(DynamicSparsifier):
         # Neither the base nor HAM moves a parameter that has no gradient.
         self.optimizer.zero_grad(set_to_none=True)
 
-    def growth_scores(self, name: str, weight: nn.Parameter) -> Tensor:
+    def growth_scores(self, name: str, weight: Tensor) -> Tensor:
         """Score by the magnitude of the gradient, dropped positions included."""
         if weight.grad is None:
             return weight.new_zeros(weight.shape)

@@ -80,7 +80,7 @@ class DynamicSparsifier(MaskedSparsifier):
         """Tell whether masks move at this step."""
         return step < self.end_step and step % self.update_interval == 0
 
-    def growth_scores(self, name: str, weight: nn.Parameter) -> Tensor:
+    def growth_scores(self, name: str, weight: Tensor) -> Tensor:
         """Score every position of a weight; the highest are grown."""
         raise NotImplementedError
 
@@ -103,6 +103,6 @@ def default_interval(end_step: int) -> int:
     """Return 100 steps, or fewer where that would give fewer than 15 updates before the end.
 
     >>> default_interval(25_000), default_interval(135)
-    (100, 9)
+    (100, 8)
     """
-    return max(1, min(LONGEST_INTERVAL, end_step // FEWEST_UPDATES))
+    return max(1, min(LONGEST_INTERVAL, (end_step - 1) // FEWEST_UPDATES))

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class MaskSet:
@@ -23,7 +23,7 @@ class MaskSet:
         weights: by name; the set refers to these parameters and never copies them.
     """
 
-    def __init__(self, weights: Mapping[str, nn.Parameter]) -> None:
+    def __init__(self, weights: Mapping[str, Tensor]) -> None:
         self.weights = dict(weights)
         self._factors = {
             name: torch.ones_like(weight, requires_grad=False)

@@ -7,7 +7,7 @@ number of weights whichever method is measured.
 
 from __future__ import annotations
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from ham.errors import InvalidConfig
@@ -26,7 +26,7 @@ def prunable_layers(model: nn.Module) -> dict[str, PrunableLayer]:
     return layers
 
 
-def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
     """Return the prunable weights of a plain model, by their ``state_dict`` name.
 
     Raises:

@@ -1,0 +1,210 @@
+"""What every sparsifier must do, whatever its method.
+
+    class TestMyMethod(SparsifierContract):
+        @pytest.fixture
+        def make_sparsifier(self):
+            return MyMethod
+
+``make_sparsifier(sparsity, total_steps=..., steps_per_epoch=..., seed=...)`` builds one.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from ham.optim import HAM
+from ham.sparsity import Sparsifier, prunable_weights
+
+MakeSparsifier = Callable[..., Sparsifier]
+MakeOptimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
+
+STEPS_PER_EPOCH = 5
+EPOCHS = 12
+TOTAL_STEPS = EPOCHS * STEPS_PER_EPOCH
+
+OPTIMIZERS: dict[str, MakeOptimizer] = {
+    "sgd": lambda groups: torch.optim.SGD(groups, lr=0.05, momentum=0.9, weight_decay=1e-3),
+    "adamw": lambda groups: torch.optim.AdamW(groups, lr=3e-3),
+    "ham": lambda groups: HAM(
+        torch.optim.SGD(groups, lr=0.05, momentum=0.9), alpha=10.0, beta=1e-2
+    ),
+}
+
+
+def small_model() -> nn.Module:
+    """Build a network with every kind of layer that matters: 1,008 prunable weights."""
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 3, padding=1, bias=False),
+        nn.BatchNorm2d(6),
+        nn.ReLU(),
+        nn.Conv2d(6, 9, 3, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(36, 12),
+        nn.ReLU(),
+        nn.Linear(12, 3),
+    )
+
+
+def batch(step: int) -> tuple[Tensor, Tensor]:
+    """Return the batch of a step: noise around one pattern per class."""
+    generator = torch.Generator().manual_seed(step)
+    labels = torch.arange(12) % 3
+    patterns = torch.eye(4)[:3].reshape(3, 1, 2, 2)
+    return patterns[labels] + 0.3 * torch.randn(12, 1, 2, 2, generator=generator), labels
+
+
+@dataclass
+class Run:
+    """A model in training: what a user's own loop holds."""
+
+    model: nn.Module
+    sparsifier: Sparsifier
+    optimizer: torch.optim.Optimizer
+
+    def train(self, first: int, last: int) -> None:
+        """Take the steps ``first`` to ``last``, both included, counted from 1."""
+        for step in range(first, last + 1):
+            images, labels = batch(step)
+            self.optimizer.zero_grad()
+            cross_entropy(self.model(images), labels).backward()
+            self.optimizer.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a checkpoint that shares nothing with the live objects."""
+        parts = (self.model, self.optimizer, self.sparsifier)
+        return copy.deepcopy({str(i): part.state_dict() for i, part in enumerate(parts)})
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore a checkpoint."""
+        self.model.load_state_dict(state["0"])
+        self.optimizer.load_state_dict(state["1"])
+        self.sparsifier.load_state_dict(state["2"])
+
+
+def start(make: MakeSparsifier, sparsity: float, optimizer: str = "sgd", seed: int = 0) -> Run:
+    """Begin a training from seeded weights, as ``ham.training`` does."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        model = small_model()
+    sparsifier = make(
+        sparsity, total_steps=TOTAL_STEPS, steps_per_epoch=STEPS_PER_EPOCH, seed=seed
+    )
+    groups = sparsifier.attach(model, batches=(batch(step) for step in range(100, 200)))
+    run = Run(model, sparsifier, OPTIMIZERS[optimizer](groups))
+    sparsifier.bind(run.optimizer)
+    return run
+
+
+def tensors_of(value: Any) -> Iterator[Tensor]:
+    """Yield every tensor of a nested state."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for key in sorted(value, key=str):
+            yield from tensors_of(value[key])
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from tensors_of(item)
+
+
+class SparsifierContract:
+    """Inherit, and give the fixture ``make_sparsifier``.
+
+    Attributes:
+        sparsities: at which the contract is tried; a method for dense training has ``(0.0,)``.
+    """
+
+    sparsities: tuple[float, ...] = (0.0, 0.5, 0.9)
+
+    @pytest.fixture
+    def make_sparsifier(self) -> MakeSparsifier:
+        raise NotImplementedError("give a fixture make_sparsifier that returns the class")
+
+    @pytest.fixture(params=sorted(OPTIMIZERS))
+    def optimizer(self, request: pytest.FixtureRequest) -> str:
+        return str(request.param)
+
+    def test_finished_model_has_the_target_sparsity(
+        self, make_sparsifier: MakeSparsifier, optimizer: str
+    ) -> None:
+        for sparsity in self.sparsities:
+            run = start(make_sparsifier, sparsity, optimizer)
+            run.train(1, TOTAL_STEPS)
+            run.sparsifier.finalize()
+            report = run.sparsifier.report()
+            weights = prunable_weights(run.model)
+            assert report.target == sparsity
+            assert report.prunable == sum(weight.numel() for weight in weights.values())
+            assert report.nonzeros == sum(int(w.count_nonzero()) for w in weights.values())
+            wanted = (1 - sparsity) * report.prunable
+            assert math.floor(wanted) <= report.kept <= wanted + 2 * len(weights)
+            assert report.nonzeros <= report.kept
+
+    def test_finalized_model_is_the_plain_architecture(
+        self, make_sparsifier: MakeSparsifier
+    ) -> None:
+        run = start(make_sparsifier, self.sparsities[-1])
+        run.train(1, TOTAL_STEPS)
+        run.sparsifier.finalize()
+        plain = small_model()
+        plain.load_state_dict(run.model.state_dict())
+        images, _ = batch(0)
+        assert torch.equal(plain.eval()(images), run.model.eval()(images))
+
+    def test_same_seed_repeats_bit_by_bit(self, make_sparsifier: MakeSparsifier) -> None:
+        states = []
+        for _ in range(2):
+            run = start(make_sparsifier, self.sparsities[-1])
+            run.train(1, TOTAL_STEPS)
+            states.append(run.state_dict())
+        self._assert_equal(*states)
+
+    def test_training_resumed_at_any_step_ends_bit_equal(
+        self, make_sparsifier: MakeSparsifier, optimizer: str
+    ) -> None:
+        whole = start(make_sparsifier, self.sparsities[-1], optimizer)
+        checkpoints = {}
+        for step in range(1, TOTAL_STEPS + 1):
+            whole.train(step, step)
+            checkpoints[step] = whole.state_dict()
+        for step in (1, 7, 23, 24, 31, 44, TOTAL_STEPS - 1):
+            resumed = start(make_sparsifier, self.sparsities[-1], optimizer)
+            resumed.load_state_dict(checkpoints[step])
+            resumed.train(step + 1, TOTAL_STEPS)
+            self._assert_equal(resumed.state_dict(), checkpoints[TOTAL_STEPS])
+
+    def test_global_generator_is_never_used(self, make_sparsifier: MakeSparsifier) -> None:
+        before = torch.get_rng_state()
+        run = start(make_sparsifier, self.sparsities[-1])
+        run.train(1, TOTAL_STEPS)
+        assert torch.equal(torch.get_rng_state(), before)
+
+    def test_report_changes_nothing(self, make_sparsifier: MakeSparsifier) -> None:
+        run = start(make_sparsifier, self.sparsities[-1])
+        run.train(1, TOTAL_STEPS // 2)
+        before = run.state_dict()
+        assert run.sparsifier.report() == run.sparsifier.report()
+        self._assert_equal(run.state_dict(), before)
+
+    def test_ham_without_strength_changes_nothing(self, make_sparsifier: MakeSparsifier) -> None:
+        plain, wrapped = (start(make_sparsifier, self.sparsities[-1]) for _ in range(2))
+        wrapped.optimizer = HAM(wrapped.optimizer, alpha=0.0, beta=0.0)
+        for run in (plain, wrapped):
+            run.train(1, TOTAL_STEPS)
+        self._assert_equal(plain.model.state_dict(), wrapped.model.state_dict())
+
+    @staticmethod
+    def _assert_equal(first: Any, second: Any) -> None:
+        ones, others = list(tensors_of(first)), list(tensors_of(second))
+        assert len(ones) == len(others) > 0
+        assert all(torch.equal(one, other) for one, other in zip(ones, others, strict=True))
