@@ -81,14 +81,19 @@ class Run:
 
     def state_dict(self) -> dict[str, Any]:
         """Return a checkpoint that shares nothing with the live objects."""
-        parts = (self.model, self.optimizer, self.sparsifier)
-        return copy.deepcopy({str(i): part.state_dict() for i, part in enumerate(parts)})
+        return copy.deepcopy(
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "sparsifier": self.sparsifier.state_dict(),
+            }
+        )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore a checkpoint."""
-        self.model.load_state_dict(state["0"])
-        self.optimizer.load_state_dict(state["1"])
-        self.sparsifier.load_state_dict(state["2"])
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.sparsifier.load_state_dict(state["sparsifier"])
 
 
 def start(make: MakeSparsifier, sparsity: float, optimizer: str = "sgd", seed: int = 0) -> Run:

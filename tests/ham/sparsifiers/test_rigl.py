@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -88,7 +90,7 @@ def test_rigl_freezes_its_masks_after_the_end(run: Run) -> None:
 
 
 def test_rigl_without_drops_is_a_fixed_mask() -> None:
-    run = start(lambda s, **common: RigL(s, drop_fraction=0.0, **common), 0.7)
+    run = start(partial(RigL, drop_fraction=0.0), 0.7)
     first = masks(run)
     run.train(1, TOTAL_STEPS)
     assert all(torch.equal(first[name], mask) for name, mask in masks(run).items())

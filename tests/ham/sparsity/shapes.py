@@ -35,7 +35,8 @@ def resnet50() -> Shapes:
     """ResNet-50 for ImageNet: 25,502,912 weights."""
     shapes: Shapes = {"conv1": (64, 3, 7, 7)}
     channels = 64
-    for stage, (width, blocks) in enumerate(zip((64, 128, 256, 512), (3, 4, 6, 3)), start=1):
+    for stage, blocks in enumerate((3, 4, 6, 3), start=1):
+        width = 32 * 2**stage
         for block in range(blocks):
             name = f"layer{stage}.{block}"
             shapes[f"{name}.conv1"] = (width, channels, 1, 1)

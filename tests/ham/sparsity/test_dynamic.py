@@ -50,8 +50,16 @@ def test_drop_and_grow_agrees_with_numpy_one_position_at_a_time(
 
 @pytest.mark.parametrize(
     ("step", "fraction"),
-    [(0, 0.3), (100, 0.299988), (6250, 0.256066), (12500, 0.15), (18750, 0.043934)]
-    + [(24900, 0.000012), (25000, 0.0), (30000, 0.0)],
+    [
+        (0, 0.3),
+        (100, 0.299988),
+        (6250, 0.256066),
+        (12500, 0.15),
+        (18750, 0.043934),
+        (24900, 0.000012),
+        (25000, 0.0),
+        (30000, 0.0),
+    ],
 )
 def test_cosine_drop_fraction_gives_the_papers_values(step: int, fraction: float) -> None:
     assert cosine_drop_fraction(step, 25000, 0.3) == pytest.approx(fraction, abs=5e-7)

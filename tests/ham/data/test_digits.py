@@ -1,0 +1,40 @@
+"""The digits are split once and for all."""
+
+from __future__ import annotations
+
+import torch
+
+from ham.data.digits import load
+from ham.names import DATASETS
+
+CONTENT = "5837a0ee0fcfa973"
+
+
+def test_content_of_the_splits_never_changes() -> None:
+    assert load().content_hash == CONTENT
+
+
+def test_splits_have_the_registered_sizes_and_shape() -> None:
+    row, splits = DATASETS.get("digits"), load()
+    parts = (splits.train, splits.validation, splits.test)
+    assert tuple(len(part) for part in parts) == row.sizes == (797, 500, 500)
+    for part in parts:
+        images, labels = part.tensors
+        assert images.shape[1:] == row.shape
+        assert images.min() == 0 and images.max() == 1
+        assert set(labels.tolist()) == set(range(row.classes))
+
+
+def test_splits_share_no_image() -> None:
+    splits = load()
+    parts = (splits.train, splits.validation, splits.test)
+    images = torch.cat([part.tensors[0].flatten(1) for part in parts])
+    assert len(images.unique(dim=0)) == len(images) == 1797
+
+
+def test_splits_are_stratified_to_within_one_image() -> None:
+    splits = load()
+    parts = (splits.train, splits.validation, splits.test)
+    counts = torch.stack([part.tensors[1].bincount() for part in parts]).double()
+    shares = torch.tensor([797, 500, 500]) / 1797
+    assert (counts - shares[:, None] * counts.sum(0)).abs().max() < 2

@@ -1,0 +1,39 @@
+"""Short runs on real digits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ham.config import NO_HAM, Combination, Recipe, RunConfig, Setting
+
+MakeConfig = Callable[..., RunConfig]
+
+
+@pytest.fixture
+def make_config() -> MakeConfig:
+    def make(
+        sparsifier: str = "rigl",
+        model: str = "digits_mlp",
+        setting: Setting = NO_HAM,
+        seed: int = 0,
+        **recipe: Any,
+    ) -> RunConfig:
+        fields = {"epochs": 3, "batch_size": 64, "learning_rate": 0.1} | recipe
+        return RunConfig(
+            combination=Combination(
+                model=model,
+                dataset="digits",
+                sparsifier=sparsifier,
+                sparsity=0.0 if sparsifier == "dense" else 0.9,
+                optimizer="sgd",
+                recipe="short@1",
+            ),
+            recipe=Recipe(name="short", version=1, **fields),
+            setting=setting,
+            seed=seed,
+        )
+
+    return make
