@@ -18,7 +18,7 @@ from service.settings import Settings
 from service.storage import Database, SqlStorage
 from service.storage.migrate import migrate
 from tests.browser import NoBrowser, chromium
-from tests.postgres import NoServer, empty, fresh_database, server
+from tests.postgres import NoServer, clear, empty, fresh_database, server
 
 
 class MovableClock:
@@ -56,11 +56,18 @@ def empty_postgres_url(postgres_url: str) -> str:
     return postgres_url
 
 
+@pytest.fixture
+def clear_postgres_url(postgres_url: str) -> str:
+    """The same, without rows."""
+    clear(postgres_url)
+    return postgres_url
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Settings of a service whose databases are empty, once per kind of database."""
+    """Settings of a service whose databases hold no rows, once per kind of database."""
     postgresql = request.param == "postgresql"
-    url = request.getfixturevalue("empty_postgres_url") if postgresql else None
+    url = request.getfixturevalue("clear_postgres_url") if postgresql else None
     return Settings(data_dir=tmp_path / "data", database_url=url)
 
 

@@ -23,6 +23,8 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import make_url
 
+from service.storage.tables import Base
+
 LOCAL = "postgresql://postgres@127.0.0.1:5432/postgres"
 
 
@@ -61,6 +63,15 @@ def empty(url: str) -> None:
         connection.execute("DROP SCHEMA IF EXISTS optuna CASCADE")
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
+
+
+def clear(url: str) -> None:
+    """Take out the rows of our tables, and Optuna's tables whole; much faster than `empty`."""
+    with psycopg.connect(url) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS optuna CASCADE")
+        for table in reversed(Base.metadata.sorted_tables):
+            if connection.execute("SELECT to_regclass(%s)", [table.name]).fetchone() != (None,):
+                connection.execute(f'DELETE FROM "{table.name}"')
 
 
 def _answers(url: str) -> bool:

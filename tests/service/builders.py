@@ -1,0 +1,115 @@
+"""Requests, plans, jobs and outcomes that are valid and small, to be varied by keyword."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ham.config import NO_HAM, Setting
+from service.domain.plans import resolve
+from service.records import (
+    Budget,
+    Claim,
+    EpochMetrics,
+    Estimate,
+    Evidence,
+    Grade,
+    Job,
+    NewRecommendation,
+    Outcome,
+    Plan,
+    Purpose,
+    Run,
+    StudyRequest,
+)
+from service.storage import Storage
+
+SETTING = Setting(alpha=20.0, beta=0.01)
+SMALL = Budget(trials=2, finalists=1, screening_seeds=1, confirmation_seeds=2)
+
+
+def a_request(**changes: Any) -> StudyRequest:
+    fields: dict[str, Any] = dict(
+        model="digits_cnn", dataset="digits", sparsifier="random", sparsity=0.9, budget=SMALL
+    )
+    return StudyRequest(**(fields | changes))
+
+
+def a_plan(**changes: Any) -> Plan:
+    return resolve(a_request(**changes))
+
+
+def submit(storage: Storage, key: str | None = None, **changes: Any) -> str:
+    """Queue a study and return its id."""
+    request = a_request(**changes)
+    return storage.studies.submit(request, resolve(request), key)[0].id
+
+
+def a_job(
+    purpose: Purpose = Purpose.SEARCH,
+    setting: Setting = SETTING,
+    seed: int = 0,
+    trial_number: int | None = None,
+) -> Job:
+    if purpose == Purpose.SEARCH and trial_number is None:
+        trial_number = 0
+    return Job(purpose=purpose, setting=setting, seed=seed, trial_number=trial_number)
+
+
+def metrics(epoch: int, accuracy: float = 0.5) -> EpochMetrics:
+    return EpochMetrics(
+        epoch=epoch,
+        train_loss=1 / epoch,
+        validation_accuracy=accuracy,
+        learning_rate=0.1,
+        seconds=0.5,
+    )
+
+
+def an_outcome(epochs: int = 3, accuracy: float = 0.9, test: float | None = None) -> Outcome:
+    return Outcome(
+        validation_accuracy=accuracy,
+        test_accuracy=test,
+        seconds=1.5,
+        measures={"sparsity": 0.9},
+        environment={"torch": "2"},
+        curve=tuple(metrics(epoch, accuracy) for epoch in range(1, epochs + 1)),
+    )
+
+
+def done_run(
+    storage: Storage, claim: Claim, job: Job, accuracy: float = 0.9, test: float | None = None
+) -> Run:
+    run = storage.runs.begin(claim, job, epochs=3)
+    return storage.runs.end(claim, run.id, an_outcome(3, accuracy, test))
+
+
+def a_result(mean: float = 0.9, setting: Setting = SETTING) -> NewRecommendation:
+    accuracy = Estimate(mean=mean, low=mean - 0.01, high=mean + 0.01, n=2)
+    gain = Estimate(mean=0.02, low=0.01, high=0.03, n=2)
+    return NewRecommendation(
+        grade=Grade.CONFIRMED,
+        setting=setting,
+        candidate=setting,
+        accuracy=accuracy,
+        gain=gain,
+        gain_over_paper=None,
+        seeds=(1, 2),
+        message="HAM helps.",
+        evidence=(
+            an_evidence("tuned", setting, {1: mean - 0.01, 2: mean + 0.01}),
+            an_evidence("no HAM", NO_HAM, {1: mean - 0.03, 2: mean - 0.01}),
+        ),
+    )
+
+
+def an_evidence(role: str, setting: Setting, tests: dict[int, float]) -> Evidence:
+    mean = sum(tests.values()) / len(tests)
+    return Evidence(
+        role=role,
+        setting=setting,
+        screening_validation_accuracy=None,
+        test_accuracy=Estimate(mean=mean, low=mean - 0.01, high=mean + 0.01, n=len(tests)),
+        test_accuracies=tests,
+        failed_runs=0,
+        sparsity=0.9,
+    )
