@@ -31,14 +31,16 @@ class Database:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             self.engine = create_engine(url, connect_args={"timeout": 30})
             _take_over_transactions(self.engine)
+            self._reader = self.engine
         else:
             self.engine = create_engine(url, pool_pre_ping=True)
+            self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ")
         self._writer = self.engine.execution_options(hamtune_write=True)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Open a session for reading, from one snapshot."""
-        with Session(self.engine) as session:
+        with Session(self._reader) as session:
             yield session
 
     @contextmanager
