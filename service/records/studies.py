@@ -15,7 +15,7 @@ from search_spaces import SearchSpace
 class Budget(BaseModel):
     """How much training a study may spend."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     trials: Annotated[int, Field(ge=1, le=10_000, description="Search trials.")] = 32
     finalists: Annotated[
@@ -36,6 +36,7 @@ class StudyRequest(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,
+        strict=True,
         json_schema_extra={
             "examples": [
                 {
@@ -50,15 +51,19 @@ class StudyRequest(BaseModel):
         },
     )
 
-    model: str = Field(description="Name from GET /v1/models.")
-    dataset: str = Field(description="Name from GET /v1/datasets.")
-    sparsifier: str = Field(description="Name from GET /v1/sparsifiers.")
+    model: str = Field(max_length=100, description="Name from GET /v1/models.")
+    dataset: str = Field(max_length=100, description="Name from GET /v1/datasets.")
+    sparsifier: str = Field(max_length=100, description="Name from GET /v1/sparsifiers.")
     sparsity: float = Field(
         default=0.0, description="Fraction of zero weights, 0 <= sparsity < 1; 0 for `dense`."
     )
-    optimizer: str = Field(default="sgd", description="Name from GET /v1/optimizers.")
+    optimizer: str = Field(
+        default="sgd", max_length=100, description="Name from GET /v1/optimizers."
+    )
     recipe: str | None = Field(
-        default=None, description="Id from GET /v1/recipes; the dataset's default if left out."
+        default=None,
+        max_length=100,
+        description="Id from GET /v1/recipes; the dataset's default if left out.",
     )
     budget: Budget = Budget()
 
@@ -157,8 +162,10 @@ class Study(BaseModel):
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
-    attempts: int = Field(description="Runners that have taken it up.")
-    error: str | None = Field(description="Why it failed, where it did.")
+    attempts: int = Field(
+        description="Runners that took it up and did not give it back on purpose."
+    )
+    error: str | None = Field(description="Why it failed, or why its last runner stopped.")
 
 
 class Claim(BaseModel):

@@ -1,0 +1,93 @@
+"""Puts the API together. Imports neither torch nor Ray, and Optuna only when its page is asked."""
+
+from __future__ import annotations
+
+import secrets
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from fastapi_offline import FastAPIOffline
+
+from service.api.dashboard import add_dashboard
+from service.api.error_handlers import add_error_handlers
+from service.api.problems import MEDIA_TYPE
+from service.api.routes import catalog, health, leaderboards, recommendations, runs, studies
+from service.settings import Settings
+from service.storage import Storage, open_storage
+from service.web.pages import add_pages
+
+DESCRIPTION = """
+Tuned, evidence-backed settings (alpha, beta) of Hyperbolic Aware Minimization for sparse training.
+
+**To submit a study**, open *Submit a study* below, press *Try it out*, then *Execute*: the example
+is complete. The answer's `id` goes into *Show a study*, which tells how far it is. When it has
+succeeded, *Look up recommended settings* answers.
+
+Accuracies and sparsities are fractions; times are UTC. Every error is a problem (RFC 9457) whose
+`detail` says what to do. Lists come in pages: send `next_cursor` back as `cursor`.
+"""
+
+_TAGS = [
+    {"name": "studies", "description": "Ask for a combination to be tuned, and watch."},
+    {"name": "recommendations", "description": "Which alpha and beta to use, and why."},
+    {"name": "leaderboards", "description": "Methods ranked under equal conditions."},
+    {"name": "runs", "description": "The trainings behind every number."},
+    {"name": "catalogue", "description": "What can be named in a request."},
+    {"name": "health", "description": "For whoever operates the service."},
+]
+
+
+def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
+    """Return the application.
+
+    Args:
+        settings: where the databases are.
+        storage: an open storage; the one that the settings name if left out. Its tables must be
+            there (``hamtune migrate``).
+    """
+    app: FastAPI = FastAPIOffline(
+        title="hamtune",
+        version=version("hamtune"),
+        description=DESCRIPTION,
+        openapi_tags=_TAGS,
+        redoc_url=None,
+        static_url="/docs-assets",
+        favicon_url="/assets/favicon.svg",
+        generate_unique_id_function=_operation_id,
+        swagger_ui_parameters={"defaultModelsExpandDepth": 0, "tryItOutEnabled": True},
+    )
+    app.state.storage = storage or open_storage(settings)
+    app.state.instance = secrets.token_hex(8)
+    for module in (studies, recommendations, leaderboards, runs, catalog, health):
+        app.include_router(module.router)
+    add_pages(app)
+    add_dashboard(app, settings)
+    add_error_handlers(app)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """Return the OpenAPI document, with errors under their media type."""
+    if app.openapi_schema is None:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            tags=app.openapi_tags,
+        )
+        for methods in document["paths"].values():
+            for operation in methods.values():
+                for status, response in operation["responses"].items():
+                    if status >= "400":
+                        response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}
+        app.openapi_schema = document
+    return app.openapi_schema

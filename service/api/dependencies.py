@@ -1,0 +1,53 @@
+"""What routes ask for: the storage, the time, and checked names."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Path, Request
+
+from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
+from service.records import CombinationFilter
+from service.storage.base import Storage
+
+
+def _storage(request: Request) -> Storage:
+    storage: Storage = request.app.state.storage
+    return storage
+
+
+StorageDep = Annotated[Storage, Depends(_storage)]
+
+StudyId = Annotated[
+    str,
+    Path(
+        pattern="^study_[0-9a-z]{26}$",
+        description="Id of a study.",
+        examples=["study_01kb0f4q8e9w3m5r7t1v6x2y4z"],
+    ),
+]
+RunId = Annotated[
+    str,
+    Path(
+        pattern="^run_[0-9a-z]{26}$",
+        description="Id of a run.",
+        examples=["run_01kb0f4q8e9w3m5r7t1v6x2y4z"],
+    ),
+]
+
+
+def check_names(which: CombinationFilter) -> CombinationFilter:
+    """Refuse a filter that names what no registry knows: it could only be a slip of the pen.
+
+    Raises:
+        UnknownName: with the close matches.
+    """
+    for registry, name in (
+        (MODELS, which.model),
+        (DATASETS, which.dataset),
+        (SPARSIFIERS, which.sparsifier),
+        (OPTIMIZERS, which.optimizer),
+    ):
+        if name is not None:
+            registry.get(name)
+    return which

@@ -1,0 +1,77 @@
+"""The catalogue: what can be named in a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
+from search_spaces import recipes, spaces
+from service.api.schemas import (
+    DatasetView,
+    ModelView,
+    OptimizerView,
+    Page,
+    RecipeView,
+    SpaceView,
+    SparsifierView,
+)
+
+router = APIRouter(prefix="/v1", tags=["catalogue"])
+
+
+@router.get("/models", summary="List models", response_model=Page[ModelView])
+def list_models() -> Any:
+    """Return the architectures that studies can train."""
+    return {"items": MODELS.list()}
+
+
+@router.get("/datasets", summary="List datasets", response_model=Page[DatasetView])
+def list_datasets() -> Any:
+    """Return the datasets, with their sizes and how to have them."""
+    return {"items": DATASETS.list()}
+
+
+@router.get("/sparsifiers", summary="List sparsifiers", response_model=Page[SparsifierView])
+def list_sparsifiers() -> Any:
+    """Return the methods that make networks sparse."""
+    return {"items": SPARSIFIERS.list()}
+
+
+@router.get("/optimizers", summary="List base optimizers", response_model=Page[OptimizerView])
+def list_optimizers() -> Any:
+    """Return the optimizers that HAM can wrap."""
+    return {"items": OPTIMIZERS.list()}
+
+
+@router.get("/recipes", summary="List training recipes")
+def list_recipes() -> Page[RecipeView]:
+    """Return the recipes: epochs, batch, learning rate and the rest, named and versioned."""
+    return Page(
+        items=[
+            RecipeView(
+                id=id,
+                title=row.title,
+                dataset=row.dataset,
+                default=row.default,
+                recipe=row.recipe,
+            )
+            for id, row in recipes().items()
+        ]
+    )
+
+
+@router.get("/search-spaces", summary="List search spaces")
+def list_search_spaces() -> Page[SpaceView]:
+    """Return the ranges of alpha and beta that studies search, and what each applies to."""
+    targets: dict[str, list[str]] = {}
+    for target, space in spaces().items():
+        targets.setdefault(space.id, []).append(target)
+    by_id = {space.id: space for space in spaces().values()}
+    return Page(
+        items=[
+            SpaceView(id=id, applies_to=targets[id], alpha=space.alpha, beta=space.beta)
+            for id, space in by_id.items()
+        ]
+    )

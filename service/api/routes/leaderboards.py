@@ -1,0 +1,32 @@
+"""Leaderboards: methods ranked at equal model, dataset, sparsity and training budget."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from service.api.dependencies import StorageDep
+from service.api.problems import documented
+from service.api.schemas import Page
+from service.domain import leaderboards
+from service.records import Leaderboard
+
+router = APIRouter(prefix="/v1/leaderboards", tags=["leaderboards"])
+
+
+@router.get("", summary="List leaderboards")
+def list_leaderboards(storage: StorageDep) -> Page[Leaderboard]:
+    """Return every leaderboard, whole, by name."""
+    return Page(items=leaderboards.leaderboards(storage.recommendations))
+
+
+@router.get("/{benchmark}", summary="Show a leaderboard", responses=documented(404, 422))
+def get_leaderboard(
+    benchmark: Annotated[
+        str, Path(description="Its name.", examples=["digits_cnn-digits-0.90-digits@1"])
+    ],
+    storage: StorageDep,
+) -> Leaderboard:
+    """Return one ranking. Equal ranks are ties: paired by seed, they are not told apart."""
+    return leaderboards.leaderboard(storage.recommendations, benchmark)

@@ -1,0 +1,66 @@
+"""Recommendations: which alpha and beta to use."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from ham.config import Combination
+from ham.names import SPARSIFIERS
+from search_spaces import recipe_for
+from service.api.dependencies import StorageDep, check_names
+from service.api.problems import documented
+from service.api.schemas import CombinationQuery, Page
+from service.errors import NotFound
+from service.records import CombinationFilter, Recommendation, StudyRequest
+
+router = APIRouter(prefix="/v1/recommendations", tags=["recommendations"])
+
+
+@router.get("", summary="Look up recommended settings", responses=documented(404, 422))
+def list_recommendations(
+    query: Annotated[CombinationQuery, Query()], storage: StorageDep
+) -> Page[Recommendation]:
+    """Return the newest recommendation of each combination that matches, newest first.
+
+    A query that names one combination (model, dataset, sparsifier, and its sparsity unless the
+    sparsifier is `dense`) and finds nothing answers 404 and says how to submit a study. A wider
+    query that finds nothing answers an empty list.
+    """
+    which = check_names(query)
+    asked = _named(which)
+    found = storage.recommendations.latest(which)
+    if not found and asked is not None:
+        raise NotFound(_how_to_submit(asked))
+    return Page(items=found)
+
+
+def _named(which: CombinationFilter) -> StudyRequest | None:
+    """Return the request for the combination that a filter names, if it names a single one.
+
+    Raises:
+        InvalidConfig: it names one, but its parts do not go together.
+    """
+    sparsity = which.sparsity
+    if which.sparsifier and not SPARSIFIERS.get(which.sparsifier).takes_sparsity:
+        sparsity = sparsity or 0.0
+    if None in (which.model, which.dataset, which.sparsifier, sparsity):
+        return None
+    request = StudyRequest(**{**which.model_dump(exclude_none=True), "sparsity": sparsity})
+    Combination(
+        **request.model_dump(exclude={"budget", "recipe"}),
+        recipe=which.recipe or recipe_for(request.dataset).id,
+    )
+    return request
+
+
+def _how_to_submit(request: StudyRequest) -> str:
+    body = request.model_dump(exclude={"budget"}, exclude_none=True)
+    options = f"--dataset {request.dataset} --sparsity {request.sparsity:g}"
+    return (
+        f"{request.model} on {request.dataset} with {request.sparsifier} at sparsity "
+        f"{request.sparsity:g} has not been tuned; submit a study: POST /v1/studies "
+        f"{json.dumps(body)}, or: hamtune tune {request.model} {request.sparsifier} {options}"
+    )

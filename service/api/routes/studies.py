@@ -1,0 +1,110 @@
+"""Studies: submit, list, look at."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Response
+
+from service.api.dependencies import StorageDep, StudyId, check_names
+from service.api.problems import documented
+from service.api.schemas import Page, StudyQuery, StudyView
+from service.clock import utc_now
+from service.domain.plans import resolve
+from service.domain.progress import progress_of
+from service.records import Plan, Purpose, Run, Study, StudyRequest
+from service.storage.base import Storage
+
+router = APIRouter(prefix="/v1/studies", tags=["studies"])
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=200,
+        description="Any text of yours. Sent again with the same request, it gives the same "
+        "study instead of a second one; with another request, 409.",
+    ),
+]
+
+
+@router.post(
+    "",
+    summary="Submit a study",
+    status_code=202,
+    response_description="Queued. `Location` is its address; poll it for progress.",
+    responses={
+        200: {"model": StudyView, "description": "This Idempotency-Key already stands for it."},
+        **documented(409, 422),
+    },
+)
+def submit_study(
+    request: StudyRequest,
+    response: Response,
+    storage: StorageDep,
+    idempotency_key: IdempotencyKey = None,
+) -> StudyView:
+    """Ask for alpha and beta of one combination to be tuned.
+
+    The answer comes at once; the study is worked on in the background: a search, then a
+    screening of the best settings on fresh seeds, then a confirmation against no HAM on further
+    seeds. Its result appears under `/v1/recommendations` and `/v1/leaderboards`.
+    """
+    study, new = storage.studies.submit(request, resolve(request), idempotency_key)
+    response.headers["Location"] = f"/v1/studies/{study.id}"
+    response.status_code = 202 if new else 200
+    return _views(storage, [study])[0]
+
+
+@router.post("/plan", summary="Show what a study would run", responses=documented(422))
+def plan_study(request: StudyRequest) -> Plan:
+    """Check a request and return its plan, without queueing anything (a dry run)."""
+    return resolve(request)
+
+
+@router.get("", summary="List studies", responses=documented(422))
+def list_studies(query: Annotated[StudyQuery, Query()], storage: StorageDep) -> Page[StudyView]:
+    """Return studies with their progress, newest first."""
+    studies = storage.studies.list(
+        state=query.state,
+        which=check_names(query.combinations()),
+        limit=query.limit + 1,
+        before=query.cursor,
+    )
+    more = len(studies) > query.limit
+    studies = studies[: query.limit]
+    return Page(items=_views(storage, studies), next_cursor=studies[-1].id if more else None)
+
+
+@router.get("/{study_id}", summary="Show a study", responses=documented(404, 422))
+def get_study(study_id: StudyId, storage: StorageDep) -> StudyView:
+    """Return a study: what was asked, what was planned, where it stands."""
+    return _views(storage, [storage.studies.get(study_id)])[0]
+
+
+@router.get(
+    "/{study_id}/trials", summary="List the search runs of a study", responses=documented(404, 422)
+)
+def list_trials(study_id: StudyId, storage: StorageDep) -> Page[Run]:
+    """Return the runs that the search made, oldest first: one per trial."""
+    return _runs(storage, study_id, Purpose.SEARCH)
+
+
+@router.get("/{study_id}/runs", summary="List the runs of a study", responses=documented(404, 422))
+def list_runs(
+    study_id: StudyId,
+    storage: StorageDep,
+    purpose: Annotated[Purpose | None, Query(description="Only runs of this stage.")] = None,
+) -> Page[Run]:
+    """Return the runs of all stages, oldest first."""
+    return _runs(storage, study_id, purpose)
+
+
+def _runs(storage: Storage, study_id: str, purpose: Purpose | None) -> Page[Run]:
+    storage.studies.get(study_id)  # an unknown study is NotFound, not an empty list
+    return Page(items=storage.runs.of_study(study_id, purpose))
+
+
+def _views(storage: Storage, studies: list[Study]) -> list[StudyView]:
+    progress = progress_of(storage.runs, studies, utc_now())
+    return [StudyView(**dict(study), progress=progress[study.id]) for study in studies]

@@ -1,0 +1,132 @@
+"""What the API answers beyond the records, and what its queries take. Imports no FastAPI."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ham.config import Recipe
+from search_spaces import LogRange
+from service.records import CombinationFilter, Progress, Study, StudyState
+
+T = TypeVar("T")
+
+
+class Page(BaseModel, Generic[T]):
+    """A part of a list."""
+
+    items: list[T]
+    next_cursor: str | None = Field(
+        default=None, description="Send it as `cursor` for the next page; null on the last."
+    )
+
+
+class StudyView(Study):
+    """A study and how far it is."""
+
+    progress: Progress
+
+
+class CombinationQuery(CombinationFilter):
+    """Which combinations are meant; what is left out matches all."""
+
+    model: str | None = Field(None, max_length=100, description="Name.", examples=["digits_cnn"])
+    dataset: str | None = Field(None, max_length=100, description="Name.", examples=["digits"])
+    sparsifier: str | None = Field(None, max_length=100, description="Name.", examples=["random"])
+    sparsity: float | None = Field(
+        None, ge=0, lt=1, description="Fraction of zero weights.", examples=[0.9]
+    )
+    optimizer: str | None = Field(None, max_length=100, description="Name.", examples=["sgd"])
+    recipe: str | None = Field(
+        None,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9_.-]+@[0-9]+$",
+        description="Id: name and version.",
+        examples=["digits@1"],
+    )
+
+
+class StudyQuery(CombinationQuery):
+    """Which studies, and which part of their list."""
+
+    state: StudyState | None = Field(None, description="Only studies in this state.")
+    limit: int = Field(50, ge=1, le=200, description="Studies per page.")
+    cursor: str | None = Field(
+        None,
+        pattern="^study_[0-9a-z]{26}$",
+        description="The `next_cursor` of the page before.",
+    )
+
+    def combinations(self) -> CombinationFilter:
+        """Return the part that says which combinations."""
+        return CombinationFilter(**self.model_dump(include=set(CombinationFilter.model_fields)))
+
+
+class CatalogRow(BaseModel):
+    """Something that can be named in a request."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    title: str
+    description: str
+    reference: str = Field(description="Paper and link; empty where there is none.")
+
+
+class ModelView(CatalogRow):
+    """An architecture."""
+
+    input_shape: tuple[int | None, int | None, int | None] = Field(
+        description="(channels, height, width) it takes; null where any size will do."
+    )
+
+
+class DatasetView(CatalogRow):
+    """A dataset."""
+
+    shape: tuple[int, int, int] = Field(description="(channels, height, width) of an image.")
+    classes: int
+    sizes: tuple[int, int, int] = Field(description="Images in (train, validation, test).")
+    how_to_get: str
+
+
+class OptimizerView(CatalogRow):
+    """A base optimizer, which HAM wraps."""
+
+
+class SparsifierView(CatalogRow):
+    """A method that makes networks sparse."""
+
+    family: str
+    takes_sparsity: bool = Field(description="False: its sparsity is always 0.")
+    needs_dense_gradient: bool
+
+
+class RecipeView(BaseModel):
+    """Everything of a training that is not the combination, the setting or the seed."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str = Field(description="Name and version; raised whenever anything in it changes.")
+    title: str
+    dataset: str
+    default: bool = Field(description="True: a request for this dataset may leave it out.")
+    recipe: Recipe
+
+
+class SpaceView(BaseModel):
+    """Ranges that studies search, on logarithmic axes."""
+
+    id: str
+    applies_to: list[str] = Field(description="Sparsifiers, families, or `default`.")
+    alpha: LogRange
+    beta: LogRange
+
+
+class Health(BaseModel):
+    """The service is up."""
+
+    status: str = Field(description="`ok`.")
+    version: str
+    instance: str = Field(description="Changes whenever the process is started anew.")

@@ -1,0 +1,87 @@
+"""What the front page shows, read from the storage in a few queries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from service.domain.leaderboards import leaderboards
+from service.domain.progress import progress_of
+from service.records import Estimate, Leaderboard, Progress, Recommendation, Study, StudyState
+from service.storage.base import Storage
+
+MOST_ACTIVE = 50
+MOST_FAILED = 5
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A horizontal axis that places values in percent of its width."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def around(cls, estimates: list[Estimate], *also: float) -> Axis:
+        """Return an axis that holds all intervals and the values ``also``, with a margin."""
+        values = [value for row in estimates for value in (row.low, row.high)] + list(also)
+        low, high = min(values, default=0.0), max(values, default=1.0)
+        margin = 0.06 * (high - low) or 0.01
+        return cls(low - margin, high + margin)
+
+    def place(self, value: float) -> float:
+        """Return where a value stands, 0 to 100."""
+        return round(100 * (value - self.low) / (self.high - self.low), 2)
+
+
+@dataclass(frozen=True)
+class StudyCard:
+    """A study and how far it is."""
+
+    study: Study
+    progress: Progress
+
+
+@dataclass(frozen=True)
+class Board:
+    """A leaderboard and the axis of its accuracies."""
+
+    board: Leaderboard
+    axis: Axis
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything on the front page."""
+
+    active: list[StudyCard]
+    more_active: bool
+    recommendations: list[Recommendation]
+    gains: Axis
+    boards: list[Board]
+    failed: list[Study]
+
+    @property
+    def is_empty(self) -> bool:
+        """True where nothing was ever asked for."""
+        return not (self.active or self.recommendations or self.failed)
+
+
+def overview(storage: Storage, now: datetime) -> Overview:
+    """Read the front page's contents."""
+    recommendations = sorted(storage.recommendations.latest(), key=lambda row: row.combination.key)
+    running = storage.studies.list(state=StudyState.RUNNING, limit=MOST_ACTIVE)
+    queued = storage.studies.list(state=StudyState.QUEUED, limit=MOST_ACTIVE)
+    active = [*reversed(running), *reversed(queued)]
+    progress = progress_of(storage.runs, active, now)
+    return Overview(
+        active=[StudyCard(study, progress[study.id]) for study in active],
+        more_active=MOST_ACTIVE in (len(running), len(queued)),
+        recommendations=recommendations,
+        gains=Axis.around([row.gain for row in recommendations], 0.0),
+        boards=[
+            Board(board, Axis.around([row.test_accuracy for row in board.rows]))
+            for board in leaderboards(storage.recommendations)
+        ],
+        failed=storage.studies.list(state=StudyState.FAILED, limit=MOST_FAILED),
+    )

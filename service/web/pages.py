@@ -1,0 +1,44 @@
+"""The web page: one template, one style sheet, one small script, nothing from other hosts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.staticfiles import StaticFiles
+from fastapi.templating import Jinja2Templates
+
+from ham.config import format_sparsity
+from service import formatting
+from service.api.dependencies import StorageDep
+from service.clock import utc_now
+from service.web.overview import overview
+
+_HERE = Path(__file__).parent
+_templates = Jinja2Templates(directory=_HERE / "templates")
+_templates.env.filters |= {
+    "percent": formatting.percent,
+    "points": formatting.points,
+    "interval": formatting.interval,
+    "strength": formatting.strength,
+    "duration": formatting.duration,
+    "sparsity": format_sparsity,
+}
+_templates.env.globals["stage"] = formatting.stage
+_templates.env.trim_blocks = _templates.env.lstrip_blocks = True
+
+router = APIRouter(include_in_schema=False)
+
+
+def add_pages(app: FastAPI) -> None:
+    """Serve the page at ``/`` and its assets at ``/assets``."""
+    app.include_router(router)
+    app.mount("/assets", StaticFiles(directory=_HERE / "static"), name="assets")
+
+
+@router.get("/")
+def front_page(request: Request, storage: StorageDep) -> Response:
+    """Show leaderboards, recommendations and the studies under way."""
+    context = {"page": overview(storage, utc_now()), "address": str(request.base_url).rstrip("/")}
+    headers = {"Content-Security-Policy": "default-src 'self'", "Cache-Control": "no-store"}
+    return _templates.TemplateResponse(request, "front.html", context, headers=headers)

@@ -1,0 +1,44 @@
+// Keeps the page fresh: often while a study is under way, seldom otherwise.
+"use strict";
+
+const OFTEN = 2000;
+const SELDOM = 20000;
+
+function openDetails() {
+  return [...document.querySelectorAll("details[open][id]")].map((element) => element.id);
+}
+
+function reopen(root, ids) {
+  for (const element of root.querySelectorAll("details[id]")) {
+    element.open = ids.includes(element.id);
+  }
+}
+
+function userIsBusyIn(main) {
+  const selection = document.getSelection();
+  const selecting = selection && !selection.isCollapsed && main.contains(selection.anchorNode);
+  return selecting || main.contains(document.activeElement);
+}
+
+async function refresh() {
+  const main = document.querySelector("main");
+  if (document.hidden || userIsBusyIn(main)) return;
+  const response = await fetch(location.pathname, { cache: "no-store" });
+  if (!response.ok) return;
+  const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
+  const replacement = fresh.querySelector("main");
+  reopen(replacement, openDetails());
+  main.replaceWith(replacement);
+}
+
+async function keepFresh() {
+  try {
+    await refresh();
+  } catch (error) {
+    // The service may be restarting; the next round tries again.
+  }
+  const live = document.querySelector("main").dataset.live === "true";
+  setTimeout(keepFresh, live ? OFTEN : SELDOM);
+}
+
+setTimeout(keepFresh, OFTEN);

@@ -1,0 +1,99 @@
+"""Plays a runner: takes studies through their real stages with made-up accuracies.
+
+Everything goes through the real storage and the real rules; only the training is left out.
+"""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+from ham.config import Setting
+from service.domain.plans import resolve
+from service.domain.recommendations import recommend
+from service.domain.stages import confirmation_jobs, screening_jobs
+from service.records import (
+    Budget,
+    Claim,
+    EpochMetrics,
+    Job,
+    Outcome,
+    Purpose,
+    Recommendation,
+    Study,
+    StudyRequest,
+)
+from service.storage import Storage
+
+LEASE = timedelta(minutes=5)
+SMALL = Budget(trials=4, finalists=2, screening_seeds=2, confirmation_seeds=3)
+
+
+def request_for(
+    sparsifier: str = "random",
+    sparsity: float = 0.9,
+    model: str = "digits_cnn",
+    budget: Budget = SMALL,
+) -> StudyRequest:
+    """Return a request on the digits."""
+    return StudyRequest(
+        model=model, dataset="digits", sparsifier=sparsifier, sparsity=sparsity, budget=budget
+    )
+
+
+def submit(storage: Storage, request: StudyRequest) -> Study:
+    """Queue a study."""
+    return storage.studies.submit(request, resolve(request))[0]
+
+
+def claim(storage: Storage) -> tuple[Study, Claim]:
+    """Take up the oldest queued study."""
+    claimed = storage.queue.claim("test", LEASE)
+    assert claimed is not None
+    return claimed
+
+
+def train(storage: Storage, held: Claim, job: Job, accuracy: float, epochs: int = 15) -> None:
+    """Begin and end the run of a job with a given accuracy."""
+    run = storage.runs.begin(held, job, epochs)
+    curve = tuple(
+        EpochMetrics(
+            epoch=epoch,
+            train_loss=2.0 / epoch,
+            validation_accuracy=accuracy * epoch / epochs,
+            learning_rate=0.1,
+            seconds=0.1,
+        )
+        for epoch in range(1, epochs + 1)
+    )
+    outcome = Outcome(
+        validation_accuracy=accuracy,
+        test_accuracy=accuracy if job.purpose == Purpose.CONFIRMATION else None,
+        seconds=1.5,
+        measures={"sparsity": {"realised": 0.9}},
+        environment={"torch": "none: made up by a test"},
+        curve=curve,
+    )
+    storage.runs.end(held, run.id, outcome)
+
+
+def search(storage: Storage, study: Study, held: Claim, trials: int) -> None:
+    """Make search runs of settings spread over the space."""
+    noise = random.Random(study.plan.combination.key)
+    for number in range(trials):
+        setting = Setting(alpha=2.0 * 2**number, beta=1e-4 * 2**number)
+        job = Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
+        train(storage, held, job, 0.9 + 0.002 * number + 0.002 * noise.random())
+
+
+def finish(storage: Storage, gain: float = 0.02) -> Recommendation:
+    """Take the oldest queued study to its end; HAM gains ``gain`` on average."""
+    study, held = claim(storage)
+    plan = study.plan
+    noise = random.Random(plan.combination.key)
+    search(storage, study, held, plan.budget.trials)
+    for jobs in (screening_jobs, confirmation_jobs):
+        for job in jobs(plan, storage.runs.of_study(study.id)):
+            helped = 0.0 if job.setting.is_no_ham else gain if job.setting.alpha < 200 else -0.01
+            train(storage, held, job, 0.93 + helped + 0.006 * noise.random())
+    return storage.queue.succeed(held, recommend(plan, storage.runs.of_study(study.id)))
