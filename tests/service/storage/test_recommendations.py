@@ -1,0 +1,83 @@
+"""Recommendations: one line of versions per combination."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from ham.config import NO_HAM
+from service.records import Benchmark, CombinationFilter, NewRecommendation, Recommendation
+from service.storage import SqlStorage
+from tests.conftest import MovableClock
+from tests.service.builders import a_result, submit
+
+LEASE = timedelta(seconds=15)
+
+
+def recommend(
+    storage: SqlStorage, result: NewRecommendation | None = None, **changes: object
+) -> Recommendation:
+    """Take a new study to its recommendation."""
+    submit(storage, **changes)
+    claimed = storage.queue.claim("a", LEASE)
+    assert claimed is not None
+    return storage.queue.succeed(claimed[1], result or a_result())
+
+
+def test_recommendation_keeps_what_the_study_reached(
+    storage: SqlStorage, clock: MovableClock
+) -> None:
+    stored = recommend(storage, a_result(0.91))
+    study = storage.studies.list()[0]
+    assert NewRecommendation.model_validate(dict(stored)) == a_result(0.91)
+    assert (stored.study_id, stored.combination) == (study.id, study.plan.combination)
+    assert (stored.version, stored.created_at) == (1, clock.now)
+    assert storage.recommendations.latest() == [stored]
+
+
+def test_later_study_of_a_combination_makes_the_next_version(storage: SqlStorage) -> None:
+    recommend(storage, a_result(0.90))
+    other = recommend(storage, sparsity=0.8)
+    newer = recommend(storage, a_result(0.92, NO_HAM))
+    assert (other.version, newer.version) == (1, 2)
+    assert storage.recommendations.latest() == [newer, other], "newest first, one each"
+
+
+def test_failed_study_leaves_the_recommendation_as_it_was(storage: SqlStorage) -> None:
+    stored = recommend(storage)
+    submit(storage)
+    _, claim = storage.queue.claim("a", LEASE)
+    storage.queue.fail(claim, "diverged everywhere")
+    assert storage.recommendations.latest() == [stored]
+
+
+@pytest.mark.parametrize(
+    "which, expected",
+    [
+        (CombinationFilter(sparsifier="rigl"), ["rigl"]),
+        (CombinationFilter(sparsity=0.9), ["rigl", "random"]),
+        (CombinationFilter(sparsity=0.0, model="digits_cnn"), ["dense"]),
+        (CombinationFilter(model="digits_mlp"), []),
+    ],
+)
+def test_latest_filters_by_combination(
+    storage: SqlStorage, which: CombinationFilter, expected: list[str]
+) -> None:
+    recommend(storage, sparsifier="dense", sparsity=0.0)
+    recommend(storage, sparsifier="random")
+    recommend(storage, sparsifier="rigl")
+    found = storage.recommendations.latest(which)
+    assert [row.combination.sparsifier for row in found] == expected
+
+
+def test_benchmarks_are_those_with_a_recommendation(storage: SqlStorage) -> None:
+    recommend(storage, sparsifier="random")
+    recommend(storage, sparsifier="rigl")
+    recommend(storage, sparsifier="dense", sparsity=0.0)
+    submit(storage, model="digits_mlp")
+    expected = [
+        Benchmark(model="digits_cnn", dataset="digits", sparsity=sparsity, recipe="digits@1")
+        for sparsity in (0.0, 0.9)
+    ]
+    assert storage.recommendations.benchmarks() == expected
