@@ -40,7 +40,9 @@ class Settings(BaseSettings):
         description="GPUs of one training; where unset, 1 if the cluster has any, else 0.",
     )
     lease_seconds: float = Field(
-        default=15.0, gt=0, description="A study whose runner is silent for so long is taken over."
+        default=30.0,
+        gt=0,
+        description="A study whose scheduler is silent for so long is taken over.",
     )
     max_attempts: int = Field(
         default=5, ge=1, description="Runners that may be lost before a study is given up."

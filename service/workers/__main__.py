@@ -1,0 +1,51 @@
+"""The scheduler process: ``python -m service.workers [--die-with-parent]``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+
+import ray
+
+from service.settings import Settings
+from service.storage import open_storage
+from service.storage.migrate import migrate
+from service.workers import cluster
+from service.workers.optuna_search import open_optuna_storage
+from service.workers.processes import die_with_parent
+from service.workers.scheduler import Scheduler
+
+logger = logging.getLogger("service.workers")
+
+
+def main() -> None:
+    """Run a scheduler until SIGTERM or SIGINT."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--die-with-parent", action="store_true")
+    args = parser.parse_args()
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    if args.die_with_parent:
+        die_with_parent()
+    settings = Settings()
+    storage = open_storage(settings)
+    migrate(storage.database)
+    open_optuna_storage(settings.optuna_database)
+    address = settings.ray_address or cluster.start_local(settings)
+    logger.info("Ray at %s", address)
+    scheduler = Scheduler(storage, settings, address)
+    try:
+        scheduler.run_forever()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        scheduler.stop()
+        ray.shutdown()
+
+
+if __name__ == "__main__":
+    main()

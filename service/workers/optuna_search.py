@@ -1,0 +1,114 @@
+"""The search of one study: Optuna proposes, its storage remembers.
+
+Each search trial is trained to full length, so every COMPLETE row holds a full-length value and
+every run that ended without one is FAIL, with its reason. The sampler is built anew for each
+trial from a seed and the stored history: no sampler state is lost when a runner dies.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from ham.config import Setting
+from service.records import Outcome, Plan
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+_ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+
+class Proposal(NamedTuple):
+    """A trial and the setting that it tries."""
+
+    number: int
+    setting: Setting
+
+
+def open_optuna_storage(url: str) -> optuna.storages.RDBStorage:
+    """Open Optuna's storage, making its tables where they are missing."""
+    waiting = {"connect_args": {"timeout": 30}} if url.startswith("sqlite") else {}
+    return optuna.storages.RDBStorage(url, engine_kwargs=waiting)
+
+
+class OptunaSearch:
+    """Ask for settings, tell results; trials that a lost runner left behind are asked again.
+
+    Args:
+        storage: Optuna's storage.
+        name: the Optuna study's name, unique in the storage.
+        plan: space, sampler and seeds.
+    """
+
+    def __init__(self, storage: optuna.storages.BaseStorage, name: str, plan: Plan) -> None:
+        self._plan = plan
+        self._storage = storage
+        self._study = optuna.create_study(
+            storage=storage, study_name=name, direction="maximize", load_if_exists=True
+        )
+        if not self._study.get_trials(deepcopy=False):
+            self._introduce()
+        self._left_behind = [
+            trial.number for trial in self._trials() if trial.state == TrialState.RUNNING
+        ]
+
+    @property
+    def asked(self) -> int:
+        """Trials begun so far; those left behind count when they are asked again."""
+        begun = sum(trial.state != TrialState.WAITING for trial in self._trials())
+        return begun - len(self._left_behind)
+
+    def ask(self) -> Proposal:
+        """Return the next trial to train: one left behind by a lost runner, or a new one."""
+        if self._left_behind:
+            trial = self._trial(self._left_behind.pop(0))
+        else:
+            self._study.sampler = self._sampler(len(self._trials()))
+            trial = self._study.ask()
+        space = self._plan.space
+        sampled = {
+            name: trial.suggest_float(name, axis.floor, axis.high, log=True)
+            for name, axis in (("alpha", space.alpha), ("beta", space.beta))
+        }
+        setting = space.decode(sampled)
+        trial.set_user_attr("setting", {"alpha": setting.alpha, "beta": setting.beta})
+        return Proposal(trial.number, setting)
+
+    def report(self, number: int, epoch: int, validation_accuracy: float) -> None:
+        """Store one epoch's validation accuracy of a running trial."""
+        if math.isfinite(validation_accuracy):
+            self._trial(number).report(validation_accuracy, epoch)
+
+    def tell(self, number: int, outcome: Outcome) -> None:
+        """End a trial: COMPLETE with its full-length value, or FAIL with its reason."""
+        if self._trials()[number].state in _ENDED:
+            return
+        value = outcome.validation_accuracy
+        if outcome.error is None and value is not None and math.isfinite(value):
+            self._study.tell(number, value)
+        else:
+            reason = outcome.error or f"the validation accuracy is {value}"
+            self._trial(number).set_user_attr("fail_reason", reason)
+            self._study.tell(number, state=TrialState.FAIL)
+
+    def _introduce(self) -> None:
+        """Queue the baselines first, so that the sampler knows them from the start."""
+        self._study.set_user_attr("combination", self._plan.combination.key)
+        self._study.set_user_attr("search_space", self._plan.space.id)
+        for baseline in self._plan.baselines:
+            self._study.enqueue_trial(self._plan.space.encode(baseline))
+
+    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        return optuna.samplers.TPESampler(seed=self._plan.sampler_seed + number)
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
+
+    def _trial(self, number: int) -> optuna.Trial:
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(
+            self._study._study_id, number
+        )
+        return optuna.Trial(self._study, trial_id)

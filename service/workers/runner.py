@@ -1,0 +1,123 @@
+"""Runs one claimed study to its end: ``python -m service.workers.runner STUDY TOKEN ADDRESS``.
+
+One study is one Ray Tune experiment. The process owns nothing that the database does not know:
+killed at any moment, its successor goes on from the runs that have ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+from datetime import timedelta
+from types import FrameType
+
+from ray import tune
+
+from service.domain.recommendations import recommend
+from service.errors import StaleLease, StudyFailed
+from service.records import Claim, Study
+from service.settings import Settings
+from service.storage import SqlStorage, open_storage
+from service.workers import cluster
+from service.workers.course import Course
+from service.workers.optuna_search import OptunaSearch, open_optuna_storage
+from service.workers.processes import die_with_parent
+from service.workers.ray_searcher import CourseSearcher
+from service.workers.trainable import TrainRun
+
+logger = logging.getLogger(__name__)
+
+PAUSE_AFTER_FAILURE = timedelta(seconds=10)
+RETRIES_OF_LOST_WORKERS = 2
+
+
+def main() -> None:
+    """Run the study that the command line names; the exit status tells little, the queue all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("study_id")
+    parser.add_argument("token", type=int)
+    parser.add_argument("ray_address")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    die_with_parent()
+    settings = Settings()
+    storage = open_storage(settings)
+    claim = Claim(study_id=args.study_id, token=args.token)
+    _release_on_sigterm(storage, claim)
+    try:
+        run_study(storage, claim, settings, args.ray_address)
+    except StaleLease as error:
+        logger.warning("%s", error)
+    except StudyFailed as error:
+        logger.error("%s", error)
+        storage.queue.fail(claim, str(error))
+    except Exception as error:
+        logger.exception("the runner stops; the study goes back to the queue")
+        storage.queue.release(
+            claim, f"{type(error).__name__}: {error}", PAUSE_AFTER_FAILURE, lost=True
+        )
+        raise SystemExit(1) from error
+
+
+def run_study(storage: SqlStorage, claim: Claim, settings: Settings, ray_address: str) -> None:
+    """Take a claimed study through its stages and store its recommendation.
+
+    Raises:
+        StudyFailed: nothing came out that could be recommended.
+        StaleLease: another runner has taken the study over.
+    """
+    study = storage.studies.get(claim.study_id)
+    cluster.connect(ray_address)
+    optuna_storage = open_optuna_storage(settings.optuna_database)
+    search = OptunaSearch(optuna_storage, optuna_name(study), study.plan)
+    course = Course(storage, claim, study.plan, search)
+    _run_experiment(study, course, settings)
+    runs = storage.runs.of_study(study.id)
+    recommendation = storage.queue.succeed(claim, recommend(study.plan, runs))
+    logger.info("%s: %s", study.plan.combination.slug, recommendation.message)
+
+
+def optuna_name(study: Study) -> str:
+    """Return the name under which Optuna's dashboard shows a study."""
+    return f"{study.plan.combination.slug} {study.id}"
+
+
+def _run_experiment(study: Study, course: Course, settings: Settings) -> None:
+    searcher = CourseSearcher(course)
+    resources = cluster.resources_per_trial(settings)
+    tuner = tune.Tuner(
+        tune.with_resources(TrainRun, resources),
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            num_samples=study.plan.expected_runs,
+            max_concurrent_trials=cluster.slots(resources),
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name=f"{study.id}-{os.getpid()}",
+            storage_path=str(settings.data_dir.resolve() / "ray"),
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            failure_config=tune.FailureConfig(max_failures=RETRIES_OF_LOST_WORKERS),
+        ),
+    )
+    tuner.fit()
+    if searcher.error is not None:
+        raise searcher.error
+
+
+def _release_on_sigterm(storage: SqlStorage, claim: Claim) -> None:
+    def release(_signal: int, _frame: FrameType | None) -> None:
+        try:
+            storage.queue.release(claim, "its runner was told to stop")
+        except StaleLease:
+            pass
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, release)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""One training as a Ray Tune trainable: a step is an epoch, the actor serves many trainings."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from dataclasses import asdict
+from typing import Any
+
+from ray import tune
+
+from ham.config import RunConfig
+from ham.errors import DivergedRun
+from ham.training import Training
+
+METRIC = "validation_accuracy"
+EPOCH = "epoch_metrics"
+OUTCOME = "outcome"
+
+
+class TrainRun(tune.Trainable):
+    """Trains what its config names.
+
+    An error of the training is a result like any other, with its reason. So whatever Tune sees
+    as a failure is a lost worker, the one cause worth a retry.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Prepare the first training of this actor."""
+        self._training: Training | None = None
+        self._prepare(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Prepare the next training in the same process: torch and data stay loaded."""
+        self._prepare(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch; the last one also returns the outcome."""
+        try:
+            if self._training is None:
+                self._training = Training(self._run)
+            report = self._training.run_epoch()
+            result: dict[str, Any] = {
+                METRIC: report.validation_accuracy,
+                EPOCH: asdict(report),
+                "done": self._training.finished,
+            }
+            if self._training.finished:
+                result[OUTCOME] = self._outcome()
+            return result
+        except DivergedRun as error:
+            return _failed(f"diverged: {error}")
+        except Exception as error:
+            traceback.print_exc()
+            return _failed(f"{type(error).__name__}: {error}")
+
+    def _prepare(self, config: dict[str, Any]) -> None:
+        self._run = RunConfig.from_json(config["run"])
+        self._measure_test = config["measure_test"]
+        self._training = None
+
+    def _outcome(self) -> dict[str, Any]:
+        assert self._training is not None
+        result = self._training.finish(measure_test=self._measure_test).to_json()
+        result["measures"] = {"sparsity": result.pop("sparsity")}
+        return result
+
+
+def _failed(reason: str) -> dict[str, Any]:
+    return {METRIC: math.nan, "done": True, OUTCOME: {"error": reason}}
