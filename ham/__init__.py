@@ -8,6 +8,7 @@ from typing import Any
 
 _PUBLIC = {
     "HAM": "ham.optim",
+    "SAM": "ham.optim",
     "train": "ham.training",
     "Combination": "ham.config",
     "Recipe": "ham.config",

@@ -6,16 +6,69 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
-from torch.optim import Optimizer
+from torch.optim import LBFGS, Optimizer
 
-from ham.optim.formula import hyperbolic_step_
-from ham.optim.param_groups import ham_defaults, takes_ham_step, validate
-from ham.optim.wrapper import OptimizerWrapper, evaluate
+from ham.errors import HamError, IncompatibleCombination, InvalidConfig
+from ham.optim.moves import Move, collect_moves
+from ham.optim.nonfinite import POLICIES, sitting_out
+from ham.optim.one_pass import fused_pass
+from ham.optim.param_groups import ham_defaults, is_active, refuse_complex, validate
+from ham.optim.paths import PATHS, choose_path, ham_step
+from ham.optim.wrapper import OptimizerWrapper, evaluate, require_optimizer
 
 
 class HAM(OptimizerWrapper):
-    """Hyperbolic Aware Minimization around any base optimizer."""
+    r"""Hyperbolic Aware Minimization around any base optimizer.
+
+    The base steps from theta_k to theta_half; HAM then multiplies, with the same raw gradient,
+
+    .. math:: \theta_{k+1} = \theta_{half} \exp(-\eta (\alpha\, sign(\theta_{half})\, g + \beta)).
+
+    Gradients are read as backward left them: not the base's momentum, weight decay or Adam
+    direction. A base that maximizes ascends on ``-g``, and so does HAM.
+
+    Which parameters: those with at least ``min_dims`` dimensions, so that by default biases and
+    normalization parameters are left to the base. ``ham_alpha``, ``ham_beta``, ``ham_min_dims``,
+    ``ham_max_exponent`` and ``ham_sign`` are entries of each parameter group: a group may have its
+    own, they can change while training, and every checkpoint holds them. With alpha = beta = 0
+    everywhere the step is the base's, bit by bit.
+
+    Zero weights stay zero under HAM, so masks survive it. A tensor whose gradient holds NaN or
+    infinity sits the step out (see :mod:`ham.optim.nonfinite`), and no finite weight becomes
+    infinite through HAM.
+
+    Paths (see :mod:`ham.optim.paths`): how the step is computed, never what it computes.
+
+    Args:
+        base: any optimizer that takes one gradient per step; not LBFGS, not a HAM, not a SAM.
+        alpha: strength of the sign-gradient term, finite and >= 0. Authors' default 200; the
+            effective strength is ``lr * alpha * |grad|`` per step.
+        beta: strength of the shrinkage term, finite and >= 0; shrinks by ``lr * beta`` per step.
+        max_exponent: the exponent is clamped to [-max_exponent, max_exponent], in (0, 80].
+        min_dims: least number of dimensions of a parameter that takes the step.
+        sign: ``"half_step"`` is HYP*, the deployed form; ``"previous"`` is HYP, which takes the
+            signs of the weights before the base step.
+        nonfinite: ``"auto"``, ``"skip"``, ``"raise"`` or ``"ignore"``.
+        path: ``"auto"``, ``"reference"``, ``"foreach"``, ``"fused"`` or ``"fused_base"``.
+
+    Raises:
+        InvalidConfig: an argument breaks its rule, or a parameter is complex.
+        IncompatibleCombination: the base cannot be wrapped; the message says why.
+
+    >>> weight = torch.nn.Parameter(torch.tensor([[0.1]], dtype=torch.float64))
+    >>> optimizer = HAM(torch.optim.SGD([weight], lr=0.1), alpha=200.0, beta=1e-3)
+    >>> weight.grad = torch.tensor([[0.01]], dtype=torch.float64)
+    >>> _ = optimizer.step()
+    >>> round(weight.item(), 10)
+    0.0810462395
+
+    Reference: Jacobs et al., ICLR 2026, https://arxiv.org/abs/2506.02630.
+
+    Differences from the authors' wrapper: it is a real ``Optimizer`` (closures, hooks,
+    checkpoints, ``zero_grad(set_to_none)``, AMP with a fused base); alpha and beta are in
+    the checkpoint; there is no norm clipping after the step, which changed nothing before the
+    next ``zero_grad``; no device is made to wait.
+    """
 
     # False makes GradScaler unscale the gradients and skip overflow steps for us; a fused base
     # would do both inside its own kernel, where HAM's step cannot see it.
@@ -30,8 +83,19 @@ class HAM(OptimizerWrapper):
         max_exponent: float = 5.0,
         min_dims: int = 2,
         sign: Literal["half_step", "previous"] = "half_step",
+        nonfinite: Literal["auto", "skip", "raise", "ignore"] = "auto",
+        path: Literal["auto", "reference", "foreach", "fused", "fused_base"] = "auto",
     ) -> None:
+        _check_base(base)
+        for field, value, allowed in (("nonfinite", nonfinite, POLICIES), ("path", path, PATHS)):
+            if value not in allowed:
+                raise InvalidConfig(field, value, f"allowed: {', '.join(allowed)}")
+        self.nonfinite = nonfinite
+        self.path = path
+        self._base_overwrites_gradients: bool | None = None
         super().__init__(base, ham_defaults(alpha, beta, max_exponent, min_dims, sign))
+        for group in self.param_groups:
+            refuse_complex(group)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a parameter group to the base; it may carry its own ``ham_`` entries."""
@@ -43,33 +107,69 @@ class HAM(OptimizerWrapper):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take the base's and HAM's step with the same gradient; return the closure's loss."""
+        """Take the base's and HAM's step with the same gradient; return the closure's loss.
+
+        Args:
+            closure: evaluates the model once, leaves gradients, returns the loss. Pre-hooks run
+                before it, as in torch: a hook that reads gradients needs ``step()`` without one.
+        """
         loss = evaluate(closure)
-        previous = self._previous_signs()
-        self.base.step()
         for group in self.param_groups:
             validate(group)
-            for param in group["params"]:
-                if param.grad is not None and takes_ham_step(param, group):
-                    self._move(param, group, previous.get(param))
+        if not any(is_active(group) for group in self.param_groups):
+            self.base.step()
+            return loss
+        with sitting_out(self.param_groups, self.nonfinite):
+            path = choose_path(self.path, self.base)
+            if path != "fused_base" or not fused_pass(self.base):
+                ham_step(path, self._step_base())
         return loss
 
-    def _previous_signs(self) -> dict[Tensor, Tensor]:
-        return {
-            param: param.sign()
-            for group in self.param_groups
-            if group["ham_sign"] == "previous"
-            for param in group["params"]
-            if param.grad is not None and takes_ham_step(param, group)
-        }
+    def _step_base(self) -> list[Move]:
+        """Step the base; return HAM's moves with the gradients as they were before.
 
-    def _move(self, param: Tensor, group: dict[str, Any], signs: Tensor | None) -> None:
-        hyperbolic_step_(
-            param,
-            param.grad.neg() if group.get("maximize") else param.grad,  # type: ignore[union-attr, arg-type]
-            lr=group["lr"],
-            alpha=group["ham_alpha"],
-            beta=group["ham_beta"],
-            max_exponent=group["ham_max_exponent"],
-            sign_from=signs,
+        torch's multi-tensor SGD with Nesterov momentum adds the momentum into ``p.grad``. Whether
+        a base overwrites gradients is learned at the first step, from copies and the tensors'
+        versions; from then on only such a base costs copies.
+        """
+        moves = collect_moves(
+            self.param_groups, copy_gradients=self._base_overwrites_gradients is not False
+        )
+        grads = [move.theta.grad for move in moves]
+        versions = [grad._version for grad in grads if grad is not None]
+        self.base.step()
+        changed = versions != [grad._version for grad in grads if grad is not None]
+        if self._base_overwrites_gradients is None:
+            self._base_overwrites_gradients = changed
+        elif changed and not self._base_overwrites_gradients:
+            raise HamError(
+                f"{type(self.base).__name__} began to overwrite p.grad in its step, so HAM has no "
+                "raw gradient: do not change foreach, nesterov or similar options while training"
+            )
+        return moves
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = {"nonfinite": self.nonfinite, "path": self.path, "_base_overwrites_gradients": None}
+        return {**super().__getstate__(), **own}
+
+
+def _check_base(base: Optimizer) -> None:
+    name = type(base).__name__
+    require_optimizer(base, "HAM(torch.optim.SGD(model.parameters(), lr=0.1))")
+    if isinstance(base, HAM):
+        raise IncompatibleCombination(
+            "base", name, "HAM twice would apply its factor twice; wrap the innermost base once"
+        )
+    if isinstance(base, OptimizerWrapper):
+        raise IncompatibleCombination(
+            "base",
+            name,
+            "the order is SAM(HAM(base)): SAM restores the weights before HAM may move them",
+        )
+    if isinstance(base, LBFGS):
+        raise IncompatibleCombination(
+            "base",
+            name,
+            "it evaluates many gradients per step and keeps differences between them, which HAM's "
+            "step would falsify; use a base with one gradient per step, such as SGD or AdamW",
         )

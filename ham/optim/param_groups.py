@@ -36,14 +36,26 @@ def validate(group: Group) -> None:
         if not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
             raise InvalidConfig(key, value, "it must be a number, finite and >= 0")
     bound = group["ham_max_exponent"]
-    if not (isinstance(bound, (int, float)) and math.isfinite(bound) and bound > 0):
-        raise InvalidConfig("ham_max_exponent", bound, "it must be a number, finite and > 0")
+    if not (isinstance(bound, (int, float)) and 0 < bound <= 80):
+        raise InvalidConfig("ham_max_exponent", bound, "it must be a number in (0, 80]")
     if not (isinstance(group["ham_min_dims"], int) and group["ham_min_dims"] >= 0):
         raise InvalidConfig("ham_min_dims", group["ham_min_dims"], "it must be an integer >= 0")
     if group["ham_sign"] not in ("half_step", "previous"):
         raise InvalidConfig(
             "ham_sign", group["ham_sign"], "allowed: 'half_step' (HYP*) or 'previous' (HYP)"
         )
+
+
+def refuse_complex(group: Group) -> None:
+    """Raise where HAM would have to take the sign of a complex parameter."""
+    for param in group["params"]:
+        if param.is_complex() and takes_ham_step(param, group):
+            raise InvalidConfig(
+                "dtype",
+                param.dtype,
+                "a complex weight has no sign: put it into a group with ham_alpha=0 and "
+                "ham_beta=0, or train its torch.view_as_real",
+            )
 
 
 def is_active(group: Group) -> bool:

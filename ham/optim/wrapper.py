@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from ham.errors import InvalidConfig
+
 
 class OptimizerWrapper(Optimizer):
     """Shares parameter groups and state with ``base``; has its own hooks.
@@ -91,3 +93,9 @@ def evaluate(closure: Callable[[], Tensor | float] | None) -> Any:
         return None
     with torch.enable_grad():
         return closure()
+
+
+def require_optimizer(base: object, example: str) -> None:
+    """Raise where what is to be wrapped is not an optimizer, with an example of how to do it."""
+    if not isinstance(base, Optimizer):
+        raise InvalidConfig("base", type(base).__name__, f"it must be an optimizer: {example}")

@@ -1,0 +1,82 @@
+"""SGD, Adam and AdamW as coefficients of the one-pass kernels; their state stays torch's own.
+
+A step that these coefficients cannot express is left to the base itself.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import Tensor
+from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from ham.optim import tasks
+
+Coefficients = dict[str, float]
+
+
+def can_fuse(base: Optimizer) -> bool:
+    """Tell whether the kernels can take this base's step in its place.
+
+    Exact classes only: a subclass may do anything. Not where someone watches the base itself
+    (its own hooks, a scheduler that wrapped its ``step``) or where a host number is not to be had
+    (capturable, learning rate on an accelerator).
+    """
+    return (
+        type(base) in (SGD, Adam, AdamW)
+        and not base._optimizer_step_pre_hooks
+        and not base._optimizer_step_post_hooks
+        and "step" not in vars(base)
+        and all(_group_fits(group) for group in base.param_groups)
+    )
+
+
+def _group_fits(group: dict[str, Any]) -> bool:
+    numbers = (group["lr"], group["weight_decay"], group["ham_alpha"], group["ham_beta"])
+    return not (
+        group.get("differentiable") or group.get("capturable") or group.get("amsgrad")
+    ) and all(not isinstance(n, Tensor) or n.device.type == "cpu" for n in numbers)
+
+
+def kernel_base(base: Optimizer) -> int:
+    """Return what the kernels call this base."""
+    return tasks.SGD if type(base) is SGD else tasks.ADAM
+
+
+def moments(base: Optimizer, group: dict[str, Any], param: Tensor) -> tuple[Tensor, ...] | None:
+    """Return the base's moments of a parameter; None where the base has to create them first."""
+    state = base.state.get(param, {})
+    if type(base) is SGD:
+        if group["momentum"] == 0:
+            return ()
+        buffer = state.get("momentum_buffer")
+        return None if buffer is None else (buffer,)
+    if not state or state["step"].device.type != "cpu":
+        return None
+    return (state["exp_avg"], state["exp_avg_sq"])
+
+
+def advance(base: Optimizer, group: dict[str, Any], param: Tensor) -> Coefficients:
+    """Count the step in the base's state and return its coefficients."""
+    if type(base) is SGD:
+        return {
+            "coupled_decay": group["weight_decay"],
+            "first_keep": group["momentum"],
+            "first_take": 1 - group["dampening"],
+            "nesterov": group["nesterov"],
+        }
+    state = base.state[param]
+    state["step"] += 1
+    step, (first, second) = float(state["step"]), group["betas"]
+    decoupled = group["decoupled_weight_decay"]
+    return {
+        "coupled_decay": 0.0 if decoupled else group["weight_decay"],
+        "decoupled_decay": group["weight_decay"] if decoupled else 0.0,
+        "first_keep": first,
+        "first_take": 1 - first,
+        "second_keep": second,
+        "step_size": group["lr"] / (1 - first**step),
+        "second_scale": 1 / math.sqrt(1 - second**step),
+        "eps": group["eps"],
+    }

@@ -1,0 +1,137 @@
+/* One pass over every tensor: the base's step, then HAM's, each value read once and written once.
+ *
+ * The caller (native.py) fills one `struct task` per tensor; tasks.py names the coefficients.
+ * Without a base step, `first` holds the signs of the previous weights where HYP asks for them.
+ * Elements are independent, so the result does not depend on the number of threads.
+ */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+enum base { NONE = 0, SGD = 1, ADAM = 2 };
+enum dtype { FLOAT32 = 0, FLOAT64 = 1, BFLOAT16 = 2 };
+enum {
+    LR, ALPHA, BETA, MAX_EXPONENT, SIGN_PREVIOUS, GRAD_SIGN, COUPLED_DECAY, DECOUPLED_DECAY,
+    FIRST_KEEP, FIRST_TAKE, NESTEROV, SECOND_KEEP, STEP_SIZE, SECOND_SCALE, EPS, COEFFICIENTS
+};
+
+struct task {
+    void *theta, *grad, *first, *second;
+    int64_t count, dtype;
+    double coefficient[COEFFICIENTS];
+};
+
+/* Elements per unit of parallel work: its three or four arrays stay inside a core's cache. */
+#define CHUNK 16384
+
+/* exp for |x| <= 80, without branches so that the compiler vectorizes it:
+ * exp(x) = 2^k exp(r) with |r| <= log(2)/2, exp(r) by its Taylor series. */
+static inline float exponential_float(float x) {
+    float k = rintf(x * 1.44269504f);
+    float r = fmaf(k, -0.693145752f, x);
+    r = fmaf(k, -1.42860677e-6f, r);
+    float p = 1.0f / 5040;
+    p = fmaf(p, r, 1.0f / 720);
+    p = fmaf(p, r, 1.0f / 120);
+    p = fmaf(p, r, 1.0f / 24);
+    p = fmaf(p, r, 1.0f / 6);
+    p = fmaf(p, r, 0.5f);
+    p = fmaf(p, r, 1.0f);
+    p = fmaf(p, r, 1.0f);
+    int32_t bits = ((int32_t)k + 127) << 23;
+    float scale;
+    memcpy(&scale, &bits, sizeof scale);
+    return p * scale;
+}
+
+static inline float read_bfloat16(uint16_t half) {
+    uint32_t bits = (uint32_t)half << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* Round to nearest even; a NaN stays a NaN. */
+static inline uint16_t write_bfloat16(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+    return value != value ? 0x7fc0 : (uint16_t)rounded;
+}
+
+#define IDENTITY(x) (x)
+
+#define DEFINE_UPDATE(NAME, STORED, REAL, EXP, SQRT, READ, WRITE)                                 \
+    static inline __attribute__((always_inline)) void NAME(                                       \
+        const struct task *task, int64_t from, int64_t to, enum base base, int previous) {        \
+        STORED *restrict theta = task->theta, *restrict first = task->first;                      \
+        STORED *restrict second = task->second;                                                   \
+        const STORED *restrict grad = task->grad;                                                 \
+        REAL c[COEFFICIENTS];                                                                     \
+        for (int i = 0; i < COEFFICIENTS; i++) c[i] = (REAL)task->coefficient[i];                 \
+        const REAL pull = c[LR] * c[ALPHA] * c[GRAD_SIGN], shrink = c[LR] * c[BETA];              \
+        for (int64_t i = from; i < to; i++) {                                                     \
+            const REAL before = READ(theta[i]), raw = READ(grad[i]);                              \
+            REAL half = before;                                                                   \
+            if (base == SGD) {                                                                    \
+                REAL d = c[GRAD_SIGN] * raw + c[COUPLED_DECAY] * before;                          \
+                if (first) {                                                                      \
+                    const REAL velocity = c[FIRST_KEEP] * READ(first[i]) + c[FIRST_TAKE] * d;     \
+                    first[i] = WRITE(velocity);                                                   \
+                    d = c[NESTEROV] * d + (c[NESTEROV] * (c[FIRST_KEEP] - 1) + 1) * velocity;     \
+                }                                                                                 \
+                half = before - c[LR] * d;                                                        \
+            }                                                                                     \
+            if (base == ADAM) {                                                                   \
+                const REAL d = c[GRAD_SIGN] * raw + c[COUPLED_DECAY] * before;                    \
+                const REAL m = c[FIRST_KEEP] * READ(first[i]) + c[FIRST_TAKE] * d;                \
+                const REAL v = c[SECOND_KEEP] * READ(second[i]) + (1 - c[SECOND_KEEP]) * d * d;   \
+                first[i] = WRITE(m);                                                              \
+                second[i] = WRITE(v);                                                             \
+                half = before - c[LR] * c[DECOUPLED_DECAY] * before                               \
+                       - c[STEP_SIZE] * m / (SQRT(v) * c[SECOND_SCALE] + c[EPS]);                 \
+            }                                                                                     \
+            const REAL signs_of =                                                                 \
+                !previous ? half : base == NONE ? READ(first[i]) : before;                        \
+            const REAL sign = (REAL)(signs_of > 0) - (REAL)(signs_of < 0);                        \
+            REAL exponent = -sign * pull * raw - shrink;                                          \
+            exponent = exponent < -c[MAX_EXPONENT] ? -c[MAX_EXPONENT] : exponent;                 \
+            exponent = exponent > c[MAX_EXPONENT] ? c[MAX_EXPONENT] : exponent;                   \
+            const REAL moved = READ(WRITE(half * EXP(exponent)));                                 \
+            theta[i] = WRITE(moved - moved == 0 ? moved : half);                                  \
+        }                                                                                         \
+    }
+
+DEFINE_UPDATE(update_float, float, float, exponential_float, sqrtf, IDENTITY, IDENTITY)
+DEFINE_UPDATE(update_double, double, double, exp, sqrt, IDENTITY, IDENTITY)
+DEFINE_UPDATE(update_bfloat16, uint16_t, float, exponential_float, sqrtf, read_bfloat16,
+              write_bfloat16)
+
+/* The arguments that select code are constants at each call, so each gets its own loop. */
+#define BY_BASE(UPDATE, previous)                                                                 \
+    switch (base) {                                                                               \
+    case NONE: UPDATE(task, from, to, NONE, previous); break;                                     \
+    case SGD: UPDATE(task, from, to, SGD, previous); break;                                       \
+    case ADAM: UPDATE(task, from, to, ADAM, previous); break;                                     \
+    }
+#define BY_SIGN(UPDATE)                                                                           \
+    if (task->coefficient[SIGN_PREVIOUS] != 0) { BY_BASE(UPDATE, 1) } else { BY_BASE(UPDATE, 0) }
+
+static void update(const struct task *task, int64_t from, int64_t to, enum base base) {
+    switch (task->dtype) {
+    case FLOAT32: BY_SIGN(update_float) break;
+    case FLOAT64: BY_SIGN(update_double) break;
+    case BFLOAT16: BY_SIGN(update_bfloat16) break;
+    }
+}
+
+void ham_step(const struct task *tasks, int64_t count, int base, int threads) {
+    #pragma omp parallel num_threads(threads)
+    for (int64_t t = 0; t < count; t++) {
+        #pragma omp for schedule(dynamic) nowait
+        for (int64_t from = 0; from < tasks[t].count; from += CHUNK) {
+            const int64_t end = from + CHUNK;
+            update(&tasks[t], from, end < tasks[t].count ? end : tasks[t].count, base);
+        }
+    }
+}
