@@ -41,7 +41,6 @@ def recommend(plan: Plan, runs: Sequence[Run]) -> NewRecommendation:
     by_setting = {row.setting: row for row in evidence}
     treated = by_setting[candidate].test_accuracies
     control = by_setting[NO_HAM].test_accuracies
-    paper = by_setting[PAPER_DEFAULT].test_accuracies
     pairs = treated.keys() & control.keys()
     if len(pairs) < 2:
         errors = {run.error for run in confirmation if run.error}
@@ -57,14 +56,22 @@ def recommend(plan: Plan, runs: Sequence[Run]) -> NewRecommendation:
         candidate=candidate,
         accuracy=estimate(list((treated if shown else control).values())),
         gain=gain,
-        gain_over_paper=(
-            paired_gain(treated, paper) if len(treated.keys() & paper.keys()) >= 2 else None
-        ),
+        gain_over_paper=_gain_over_paper(candidate, treated, by_setting),
         seeds=tuple(sorted(pairs)),
         message=_message(candidate, gain, by_setting[candidate].failed_runs),
         warnings=_edge_warnings(candidate, plan.space),
         evidence=evidence,
     )
+
+
+def _gain_over_paper(
+    candidate: Setting, treated: dict[int, float], by_setting: dict[Setting, Evidence]
+) -> Estimate | None:
+    """None where the candidate is the paper's default, or too few runs of that finished."""
+    paper = by_setting[PAPER_DEFAULT].test_accuracies
+    if candidate == PAPER_DEFAULT or len(treated.keys() & paper.keys()) < 2:
+        return None
+    return paired_gain(treated, paper)
 
 
 def _screened(runs: Sequence[Run]) -> list[Run]:
@@ -87,7 +94,7 @@ def _evidence(plan: Plan, runs: Sequence[Run], setting: Setting, candidate: Sett
         test_accuracy=_maybe(list(tests.values())),
         test_accuracies=tests,
         failed_runs=len(mine) - len(succeeded(mine)),
-        sparsity=confirmed[0].measures["sparsity"] if confirmed else None,
+        sparsity=confirmed[0].measures["sparsity"]["realised"] if confirmed else None,
     )
 
 

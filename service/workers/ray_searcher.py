@@ -53,7 +53,7 @@ class CourseSearcher(Searcher):
             self._guarded(
                 self._course.report,
                 self._run_ids[trial_id],
-                EpochMetrics.model_validate(result[EPOCH]),
+                EpochMetrics.model_validate_json(result[EPOCH]),
             )
 
     def on_trial_complete(
@@ -63,7 +63,7 @@ class CourseSearcher(Searcher):
         if error or not result or OUTCOME not in result:
             outcome = Outcome(error=LOST_WORKER)
         else:
-            outcome = Outcome.model_validate(result[OUTCOME])
+            outcome = Outcome.model_validate_json(result[OUTCOME])
         self._guarded(self._course.end, self._run_ids.pop(trial_id), outcome)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,7 +1,11 @@
-"""One training as a Ray Tune trainable: a step is an epoch, the actor serves many trainings."""
+"""One training as a Ray Tune trainable: a step is an epoch, the actor serves many trainings.
+
+Records travel as JSON text, since Tune flattens nested results.
+"""
 
 from __future__ import annotations
 
+import json
 import math
 import traceback
 from dataclasses import asdict
@@ -43,7 +47,7 @@ class TrainRun(tune.Trainable):
             report = self._training.run_epoch()
             result: dict[str, Any] = {
                 METRIC: report.validation_accuracy,
-                EPOCH: asdict(report),
+                EPOCH: json.dumps(asdict(report)),
                 "done": self._training.finished,
             }
             if self._training.finished:
@@ -60,12 +64,12 @@ class TrainRun(tune.Trainable):
         self._measure_test = config["measure_test"]
         self._training = None
 
-    def _outcome(self) -> dict[str, Any]:
+    def _outcome(self) -> str:
         assert self._training is not None
         result = self._training.finish(measure_test=self._measure_test).to_json()
         result["measures"] = {"sparsity": result.pop("sparsity")}
-        return result
+        return json.dumps(result)
 
 
 def _failed(reason: str) -> dict[str, Any]:
-    return {METRIC: math.nan, "done": True, OUTCOME: {"error": reason}}
+    return {METRIC: math.nan, "done": True, OUTCOME: json.dumps({"error": reason})}

@@ -1,0 +1,206 @@
+"""A study's course, driven without Ray: every stage, cut short anywhere and taken up again."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ham.config import NO_HAM, PAPER_DEFAULT
+from service.domain.recommendations import recommend
+from service.domain.stages import winner
+from service.errors import StaleLease, StudyFailed
+from service.records import (
+    Claim,
+    NewRecommendation,
+    Outcome,
+    Plan,
+    Purpose,
+    Run,
+    StudyRequest,
+)
+from service.storage import Database, SqlStorage
+from service.storage.migrate import migrate
+from service.workers.course import Assignment, Course
+from service.workers.optuna_search import OptunaSearch, open_optuna_storage
+from tests.service.workers.conftest import metrics, outcome_of
+
+LEASE = timedelta(seconds=30)
+
+
+class Bench:
+    """A study in a folder of its own, and runners that can be lost."""
+
+    def __init__(self, folder: Path, request: StudyRequest, plan: Plan) -> None:
+        database = Database(f"sqlite:///{folder}/hamtune.sqlite3")
+        migrate(database)
+        self.storage = SqlStorage(database, max_attempts=1000)
+        self.plan = plan
+        self.study_id = self.storage.studies.submit(request, plan)[0].id
+        self._optuna = open_optuna_storage(f"sqlite:///{folder}/optuna.sqlite3")
+        self.claim: Claim
+        self.begun: Counter[str] = Counter()
+
+    def new_runner(self) -> Course:
+        """Claim the study for the next runner, which knows only the database."""
+        claimed = self.storage.queue.claim("test", LEASE)
+        assert claimed is not None
+        self.claim = claimed[1]
+        search = OptunaSearch(self._optuna, "study", self.plan)
+        return Course(self.storage, self.claim, self.plan, search)
+
+    def lose_runner(self) -> None:
+        self.storage.queue.release(self.claim, "lost")
+
+    def runs(self) -> list[Run]:
+        return self.storage.runs.of_study(self.study_id)
+
+    def recommendation(self) -> NewRecommendation:
+        return recommend(self.plan, self.runs())
+
+
+def finish(course: Course, assignment: Assignment) -> None:
+    course.report(assignment.run_id, metrics(1, 0.5))
+    course.end(assignment.run_id, outcome_of(assignment.config, assignment.measure_test))
+
+
+def drive(course: Course, slots: int = 2) -> None:
+    """Work like a cluster with so many slots."""
+    under_way: list[Assignment] = []
+    while not course.finished:
+        while len(under_way) < slots and (assignment := course.next()):
+            under_way.append(assignment)
+        if under_way:
+            finish(course, under_way.pop(0))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, request_: StudyRequest, plan: Plan) -> Bench:
+    return Bench(tmp_path, request_, plan)
+
+
+def test_course_runs_what_was_planned_stage_by_stage(bench: Bench) -> None:
+    drive(bench.new_runner())
+    runs = bench.runs()
+    assert [run.purpose for run in runs] == sorted(
+        (run.purpose for run in runs), key=list(Purpose).index
+    )
+    counts = Counter(run.purpose for run in runs)
+    assert counts[Purpose.SEARCH] == bench.plan.budget.trials
+    confirmed = {*bench.plan.baselines, winner(bench.plan, runs)}
+    assert counts[Purpose.CONFIRMATION] == len(confirmed) * bench.plan.budget.confirmation_seeds
+    assert len(runs) <= bench.plan.expected_runs
+
+
+def test_test_data_is_measured_in_the_confirmation_only(bench: Bench) -> None:
+    drive(bench.new_runner())
+    for run in bench.runs():
+        assert (run.test_accuracy is not None) == (run.purpose == Purpose.CONFIRMATION)
+
+
+def test_every_stage_uses_seeds_of_its_own_and_pairs_the_settings(bench: Bench) -> None:
+    drive(bench.new_runner())
+    seeds: dict[Purpose, set[int]] = {purpose: set() for purpose in Purpose}
+    for run in bench.runs():
+        seeds[run.purpose].add(run.seed)
+    assert not seeds[Purpose.SEARCH] & seeds[Purpose.SCREENING]
+    assert not seeds[Purpose.SCREENING] & seeds[Purpose.CONFIRMATION]
+    confirmed = [run for run in bench.runs() if run.purpose == Purpose.CONFIRMATION]
+    by_setting = Counter(run.setting for run in confirmed)
+    assert by_setting.keys() == {NO_HAM, PAPER_DEFAULT, winner(bench.plan, bench.runs())}
+    assert set(by_setting.values()) == {bench.plan.budget.confirmation_seeds}
+
+
+def test_course_finds_the_known_optimum_and_confirms_it(
+    tmp_path: Path, request_: StudyRequest, plan: Plan
+) -> None:
+    budget = plan.budget.model_copy(update={"trials": 30, "confirmation_seeds": 6})
+    bench = Bench(tmp_path, request_, plan.model_copy(update={"budget": budget}))
+    drive(bench.new_runner())
+    recommendation = bench.recommendation()
+    assert recommendation.grade == "confirmed"
+    assert recommendation.gain.low > 0.02
+    assert 8 <= recommendation.setting.alpha <= 110
+
+
+@settings(max_examples=8, deadline=None)
+@given(cuts=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2)), max_size=6))
+def test_a_course_cut_short_anywhere_ends_with_the_same_runs(
+    cuts: list[tuple[int, int]],
+) -> None:
+    """Each cut: so many trainings finish, so many more are under way when the runner is lost."""
+    request, plan = _study()
+    with TemporaryDirectory() as folder, TemporaryDirectory() as other:
+        whole, cut = Bench(Path(folder), request, plan), Bench(Path(other), request, plan)
+        drive(whole.new_runner(), slots=1)
+        for finished, under_way in cuts:
+            course = cut.new_runner()
+            for _ in range(finished):
+                if assignment := course.next():
+                    finish(course, assignment)
+            for _ in range(under_way):
+                course.next()
+            cut.lose_runner()
+        drive(cut.new_runner(), slots=1)
+
+        def facts(bench: Bench) -> Counter[tuple[object, ...]]:
+            return Counter(
+                (run.purpose, run.trial_number, run.seed, run.state) for run in bench.runs()
+            )
+
+        assert facts(cut) == facts(whole)
+        if all(under_way < 2 for _, under_way in cuts):  # the same history, asked one by one
+            assert cut.recommendation() == whole.recommendation()
+
+
+def _study() -> tuple[StudyRequest, Plan]:
+    from service.domain.plans import resolve
+    from tests.service.workers.conftest import SMALL
+
+    request = StudyRequest(
+        model="digits_mlp", dataset="digits", sparsifier="rigl", sparsity=0.8, budget=SMALL
+    )
+    return request, resolve(request)
+
+
+def test_a_run_that_ended_just_before_the_crash_is_told_to_optuna_and_not_repeated(
+    bench: Bench,
+) -> None:
+    course = bench.new_runner()
+    assignment = course.next()
+    assert assignment is not None
+    outcome = outcome_of(assignment.config, assignment.measure_test)
+    bench.storage.runs.end(bench.claim, assignment.run_id, outcome)  # then the power went
+    bench.lose_runner()
+
+    successor = bench.new_runner()
+    following = successor.next()
+    assert following is not None
+    assert following.run_id != assignment.run_id
+    assert bench.storage.runs.get(assignment.run_id).attempt == 1
+
+
+def test_a_runner_that_lost_its_claim_can_store_nothing(bench: Bench) -> None:
+    stale = bench.new_runner()
+    assignment = stale.next()
+    assert assignment is not None
+    bench.lose_runner()
+    bench.new_runner()
+    before = bench.runs()
+    with pytest.raises(StaleLease):
+        stale.end(assignment.run_id, outcome_of(assignment.config, False))
+    with pytest.raises(StaleLease):
+        stale.next()
+    assert bench.runs() == before
+
+
+def test_a_study_in_which_everything_fails_says_the_commonest_reason(bench: Bench) -> None:
+    course = bench.new_runner()
+    with pytest.raises(StudyFailed, match="diverged at step 3"):
+        while assignment := course.next():
+            course.end(assignment.run_id, Outcome(error="diverged at step 3"))

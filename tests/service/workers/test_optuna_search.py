@@ -1,0 +1,149 @@
+"""What Optuna's storage holds after a search."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+from sqlalchemy import inspect
+
+from ham.config import NO_HAM, PAPER_DEFAULT
+from service.records import Outcome, Plan
+from service.settings import Settings
+from service.storage import Database
+from service.workers.optuna_search import OptunaSearch, Proposal, open_optuna_storage
+
+Open = Callable[[], OptunaSearch]
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/optuna.sqlite3"
+
+
+@pytest.fixture
+def open_search(url: str, plan: Plan) -> Open:
+    """Open the search anew, as the next runner would."""
+    return lambda: OptunaSearch(open_optuna_storage(url), "study", plan)
+
+
+def trials(url: str) -> list[optuna.trial.FrozenTrial]:
+    return optuna.load_study(study_name="study", storage=url).trials
+
+
+def test_search_starts_with_no_ham_and_the_papers_default(open_search: Open) -> None:
+    search = open_search()
+    first, second = search.ask(), search.ask()
+    assert first == Proposal(0, NO_HAM)
+    assert second.number == 1
+    assert second.setting.alpha == pytest.approx(PAPER_DEFAULT.alpha)
+    assert second.setting.beta == pytest.approx(PAPER_DEFAULT.beta)
+
+
+def test_search_proposes_settings_inside_the_space(open_search: Open, plan: Plan) -> None:
+    search = open_search()
+    for _ in range(30):
+        proposal = search.ask()
+        assert plan.space.contains(proposal.setting)
+        search.tell(proposal.number, Outcome(validation_accuracy=0.9))
+
+
+def test_dashboard_rows_carry_every_epoch_and_the_exact_setting(
+    open_search: Open, url: str
+) -> None:
+    search = open_search()
+    number, setting = search.ask()
+    for epoch in (1, 2, 3):
+        search.report(number, epoch, 0.5 + epoch / 10)
+    search.tell(number, Outcome(validation_accuracy=0.8))
+    (row,) = (trial for trial in trials(url) if trial.number == number)
+    assert row.state == TrialState.COMPLETE
+    assert row.value == 0.8
+    assert row.intermediate_values == {1: 0.6, 2: 0.7, 3: 0.8}
+    assert row.user_attrs["setting"] == {"alpha": setting.alpha, "beta": setting.beta}
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Outcome(error="diverged: the loss is not finite at step 7"),
+        Outcome(validation_accuracy=math.nan),
+        Outcome(validation_accuracy=math.inf),
+        Outcome(),
+    ],
+)
+def test_a_run_without_a_finite_result_leaves_a_failed_row_with_its_reason(
+    open_search: Open, url: str, outcome: Outcome
+) -> None:
+    search = open_search()
+    number, _ = search.ask()
+    search.report(number, 1, math.nan)
+    search.tell(number, outcome)
+    states = [trial.state for trial in trials(url) if trial.state != TrialState.WAITING]
+    assert states == [TrialState.FAIL]
+    assert trials(url)[number].user_attrs["fail_reason"]
+
+
+def test_a_failed_trial_is_never_the_best(open_search: Open, url: str) -> None:
+    search = open_search()
+    good, bad = search.ask(), search.ask()
+    search.report(bad.number, 1, 0.999)
+    search.tell(bad.number, Outcome(error="diverged"))
+    search.tell(good.number, Outcome(validation_accuracy=0.5))
+    assert optuna.load_study(study_name="study", storage=url).best_trial.number == good.number
+
+
+def test_trials_left_behind_are_asked_again_with_the_same_setting(
+    open_search: Open, url: str
+) -> None:
+    lost = open_search()
+    finished, *left = [lost.ask() for _ in range(4)]
+    lost.tell(finished.number, Outcome(validation_accuracy=0.9))
+
+    successor = open_search()
+    assert successor.asked == 1
+    assert [successor.ask() for _ in left] == left
+    assert successor.asked == 4
+    assert len(trials(url)) == 4
+
+
+def test_the_next_proposal_depends_on_the_history_alone(tmp_path: Path, plan: Plan) -> None:
+    def search_through(name: str, reopen: bool) -> list[Proposal]:
+        url = f"sqlite:///{tmp_path}/{name}.sqlite3"
+        search = OptunaSearch(open_optuna_storage(url), "study", plan)
+        proposals = []
+        for _ in range(16):
+            if reopen:
+                search = OptunaSearch(open_optuna_storage(url), "study", plan)
+            proposal = search.ask()
+            search.tell(proposal.number, Outcome(validation_accuracy=proposal.setting.beta))
+            proposals.append(proposal)
+        return proposals
+
+    assert search_through("kept", reopen=False) == search_through("reopened", reopen=True)
+
+
+def test_telling_twice_changes_nothing(open_search: Open, url: str) -> None:
+    search = open_search()
+    number, _ = search.ask()
+    search.tell(number, Outcome(validation_accuracy=0.7))
+    search.tell(number, Outcome(validation_accuracy=0.9))
+    assert trials(url)[number].value == 0.7
+
+
+def test_optuna_lives_beside_our_tables(
+    database: Database, settings: Settings, plan: Plan
+) -> None:
+    """A second file on SQLite; a schema of its own on PostgreSQL."""
+    optuna_storage = open_optuna_storage(settings.optuna_database)
+    OptunaSearch(optuna_storage, "study", plan).ask()
+    with database.read() as session:
+        tables = set(inspect(session.connection()).get_table_names())
+    assert "study" in tables
+    assert "trials" not in tables
+    optuna_storage.remove_session()
+    optuna_storage.engine.dispose()
