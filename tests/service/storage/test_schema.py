@@ -1,0 +1,211 @@
+"""The schema: migrations lead to the models, and the database itself refuses what is false."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import insert, inspect, select, text, update
+from sqlalchemy.exc import IntegrityError, StatementError
+
+from service.records import Purpose
+from service.settings import OPTUNA_SCHEMA, Settings
+from service.storage import Database, SqlStorage
+from service.storage.migrate import migrate
+from service.storage.tables import (
+    Base,
+    CombinationRow,
+    IdempotencyKeyRow,
+    RecommendationRow,
+    RunMetricRow,
+    RunRow,
+    StudyEventRow,
+    StudyRow,
+)
+from tests.conftest import MovableClock
+from tests.service.builders import a_job, a_result, done_run, submit
+
+LEASE = timedelta(seconds=15)
+OWN_TABLES = set(Base.metadata.tables)
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return " ".join(f"{column}={value}" for column, value in value.items())
+    return getattr(value, "__tablename__", value)
+
+
+@pytest.fixture
+def unmigrated(request: pytest.FixtureRequest, settings: Settings) -> Iterator[Database]:
+    """A database without any table."""
+    if settings.database_url is not None:
+        request.getfixturevalue("empty_postgres_url")
+    database = Database(settings.database)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def full(storage: SqlStorage) -> SqlStorage:
+    """A database with at least one row in every table."""
+    submit(storage, "key")
+    _, claim = storage.queue.claim("a", LEASE)
+    done_run(storage, claim, a_job())
+    storage.queue.succeed(claim, a_result())
+    return storage
+
+
+def test_migrations_go_up_down_and_up_again(unmigrated: Database) -> None:
+    migrate(unmigrated)
+    assert tables(unmigrated) == {*OWN_TABLES, "hamtune_version"}
+    migrate(unmigrated, "base")
+    assert tables(unmigrated) == {"hamtune_version"}
+    migrate(unmigrated)
+    migrate(unmigrated)
+    assert tables(unmigrated) == {*OWN_TABLES, "hamtune_version"}
+    assert submit(SqlStorage(unmigrated)).startswith("study_")
+
+
+def test_models_and_migrations_agree(database: Database) -> None:
+    with database.engine.connect() as connection:
+        options = {"compare_server_default": True, "version_table": "hamtune_version"}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, Base.metadata) == []
+
+
+def test_models_and_migrations_hold_the_same_checks(unmigrated: Database, tmp_path: Path) -> None:
+    """Alembic does not compare check constraints."""
+    migrate(unmigrated)
+    migrated = checks(unmigrated)
+    migrate(unmigrated, "base")
+    Base.metadata.create_all(unmigrated.engine)
+    assert migrated == checks(unmigrated)
+    assert sum(map(len, migrated.values())) >= 9
+
+
+def test_postgresql_gets_a_schema_for_optuna(unmigrated: Database) -> None:
+    migrate(unmigrated)
+    if not unmigrated.is_sqlite:
+        assert OPTUNA_SCHEMA in inspect(unmigrated.engine).get_schema_names()
+
+
+@pytest.mark.parametrize(
+    "table, values, check",
+    [
+        (CombinationRow, {"sparsity": 1.0}, "sparsity_range"),
+        (CombinationRow, {"sparsity": -0.1}, "sparsity_range"),
+        (StudyRow, {"state": "paused for ever"}, "studystate"),
+        (StudyEventRow, {"state": ""}, "studystate"),
+        (RunRow, {"state": "pruned"}, "runstate"),
+        (RunRow, {"purpose": "fun"}, "purpose"),
+        (RunRow, {"alpha": -1.0}, "setting_range"),
+        (RunRow, {"beta": -1e-9}, "setting_range"),
+        (RunRow, {"test_accuracy": 0.9}, "test_only_in_confirmation"),
+        (RunRow, {"purpose": "screening", "test_accuracy": 0.9}, "test_only_in_confirmation"),
+        (RunRow, {"validation_accuracy": None}, "succeeded_is_complete"),
+        (RunRow, {"epochs_done": 2}, "succeeded_is_complete"),
+        (RecommendationRow, {"grade": "certain"}, "grade"),
+    ],
+    ids=_words,
+)
+def test_database_itself_refuses_false_rows(
+    full: SqlStorage, table: type[Base], values: dict[str, Any], check: str
+) -> None:
+    assignments = ", ".join(f"{column} = :{column}" for column in values)
+    statement = text(f"UPDATE {table.__tablename__} SET {assignments}")
+    with pytest.raises(IntegrityError, match=check), full.database.write() as session:
+        session.execute(statement, values)
+
+
+@pytest.mark.parametrize(
+    "table, column",
+    [
+        (StudyRow, "combination_id"),
+        (StudyEventRow, "study_id"),
+        (IdempotencyKeyRow, "study_id"),
+        (RunRow, "study_id"),
+        (RunRow, "combination_id"),
+        (RunMetricRow, "run_id"),
+        (RecommendationRow, "study_id"),
+        (RecommendationRow, "combination_id"),
+    ],
+    ids=_words,
+)
+def test_database_itself_refuses_rows_that_point_nowhere(
+    full: SqlStorage, table: type[Base], column: str
+) -> None:
+    nowhere = 999 if column == "combination_id" else "none"
+    with (
+        pytest.raises(IntegrityError, match=r"(?i)foreign key"),
+        full.database.write() as session,
+    ):
+        session.execute(update(table).values({column: nowhere}))
+
+
+def test_job_is_unique_within_its_study(full: SqlStorage) -> None:
+    table = RunRow.__table__
+    with full.database.read() as session:
+        row = dict(session.execute(select(table)).mappings().one())
+    with pytest.raises(IntegrityError, match="job"), full.database.write() as session:
+        session.execute(insert(table).values(row | {"id": "run_other"}))
+
+
+def test_times_come_back_in_utc_whatever_zone_they_were_written_in(
+    storage: SqlStorage, clock: MovableClock
+) -> None:
+    berlin = timezone(timedelta(hours=1))
+    clock.now = datetime(2026, 11, 24, 13, 30, 0, 123456, tzinfo=berlin)
+    study_id = submit(storage)
+    created = storage.studies.get(study_id).created_at
+    assert created == clock.now
+    assert created.isoformat() == "2026-11-24T12:30:00.123456+00:00"
+
+
+def test_times_come_back_in_utc_whatever_zone_the_server_keeps(
+    storage: SqlStorage, clock: MovableClock
+) -> None:
+    study_id = submit(storage)
+    if storage.database.is_sqlite:
+        return
+    tokyo = Database(storage.database.url + "?options=-ctimezone%3DAsia/Tokyo")
+    with tokyo.read() as session:
+        assert session.scalar(text("SHOW timezone")) == "Asia/Tokyo"
+    created = SqlStorage(tokyo).studies.get(study_id).created_at
+    tokyo.close()
+    assert created.isoformat() == clock.now.isoformat()
+
+
+def test_time_without_a_zone_is_refused(storage: SqlStorage, clock: MovableClock) -> None:
+    clock.now = datetime(2026, 11, 24, 12)
+    with pytest.raises(StatementError, match="a time needs a zone"):
+        submit(storage)
+    clock.now = datetime(2026, 11, 24, 12, tzinfo=UTC)
+    assert submit(storage)
+
+
+def test_no_setting_or_accuracy_loses_a_digit(storage: SqlStorage) -> None:
+    submit(storage)
+    _, claim = storage.queue.claim("a", LEASE)
+    job = a_job(Purpose.CONFIRMATION, seed=2**31 - 1)
+    accuracy = 0.1 + 0.2
+    run = done_run(storage, claim, job, accuracy, test=1 / 3)
+    stored = storage.runs.get(run.id)
+    assert (stored.validation_accuracy, stored.test_accuracy) == (accuracy, 1 / 3)
+    assert (stored.setting, stored.seed) == (job.setting, job.seed)
+
+
+def tables(database: Database) -> set[str]:
+    return set(inspect(database.engine).get_table_names())
+
+
+def checks(database: Database) -> dict[str, set[tuple[str, str]]]:
+    inspector = inspect(database.engine)
+    return {
+        table: {(row["name"], row["sqltext"]) for row in inspector.get_check_constraints(table)}
+        for table in OWN_TABLES
+    }
