@@ -81,7 +81,7 @@ def search(storage: Storage, study: Study, held: Claim, trials: int) -> None:
     """Make search runs of settings spread over the space."""
     noise = random.Random(study.plan.combination.key)
     for number in range(trials):
-        setting = Setting(alpha=2.0 * 2**number, beta=1e-4 * 2**number)
+        setting = Setting(alpha=2.0 * 2 ** (number % 6), beta=2e-4 * 2 ** (number % 9))
         job = Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
         train(storage, held, job, 0.9 + 0.002 * number + 0.002 * noise.random())
 

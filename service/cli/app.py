@@ -1,0 +1,259 @@
+"""The commands. Each is short: it reads options, calls what does the work, and writes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from service.cli.errors import FAILED, fail, told
+from service.cli.options import Dataset, Json, Optimizer, Recipe, Sparsity, Url
+from service.cli.output import (
+    leaderboard_table,
+    print_json,
+    print_recommendation,
+    recommendation_table,
+    study_table,
+)
+from service.cli.watch import watch as watch_studies
+from service.client import Client
+from service.records import Budget, StudyRequest, StudyState
+from service.settings import Settings
+
+app = typer.Typer(
+    name="hamtune",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Tune alpha and beta of Hyperbolic Aware Minimization, and look up what was found. "
+    "Exit codes: 1 failed, 2 wrong usage, 3 no service answers, 4 not found.",
+)
+_WIDTH_OF_FILES = 120
+console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
+
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded databases and logs.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", min=1, max=65535)] = None,
+    data_dir: DataDir = None,
+    scheduler: Annotated[
+        bool, typer.Option(help="Run a scheduler beside the API; without it, only answer.")
+    ] = True,
+) -> None:
+    """Start the service: API, page, Optuna dashboard and a scheduler."""
+    with told():
+        settings = _settings(host=host, port=port, data_dir=data_dir)
+        from service.cli.serving import serve as run  # lazy: the other commands start without it
+
+        run(settings, scheduler, lambda url: _announce(url, settings))
+
+
+@app.command()
+def worker(data_dir: DataDir = None) -> None:
+    """Run a scheduler only: on more machines, beside one database."""
+    with told():
+        settings = _settings(data_dir=data_dir)
+        from service.cli.scheduler_process import environment  # lazy: see serve
+
+        command = [sys.executable, "-m", "service.workers"]
+        os.execve(sys.executable, command, {**os.environ, **environment(settings)})
+
+
+@app.command()
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database to this version's tables (serve and worker do so by themselves)."""
+    with told():
+        settings = _settings(data_dir=data_dir)
+        from service.storage import Database  # lazy: see serve
+        from service.storage.migrate import migrate as run  # lazy: see serve
+
+        run(Database(settings.database))
+        console.print("the database is up to date")
+
+
+@app.command()
+def tune(
+    model: Annotated[str, typer.Argument(help="Name of the model.", show_default=False)],
+    sparsifier: Annotated[str, typer.Argument(help="Name of the sparsifier.", show_default=False)],
+    dataset: Dataset,
+    sparsity: Sparsity = 0.0,
+    optimizer: Optimizer = "sgd",
+    recipe: Recipe = None,
+    trials: Annotated[int, typer.Option(help="Search trials.")] = Budget().trials,
+    finalists: Annotated[
+        int, typer.Option(help="Best settings that are screened.")
+    ] = Budget().finalists,
+    screening_seeds: Annotated[
+        int, typer.Option(help="Fresh seeds on which the winner is chosen.")
+    ] = Budget().screening_seeds,
+    confirmation_seeds: Annotated[
+        int, typer.Option(help="Further seeds on which its gain is measured.")
+    ] = Budget().confirmation_seeds,
+    key: Annotated[
+        str | None, typer.Option(help="Idempotency key: the same key gives the same study.")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Stay and show progress.")] = True,
+    json: Json = False,
+    url: Url = None,
+) -> None:
+    """Submit a study and follow it to its recommendation."""
+    with told(), Client(url) as client:
+        budget = Budget(
+            trials=trials,
+            finalists=finalists,
+            screening_seeds=screening_seeds,
+            confirmation_seeds=confirmation_seeds,
+        )
+        request = StudyRequest(
+            model=model,
+            dataset=dataset,
+            sparsifier=sparsifier,
+            sparsity=sparsity,
+            optimizer=optimizer,
+            recipe=recipe,
+            budget=budget,
+        )
+        study = client.submit(request, key)
+        if wait:
+            _follow(client, study.id, json)
+        elif json:
+            print_json(study)
+        else:
+            console.print(f"queued {study.id}; follow it with: hamtune watch {study.id}")
+
+
+@app.command()
+def watch(
+    study: Annotated[str, typer.Argument(help="Id of the study.", show_default=False)],
+    json: Json = False,
+    url: Url = None,
+) -> None:
+    """Follow a study to its recommendation."""
+    with told(), Client(url) as client:
+        _follow(client, study, json)
+
+
+@app.command()
+def recommend(
+    model: Annotated[str | None, typer.Argument(help="Name of the model.")] = None,
+    sparsifier: Annotated[str | None, typer.Argument(help="Name of the sparsifier.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Name of the dataset.")] = None,
+    sparsity: Annotated[float | None, typer.Option(help="Fraction of zero weights.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="Base optimizer.")] = None,
+    recipe: Annotated[str | None, typer.Option(help="Training recipe, as name@version.")] = None,
+    json: Json = False,
+    url: Url = None,
+) -> None:
+    """Look up recommended settings; what is left out matches all."""
+    with told(), Client(url) as client:
+        found = client.recommendations(
+            model=model,
+            dataset=dataset,
+            sparsifier=sparsifier,
+            sparsity=sparsity,
+            optimizer=optimizer,
+            recipe=recipe,
+        )
+        if json:
+            print_json(found)
+        elif not found:
+            console.print("nothing that matches has been tuned yet; see: hamtune tune --help")
+        elif len(found) == 1:
+            print_recommendation(console, found[0])
+        else:
+            console.print(recommendation_table(found))
+
+
+@app.command()
+def leaderboard(
+    benchmark: Annotated[
+        str | None, typer.Argument(help="Name of the benchmark; all if left out.")
+    ] = None,
+    json: Json = False,
+    url: Url = None,
+) -> None:
+    """Show methods ranked under equal conditions."""
+    with told(), Client(url) as client:
+        boards = [client.leaderboard(benchmark)] if benchmark else client.leaderboards()
+        if json:
+            print_json(boards[0] if benchmark else boards)
+            return
+        for board in boards:
+            console.print(leaderboard_table(board))
+        if not boards:
+            console.print("there are no leaderboards yet; see: hamtune tune --help")
+
+
+@app.command()
+def studies(
+    state: Annotated[StudyState | None, typer.Option(help="Only studies in this state.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 20,
+    json: Json = False,
+    url: Url = None,
+) -> None:
+    """List studies, newest first."""
+    with told(), Client(url) as client:
+        found = client.studies(state=state, limit=limit)
+        if json:
+            print_json(found)
+        else:
+            console.print(study_table(found) if found else "there are no such studies")
+
+
+@app.command()
+def demo(
+    exit: Annotated[
+        bool, typer.Option("--exit", help="Stop when everything is shown, for scripts.")
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Tune six small combinations on real data and show what came out."""
+    with told():
+        settings = _settings(data_dir=data_dir)
+        from service.demo import run_demo  # lazy: only this command needs it
+
+        run_demo(settings, console, stay=not exit)
+
+
+def _settings(**options: Any) -> Settings:
+    return Settings(**{name: value for name, value in options.items() if value is not None})
+
+
+def _announce(url: str, settings: Settings) -> None:
+    console.print(f"hamtune answers at [bold]{url}[/]")
+    console.print(f"  API {url}/docs · Optuna dashboard {url}/dashboard", highlight=False)
+    console.print(f"  data and logs in {settings.data_dir.resolve()}", highlight=False)
+    console.print("  Ctrl-C stops it; studies go on from where they were when it starts again.")
+
+
+def _follow(client: Client, study_id: str, json: bool) -> None:
+    """Watch one study, then write its recommendation; a failed study is exit code 1."""
+    study = watch_studies(client, [study_id], Console(stderr=True) if json else console)[0]
+    if study.state == StudyState.FAILED:
+        fail(f"study {study.id} failed: {study.error}", FAILED)
+    combination = study.plan.combination
+    found = client.recommendations(
+        model=combination.model,
+        dataset=combination.dataset,
+        sparsifier=combination.sparsifier,
+        sparsity=combination.sparsity,
+        optimizer=combination.optimizer,
+        recipe=combination.recipe,
+    )[0]
+    if json:
+        documents = {"study": study, "recommendation": found}
+        print_json({name: row.model_dump(mode="json") for name, row in documents.items()})
+    else:
+        print_recommendation(console, found)

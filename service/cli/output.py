@@ -1,0 +1,133 @@
+"""Tables for the terminal, and JSON for scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from pydantic import BaseModel
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ham.config import Combination, format_sparsity
+from service.api.schemas import StudyView
+from service.formatting import interval, percent, points, stage, strength
+from service.records import Grade, Leaderboard, Recommendation
+
+_COLOURS = {"succeeded": "green", "failed": "red", "queued": "dim"}
+_ROLES = {"tuned": "+ HAM, tuned", "paper": "+ HAM, paper", "no HAM": "without HAM"}
+
+
+def print_json(value: BaseModel | Sequence[BaseModel] | dict[str, object]) -> None:
+    """Write one JSON document to stdout."""
+    if isinstance(value, BaseModel):
+        print(value.model_dump_json(indent=2))
+    elif isinstance(value, dict):
+        print(json.dumps(value, indent=2))
+    else:
+        print(json.dumps([row.model_dump(mode="json") for row in value], indent=2))
+
+
+def method(combination: Combination) -> str:
+    """Write sparsifier and sparsity: ``random 0.90``."""
+    if not combination.sparsity:
+        return combination.sparsifier
+    return f"{combination.sparsifier} {format_sparsity(combination.sparsity)}"
+
+
+def recommendation_table(rows: Sequence[Recommendation]) -> Table:
+    """Return recommended settings as a table."""
+    table = _table("Recommended settings")
+    for name in ("model", "method"):
+        table.add_column(name, overflow="fold")
+    for name in ("alpha", "beta", "acc. %", "gain", "95 % interval", "seeds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("grade", no_wrap=True)
+    for row in sorted(rows, key=lambda row: row.combination.key):
+        table.add_row(
+            row.combination.model,
+            method(row.combination),
+            strength(row.setting.alpha),
+            strength(row.setting.beta),
+            f"{100 * row.accuracy.mean:.2f}",
+            points(row.gain.mean),
+            interval(row.gain),
+            str(row.gain.n),
+            Text(row.grade.value, "green" if row.grade == Grade.CONFIRMED else "yellow"),
+        )
+    return table
+
+
+def leaderboard_table(board: Leaderboard) -> Table:
+    """Return a leaderboard as a table."""
+    table = _table(board.benchmark.name)
+    table.add_column("rank", justify="right", no_wrap=True)
+    table.add_column("method", overflow="fold")
+    for name in ("alpha", "beta", "acc. %", "95 % interval", "seeds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in board.rows:
+        accuracy = row.test_accuracy
+        table.add_row(
+            str(row.rank),
+            f"{row.sparsifier} {_ROLES.get(row.role, row.role)}",
+            strength(row.setting.alpha),
+            strength(row.setting.beta),
+            f"{100 * accuracy.mean:.2f}",
+            f"{100 * accuracy.low:.2f} to {100 * accuracy.high:.2f}",
+            str(accuracy.n),
+        )
+    return table
+
+
+def study_table(studies: Sequence[StudyView]) -> Table:
+    """Return studies as a table."""
+    table = _table()
+    table.add_column("id", no_wrap=True)
+    for name in ("model", "method", "state"):
+        table.add_column(name, overflow="fold")
+    for name in ("trials", "best %"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for study in studies:
+        search = study.progress.search
+        table.add_row(
+            study.id,
+            study.plan.combination.model,
+            method(study.plan.combination),
+            state_text(study),
+            f"{search.done}/{search.planned}",
+            percent(study.progress.best_validation_accuracy).removesuffix(" %"),
+        )
+    return table
+
+
+def _table(title: str | None = None) -> Table:
+    """Return an empty table that wastes no width."""
+    return Table(
+        box=box.SIMPLE_HEAD,
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        padding=0,
+        show_edge=False,
+    )
+
+
+def state_text(study: StudyView) -> Text:
+    """Return a study's state, or its stage while it runs, in its colour."""
+    return Text(stage(study.state, study.progress), _COLOURS.get(study.state.value, "cyan"))
+
+
+def print_recommendation(console: Console, row: Recommendation) -> None:
+    """Write one recommendation: the setting, its evidence, how to use it."""
+    console.print(recommendation_table([row]))
+    console.print(f"\n{row.message}", markup=False, highlight=False)
+    for warning in row.warnings:
+        console.print(f"warning: {warning}", style="yellow", markup=False)
+    if row.setting.is_no_ham:
+        use = "train with the base optimizer alone"
+    else:
+        setting = row.setting  # every digit: it is the setting that was measured
+        use = f"optimizer = ham.HAM(base, alpha={setting.alpha!r}, beta={setting.beta!r})"
+    console.print(f"use: {use}", markup=False, highlight=False)

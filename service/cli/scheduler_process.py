@@ -1,0 +1,98 @@
+"""The scheduler as a child process of ``hamtune serve``, started again whenever it dies."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from service.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+COMMAND = (sys.executable, "-m", "service.workers", "--die-with-parent")
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+HEALTHY_AFTER = 60.0
+GRACE = 20.0
+
+
+class SchedulerProcess:
+    """Keeps one scheduler running until stopped.
+
+    Args:
+        settings: handed to the scheduler through its environment.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._environment = {**os.environ, **environment(settings)}
+        self.log = settings.data_dir / "logs" / "scheduler.log"
+        self._stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._keeper = threading.Thread(target=self._keep, name="scheduler-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Start the scheduler and the thread that keeps it."""
+        self._spawn()
+        self._keeper.start()
+
+    def stop(self) -> None:
+        """Ask the scheduler to end, wait, and end its process group if it does not."""
+        self._stopping.set()
+        self._keeper.join()
+        process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.terminate()
+        try:
+            process.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+    def _spawn(self) -> None:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with Path(self.log).open("ab") as log:
+            # A session of its own: Ctrl-C reaches the service alone, which ends the scheduler.
+            self._process = subprocess.Popen(
+                COMMAND,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                start_new_session=True,
+            )
+
+    def _keep(self) -> None:
+        pause, started = FIRST_PAUSE, time.monotonic()
+        while not self._stopping.wait(0.2):
+            assert self._process is not None
+            code = self._process.poll()
+            if code is None:
+                continue
+            if time.monotonic() - started > HEALTHY_AFTER:
+                pause = FIRST_PAUSE
+            logger.error(
+                "the scheduler ended with code %s; starting it again in %.0f s (see %s)",
+                code,
+                pause,
+                self.log,
+            )
+            if self._stopping.wait(pause):
+                return
+            pause, started = min(2 * pause, LONGEST_PAUSE), time.monotonic()
+            self._spawn()
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the environment that gives a child process these settings."""
+    values = {name: value for name, value in settings if value is not None}
+    names = {"ray_address": "RAY_ADDRESS"}
+    return {
+        names.get(name, f"HAMTUNE_{name.upper()}"): str(value) for name, value in values.items()
+    }

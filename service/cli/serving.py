@@ -1,0 +1,118 @@
+"""What ``hamtune serve`` does: database, scheduler, API, and their end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from service.api.app import create_app
+from service.cli.scheduler_process import SchedulerProcess
+from service.client import ADDRESS_FILE, ServiceAddress
+from service.settings import Settings
+from service.storage import open_storage
+from service.storage.migrate import migrate
+
+_SECONDS_FOR_OPEN_REQUESTS = 5
+
+
+class PortTaken(ValueError):
+    """Something listens there already."""
+
+
+def serve(settings: Settings, scheduler: bool, announce: Callable[[str], None]) -> None:
+    """Run the service until SIGINT or SIGTERM.
+
+    Args:
+        settings: where it listens and keeps its data.
+        scheduler: whether to run a scheduler beside the API.
+        announce: called with the address once the API answers.
+
+    Raises:
+        PortTaken: something listens on the port already.
+    """
+    listener = _listen(settings.host, settings.port)
+    storage = open_storage(settings)
+    migrate(storage.database)
+    app = create_app(settings, storage)
+    keeper = SchedulerProcess(settings) if scheduler else None
+    # Uvicorn raises the signal again when it has shut down; this turns it into an exception.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        if keeper:
+            keeper.start()
+        _Server(app, settings, announce).run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        _forget_address(settings, app)
+        if keeper:
+            keeper.stop()
+        storage.database.close()
+
+
+class _Server(uvicorn.Server):
+    """A server that tells when it answers, and writes its address into the data folder."""
+
+    def __init__(self, app: FastAPI, settings: Settings, announce: Callable[[str], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                log_level="warning",
+                timeout_graceful_shutdown=_SECONDS_FOR_OPEN_REQUESTS,
+            )
+        )
+        self._app, self._settings, self._announce = app, settings, announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start listening, then tell."""
+        await super().startup(sockets)
+        url = _url(self._settings)
+        _remember_address(self._settings, self._app, url)
+        self._announce(url)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortTaken(
+                f"port {port} of {host} is taken, perhaps by another hamtune; choose another: "
+                f"hamtune serve --port {port + 1}"
+            ) from None
+        raise ValueError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+    return listener
+
+
+def _url(settings: Settings) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
+    return f"http://{host}:{settings.port}"
+
+
+def _remember_address(settings: Settings, app: FastAPI, url: str) -> None:
+    """Let commands that run beside the data folder find the service, whatever its port."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    address = ServiceAddress(url=url, instance=app.state.instance, pid=os.getpid())
+    (settings.data_dir / ADDRESS_FILE).write_text(address.model_dump_json())
+
+
+def _forget_address(settings: Settings, app: FastAPI) -> None:
+    path = settings.data_dir / ADDRESS_FILE
+    if path.exists() and app.state.instance in path.read_text():
+        path.unlink()
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,117 @@
+"""Shows studies while they run: a live table on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+
+from service.api.schemas import StudyView
+from service.cli.output import method, state_text
+from service.client import Client, ServiceNotRunning
+from service.formatting import duration, percent, stage
+from service.records import StudyState
+
+ENDED = (StudyState.SUCCEEDED, StudyState.FAILED)
+_POLL = 1.0
+_PLAIN_EVERY = 20.0
+_PATIENCE = 60.0
+
+
+def watch(client: Client, ids: Sequence[str], console: Console) -> list[StudyView]:
+    """Show studies until all have ended, and return them.
+
+    Raises:
+        ServiceNotRunning: the service has been away for a minute.
+    """
+    studies = _fetch(client, ids)
+    if console.is_terminal:
+        with Live(progress_table(studies), console=console, auto_refresh=False) as live:
+            return _follow(
+                client, studies, lambda now: live.update(progress_table(now), refresh=True)
+            )
+    return _follow(client, studies, _PlainLines(console).show)
+
+
+def _follow(
+    client: Client, studies: list[StudyView], show: Callable[[list[StudyView]], None]
+) -> list[StudyView]:
+    show(studies)
+    while not all(study.state in ENDED for study in studies):
+        time.sleep(_POLL)
+        studies = _fetch(client, [study.id for study in studies])
+        show(studies)
+    return studies
+
+
+def _fetch(client: Client, ids: Sequence[str]) -> list[StudyView]:
+    """Ask for the studies; a service that is being restarted is waited for."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return [client.study(id) for id in ids]
+        except ServiceNotRunning:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL)
+
+
+def progress_table(studies: Sequence[StudyView]) -> Table:
+    """Return how far studies are, one per row."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("model", "method", "stage"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("progress", min_width=16)
+    for name in ("trials", "best so far", "time left"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for study in studies:
+        progress, combination = study.progress, study.plan.combination
+        table.add_row(
+            combination.model,
+            method(combination),
+            state_text(study),
+            ProgressBar(total=progress.planned, completed=progress.done, width=24),
+            f"{progress.search.done}/{progress.search.planned}",
+            percent(progress.best_validation_accuracy),
+            duration(progress.remaining_seconds),
+        )
+    return table
+
+
+class _PlainLines:
+    """Writes a line for a study when its stage changes, and every now and then."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._shown: dict[str, tuple[str, float]] = {}
+
+    def show(self, studies: Sequence[StudyView]) -> None:
+        now = time.monotonic()
+        for study in studies:
+            name = stage(study.state, study.progress)
+            last, at = self._shown.get(study.id, ("", 0.0))
+            waiting = study.state == StudyState.QUEUED or study.state in ENDED
+            if name == last and (waiting or now - at < _PLAIN_EVERY):
+                continue
+            self._shown[study.id] = (name, now)
+            self._console.print(_line(study), markup=False, highlight=False, soft_wrap=True)
+
+
+def _line(study: StudyView) -> str:
+    progress, combination = study.progress, study.plan.combination
+    head = f"{combination.model} {method(combination)}: {stage(study.state, study.progress)}"
+    if study.state == StudyState.QUEUED:
+        return head
+    best = percent(progress.best_validation_accuracy)
+    line = (
+        f"{head}, {progress.search.done}/{progress.search.planned} trials, "
+        f"{progress.done}/{progress.planned} runs, best so far {best}"
+    )
+    if progress.remaining_seconds is not None:
+        line += f", {duration(progress.remaining_seconds)} left"
+    return line

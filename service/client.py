@@ -1,0 +1,254 @@
+"""A thin client of the service. Imports neither torch nor FastAPI.
+
+In a training script:
+
+    from ham import HAM
+    from service.client import recommend
+
+    optimizer = HAM(base, **recommend("digits_cnn", "digits", "random", sparsity=0.9))
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from service.api.schemas import Page, StudyView
+from service.records import (
+    Evidence,
+    Leaderboard,
+    Plan,
+    Purpose,
+    Recommendation,
+    Run,
+    StudyRequest,
+    StudyState,
+)
+
+DEFAULT_URL = "http://127.0.0.1:8642"
+ADDRESS_FILE = "service.json"
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class ClientError(Exception):
+    """Base of what the client raises."""
+
+
+class ServiceNotRunning(ClientError):
+    """Nothing answers at the address."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url = url
+        super().__init__(
+            f"no hamtune service answers at {url} ({reason}); start one with `hamtune serve`, "
+            "or name another with --url or HAMTUNE_URL"
+        )
+
+
+class RequestRefused(ClientError):
+    """The service answered with a problem.
+
+    Attributes:
+        status: HTTP status.
+        errors: the fields that broke a rule, each with ``field``, ``value`` and ``allowed``.
+    """
+
+    def __init__(self, status: int, detail: str, errors: list[dict[str, Any]]) -> None:
+        self.status = status
+        self.errors = errors
+        super().__init__(detail)
+
+
+class Recommended(Mapping[str, float]):
+    """A recommended setting: unpacks to ``alpha`` and ``beta``, and carries its evidence."""
+
+    def __init__(self, recommendation: Recommendation) -> None:
+        self.recommendation = recommendation
+        self.alpha = recommendation.setting.alpha
+        self.beta = recommendation.setting.beta
+
+    @property
+    def evidence(self) -> tuple[Evidence, ...]:
+        """What every confirmed setting reached, no HAM among them."""
+        return self.recommendation.evidence
+
+    def __getitem__(self, name: str) -> float:
+        if name not in ("alpha", "beta"):
+            raise KeyError(name)
+        return float(getattr(self, name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("alpha", "beta"))
+
+    def __len__(self) -> int:
+        return 2
+
+    def __repr__(self) -> str:
+        return f"Recommended(alpha={self.alpha!r}, beta={self.beta!r}): {self}"
+
+    def __str__(self) -> str:
+        return self.recommendation.message
+
+
+def service_url(data_dir: Path | None = None) -> str:
+    """Return the address of the service: HAMTUNE_URL, the one in the data folder, the default."""
+    if url := os.environ.get("HAMTUNE_URL"):
+        return url.rstrip("/")
+    folder = data_dir or Path(os.environ.get("HAMTUNE_DATA_DIR", ".hamtune"))
+    try:
+        return ServiceAddress.model_validate_json((folder / ADDRESS_FILE).read_bytes()).url
+    except (OSError, ValidationError):
+        return DEFAULT_URL
+
+
+class ServiceAddress(BaseModel):
+    """What a running service writes into its data folder."""
+
+    url: str
+    instance: str
+    pid: int
+
+
+class Client:
+    """Talks to one service.
+
+    Args:
+        url: its address; found by :func:`service_url` if left out.
+        timeout: seconds to wait for an answer.
+    """
+
+    def __init__(self, url: str | None = None, timeout: float = 30.0) -> None:
+        self.url = url or service_url()
+        self._http = httpx.Client(base_url=self.url, timeout=timeout)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def instance(self) -> str:
+        """Return the id of the running process; a new one after every start."""
+        return str(self._send("GET", "/healthz").json()["instance"])
+
+    def submit(self, request: StudyRequest, idempotency_key: str | None = None) -> StudyView:
+        """Ask for a study; the same key and request give the same study."""
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        body = request.model_dump(mode="json")
+        return StudyView.model_validate_json(
+            self._send("POST", "/v1/studies", json=body, headers=headers).content
+        )
+
+    def plan(self, request: StudyRequest) -> Plan:
+        """Return what a study would run, without asking for it."""
+        body = request.model_dump(mode="json")
+        return Plan.model_validate_json(self._send("POST", "/v1/studies/plan", json=body).content)
+
+    def study(self, study_id: str) -> StudyView:
+        """Return a study and its progress."""
+        return self._get(StudyView, f"/v1/studies/{study_id}")
+
+    def studies(
+        self, state: StudyState | None = None, limit: int = 50, **combination: Any
+    ) -> list[StudyView]:
+        """Return the newest studies, at most ``limit``."""
+        query = {"state": state, "limit": limit, **combination}
+        return self._get(Page[StudyView], "/v1/studies", **query).items
+
+    def trials(self, study_id: str) -> list[Run]:
+        """Return the search runs of a study."""
+        return self._get(Page[Run], f"/v1/studies/{study_id}/trials").items
+
+    def runs(self, study_id: str, purpose: Purpose | None = None) -> list[Run]:
+        """Return the runs of a study."""
+        return self._get(Page[Run], f"/v1/studies/{study_id}/runs", purpose=purpose).items
+
+    def recommendations(self, **combination: Any) -> list[Recommendation]:
+        """Return the newest recommendation of each combination that matches.
+
+        Args:
+            combination: any of model, dataset, sparsifier, sparsity, optimizer and recipe.
+
+        Raises:
+            RequestRefused: 404 where a single combination is named that has none.
+        """
+        return self._get(Page[Recommendation], "/v1/recommendations", **combination).items
+
+    def leaderboards(self) -> list[Leaderboard]:
+        """Return every leaderboard."""
+        return self._get(Page[Leaderboard], "/v1/leaderboards").items
+
+    def leaderboard(self, benchmark: str) -> Leaderboard:
+        """Return one leaderboard."""
+        return self._get(Leaderboard, f"/v1/leaderboards/{benchmark}")
+
+    def _get(self, model: type[M], path: str, /, **query: Any) -> M:
+        query = {name: value for name, value in query.items() if value is not None}
+        return model.model_validate_json(self._send("GET", path, params=query).content)
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            response = self._http.request(method, path, **options)
+        except httpx.TransportError as error:
+            raise ServiceNotRunning(self.url, str(error) or type(error).__name__) from error
+        except httpx.InvalidURL as error:
+            raise ServiceNotRunning(self.url, str(error)) from error
+        if response.is_success:
+            return response
+        raise _refusal(response)
+
+
+def _refusal(response: httpx.Response) -> ClientError:
+    if response.headers.get("content-type", "") != "application/problem+json":
+        reason = f"what answers there is no hamtune service: status {response.status_code}"
+        return ServiceNotRunning(str(response.url.copy_with(raw_path=b"/")), reason)
+    body = response.json()
+    return RequestRefused(response.status_code, body["detail"], body["errors"])
+
+
+def recommend(
+    model: str,
+    dataset: str,
+    sparsifier: str,
+    sparsity: float = 0.0,
+    *,
+    optimizer: str = "sgd",
+    recipe: str | None = None,
+    url: str | None = None,
+) -> Recommended:
+    """Look up the recommended alpha and beta of a combination.
+
+    Returns:
+        A mapping of ``alpha`` and ``beta``, to be unpacked into ``HAM``; both are 0 where HAM is
+        not shown to help. Its ``evidence`` and ``recommendation`` say why.
+
+    Raises:
+        ServiceNotRunning: nothing answers.
+        RequestRefused: a name is unknown, or the combination has not been tuned.
+    """
+    with Client(url) as client:
+        found = client.recommendations(
+            model=model,
+            dataset=dataset,
+            sparsifier=sparsifier,
+            sparsity=sparsity,
+            optimizer=optimizer,
+            recipe=recipe,
+        )
+    return Recommended(found[0])

@@ -1,0 +1,186 @@
+"""``hamtune demo``: six small studies on real data, from request to leaderboard.
+
+What an earlier demo has finished is reused: the requests carry idempotency keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+
+from service.api.schemas import StudyView
+from service.cli.output import leaderboard_table, recommendation_table
+from service.cli.scheduler_process import environment
+from service.cli.watch import watch
+from service.client import ADDRESS_FILE, Client, ClientError, ServiceAddress
+from service.domain.plans import resolve
+from service.records import Recommendation, StudyRequest, StudyState
+from service.settings import Settings
+
+MODELS = ("digits_cnn", "digits_mlp")
+METHODS = (("dense", 0.0), ("random", 0.9), ("rigl", 0.9))
+REQUESTS = tuple(
+    StudyRequest(model=model, dataset="digits", sparsifier=sparsifier, sparsity=sparsity)
+    for model in MODELS
+    for sparsifier, sparsity in METHODS
+)
+_START_WITHIN = 120.0
+_STOP_WITHIN = 40.0
+_MOST_RETRIES = 100
+
+
+def run_demo(settings: Settings, console: Console, *, stay: bool) -> None:
+    """Run the demo and leave with exit code 1 if a study failed.
+
+    Args:
+        settings: of the service that is started; one that already answers on the same data
+            folder is used instead.
+        console: where to write.
+        stay: whether the service stays up until Ctrl-C.
+    """
+    try:
+        with running_service(settings, console) as (url, ours), Client(url) as client:
+            studies = [submit_once(client, request) for request in REQUESTS]
+            studies = watch(client, [study.id for study in studies], console)
+            failed = report(client, studies, console)
+            _show_addresses(url, console)
+            if stay and ours is not None:
+                console.print("The service stays up; press Ctrl-C to stop it.")
+                ours.wait()
+    except KeyboardInterrupt:
+        console.print("Stopped. Run it again to go on from here: finished runs are kept.")
+        return
+    if failed:
+        raise typer.Exit(1)
+
+
+@contextmanager
+def running_service(
+    settings: Settings, console: Console
+) -> Iterator[tuple[str, subprocess.Popen[bytes] | None]]:
+    """Give the address of a service on this data folder, starting one if none answers."""
+    if (url := answering(settings)) is not None:
+        console.print(f"using the service that already answers at {url}", highlight=False)
+        yield url, None
+        return
+    settings = settings.model_copy(update={"port": free_port(settings.host, settings.port)})
+    process = _start(settings)
+    try:
+        with console.status("starting the service"):
+            url = _wait_until_answering(settings, process)
+        yield url, process
+    finally:
+        _stop(process, console)
+
+
+def answering(settings: Settings) -> str | None:
+    """Return the address of the service that runs on this data folder, if it does."""
+    try:
+        content = (settings.data_dir / ADDRESS_FILE).read_bytes()
+        address = ServiceAddress.model_validate_json(content)
+        with Client(address.url, timeout=5.0) as client:
+            same = client.instance() == address.instance
+    except (OSError, ValueError, ClientError):
+        return None
+    return address.url if same else None
+
+
+def free_port(host: str, first: int) -> int:
+    """Return the first port from ``first`` on that nothing listens on."""
+    for port in range(first, 65536):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return port
+    raise ValueError(f"no port of {host} from {first} on is free")
+
+
+def submit_once(client: Client, request: StudyRequest) -> StudyView:
+    """Submit a request, or return the study that an earlier demo has submitted.
+
+    The key holds the recipe's version and the whole request, so a changed recipe or budget is
+    tuned anew; a study that failed earlier is replaced by a new one.
+    """
+    resolved = resolve(request)
+    digest = hashlib.sha256(request.model_dump_json().encode()).hexdigest()[:8]
+    for attempt in range(_MOST_RETRIES):
+        key = f"demo/{resolved.combination.key}/{digest}/{attempt}"
+        study = client.submit(request, key)
+        if study.state != StudyState.FAILED:
+            break
+    return study
+
+
+def report(client: Client, studies: list[StudyView], console: Console) -> bool:
+    """Write what came out; tell whether any study failed."""
+    failed = [study for study in studies if study.state == StudyState.FAILED]
+    found: list[Recommendation] = []
+    mine = {study.plan.combination.key for study in studies}
+    for row in client.recommendations():
+        if row.combination.key in mine:
+            found.append(row)
+    if found:
+        console.print(recommendation_table(found))
+        console.print("Gain: points of test accuracy over no HAM, paired by seed.\n", style="dim")
+    for board in client.leaderboards():
+        console.print(leaderboard_table(board))
+    for study in failed:
+        console.print(f"failed: {study.plan.combination.slug}: {study.error}", style="red")
+    return bool(failed)
+
+
+def _show_addresses(url: str, console: Console) -> None:
+    console.print(f"\nPage              [bold]{url}/[/]", highlight=False)
+    console.print(f"API               {url}/docs", highlight=False)
+    console.print(f"Optuna dashboard  {url}/dashboard\n", highlight=False)
+
+
+def _start(settings: Settings) -> subprocess.Popen[bytes]:
+    log = settings.data_dir / "logs" / "service.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "service.cli", "serve"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, **environment(settings)},
+            start_new_session=True,  # Ctrl-C reaches the demo alone, which stops the service
+        )
+
+
+def _wait_until_answering(settings: Settings, process: subprocess.Popen[bytes]) -> str:
+    deadline = time.monotonic() + _START_WITHIN
+    log = settings.data_dir / "logs" / "service.log"
+    while time.monotonic() < deadline:
+        if (url := answering(settings)) is not None:
+            return url
+        if process.poll() is not None:
+            last = log.read_text(errors="replace").strip().splitlines()[-1:]
+            raise ValueError(f"the service did not start: {' '.join(last)} (all of it: {log})")
+        time.sleep(0.2)
+    raise ValueError(f"the service did not answer within {_START_WITHIN:.0f} s; see {log}")
+
+
+def _stop(process: subprocess.Popen[bytes], console: Console) -> None:
+    if process.poll() is not None:
+        return
+    with console.status("stopping the service"):
+        process.terminate()
+        try:
+            process.wait(_STOP_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
