@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from ham.errors import UnknownName
 from ham.sparsity.allocation import allocate
 from ham.sparsity.base import BaseSparsifier, Batch, Loss, ParamGroup
 from ham.sparsity.masks import MaskSet
 from ham.sparsity.prunable import prunable_weights
 from ham.sparsity.regrowth import zero_optimizer_state
 from ham.sparsity.report import SparsityReport, measure_sparsity
-from ham.sparsity.topk import kept_count, random_subset
+from ham.sparsity.topk import kept_count, largest_overall, random_subset
 
 
 class MaskedSparsifier(BaseSparsifier):
@@ -49,6 +50,9 @@ class MaskedSparsifier(BaseSparsifier):
     ) -> list[ParamGroup]:
         """Choose the first masks and apply them; see :meth:`ham.sparsity.Sparsifier.attach`."""
         self.masks = MaskSet(prunable_weights(model))
+        for name in self.dense_layers:
+            if name not in self.masks.weights:
+                raise UnknownName("dense_layers", name, self.masks.weights)
         self.choose_masks(model, batches, loss)
         self.masks.apply_()
         return [{"params": list(model.parameters())}]
@@ -81,6 +85,17 @@ class MaskedSparsifier(BaseSparsifier):
         super().load_state_dict(state)
         self.masks.load_state_dict(state["masks"])
         self.masks.apply_()
+
+    @property
+    def pruned_weights(self) -> dict[str, Tensor]:
+        """The weights that take part: all prunable ones but ``dense_layers``."""
+        return {n: w for n, w in self.masks.weights.items() if n not in self.dense_layers}
+
+    def keep_highest(self, scores: Mapping[str, Tensor], sparsity: float) -> None:
+        """Keep the highest scores over all layers together, down to a global sparsity."""
+        size = sum(score.numel() for score in scores.values())
+        for name, mask in largest_overall(scores, kept_count(size, sparsity)).items():
+            self.masks.set(name, mask)
 
     def draw_random_masks(self, allocation: str) -> None:
         """Draw uniformly random masks with the densities of a named allocation."""

@@ -18,3 +18,19 @@ def cosine_drop_fraction(step: int, end: int, start_fraction: float) -> float:
     if step >= end:
         return 0.0
     return start_fraction / 2 * (1 + math.cos(math.pi * step / end))
+
+
+def cubic_sparsity(step: int, begin: int, end: int, final_sparsity: float) -> float:
+    """Return the sparsity of gradual pruning: ``s_f (1 - (1 - (t - t0) / (t_end - t0))^3)``.
+
+    Args:
+        step: steps taken, >= 0.
+        begin: the step until which nothing is pruned.
+        end: the step from which the sparsity is final, > begin.
+        final_sparsity: in [0, 1).
+
+    Reference: Zhu and Gupta, "To Prune, or Not to Prune", 2017, equation (1), with initial
+        sparsity 0, https://arxiv.org/abs/1710.01878.
+    """
+    progress = min(max((step - begin) / (end - begin), 0.0), 1.0)
+    return final_sparsity * (1 - (1 - progress) ** 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -55,3 +56,13 @@ def random_subset(candidates: Tensor, count: int, generator: torch.Generator) ->
     scores = torch.rand(candidates.shape, generator=generator, dtype=torch.float64)
     scores.masked_fill_(~candidates.cpu(), -1.0)
     return largest(scores, count).to(candidates.device)
+
+
+def largest_overall(scores: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
+    """Return masks of the ``count`` largest scores over all tensors together.
+
+    Among equals the first tensor, and in it the first in memory, wins.
+    """
+    together = largest(torch.cat([score.flatten() for score in scores.values()]), count)
+    parts = together.split([score.numel() for score in scores.values()])
+    return {name: part.view_as(scores[name]) for name, part in zip(scores, parts, strict=True)}
