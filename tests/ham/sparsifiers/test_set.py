@@ -1,0 +1,76 @@
+"""SET's updates: magnitude drops, chance grows, the count stays."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+import torch
+
+from ham.sparsifiers.set import SET
+from ham.sparsity import prunable_weights
+from ham.testing.sparsifier_contract import TOTAL_STEPS, Run, start
+
+INTERVAL = 4
+
+
+@pytest.fixture(params=["sgd", "adamw", "ham"])
+def run(request: pytest.FixtureRequest) -> Run:
+    return start(partial(SET, update_interval=INTERVAL), 0.7, request.param)
+
+
+def masks(run: Run) -> dict[str, torch.Tensor]:
+    assert isinstance(run.sparsifier, SET)
+    return {name: run.sparsifier.masks[name] for name in run.sparsifier.masks}
+
+
+def test_set_keeps_the_count_of_each_layer_at_every_step(run: Run) -> None:
+    first = {name: int(mask.sum()) for name, mask in masks(run).items()}
+    moved = 0
+    for step in range(1, TOTAL_STEPS + 1):
+        before = masks(run)
+        run.train(step, step)
+        assert {name: int(mask.sum()) for name, mask in masks(run).items()} == first
+        moved += any(not torch.equal(before[name], mask) for name, mask in masks(run).items())
+    assert moved >= 5
+
+
+def test_set_drops_only_the_smallest_and_new_weights_begin_at_zero(run: Run) -> None:
+    run.train(1, INTERVAL - 1)
+    old = masks(run)
+    before_update: dict[str, torch.Tensor] = {}
+
+    def remember(*_: object) -> None:
+        weights = prunable_weights(run.model)
+        before_update.update({n: (w * old[n]).detach().clone() for n, w in weights.items()})
+
+    # This hook runs after the step itself and, being put first, before SET's.
+    run.optimizer.register_step_post_hook(remember)
+    run.optimizer._optimizer_step_post_hooks.move_to_end(
+        next(iter(run.optimizer._optimizer_step_post_hooks))
+    )
+    run.train(INTERVAL, INTERVAL)
+    for name, mask in masks(run).items():
+        if old[name].all():
+            continue
+        weight = prunable_weights(run.model)[name].detach()
+        count = int(0.2942 * int(old[name].sum()))
+        stayed = mask & (weight != 0)
+        assert int(stayed.sum()) >= int(old[name].sum()) - count
+        assert torch.equal(weight[stayed], before_update[name][stayed])
+        lost = old[name] & ~stayed
+        assert not weight[~stayed].any()
+        if stayed.any() and lost.any():
+            magnitude = before_update[name].abs()
+            assert magnitude[lost].sort().values[0] <= magnitude[stayed].max()
+        smallest = before_update[name].abs().masked_fill(~old[name], torch.inf).flatten()
+        dropped = smallest.argsort(stable=True)[:count]
+        assert set(torch.where(lost.flatten())[0].tolist()) <= set(dropped.tolist())
+
+
+def test_set_freezes_its_masks_after_the_end(run: Run) -> None:
+    assert isinstance(run.sparsifier, SET)
+    run.train(1, run.sparsifier.end_step)
+    frozen = masks(run)
+    run.train(run.sparsifier.end_step + 1, TOTAL_STEPS)
+    assert all(torch.equal(frozen[name], mask) for name, mask in masks(run).items())
