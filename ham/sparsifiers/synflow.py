@@ -1,0 +1,73 @@
+"""SynFlow: prune at initialization by synaptic flow, without data and without layer collapse.
+
+Reference: Tanaka, Kunin, Yamins and Ganguli, "Pruning Neural Networks without Any Data by
+Iteratively Conserving Synaptic Flow", NeurIPS 2020, https://arxiv.org/abs/2006.05467, Algorithm 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ham.errors import InvalidConfig
+from ham.sparsity.base import Batch, Loss
+from ham.sparsity.masked import MaskedSparsifier
+from ham.sparsity.prunable import prunable_weights
+from ham.sparsity.scoring import first_batch, scored_copy
+
+
+class SynFlow(MaskedSparsifier):
+    """Prune in rounds to density ``(1 - sparsity)^(k / rounds)``, lowest synaptic flow first.
+
+    The flow of a weight is ``|dR/dw * w|``, where R sums the outputs of the network of absolute
+    weights for an input of ones. Of the batches, only the shape is read.
+
+    Args:
+        rounds: prunings, >= 1; 100 as in the paper.
+        **common: see :class:`~ham.sparsity.MaskedSparsifier`.
+
+    Deviations: computed in float64, since flows of deep networks overflow float32.
+    """
+
+    def __init__(self, sparsity: float, *, rounds: int = 100, **common: Any) -> None:
+        super().__init__(sparsity, **common)
+        if rounds < 1:
+            raise InvalidConfig("rounds", rounds, "it must be >= 1")
+        self.rounds = rounds
+
+    def choose_masks(self, model: nn.Module, batches: Iterable[Batch], loss: Loss) -> None:
+        """Prune a copy in rounds."""
+        inputs, _ = first_batch(batches, "SynFlow")
+        ones = torch.ones(1, *inputs.shape[1:], dtype=torch.float64, device=inputs.device)
+        with scored_copy(model, training=False) as linear:
+            _linearize(linear)
+            weights = {
+                name: weight
+                for name, weight in prunable_weights(linear).items()
+                if name in self.pruned_weights
+            }
+            for round_ in range(1, self.rounds + 1):
+                self._prune_round(linear, weights, ones, round_)
+
+    def _prune_round(
+        self, linear: nn.Module, weights: dict[str, Tensor], ones: Tensor, round_: int
+    ) -> None:
+        gradients = torch.autograd.grad(linear(ones).sum(), list(weights.values()))
+        scores = {
+            # Pruned weights rank below kept ones whose flow is zero.
+            name: (weight.detach() * grad).abs().masked_fill(~self.masks[name], -1.0)
+            for (name, weight), grad in zip(weights.items(), gradients, strict=True)
+        }
+        self.keep_highest(scores, 1 - (1 - self.sparsity) ** (round_ / self.rounds))
+        for name, weight in weights.items():
+            weight.data.masked_fill_(~self.masks[name], 0)
+
+
+def _linearize(model: nn.Module) -> None:
+    """Make every parameter and buffer its absolute value, in float64."""
+    model.double()
+    for tensor in model.state_dict().values():
+        tensor.abs_()
