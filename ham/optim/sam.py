@@ -107,7 +107,8 @@ class SAM(OptimizerWrapper):
         before = [param.clone() for param, _, _ in directions]
         scale = _inverse_norm([direction for _, _, direction in directions])
         for param, rho, direction in directions:
-            param.add_(direction * (rho * scale).to(param))
+            # scale is 0 where the norm is not finite; 0 * nan must not move the weight either
+            param.add_((direction * (rho * scale).to(param)).nan_to_num(0.0, 0.0, 0.0))
         try:
             yield
         finally:
