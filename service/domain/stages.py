@@ -57,10 +57,18 @@ def finalists(plan: Plan, runs: Sequence[Run]) -> tuple[Setting, ...]:
     return tuple((distinct + rest)[: plan.budget.finalists])
 
 
-def screening_jobs(plan: Plan, runs: Sequence[Run]) -> list[Job]:
-    """Return the jobs of the screening, given a finished search."""
-    settings = dict.fromkeys((*plan.baselines, *finalists(plan, runs)))
-    return _cross(Purpose.SCREENING, settings, plan.screening_seeds)
+def baseline_jobs(plan: Plan, purpose: Purpose) -> list[Job]:
+    """Return the jobs of the baselines in the screening or the confirmation.
+
+    They depend on no result, so they fill the time while the last results of a stage come in.
+    """
+    return _cross(purpose, plan.baselines, _seeds(plan, purpose))
+
+
+def finalist_jobs(plan: Plan, runs: Sequence[Run]) -> list[Job]:
+    """Return the screening jobs of the finalists, given a finished search."""
+    fresh = [setting for setting in finalists(plan, runs) if setting not in plan.baselines]
+    return _cross(Purpose.SCREENING, fresh, plan.screening_seeds)
 
 
 def winner(plan: Plan, runs: Sequence[Run]) -> Setting:
@@ -84,14 +92,22 @@ def winner(plan: Plan, runs: Sequence[Run]) -> Setting:
     return best
 
 
-def confirmation_jobs(plan: Plan, runs: Sequence[Run]) -> list[Job]:
-    """Return the jobs of the confirmation, given a finished screening."""
-    settings = dict.fromkeys((*plan.baselines, winner(plan, runs)))
-    return _cross(Purpose.CONFIRMATION, settings, plan.confirmation_seeds)
+def winner_jobs(plan: Plan, runs: Sequence[Run]) -> list[Job]:
+    """Return the confirmation jobs of the winner, given a finished screening."""
+    best = winner(plan, runs)
+    fresh = [] if best in plan.baselines else [best]
+    return _cross(Purpose.CONFIRMATION, fresh, plan.confirmation_seeds)
+
+
+def _seeds(plan: Plan, purpose: Purpose) -> tuple[int, ...]:
+    return {
+        Purpose.SEARCH: plan.search_seeds,
+        Purpose.SCREENING: plan.screening_seeds,
+        Purpose.CONFIRMATION: plan.confirmation_seeds,
+    }[purpose]
 
 
 def _cross(purpose: Purpose, settings: Iterable[Setting], seeds: Sequence[int]) -> list[Job]:
-    """Pair every seed with every setting, seed by seed, so that pairs finish together."""
     settings = list(settings)
     return [
         Job(purpose=purpose, setting=setting, seed=seed) for seed in seeds for setting in settings

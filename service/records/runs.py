@@ -54,6 +54,7 @@ class EpochMetrics(BaseModel):
     train_loss: float
     validation_accuracy: float = Field(description="Fraction.")
     learning_rate: float
+    seconds: float = Field(description="Wall time of the epoch, evaluation included.")
 
 
 class Outcome(BaseModel):
@@ -86,7 +87,7 @@ class Run(BaseModel):
     epochs: int = Field(description="Length of the full schedule.")
     epochs_done: int = Field(description="Fidelity reached.")
     validation_accuracy: float | None = Field(description="Fraction, of the last epoch.")
-    test_accuracy: float | None = Field(description="Fraction; search runs never have one.")
+    test_accuracy: float | None = Field(description="Fraction; of confirmation runs only.")
     seconds: float | None
     measures: dict[str, Any]
     environment: dict[str, Any]

@@ -40,6 +40,8 @@ from service.records import (
     StudyState,
 )
 
+NO_PAUSE = timedelta(0)
+
 
 class RunCount(NamedTuple):
     """Runs of one study, purpose and state."""
@@ -99,8 +101,14 @@ class Queue(Protocol):
         """Prolong the lease. Raises StaleLease."""
         ...
 
-    def release(self, claim: Claim, reason: str) -> None:
-        """Give the study back to the queue, to be claimed again. Raises StaleLease."""
+    def release(
+        self, claim: Claim, reason: str, pause: timedelta = NO_PAUSE, *, lost: bool = False
+    ) -> None:
+        """Give the study back to the queue, to be claimed again after a pause.
+
+        A runner that was told to stop uses up no attempt; one that broke down is ``lost``, and
+        too many of those end the study. Raises StaleLease.
+        """
         ...
 
     def succeed(self, claim: Claim, result: NewRecommendation) -> Recommendation:
@@ -163,7 +171,22 @@ class RecommendationStore(Protocol):
 class Storage(Protocol):
     """All of it, over one database."""
 
-    studies: StudyStore
-    queue: Queue
-    runs: RunStore
-    recommendations: RecommendationStore
+    @property
+    def studies(self) -> StudyStore:
+        """Studies."""
+        ...
+
+    @property
+    def queue(self) -> Queue:
+        """Who works on which study."""
+        ...
+
+    @property
+    def runs(self) -> RunStore:
+        """Runs and curves."""
+        ...
+
+    @property
+    def recommendations(self) -> RecommendationStore:
+        """Recommendations."""
+        ...

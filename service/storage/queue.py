@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from service.clock import Clock
 from service.errors import StaleLease
 from service.ids import new_id
 from service.records import Claim, NewRecommendation, Recommendation, Study, StudyState
+from service.storage.base import NO_PAUSE
 from service.storage.database import Database
 from service.storage.recommendations import recommendation_record
 from service.storage.studies import study_record
-from service.storage.tables import RecommendationRow, StudyEventRow, StudyRow
+from service.storage.tables import (
+    CombinationRow,
+    RecommendationRow,
+    StudyEventRow,
+    StudyRow,
+)
 
 
 def guard(session: Session, claim: Claim) -> StudyRow:
@@ -34,6 +40,15 @@ def guard(session: Session, claim: Claim) -> StudyRow:
             "or another runner has taken it over; stop working on it"
         )
     return row
+
+
+def _lock_combination(session: Session, study: StudyRow) -> None:
+    """Let studies of one combination that end together take their versions one by one."""
+    session.execute(
+        select(CombinationRow.id)
+        .where(CombinationRow.id == study.combination_id)
+        .with_for_update()
+    )
 
 
 class SqlQueue:
@@ -56,8 +71,9 @@ class SqlQueue:
             row.attempts += 1
             row.token += 1
             row.started_at = row.started_at or self._clock()
+            row.error = None
             row.lease_owner = owner
-            row.lease_expires_at = self._clock() + lease
+            row.claimable_at = self._clock() + lease
             self._move(session, row, StudyState.RUNNING, "claimed")
             session.flush()
             return study_record(row), Claim(study_id=row.id, token=row.token)
@@ -65,19 +81,25 @@ class SqlQueue:
     def heartbeat(self, claim: Claim, lease: timedelta) -> None:
         """Prolong the lease."""
         with self._database.write() as session:
-            guard(session, claim).lease_expires_at = self._clock() + lease
+            guard(session, claim).claimable_at = self._clock() + lease
 
-    def release(self, claim: Claim, reason: str) -> None:
+    def release(
+        self, claim: Claim, reason: str, pause: timedelta = NO_PAUSE, *, lost: bool = False
+    ) -> None:
         """Give the study back to the queue."""
         with self._database.write() as session:
             row = guard(session, claim)
-            row.lease_expires_at = None
+            row.claimable_at = self._clock() + pause
+            row.error = reason
+            if not lost:
+                row.attempts -= 1
             self._move(session, row, StudyState.QUEUED, reason)
 
     def succeed(self, claim: Claim, result: NewRecommendation) -> Recommendation:
         """End the study and store its recommendation as the combination's newest version."""
         with self._database.write() as session:
             study = guard(session, claim)
+            _lock_combination(session, study)
             newest = session.scalar(
                 select(func.max(RecommendationRow.version)).where(
                     RecommendationRow.combination_id == study.combination_id
@@ -105,12 +127,9 @@ class SqlQueue:
             self._end(session, guard(session, claim), StudyState.FAILED, reason)
 
     def _next(self, session: Session) -> StudyRow | None:
-        abandoned = and_(
-            StudyRow.state == StudyState.RUNNING, StudyRow.lease_expires_at < self._clock()
-        )
         return session.scalars(
             select(StudyRow)
-            .where(or_(StudyRow.state == StudyState.QUEUED, abandoned))
+            .where(StudyRow.claimable_at <= self._clock())
             .order_by(StudyRow.id)
             .limit(1)
             .with_for_update(of=StudyRow, skip_locked=True)
@@ -118,14 +137,14 @@ class SqlQueue:
 
     def _given_up(self, row: StudyRow) -> str:
         return (
-            f"given up after {row.attempts} runners were lost over it (HAMTUNE_MAX_ATTEMPTS); "
-            "the runner's log says more"
+            f"given up after {row.attempts} runners ended over it without a result "
+            f"(HAMTUNE_MAX_ATTEMPTS); the last reason: {row.error or 'its runner vanished'}"
         )
 
     def _end(self, session: Session, row: StudyRow, state: StudyState, reason: str | None) -> None:
         row.ended_at = self._clock()
         row.error = reason
-        row.lease_expires_at = None
+        row.claimable_at = None
         self._move(session, row, state, reason)
 
     def _move(

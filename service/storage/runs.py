@@ -53,6 +53,7 @@ class SqlRunStore:
                 )
                 session.add(row)
             elif row.state == RunState.RUNNING:  # its runner was lost: from the start again
+                row.alpha, row.beta, row.seed = job.setting.alpha, job.setting.beta, job.seed
                 row.attempt += 1
                 row.epochs_done = 0
                 row.validation_accuracy = None
@@ -120,6 +121,7 @@ class SqlRunStore:
                     train_loss=row.train_loss,
                     validation_accuracy=row.validation_accuracy,
                     learning_rate=row.learning_rate,
+                    seconds=row.seconds,
                 )
                 for row in session.scalars(query)
             ]

@@ -96,7 +96,9 @@ class SqlStudyStore:
                 request=request.model_dump(mode="json"),
                 plan=plan.model_dump(mode="json"),
                 created_at=now,
+                claimable_at=now,
                 attempts=0,
+                token=0,
             )
             session.add(row)
             session.flush()

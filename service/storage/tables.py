@@ -36,8 +36,10 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """SQLite forgets the zone; it is UTC."""
-        return value and (value if value.tzinfo else value.replace(tzinfo=UTC))
+        """SQLite forgets the zone; PostgreSQL answers in the zone of its session."""
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def _enum(values: type[Any]) -> Enum:
@@ -94,10 +96,14 @@ class CombinationRow(Base):
 
 
 class StudyRow(Base):
-    """A study; at once the queue of studies."""
+    """A study; at once the queue of studies.
+
+    ``claimable_at`` is when a runner may take it up: at once while queued, after a pause where a
+    runner just failed over it, when the lease runs out while running, never once it has ended.
+    """
 
     __tablename__ = "study"
-    __table_args__ = (Index(None, "state", "lease_expires_at"),)
+    __table_args__ = (Index(None, "claimable_at"),)
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     combination_id: Mapped[int] = mapped_column(ForeignKey("combination.id"), index=True)
@@ -111,7 +117,7 @@ class StudyRow(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     token: Mapped[int] = mapped_column(default=0)
     lease_owner: Mapped[str | None] = mapped_column(String(200))
-    lease_expires_at: Mapped[datetime | None]
+    claimable_at: Mapped[datetime | None]
 
     combination: Mapped[CombinationRow] = relationship()
 
@@ -147,7 +153,9 @@ class RunRow(Base):
         UniqueConstraint("study_id", "job"),
         Index(None, "study_id", "purpose", "state"),
         CheckConstraint("alpha >= 0 AND beta >= 0", name="setting_range"),
-        CheckConstraint("test_accuracy IS NULL OR purpose <> 'search'", name="no_test_in_search"),
+        CheckConstraint(
+            "test_accuracy IS NULL OR purpose = 'confirmation'", name="test_only_in_confirmation"
+        ),
         CheckConstraint(
             "state <> 'succeeded' OR (validation_accuracy IS NOT NULL AND epochs_done = epochs)",
             name="succeeded_is_complete",
@@ -189,6 +197,7 @@ class RunMetricRow(Base):
     train_loss: Mapped[float]
     validation_accuracy: Mapped[float]
     learning_rate: Mapped[float]
+    seconds: Mapped[float]
 
 
 class RecommendationRow(Base):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ham.config import RunConfig
@@ -25,6 +26,21 @@ class Assignment(NamedTuple):
     run_id: str
     config: RunConfig
     measure_test: bool
+
+
+class Step(NamedTuple):
+    """Jobs that can be named once all results of one purpose are in."""
+
+    results_of: Purpose | None
+    jobs: Callable[[Plan, Sequence[Run]], list[Job]]
+
+
+_STEPS = (
+    Step(None, lambda plan, _: stages.baseline_jobs(plan, Purpose.SCREENING)),
+    Step(Purpose.SEARCH, stages.finalist_jobs),
+    Step(None, lambda plan, _: stages.baseline_jobs(plan, Purpose.CONFIRMATION)),
+    Step(Purpose.SCREENING, stages.winner_jobs),
+)
 
 
 class Course:
@@ -45,8 +61,13 @@ class Course:
         self._under_way: dict[str, Job] = {}
         self._written: dict[str, float] = {}
         self._jobs: deque[Job] = deque()
-        self._stage = Purpose.SEARCH
-        self.finished = False
+        self._steps = deque(_STEPS)
+
+    @property
+    def finished(self) -> bool:
+        """True once every training has ended and its result is stored."""
+        searched = self._search.asked >= self._plan.budget.trials
+        return searched and not (self._steps or self._jobs or self._under_way)
 
     def next(self) -> Assignment | None:
         """Return the next training; None while results under way must come in first.
@@ -55,15 +76,9 @@ class Course:
             StudyFailed: nothing that could be confirmed came out of a stage.
             StaleLease: another runner has taken the study over.
         """
-        while not self.finished:
-            job = self._next_job()
-            if job is not None:
-                if assignment := self._begin(job):
-                    return assignment
-            elif self._under_way:
-                return None
-            else:
-                self._enter_next_stage()
+        while (job := self._next_job()) is not None:
+            if assignment := self._begin(job):
+                return assignment
         return None
 
     def report(self, run_id: str, metrics: EpochMetrics) -> None:
@@ -86,10 +101,15 @@ class Course:
         self._written.pop(run_id, None)
 
     def _next_job(self) -> Job | None:
-        if self._stage != Purpose.SEARCH:
-            return self._jobs.popleft() if self._jobs else None
-        if self._search.asked >= self._plan.budget.trials:
-            return None
+        if self._search.asked < self._plan.budget.trials:
+            return self._next_trial()
+        while not self._jobs and self._steps and not self._awaits(self._steps[0].results_of):
+            step = self._steps.popleft()
+            runs = self._storage.runs.of_study(self._claim.study_id) if step.results_of else []
+            self._jobs.extend(step.jobs(self._plan, runs))
+        return self._jobs.popleft() if self._jobs else None
+
+    def _next_trial(self) -> Job:
         number, setting = self._search.ask()
         seeds = self._plan.search_seeds
         return Job(
@@ -98,6 +118,9 @@ class Course:
             seed=seeds[number % len(seeds)],
             trial_number=number,
         )
+
+    def _awaits(self, purpose: Purpose | None) -> bool:
+        return any(job.purpose == purpose for job in self._under_way.values())
 
     def _begin(self, job: Job) -> Assignment | None:
         """Begin a job's run, unless an earlier runner has already finished it."""
@@ -114,17 +137,6 @@ class Course:
             seed=job.seed,
         )
         return Assignment(run.id, config, measure_test=job.purpose == Purpose.CONFIRMATION)
-
-    def _enter_next_stage(self) -> None:
-        runs = self._storage.runs.of_study(self._claim.study_id)
-        if self._stage == Purpose.SEARCH:
-            self._stage = Purpose.SCREENING
-            self._jobs.extend(stages.screening_jobs(self._plan, runs))
-        elif self._stage == Purpose.SCREENING:
-            self._stage = Purpose.CONFIRMATION
-            self._jobs.extend(stages.confirmation_jobs(self._plan, runs))
-        else:
-            self.finished = True
 
 
 def _outcome(run: Run) -> Outcome:

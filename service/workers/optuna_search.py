@@ -41,6 +41,9 @@ class OptunaSearch:
         storage: Optuna's storage.
         name: the Optuna study's name, unique in the storage.
         plan: space, sampler and seeds.
+
+    Attributes:
+        asked: trials begun so far; those left behind count when they are asked again.
     """
 
     def __init__(self, storage: optuna.storages.BaseStorage, name: str, plan: Plan) -> None:
@@ -51,15 +54,11 @@ class OptunaSearch:
         )
         if not self._study.get_trials(deepcopy=False):
             self._introduce()
+        states = [trial.state for trial in self._trials()]
         self._left_behind = [
-            trial.number for trial in self._trials() if trial.state == TrialState.RUNNING
+            number for number, state in enumerate(states) if state == TrialState.RUNNING
         ]
-
-    @property
-    def asked(self) -> int:
-        """Trials begun so far; those left behind count when they are asked again."""
-        begun = sum(trial.state != TrialState.WAITING for trial in self._trials())
-        return begun - len(self._left_behind)
+        self.asked = sum(state in _ENDED for state in states)
 
     def ask(self) -> Proposal:
         """Return the next trial to train: one left behind by a lost runner, or a new one."""
@@ -74,6 +73,7 @@ class OptunaSearch:
             for name, axis in (("alpha", space.alpha), ("beta", space.beta))
         }
         setting = space.decode(sampled)
+        self.asked += 1
         trial.set_user_attr("setting", {"alpha": setting.alpha, "beta": setting.beta})
         return Proposal(trial.number, setting)
 

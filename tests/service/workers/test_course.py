@@ -84,17 +84,35 @@ def bench(tmp_path: Path, request_: StudyRequest, plan: Plan) -> Bench:
     return Bench(tmp_path, request_, plan)
 
 
-def test_course_runs_what_was_planned_stage_by_stage(bench: Bench) -> None:
+def test_course_runs_what_was_planned_and_no_finalist_before_the_search_is_over(bench: Bench) -> None:
     drive(bench.new_runner())
     runs = bench.runs()
-    assert [run.purpose for run in runs] == sorted(
-        (run.purpose for run in runs), key=list(Purpose).index
+    finalists_begin = min(
+        i
+        for i, run in enumerate(runs)
+        if run.purpose == Purpose.SCREENING and run.setting not in bench.plan.baselines
     )
+    assert all(run.purpose != Purpose.SEARCH for run in runs[finalists_begin:])
     counts = Counter(run.purpose for run in runs)
     assert counts[Purpose.SEARCH] == bench.plan.budget.trials
     confirmed = {*bench.plan.baselines, winner(bench.plan, runs)}
     assert counts[Purpose.CONFIRMATION] == len(confirmed) * bench.plan.budget.confirmation_seeds
     assert len(runs) <= bench.plan.expected_runs
+
+
+def test_slots_are_never_idle_while_the_last_results_of_a_stage_come_in(bench: Bench) -> None:
+    course = bench.new_runner()
+    slow = course.next()
+    assert slow is not None
+    others = 0
+    while assignment := course.next():
+        finish(course, assignment)
+        others += 1
+    baselines = len(bench.plan.baselines) * bench.plan.budget.screening_seeds
+    assert others == bench.plan.budget.trials - 1 + baselines
+    finish(course, slow)
+    drive(course)
+    assert course.finished
 
 
 def test_test_data_is_measured_in_the_confirmation_only(bench: Bench) -> None:

@@ -63,7 +63,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("token", sa.Integer(), nullable=False),
         sa.Column("lease_owner", sa.String(length=200), nullable=True),
-        sa.Column("lease_expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("claimable_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["combination_id"], ["combination.id"], name=op.f("fk_study_combination_id")
         ),
@@ -74,8 +74,8 @@ def upgrade() -> None:
             batch_op.f("ix_study_combination_id"), ["combination_id"], unique=False
         )
         batch_op.create_index(
-            batch_op.f("ix_study_state_lease_expires_at"),
-            ["state", "lease_expires_at"],
+            batch_op.f("ix_study_claimable_at"),
+            ["claimable_at"],
             unique=False,
         )
 
@@ -175,7 +175,8 @@ def upgrade() -> None:
             name=op.f("ck_run_succeeded_is_complete"),
         ),
         sa.CheckConstraint(
-            "test_accuracy IS NULL OR purpose <> 'search'", name=op.f("ck_run_no_test_in_search")
+            "test_accuracy IS NULL OR purpose = 'confirmation'",
+            name=op.f("ck_run_test_only_in_confirmation"),
         ),
         sa.CheckConstraint("alpha >= 0 AND beta >= 0", name=op.f("ck_run_setting_range")),
         sa.ForeignKeyConstraint(
@@ -229,6 +230,7 @@ def upgrade() -> None:
         sa.Column("train_loss", sa.Double(), nullable=False),
         sa.Column("validation_accuracy", sa.Double(), nullable=False),
         sa.Column("learning_rate", sa.Double(), nullable=False),
+        sa.Column("seconds", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_run_metric_run_id")),
         sa.PrimaryKeyConstraint("run_id", "epoch", name=op.f("pk_run_metric")),
     )
@@ -249,7 +251,7 @@ def downgrade() -> None:
     op.drop_table("recommendation")
     op.drop_table("idempotency_key")
     with op.batch_alter_table("study", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_study_state_lease_expires_at"))
+        batch_op.drop_index(batch_op.f("ix_study_claimable_at"))
         batch_op.drop_index(batch_op.f("ix_study_combination_id"))
 
     op.drop_table("study")

@@ -1,0 +1,132 @@
+"""The real thing: scheduler, runner, Ray and training as processes, on both databases."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from ham import RunConfig, train
+from service.cli.scheduler_process import environment
+from service.domain.plans import resolve
+from service.domain.recommendations import recommend
+from service.records import Budget, CombinationFilter, Purpose, RunState, StudyRequest, StudyState
+from service.settings import Settings
+from service.storage import SqlStorage
+from service.workers.optuna_search import open_optuna_storage
+from service.workers.runner import optuna_name
+
+pytestmark = pytest.mark.slow
+
+LEASE_SECONDS = 6.0
+PATIENCE_SECONDS = 240
+
+
+class Workers:
+    """The scheduler and all that it starts, as one process group."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._environment = {
+            **os.environ,
+            **environment(settings),
+            "HAMTUNE_LEASE_SECONDS": str(LEASE_SECONDS),
+        }
+        self._log = settings.data_dir / "scheduler.log"
+
+    def start(self) -> None:
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "service.workers"],
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def kill(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+
+    def wait_for(self, done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not done():
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < deadline, self._log.read_text()
+            time.sleep(0.2)
+
+
+@pytest.fixture
+def workers(settings: Settings) -> Iterator[Workers]:
+    workers = Workers(settings)
+    workers.start()
+    yield workers
+    workers.stop()
+
+
+def test_a_study_killed_in_the_middle_ends_and_ham_alone_reproduces_it(
+    settings: Settings, database: object, workers: Workers
+) -> None:
+    """kill -9 of everything: no run is lost, none is counted twice, and the numbers hold."""
+    storage = SqlStorage(database)  # type: ignore[arg-type]
+    request = StudyRequest(
+        model="digits_mlp",
+        dataset="digits",
+        sparsifier="random",
+        sparsity=0.9,
+        budget=Budget(trials=5, finalists=2, screening_seeds=1, confirmation_seeds=2),
+    )
+    study, _ = storage.studies.submit(request, resolve(request))
+
+    def ended() -> dict[str, object]:
+        runs = storage.runs.of_study(study.id)
+        return {run.id: run for run in runs if run.state != RunState.RUNNING}
+
+    workers.wait_for(lambda: len(ended()) >= 3)
+    workers.kill()
+    before = ended()
+    workers.start()
+    workers.wait_for(lambda: storage.studies.get(study.id).state != StudyState.RUNNING)
+
+    finished = storage.studies.get(study.id)
+    assert finished.state == StudyState.SUCCEEDED, finished.error
+    assert finished.attempts == 2
+    runs = storage.runs.of_study(study.id)
+    assert before.items() <= {run.id: run for run in runs}.items()
+    searched = [run for run in runs if run.purpose == Purpose.SEARCH]
+    assert sorted(run.trial_number for run in searched) == list(range(5))  # type: ignore[type-var]
+    assert not [run for run in runs if run.state == RunState.RUNNING]
+
+    (stored,) = storage.recommendations.latest(CombinationFilter(model="digits_mlp"))
+    assert recommend(study.plan, runs).model_dump() == stored.model_dump(
+        exclude={"id", "combination", "study_id", "version", "created_at"}
+    )
+    tuned = next(row for row in stored.evidence if row.setting == stored.candidate)
+    seed, accuracy = next(iter(tuned.test_accuracies.items()))
+    plan = study.plan
+    config = RunConfig(
+        combination=plan.combination, recipe=plan.recipe, setting=stored.candidate, seed=seed
+    )
+    assert train(config, measure_test=True, device="cpu").test_accuracy == accuracy
+
+    optuna_storage = open_optuna_storage(settings.optuna_database)
+    trials = optuna.load_study(study_name=optuna_name(study), storage=optuna_storage).trials
+    states = Counter(trial.state for trial in trials)
+    assert states[TrialState.COMPLETE] + states[TrialState.FAIL] == sum(states.values()) == 5
+    for trial in trials:
+        if trial.state == TrialState.COMPLETE:
+            assert sorted(trial.intermediate_values) == list(range(1, plan.recipe.epochs + 1))
+    optuna_storage.remove_session()
+    optuna_storage.engine.dispose()
