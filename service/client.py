@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-import httpx
+import httpx2
 from pydantic import BaseModel, ValidationError
 
 from service.api.schemas import Page, StudyView
@@ -126,7 +126,7 @@ class Client:
 
     def __init__(self, url: str | None = None, timeout: float = 30.0) -> None:
         self.url = url or service_url()
-        self._http = httpx.Client(base_url=self.url, timeout=timeout)
+        self._http = httpx2.Client(base_url=self.url, timeout=timeout)
 
     def __enter__(self) -> Client:
         return self
@@ -202,19 +202,19 @@ class Client:
         query = {name: value for name, value in query.items() if value is not None}
         return model.model_validate_json(self._send("GET", path, params=query).content)
 
-    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
         try:
             response = self._http.request(method, path, **options)
-        except httpx.TransportError as error:
+        except httpx2.TransportError as error:
             raise ServiceNotRunning(self.url, str(error) or type(error).__name__) from error
-        except httpx.InvalidURL as error:
+        except httpx2.InvalidURL as error:
             raise ServiceNotRunning(self.url, str(error)) from error
         if response.is_success:
             return response
         raise _refusal(response)
 
 
-def _refusal(response: httpx.Response) -> ClientError:
+def _refusal(response: httpx2.Response) -> ClientError:
     if response.headers.get("content-type", "") != "application/problem+json":
         reason = f"what answers there is no hamtune service: status {response.status_code}"
         return ServiceNotRunning(str(response.url.copy_with(raw_path=b"/")), reason)

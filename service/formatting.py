@@ -28,14 +28,16 @@ def strength(value: float) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Write a time span with the two units that matter: ``1 min 20 s``."""
+    """Write a time span as finely as matters: ``45 s``, ``1 min 20 s``, ``31 min``."""
     if seconds is None:
         return NOTHING
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
-    if whole < 3600:
+    if whole < 600:
         return f"{whole // 60} min {whole % 60:02} s"
+    if whole < 3600:
+        return f"{whole // 60} min"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 

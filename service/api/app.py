@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -11,7 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
-from service.api.dashboard import add_dashboard
+from service.api.dashboard import OptunaDashboard, add_dashboard
 from service.api.error_handlers import add_error_handlers
 from service.api.problems import MEDIA_TYPE
 from service.api.routes import catalog, health, leaderboards, recommendations, runs, studies
@@ -48,12 +50,20 @@ def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
         storage: an open storage; the one that the settings name if left out. Its tables must be
             there (``hamtune migrate``).
     """
+    dashboard = OptunaDashboard(settings.optuna_database)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        dashboard.close()
+
     app: FastAPI = FastAPIOffline(
         title="hamtune",
         version=version("hamtune"),
         description=DESCRIPTION,
         openapi_tags=_TAGS,
         redoc_url=None,
+        lifespan=lifespan,
         static_url="/docs-assets",
         favicon_url="/assets/favicon.svg",
         generate_unique_id_function=_operation_id,
@@ -64,7 +74,7 @@ def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
     for module in (studies, recommendations, leaderboards, runs, catalog, health):
         app.include_router(module.router)
     add_pages(app)
-    add_dashboard(app, settings)
+    add_dashboard(app, dashboard)
     add_error_handlers(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app

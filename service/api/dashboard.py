@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from a2wsgi import WSGIMiddleware
 from fastapi import FastAPI
@@ -15,7 +15,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.problems import problem
-from service.settings import Settings
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
 
 logger = logging.getLogger(__name__)
 
@@ -28,9 +30,8 @@ _PATHS = (
 )
 
 
-def add_dashboard(app: FastAPI, settings: Settings) -> None:
+def add_dashboard(app: FastAPI, dashboard: OptunaDashboard) -> None:
     """Route the dashboard's addresses to it."""
-    dashboard = OptunaDashboard(settings.optuna_database)
     app.router.routes.extend(Route(path, dashboard, include_in_schema=False) for path in _PATHS)
 
 
@@ -45,7 +46,7 @@ class OptunaDashboard:
 
     def __init__(self, database: str) -> None:
         self._database = database
-        self._app: ASGIApp | None = None
+        self._loaded: _Loaded | None = None
         self._loading = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,18 +56,34 @@ class OptunaDashboard:
             refusal = problem(405, detail, scope["path"], headers={"Allow": "GET, HEAD"})
             return await refusal(scope, receive, send)
         try:
-            async with self._loading:
-                if self._app is None:
-                    self._app = await asyncio.to_thread(load, self._database)
-                app = self._app
+            loaded = await self._load()
         except Exception:  # not kept: the next request tries again
             logger.exception("the Optuna dashboard cannot be loaded")
             detail = "the Optuna dashboard cannot be loaded; the service's log says why"
             return await problem(503, detail, scope["path"])(scope, receive, send)
+        app = cast(ASGIApp, loaded.app)
         await app(_with_accept_encoding(scope), receive, send)
 
+    def close(self) -> None:
+        """Give back connections and threads, if it was ever loaded."""
+        if self._loaded is not None:
+            self._loaded.app.executor.shutdown()
+            self._loaded.storage.engine.dispose()
+            self._loaded = None
 
-def load(database: str) -> ASGIApp:
+    async def _load(self) -> _Loaded:
+        async with self._loading:
+            if self._loaded is None:
+                self._loaded = await asyncio.to_thread(_load, self._database)
+            return self._loaded
+
+
+class _Loaded(NamedTuple):
+    app: WSGIMiddleware
+    storage: RDBStorage
+
+
+def _load(database: str) -> _Loaded:
     """Import the dashboard and open Optuna's storage, making its tables if they are missing."""
     import optuna_dashboard  # lazy: see OptunaDashboard
     from optuna.storages import RDBStorage  # lazy: the same
@@ -74,7 +91,7 @@ def load(database: str) -> ASGIApp:
     # Another process writes to the same SQLite file: wait for it rather than fail.
     options = {"connect_args": {"timeout": 30}} if database.startswith("sqlite") else {}
     storage = RDBStorage(database, engine_kwargs=options)
-    return cast(ASGIApp, WSGIMiddleware(optuna_dashboard.wsgi(storage)))
+    return _Loaded(WSGIMiddleware(optuna_dashboard.wsgi(storage)), storage)
 
 
 def _with_accept_encoding(scope: Scope) -> Scope:

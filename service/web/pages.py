@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 
@@ -34,6 +35,12 @@ def add_pages(app: FastAPI) -> None:
     """Serve the page at ``/`` and its assets at ``/assets``."""
     app.include_router(router)
     app.mount("/assets", StaticFiles(directory=_HERE / "static"), name="assets")
+
+
+@router.get("/favicon.ico")
+def favicon() -> Response:
+    """Send browsers that ask at the old address to the picture."""
+    return RedirectResponse("/assets/favicon.svg", status_code=308)
 
 
 @router.get("/")

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from typing import Any
 
 from ham.config import Setting
 from service.domain.plans import resolve
 from service.domain.recommendations import recommend
-from service.domain.stages import confirmation_jobs, screening_jobs
+from service.domain.stages import baseline_jobs, finalist_jobs, winner_jobs
 from service.records import (
     Budget,
     Claim,
@@ -26,6 +27,7 @@ from service.records import (
 from service.storage import Storage
 
 LEASE = timedelta(minutes=5)
+MEASURES = {"sparsity": {"realised": 0.9}}
 SMALL = Budget(trials=4, finalists=2, screening_seeds=2, confirmation_seeds=3)
 
 
@@ -53,7 +55,14 @@ def claim(storage: Storage) -> tuple[Study, Claim]:
     return claimed
 
 
-def train(storage: Storage, held: Claim, job: Job, accuracy: float, epochs: int = 15) -> None:
+def train(
+    storage: Storage,
+    held: Claim,
+    job: Job,
+    accuracy: float,
+    measures: dict[str, Any] = MEASURES,
+    epochs: int = 15,
+) -> None:
     """Begin and end the run of a job with a given accuracy."""
     run = storage.runs.begin(held, job, epochs)
     curve = tuple(
@@ -70,20 +79,26 @@ def train(storage: Storage, held: Claim, job: Job, accuracy: float, epochs: int 
         validation_accuracy=accuracy,
         test_accuracy=accuracy if job.purpose == Purpose.CONFIRMATION else None,
         seconds=1.5,
-        measures={"sparsity": {"realised": 0.9}},
+        measures=measures,
         environment={"torch": "none: made up by a test"},
         curve=curve,
     )
     storage.runs.end(held, run.id, outcome)
 
 
-def search(storage: Storage, study: Study, held: Claim, trials: int) -> None:
+def search(
+    storage: Storage,
+    study: Study,
+    held: Claim,
+    trials: int,
+    measures: dict[str, Any] = MEASURES,
+) -> None:
     """Make search runs of settings spread over the space."""
     noise = random.Random(study.plan.combination.key)
     for number in range(trials):
         setting = Setting(alpha=2.0 * 2 ** (number % 6), beta=2e-4 * 2 ** (number % 9))
         job = Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
-        train(storage, held, job, 0.9 + 0.002 * number + 0.002 * noise.random())
+        train(storage, held, job, 0.9 + 0.002 * number + 0.002 * noise.random(), measures)
 
 
 def finish(storage: Storage, gain: float = 0.02) -> Recommendation:
@@ -92,8 +107,10 @@ def finish(storage: Storage, gain: float = 0.02) -> Recommendation:
     plan = study.plan
     noise = random.Random(plan.combination.key)
     search(storage, study, held, plan.budget.trials)
-    for jobs in (screening_jobs, confirmation_jobs):
-        for job in jobs(plan, storage.runs.of_study(study.id)):
+    stages = ((Purpose.SCREENING, finalist_jobs), (Purpose.CONFIRMATION, winner_jobs))
+    for purpose, chosen_jobs in stages:
+        chosen = chosen_jobs(plan, storage.runs.of_study(study.id))
+        for job in [*baseline_jobs(plan, purpose), *chosen]:
             helped = 0.0 if job.setting.is_no_ham else gain if job.setting.alpha < 200 else -0.01
             train(storage, held, job, 0.93 + helped + 0.006 * noise.random())
     return storage.queue.succeed(held, recommend(plan, storage.runs.of_study(study.id)))
