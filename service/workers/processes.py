@@ -1,4 +1,4 @@
-"""Processes that end together with the one that started them."""
+"""How the processes of the workers live and die together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import signal
 import threading
 import time
+from datetime import timedelta
 
+PAUSE_AFTER_FAILURE = timedelta(seconds=10)
 _POLL_SECONDS = 0.5
 
 

@@ -59,7 +59,9 @@ class CourseSearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Pass on the end of a run."""
+        """Pass on the end of a run; its last epoch comes with it, not before."""
+        if result:
+            self.on_trial_result(trial_id, result)
         if error or not result or OUTCOME not in result:
             outcome = Outcome(error=LOST_WORKER)
         else:

@@ -10,7 +10,6 @@ import argparse
 import logging
 import os
 import signal
-from datetime import timedelta
 from types import FrameType
 
 from ray import tune
@@ -23,13 +22,12 @@ from service.storage import SqlStorage, open_storage
 from service.workers import cluster
 from service.workers.course import Course
 from service.workers.optuna_search import OptunaSearch, open_optuna_storage
-from service.workers.processes import die_with_parent
+from service.workers.processes import PAUSE_AFTER_FAILURE, die_with_parent
 from service.workers.ray_searcher import CourseSearcher
 from service.workers.trainable import TrainRun
 
 logger = logging.getLogger(__name__)
 
-PAUSE_AFTER_FAILURE = timedelta(seconds=10)
 RETRIES_OF_LOST_WORKERS = 2
 
 

@@ -14,7 +14,7 @@ from service.errors import StaleLease
 from service.records import Claim, Study
 from service.settings import Settings
 from service.storage import Storage
-from service.workers.runner import PAUSE_AFTER_FAILURE
+from service.workers.processes import PAUSE_AFTER_FAILURE
 
 logger = logging.getLogger(__name__)
 

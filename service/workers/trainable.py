@@ -9,13 +9,15 @@ import json
 import math
 import traceback
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray import tune
 
 from ham.config import RunConfig
 from ham.errors import DivergedRun
-from ham.training import Training
+
+if TYPE_CHECKING:
+    from ham.training import Training
 
 METRIC = "validation_accuracy"
 EPOCH = "epoch_metrics"
@@ -43,7 +45,7 @@ class TrainRun(tune.Trainable):
         """Train one epoch; the last one also returns the outcome."""
         try:
             if self._training is None:
-                self._training = Training(self._run)
+                self._training = _begin_training(self._run)
             report = self._training.run_epoch()
             result: dict[str, Any] = {
                 METRIC: report.validation_accuracy,
@@ -69,6 +71,12 @@ class TrainRun(tune.Trainable):
         result = self._training.finish(measure_test=self._measure_test).to_json()
         result["measures"] = {"sparsity": result.pop("sparsity")}
         return json.dumps(result)
+
+
+def _begin_training(run: RunConfig) -> Training:
+    from ham.training import Training  # lazy: the driver reads this file and needs no torch
+
+    return Training(run)
 
 
 def _failed(reason: str) -> dict[str, Any]:

@@ -84,7 +84,9 @@ def bench(tmp_path: Path, request_: StudyRequest, plan: Plan) -> Bench:
     return Bench(tmp_path, request_, plan)
 
 
-def test_course_runs_what_was_planned_and_no_finalist_before_the_search_is_over(bench: Bench) -> None:
+def test_course_runs_what_was_planned_and_no_finalist_before_the_search_is_over(
+    bench: Bench,
+) -> None:
     drive(bench.new_runner())
     runs = bench.runs()
     finalists_begin = min(
