@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from ham.data.splits import BatchTransform
 from ham.errors import InvalidConfig
 
 Batch = tuple[Tensor, Tensor]
+
+# Which worker draws an image's augmentation decides what is drawn, so their number is one of the
+# things that "the same machine" means.
+WORKERS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
 
 
 class Batches(Protocol):
@@ -30,17 +36,17 @@ def batches_of(
     device: torch.device,
     *,
     shuffle_seed: int | None = None,
-    workers: int = 0,
+    transforms: Sequence[BatchTransform | None] = (),
 ) -> Batches:
     """Return the batches of a split.
 
     Args:
-        dataset: a TensorDataset is moved to the device once; others are read by ``workers``.
+        dataset: a TensorDataset is moved to the device once; others are read by worker processes.
         batch_size: examples per batch.
         device: where batches live.
         shuffle_seed: for training: a new order every epoch, and the last, smaller batch dropped.
             None for evaluation: the dataset's own order, and every example.
-        workers: processes that read a dataset which is not in memory.
+        transforms: applied to the images of every batch, in this order; None does nothing.
 
     Raises:
         InvalidConfig: a training batch is larger than the dataset.
@@ -49,8 +55,11 @@ def batches_of(
     if shuffle_seed is not None and not 1 <= batch_size <= size:
         raise InvalidConfig("batch_size", batch_size, f"it must be in [1, {size}], the dataset")
     if isinstance(dataset, TensorDataset):
-        return TensorBatches(dataset, batch_size, device, shuffle_seed)
-    return LoaderBatches(dataset, batch_size, device, shuffle_seed, workers)
+        batches: Batches = TensorBatches(dataset, batch_size, device, shuffle_seed)
+    else:
+        batches = LoaderBatches(dataset, batch_size, device, shuffle_seed)
+    wanted = [transform for transform in transforms if transform is not None]
+    return TransformedBatches(batches, wanted) if wanted else batches
 
 
 class TensorBatches:
@@ -93,7 +102,6 @@ class LoaderBatches:
         batch_size: int,
         device: torch.device,
         shuffle_seed: int | None,
-        workers: int,
     ) -> None:
         self._device = device
         self._shuffle_seed = shuffle_seed
@@ -105,7 +113,7 @@ class LoaderBatches:
             shuffle=training,
             drop_last=training,
             generator=self._generator,
-            num_workers=workers,
+            num_workers=WORKERS,
             pin_memory=device.type == "cuda",
         )
 
@@ -120,6 +128,24 @@ class LoaderBatches:
                 images.to(self._device, non_blocking=True),
                 labels.to(self._device, non_blocking=True),
             )
+
+
+class TransformedBatches:
+    """Batches whose images pass through functions on their device."""
+
+    def __init__(self, batches: Batches, transforms: Sequence[BatchTransform]) -> None:
+        self._batches = batches
+        self._transforms = transforms
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch; see :class:`Batches`."""
+        for images, labels in self._batches.epoch(number):
+            for transform in self._transforms:
+                images = transform(images)
+            yield images, labels
 
 
 def _generator(seed: int, epoch: int) -> torch.Generator:

@@ -8,7 +8,7 @@ from ham.models.initialization import kaiming_normal
 
 
 def digits_cnn(num_classes: int = 10) -> nn.Module:
-    """Build three 3x3 convolutions with batch norm and a linear layer: 25,744 weights.
+    """Build three convolutions with batch norm, global pooling, a linear layer: 14,288 weights.
 
     Shape: (n, 1, 8, 8) -> (n, num_classes).
     """
@@ -16,9 +16,10 @@ def digits_cnn(num_classes: int = 10) -> nn.Module:
         nn.Sequential(
             *_convolution(1, 16, stride=1),
             *_convolution(16, 32, stride=2),
-            *_convolution(32, 64, stride=2),
+            *_convolution(32, 32, stride=2),
+            nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
-            nn.Linear(64 * 2 * 2, num_classes),
+            nn.Linear(32, num_classes),
         )
     )
 

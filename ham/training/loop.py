@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.utils.data import Dataset
 
 from ham.config import RunConfig
-from ham.data import batches_of
+from ham.data import Batches, batches_of
 from ham.errors import HamError, InvalidConfig
 from ham.names import DATASETS, MODELS, SPARSIFIERS
 from ham.optim.factory import build_optimizer
@@ -66,8 +67,9 @@ class Training:
             recipe.batch_size,
             self.device,
             shuffle_seed=stream_seed(self.config.seed, "order"),
+            transforms=(self._splits.augment, self._splits.prepare),
         )
-        self._validation = batches_of(self._splits.validation, EVALUATION_BATCH, self.device)
+        self._validation = self._evaluation_batches(self._splits.validation)
         self._loss = partial(cross_entropy, label_smoothing=recipe.label_smoothing)
         model_factory = MODELS.get(combination.model).load()
         self.model: nn.Module = model_factory(num_classes=dataset.classes).to(self.device)
@@ -151,8 +153,7 @@ class Training:
             self.sparsifier.finalize()
             validation_accuracy = accuracy(self.model, self._validation)
             if measure_test:
-                test = batches_of(self._splits.test, EVALUATION_BATCH, self.device)
-                test_accuracy = accuracy(self.model, test)
+                test_accuracy = accuracy(self.model, self._evaluation_batches(self._splits.test))
         return RunResult(
             validation_accuracy=validation_accuracy,
             test_accuracy=test_accuracy,
@@ -188,6 +189,9 @@ class Training:
         self._schedule.load_state_dict(state["schedule"])
         self.sparsifier.load_state_dict(state["sparsifier"])
         self._curve = [EpochReport(**report) for report in state["curve"]]
+
+    def _evaluation_batches(self, split: Dataset[Any]) -> Batches:
+        return batches_of(split, EVALUATION_BATCH, self.device, transforms=(self._splits.prepare,))
 
     def _reproducible(self, stream: str) -> Any:
         seed = stream_seed(self.config.seed, stream)

@@ -158,8 +158,8 @@ def test_realised_sparsity_is_counted_on_the_trained_weights(make_config: MakeCo
     state = training.model.state_dict()
     for layer in report.layers:
         assert layer.nonzeros == int(state[layer.name].count_nonzero())
-    assert report.prunable == 25_744
-    assert report.realised == pytest.approx(0.9, abs=4 / 25_744)
+    assert report.prunable == 14_288
+    assert report.realised == pytest.approx(0.9, abs=4 / 14_288)
 
 
 def test_result_and_reports_are_plain_json(make_config: MakeConfig) -> None:
