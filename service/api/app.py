@@ -6,16 +6,14 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from service.api.dashboard import OptunaDashboard, add_dashboard
 from service.api.error_handlers import add_error_handlers
-from service.api.problems import MEDIA_TYPE
+from service.api.openapi import describe
 from service.api.routes import catalog, health, leaderboards, recommendations, runs, studies
 from service.settings import Settings
 from service.storage import Storage, open_storage
@@ -76,28 +74,9 @@ def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
     add_pages(app)
     add_dashboard(app, dashboard)
     add_error_handlers(app)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
 
 
 def _operation_id(route: APIRoute) -> str:
     return route.name
-
-
-def _openapi(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document, with errors under their media type."""
-    if app.openapi_schema is None:
-        document = get_openapi(
-            title=app.title,
-            version=app.version,
-            description=app.description,
-            routes=app.routes,
-            tags=app.openapi_tags,
-        )
-        for methods in document["paths"].values():
-            for operation in methods.values():
-                for status, response in operation["responses"].items():
-                    if status >= "400":
-                        response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}
-        app.openapi_schema = document
-    return app.openapi_schema

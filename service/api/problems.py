@@ -87,6 +87,7 @@ def field_problem(field: str, value: object, allowed: str) -> FieldProblem:
 
 
 _MEANINGS = {
+    400: "The body cannot be read at all.",
     404: "There is nothing of this name; `detail` says what there is.",
     409: "The request contradicts what is stored.",
     422: "A field breaks a rule; `errors` names each with its value and what is allowed.",

@@ -35,7 +35,7 @@ IdempotencyKey = Annotated[
     response_description="Queued. `Location` is its address; poll it for progress.",
     responses={
         200: {"model": StudyView, "description": "This Idempotency-Key already stands for it."},
-        **documented(409, 422),
+        **documented(400, 409, 422),
     },
 )
 def submit_study(
@@ -56,7 +56,7 @@ def submit_study(
     return _views(storage, [study])[0]
 
 
-@router.post("/plan", summary="Show what a study would run", responses=documented(422))
+@router.post("/plan", summary="Show what a study would run", responses=documented(400, 422))
 def plan_study(request: StudyRequest) -> Plan:
     """Check a request and return its plan, without queueing anything (a dry run)."""
     return resolve(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
@@ -11,12 +12,11 @@ from fastapi.testclient import TestClient
 
 from service.api.app import create_app
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import SqlStorage, open_storage
+from service.storage.migrate import migrate
 
 
-@pytest.fixture(autouse=True)
-def an_optuna_study(settings: Settings, storage: SqlStorage) -> None:
-    """A study in Optuna's storage; the storage fixture has made PostgreSQL's schema for it."""
+def make_an_optuna_study(settings: Settings) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     tables = optuna.storages.RDBStorage(settings.optuna_database)
     study = optuna.create_study(storage=tables, study_name="study_of_a_test")
@@ -24,7 +24,27 @@ def an_optuna_study(settings: Settings, storage: SqlStorage) -> None:
     tables.engine.dispose()
 
 
-def test_dashboard_shows_the_studies_of_optunas_storage(client: TestClient) -> None:
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """One dashboard for what does not depend on the database."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("dashboard"))
+    storage = open_storage(settings)
+    migrate(storage.database)
+    make_an_optuna_study(settings)
+    with TestClient(create_app(settings, storage)) as client:
+        yield client
+    storage.database.close()
+
+
+def test_dashboard_shows_the_studies_of_optunas_storage(
+    settings: Settings, storage: SqlStorage
+) -> None:
+    make_an_optuna_study(settings)  # on PostgreSQL in a schema that the migrations made
+    with TestClient(create_app(settings, storage)) as client:
+        see_the_study(client)
+
+
+def see_the_study(client: TestClient) -> None:
     page = client.get("/dashboard")
     assert page.status_code == 200
     assert "optuna" in page.text.lower()
@@ -43,9 +63,10 @@ def test_dashboards_own_assets_are_found_at_their_absolute_addresses(client: Tes
 
 
 def test_request_without_accept_encoding_is_answered(client: TestClient) -> None:
-    del client.headers["accept-encoding"]
     script = re.findall(r'src="(/static/[^"]+)"', client.get("/dashboard").text)[0]
-    assert client.get(script).status_code == 200
+    request = client.build_request("GET", script)
+    del request.headers["accept-encoding"]
+    assert client.send(request).status_code == 200
 
 
 def test_dashboard_pages_that_its_script_makes_are_served(client: TestClient) -> None:

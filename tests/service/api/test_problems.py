@@ -31,7 +31,7 @@ def settings(tmp_path: Any) -> Settings:
     ("changes", "field", "value", "allowed"),
     [
         ({"model": "digits_cn"}, "model", "digits_cn", "did you mean 'digits_cnn'"),
-        ({"dataset": "imagenet"}, "dataset", "imagenet", "known names: digits"),
+        ({"dataset": "digitz"}, "dataset", "digitz", "did you mean 'digits'"),
         ({"sparsifier": "RigL"}, "sparsifier", "RigL", "rigl"),
         ({"optimizer": "sdg"}, "optimizer", "sdg", "did you mean 'sgd'?"),
         ({"recipe": "digits@99"}, "recipe", "digits@99", "digits@1"),
