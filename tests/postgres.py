@@ -50,6 +50,7 @@ def fresh_database(server_url: str) -> Iterator[str]:
     name = f"hamtune_test_{uuid4().hex}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
         try:
             url = make_url(server_url).set(database=name)
             yield url.render_as_string(hide_password=False)

@@ -1,0 +1,203 @@
+"""The queue and its runs against a model in memory, along random histories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from ham.config import Setting
+from service.errors import StaleLease
+from service.records import Claim, Outcome, Run, RunState, StudyState
+from service.storage import Database, SqlStorage
+from service.storage.tables import Base
+from tests.conftest import MovableClock
+from tests.service.builders import a_job, a_result, an_outcome, metrics, submit
+
+LEASE = timedelta(seconds=15)
+EPOCHS = 2
+MAX_ATTEMPTS = 3
+NUMBERS = st.integers(0, 1)
+
+
+@dataclass
+class ModelStudy:
+    """What the law says about a study."""
+
+    claimable_at: datetime | None
+    state: StudyState = StudyState.QUEUED
+    token: int = 0
+    attempts: int = 0
+    runs: dict[int, Run] = field(default_factory=dict)
+
+    def end(self, state: StudyState) -> None:
+        self.state, self.claimable_at = state, None
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """Any runner may do anything at any time; claims stay around after they went stale."""
+
+    database: Database
+    claims = Bundle("claims")
+
+    def __init__(self) -> None:
+        super().__init__()
+        with self.database.write() as session:
+            for table in reversed(Base.metadata.sorted_tables):
+                session.execute(table.delete())
+        self.clock = MovableClock()
+        self.storage = SqlStorage(self.database, clock=self.clock, max_attempts=MAX_ATTEMPTS)
+        self.model: dict[str, ModelStudy] = {}
+
+    @initialize(target=claims)
+    def begin_with_one_claimed_and_one_queued(self) -> object:
+        self.submit()
+        self.submit()
+        return self.claim()
+
+    @rule()
+    def submit(self) -> None:
+        self.model[submit(self.storage)] = ModelStudy(claimable_at=self.clock.now)
+
+    @rule()
+    def wait(self) -> None:
+        self.clock.advance(10)
+
+    @rule(target=claims)
+    def claim_after_every_lease_ran_out(self) -> object:
+        self.clock.advance(16)
+        return self.claim()
+
+    @rule(target=claims)
+    def claim(self) -> object:
+        got = self.storage.queue.claim("me", LEASE)
+        expected = self._next()
+        if expected is None:
+            assert got is None
+            return multiple()
+        assert got is not None
+        study, claim = got
+        mine = self.model[expected]
+        mine.state, mine.claimable_at = StudyState.RUNNING, self.clock.now + LEASE
+        mine.token, mine.attempts = mine.token + 1, mine.attempts + 1
+        assert (study.id, claim.token) == (expected, mine.token)
+        return claim
+
+    @rule(claim=claims)
+    def heartbeat(self, claim: Claim) -> None:
+        mine = self.model[claim.study_id]
+        if self._write(claim, lambda: self.storage.queue.heartbeat(claim, LEASE)):
+            mine.claimable_at = self.clock.now + LEASE
+
+    @rule(claim=claims, lost=st.booleans(), pause=st.sampled_from([0, 10]))
+    def release(self, claim: Claim, lost: bool, pause: int) -> None:
+        mine, wait = self.model[claim.study_id], timedelta(seconds=pause)
+        if self._write(
+            claim, lambda: self.storage.queue.release(claim, "released", wait, lost=lost)
+        ):
+            mine.state, mine.claimable_at = StudyState.QUEUED, self.clock.now + wait
+            mine.attempts -= not lost
+
+    @rule(claim=claims, well=st.booleans())
+    def finish(self, claim: Claim, well: bool) -> None:
+        queue = self.storage.queue
+        if self._write(
+            claim, lambda: queue.succeed(claim, a_result()) if well else queue.fail(claim, "no")
+        ):
+            self.model[claim.study_id].end(StudyState.SUCCEEDED if well else StudyState.FAILED)
+
+    @rule(claim=claims, number=NUMBERS, alpha=st.sampled_from([1.0, 2.0]))
+    def begin(self, claim: Claim, number: int, alpha: float) -> None:
+        runs = self.model[claim.study_id].runs
+        job = a_job(trial_number=number, setting=Setting(alpha=alpha, beta=0.0))
+        run = self._write(claim, lambda: self.storage.runs.begin(claim, job, EPOCHS))
+        if run is None:
+            return
+        before = runs.get(number)
+        if before is not None and before.state != RunState.RUNNING:
+            assert run == before, "an ended run is returned untouched"
+            return
+        assert (run.state, run.setting, run.epochs_done) == (RunState.RUNNING, job.setting, 0)
+        if before is not None:
+            assert (run.id, run.attempt) == (before.id, before.attempt + 1)
+        runs[number] = run
+
+    @rule(claim=claims, number=NUMBERS)
+    def progress(self, claim: Claim, number: int) -> None:
+        runs = self.model[claim.study_id].runs
+        if (run := runs.get(number)) is not None and self._write(
+            claim, lambda: self.storage.runs.progress(claim, run.id, metrics(1, 0.5)), run
+        ):
+            update = {"epochs_done": 1, "validation_accuracy": 0.5}
+            runs[number] = run.model_copy(update=update)
+
+    @rule(claim=claims, number=NUMBERS, well=st.booleans())
+    def end(self, claim: Claim, number: int, well: bool) -> None:
+        runs = self.model[claim.study_id].runs
+        outcome = an_outcome(EPOCHS) if well else Outcome(error="diverged")
+        if (run := runs.get(number)) is not None and (
+            ended := self._write(claim, lambda: self.storage.runs.end(claim, run.id, outcome), run)
+        ):
+            assert ended.state == (RunState.SUCCEEDED if well else RunState.FAILED)
+            runs[number] = ended
+
+    @invariant()
+    def storage_and_model_agree(self) -> None:
+        studies = {study.id: study for study in self.storage.studies.list()}
+        assert studies.keys() == self.model.keys()
+        for study_id, mine in self.model.items():
+            study = studies[study_id]
+            assert (study.state, study.attempts) == (mine.state, mine.attempts)
+            assert (study.ended_at is not None) == (mine.claimable_at is None)
+            runs = self.storage.runs.of_study(study_id)
+            assert {run.trial_number: run for run in runs} == mine.runs
+
+    def _next(self) -> str | None:
+        """Give up what was lost too often on the way, as a claim does."""
+        for study_id, mine in self.model.items():
+            if mine.claimable_at is None or mine.claimable_at > self.clock.now:
+                continue
+            if mine.attempts < MAX_ATTEMPTS:
+                return study_id
+            mine.end(StudyState.FAILED)
+        return None
+
+    def _write(self, claim: Claim, write: Callable[[], Any], run: Run | None = None) -> Any:
+        """Write and return what came of it, or hold the refusal to the law and return None."""
+        mine = self.model[claim.study_id]
+        if (
+            mine.state == StudyState.RUNNING
+            and mine.token == claim.token
+            and (run is None or run.state == RunState.RUNNING)
+        ):
+            return write() or True
+        with pytest.raises(StaleLease):
+            write()
+        return None
+
+
+def test_queue_and_runs_follow_the_law_along_any_history(database: Database) -> None:
+    QueueMachine.database = database
+    run_state_machine_as_test(
+        QueueMachine,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
