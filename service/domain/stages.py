@@ -1,8 +1,8 @@
 """The stages of a study, decided from its plan and its runs alone.
 
 search: a sampler proposes settings; each is trained once; only validation data is looked at.
-screening: the best few of them and the baselines are re-run on fresh seeds, side by side; the
-winner is the finalist with the best mean validation accuracy.
+screening: the best few settings, by a surface fitted to all search runs, and the baselines are
+re-run on fresh seeds; the winner is the finalist with the best mean validation accuracy.
 confirmation: the winner and the baselines are re-run on further seeds; their test accuracy is
 what the recommendation reports. Since the winner was chosen before and on other seeds, its gain
 carries no bias from having been selected.
@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from ham.config import Setting
+from service.domain.surface import FEWEST_RUNS, Surface
 from service.errors import StudyFailed
 from service.records import Job, Plan, Purpose, Run, RunState
 
@@ -42,19 +43,36 @@ def finalists(plan: Plan, runs: Sequence[Run]) -> tuple[Setting, ...]:
         StudyFailed: no search trial with HAM gave a result.
     """
     search = runs_for(runs, Purpose.SEARCH)
-    ranked = sorted(
-        (run for run in succeeded(search) if not run.setting.is_no_ham),
-        key=lambda run: (-(run.validation_accuracy or 0), run.trial_number),
-    )
+    ranked = _ranked(plan, search)
     if not ranked:
         raise StudyFailed(f"no search trial gave a result; {_commonest_error(search)}")
-    settings = list(dict.fromkeys(run.setting for run in ranked))
+    settings = [setting for setting in dict.fromkeys(ranked) if not setting.is_no_ham]
+    if not settings:
+        raise StudyFailed("no setting with HAM gave a result")
     distinct: list[Setting] = []
     for setting in settings:
         if not any(_close(setting, other) for other in distinct):
             distinct.append(setting)
     rest = [setting for setting in settings if setting not in distinct]
     return tuple((distinct + rest)[: plan.budget.finalists])
+
+
+def _ranked(plan: Plan, search: Sequence[Run]) -> list[Setting]:
+    """Return the settings that gave a result, best first.
+
+    They are ordered by the surface fitted to all runs, not by their own run alone; with too few
+    runs for a surface, by their own run.
+    """
+    good = succeeded(search)
+    if len(good) >= FEWEST_RUNS:
+        settings = [run.setting for run in good]
+        scores = Surface(plan.space, search).expected(settings)
+    else:
+        scores = [run.validation_accuracy or 0.0 for run in good]
+    order = sorted(
+        zip(scores, good, strict=True), key=lambda pair: (-pair[0], pair[1].trial_number)
+    )
+    return [run.setting for _, run in order]
 
 
 def baseline_jobs(plan: Plan, purpose: Purpose) -> list[Job]:

@@ -17,17 +17,17 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    trials: Annotated[int, Field(ge=1, le=10_000, description="Search trials.")] = 32
+    trials: Annotated[int, Field(ge=1, le=10_000, description="Search trials.")] = 40
     finalists: Annotated[
         int, Field(ge=1, le=20, description="Best settings of the search that are re-run.")
-    ] = 3
+    ] = 4
     screening_seeds: Annotated[
         int, Field(ge=1, le=100, description="Fresh seeds on which the winner is chosen.")
-    ] = 4
+    ] = 6
     confirmation_seeds: Annotated[
         int,
         Field(ge=2, le=100, description="Further fresh seeds on which its gain is measured."),
-    ] = 10
+    ] = 16
 
 
 class StudyRequest(BaseModel):
@@ -45,7 +45,7 @@ class StudyRequest(BaseModel):
                     "sparsifier": "random",
                     "sparsity": 0.9,
                     "optimizer": "sgd",
-                    "budget": {"trials": 32},
+                    "budget": {"trials": 40},
                 }
             ]
         },
