@@ -259,7 +259,6 @@ SPARSIFIERS = Registry[SparsifierRow](
             description="Alternates dense and sparse phases; the last one is sparse.",
             reference="Peste et al., NeurIPS 2021, https://arxiv.org/abs/2106.12379",
             family="dense to sparse",
-            needs_dense_gradient=True,
         ),
         SparsifierRow(
             name="set",

@@ -1,1 +1,62 @@
 """One file per sparsifier, each named by its registry name (see :data:`ham.names.SPARSIFIERS`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from ham.names import SPARSIFIERS
+from ham.sparsity import Batch, Loss, ParamGroup, Sparsifier
+
+__all__ = ["sparsify"]
+
+
+def sparsify(
+    model: nn.Module,
+    name: str,
+    *,
+    sparsity: float,
+    total_steps: int,
+    steps_per_epoch: int = 1,
+    seed: int = 0,
+    batches: Iterable[Batch] = (),
+    loss: Loss = cross_entropy,
+    **options: Any,
+) -> tuple[Sparsifier, list[ParamGroup]]:
+    """Attach a sparsifier to a model in a training loop of one's own.
+
+    Four lines of a loop change::
+
+        sparsifier, groups = ham.sparsify(model, "rigl", sparsity=0.9, total_steps=10_000)
+        optimizer = ham.HAM(torch.optim.SGD(groups, lr=0.1, momentum=0.9), alpha=20, beta=1e-2)
+        sparsifier.bind(optimizer)
+        ...  # the loop as it was
+        sparsifier.finalize()
+
+    Gradients must be there when ``optimizer.step()`` is called: pass no closure to it.
+
+    Args:
+        model: on its device.
+        name: registry name of the method.
+        sparsity: fraction of zeros over all prunable weights, in [0, 1).
+        total_steps: optimizer steps of the whole training.
+        steps_per_epoch: optimizer steps of one epoch.
+        seed: of the sparsifier's own generator.
+        batches: (inputs, labels), for methods that score weights on data.
+        loss: maps (outputs, labels) to a scalar, for the same methods.
+        **options: of the method.
+
+    Returns:
+        The sparsifier and the parameter groups to build the optimizer from.
+
+    Raises:
+        UnknownName: no sparsifier has this name.
+        InvalidConfig: an argument is outside its range.
+    """
+    sparsifier: Sparsifier = SPARSIFIERS.get(name).load()(
+        sparsity, total_steps=total_steps, steps_per_epoch=steps_per_epoch, seed=seed, **options
+    )
+    return sparsifier, sparsifier.attach(model, batches, loss)

@@ -34,6 +34,10 @@ class RigL(DynamicSparsifier):
         # Neither the base nor HAM moves a parameter that has no gradient.
         self.optimizer.zero_grad(set_to_none=True)
 
+    def reads_dense_gradient(self, step: int) -> bool:
+        """Answer yes at updates, where the gradient decides what grows."""
+        return self.is_update(step)
+
     def growth_scores(self, name: str, weight: Tensor) -> Tensor:
         """Score by the magnitude of the gradient, dropped positions included."""
         if weight.grad is None:

@@ -63,6 +63,15 @@ class Sparsifier(Protocol):
     def report(self) -> SparsityReport:
         """Count target and realised sparsity now, without side effects."""
 
+    def kept(self) -> dict[str, int]:
+        """Return how many weights of each layer train at present; cheap, called every step."""
+
+    def explored(self) -> float:
+        """Return the share of prunable weights that have trained at any time, in [0, 1]."""
+
+    def reads_dense_gradient(self, step: int) -> bool:
+        """Tell whether this step needs the gradient of dropped weights, which costs more."""
+
     def state_dict(self) -> dict[str, Any]:
         """Return all that a bit-equal continuation needs, beside model and optimizer."""
 
@@ -110,6 +119,10 @@ class BaseSparsifier:
         self._optimizer = optimizer
         optimizer.register_step_pre_hook(lambda *_: self.before_step(self.steps_taken + 1))
         optimizer.register_step_post_hook(lambda *_: self._count_step())
+
+    def reads_dense_gradient(self, step: int) -> bool:
+        """Answer no."""
+        return False
 
     def before_step(self, step: int) -> None:
         """Do nothing."""

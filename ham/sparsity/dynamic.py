@@ -13,6 +13,7 @@ from ham.sparsity.schedules import cosine_drop_fraction
 from ham.sparsity.topk import exact_floor, largest
 
 LONGEST_INTERVAL = 100
+SHORTEST_INTERVAL = 4  # RigL spends a step on each update
 FEWEST_UPDATES = 15
 
 
@@ -45,7 +46,7 @@ class DynamicSparsifier(MaskedSparsifier):
         drop_fraction: share of a layer's active weights replaced by the first update, in [0, 1];
             it falls to 0 along a cosine.
         update_interval: optimizer steps between updates. By default 100 as published, or less
-            where a short training would otherwise see fewer than 15 updates.
+            where a short training would otherwise see fewer than 15 updates, but at least 4.
         update_end: fraction of all steps after which masks are frozen, in (0, 1].
         **common: see :class:`~ham.sparsity.MaskedSparsifier`.
     """
@@ -100,9 +101,10 @@ class DynamicSparsifier(MaskedSparsifier):
 
 
 def default_interval(end_step: int) -> int:
-    """Return 100 steps, or fewer where that would give fewer than 15 updates before the end.
+    """Return 100 steps, or fewer for 15 updates before the end, but at least 4.
 
     >>> default_interval(25_000), default_interval(135)
     (100, 8)
     """
-    return max(1, min(LONGEST_INTERVAL, (end_step - 1) // FEWEST_UPDATES))
+    for_fewest = (end_step - 1) // FEWEST_UPDATES
+    return max(SHORTEST_INTERVAL, min(LONGEST_INTERVAL, for_fewest))

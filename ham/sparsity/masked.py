@@ -55,6 +55,7 @@ class MaskedSparsifier(BaseSparsifier):
                 raise UnknownName("dense_layers", name, self.masks.weights)
         self.choose_masks(model, batches, loss)
         self.masks.apply_()
+        self.masks.start_exploring()
         return [{"params": list(model.parameters())}]
 
     def choose_masks(self, model: nn.Module, batches: Iterable[Batch], loss: Loss) -> None:
@@ -71,6 +72,14 @@ class MaskedSparsifier(BaseSparsifier):
     def finalize(self) -> None:
         """Mask the weights once more; they are plain tensors already."""
         self.masks.apply_()
+
+    def kept(self) -> dict[str, int]:
+        """Return how many weights of each layer train at present."""
+        return self.masks.kept()
+
+    def explored(self) -> float:
+        """Return the share of weights that have trained at any time, in [0, 1]."""
+        return self.masks.explored()
 
     def report(self) -> SparsityReport:
         """Count target and realised sparsity now."""

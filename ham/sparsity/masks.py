@@ -29,6 +29,8 @@ class MaskSet:
             name: torch.ones_like(weight, requires_grad=False)
             for name, weight in self.weights.items()
         }
+        self._kept = {name: weight.numel() for name, weight in self.weights.items()}
+        self._explored: dict[str, Tensor] = {}
 
     def __getitem__(self, name: str) -> Tensor:
         """Return the boolean mask of a weight, True where it is kept."""
@@ -40,6 +42,9 @@ class MaskSet:
     def set(self, name: str, mask: Tensor) -> None:
         """Replace the mask of one weight; the weight itself changes at the next :meth:`apply_`."""
         self._factors[name].copy_(mask)
+        self._kept[name] = int(mask.count_nonzero())
+        if name in self._explored:
+            self._explored[name] |= mask != 0
 
     @torch.no_grad()
     def apply_(self) -> None:
@@ -60,16 +65,34 @@ class MaskSet:
 
     def kept(self) -> dict[str, int]:
         """Return how many weights each mask keeps."""
-        return {name: int(factor.count_nonzero()) for name, factor in self._factors.items()}
+        return dict(self._kept)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return the masks, one bit per weight."""
-        return {name: _pack(self[name]) for name in self}
+    def start_exploring(self) -> None:
+        """Begin to remember which weights have ever been kept."""
+        self._explored = {name: self[name] for name in self}
 
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+    def explored(self) -> float:
+        """Return the share of weights kept at any time since :meth:`start_exploring`, in [0, 1].
+
+        Reference: Liu et al., "Do We Actually Need Dense Over-Parameterization?", ICML 2021,
+            section 3.1 (the in-time over-parameterization rate R_s).
+        """
+        ever = sum(int(mask.count_nonzero()) for mask in self._explored.values())
+        return ever / sum(mask.numel() for mask in self._explored.values())
+
+    def state_dict(self) -> dict[str, dict[str, Tensor]]:
+        """Return the masks and what they have explored, one bit per weight each."""
+        kept = {name: _pack(self[name]) for name in self}
+        return {"kept": kept, "explored": {n: _pack(m) for n, m in self._explored.items()}}
+
+    def load_state_dict(self, state: Mapping[str, dict[str, Tensor]]) -> None:
         """Restore what :meth:`state_dict` gave."""
         for name, weight in self.weights.items():
-            self.set(name, _unpack(state[name], weight.shape))
+            self.set(name, _unpack(state["kept"][name], weight.shape))
+        self._explored = {
+            name: _unpack(bits, self.weights[name].shape).to(self.weights[name].device)
+            for name, bits in state["explored"].items()
+        }
 
 
 def _pack(mask: Tensor) -> Tensor:

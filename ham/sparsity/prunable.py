@@ -8,11 +8,10 @@ number of weights whichever method is measured.
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn.modules.conv import _ConvNd
 
 from ham.errors import InvalidConfig
 
-PrunableLayer = _ConvNd | nn.Linear
+PrunableLayer = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
 
 
 def prunable_layers(model: nn.Module) -> dict[str, PrunableLayer]:
@@ -20,7 +19,7 @@ def prunable_layers(model: nn.Module) -> dict[str, PrunableLayer]:
     layers: dict[str, PrunableLayer] = {}
     seen: set[int] = set()
     for name, module in model.named_modules():
-        if isinstance(module, (_ConvNd, nn.Linear)) and id(module.weight) not in seen:
+        if isinstance(module, PrunableLayer) and id(module.weight) not in seen:
             seen.add(id(module.weight))
             layers[name] = module
     return layers

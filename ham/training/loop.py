@@ -28,6 +28,7 @@ from ham.sparsity import Sparsifier
 from ham.training.divergence import require_finite
 from ham.training.environment import describe_environment
 from ham.training.evaluate import accuracy
+from ham.training.measures import Meter
 from ham.training.results import EpochReport, RunResult
 from ham.training.seeding import reproducible, stream_seed
 
@@ -85,6 +86,8 @@ class Training:
         )
         self.sparsifier.bind(self.optimizer)
         self._schedule = learning_rate_schedule(self.optimizer, recipe, len(self._train))
+        example = torch.zeros(1, *dataset.shape, device=self.device)
+        self._meter = Meter(self.model, self.sparsifier, example)
 
     @property
     def epochs_done(self) -> int:
@@ -108,7 +111,9 @@ class Training:
         epoch = self.epochs_done + 1
         started = perf_counter()
         with self._reproducible(f"epoch {epoch}"):
+            self._meter.start_epoch()
             losses = self._train_epoch(epoch)
+            sign_flips, mask_churn = self._meter.changes()
             validation_accuracy = accuracy(self.model, self._validation)
         report = EpochReport(
             epoch=epoch,
@@ -116,6 +121,8 @@ class Training:
             validation_accuracy=validation_accuracy,
             learning_rate=self._last_learning_rate,
             seconds=perf_counter() - started,
+            sign_flips=sign_flips,
+            mask_churn=mask_churn,
         )
         self._curve.append(report)
         return report
@@ -123,9 +130,11 @@ class Training:
     def _train_epoch(self, epoch: int) -> Tensor:
         self.model.train()
         losses = []
-        for images, labels in self._train.epoch(epoch):
+        first_step = (epoch - 1) * len(self._train) + 1
+        for step, (images, labels) in enumerate(self._train.epoch(epoch), first_step):
             loss = self._loss(self.model(images), labels)
             loss.backward()
+            self._meter.count_step(step, len(labels))
             self._last_learning_rate = float(self.optimizer.param_groups[0]["lr"])
             self.optimizer.step()
             self.optimizer.zero_grad()
@@ -158,6 +167,7 @@ class Training:
             validation_accuracy=validation_accuracy,
             test_accuracy=test_accuracy,
             sparsity=self.sparsifier.report(),
+            measures=self._meter.measure(),
             curve=tuple(self._curve),
             seconds=sum(epoch.seconds for epoch in self._curve),
             environment=describe_environment(
@@ -173,6 +183,8 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
             "sparsifier": self.sparsifier.state_dict(),
+            "training_flops": self._meter.training_flops,
+            "examples": self._meter.examples,
             "curve": [asdict(report) for report in self._curve],
         }
 
@@ -188,6 +200,8 @@ class Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
         self.sparsifier.load_state_dict(state["sparsifier"])
+        self._meter.training_flops = state["training_flops"]
+        self._meter.examples = state["examples"]
         self._curve = [EpochReport(**report) for report in state["curve"]]
 
     def _evaluation_batches(self, split: Dataset[Any]) -> Batches:

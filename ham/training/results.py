@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ham.sparsity import SparsityReport
+from ham.training.measures import RunMeasures
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class EpochReport:
         validation_accuracy: after the epoch, fraction in [0, 1].
         learning_rate: of the epoch's last step.
         seconds: wall time, evaluation included.
+        sign_flips: share of weights, nonzero before and after the epoch, that changed sign.
+        mask_churn: share of the weights nonzero after the epoch that were zero before it.
     """
 
     epoch: int
@@ -25,6 +28,8 @@ class EpochReport:
     validation_accuracy: float
     learning_rate: float
     seconds: float
+    sign_flips: float
+    mask_churn: float
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class RunResult:
         validation_accuracy: fraction in [0, 1].
         test_accuracy: fraction in [0, 1], or None where the test split was not touched.
         sparsity: target and realised, overall and per layer.
+        measures: operations, exploration and dead units.
         curve: the epochs in order.
         seconds: wall time of all epochs.
         environment: device, versions, threads, precision and the data's hash.
@@ -43,6 +49,7 @@ class RunResult:
     validation_accuracy: float
     test_accuracy: float | None
     sparsity: SparsityReport
+    measures: RunMeasures
     curve: tuple[EpochReport, ...]
     seconds: float
     environment: dict[str, str | int]

@@ -76,7 +76,7 @@ def test_updates_end_at_three_quarters_and_come_at_least_fifteen_times() -> None
     assert updates[0] == 8 and updates[-1] < 135
     assert len(updates) == 16
     assert default_interval(24_000) == 100
-    assert default_interval(3) == 1
+    assert default_interval(3) == 4
 
 
 @pytest.mark.parametrize(

@@ -63,11 +63,24 @@ def test_apply_to_gradients_skips_weights_without_gradient(model: nn.Module) -> 
 def test_masks_survive_a_checkpoint_of_one_bit_per_weight(model: nn.Module) -> None:
     masks = random_masks(model)
     state = masks.state_dict()
-    assert state["0.weight"].numel() == -(-masks.weights["0.weight"].numel() // 8)
+    assert state["kept"]["0.weight"].numel() == -(-masks.weights["0.weight"].numel() // 8)
     restored = MaskSet(prunable_weights(model))
     restored.load_state_dict(state)
     assert all(torch.equal(restored[name], masks[name]) for name in masks)
     assert restored.kept() == masks.kept()
+
+
+def test_exploration_counts_every_weight_that_was_ever_kept() -> None:
+    masks = MaskSet({"a": torch.zeros(4)})
+    masks.set("a", torch.tensor([True, False, False, False]))
+    masks.start_exploring()
+    assert masks.explored() == 0.25
+    masks.set("a", torch.tensor([False, True, False, False]))
+    masks.set("a", torch.tensor([True, False, False, False]))
+    assert masks.explored() == 0.5
+    restored = MaskSet({"a": torch.zeros(4)})
+    restored.load_state_dict(masks.state_dict())
+    assert restored.explored() == 0.5
 
 
 @pytest.mark.parametrize("optimizer_name", ["SGD", "AdamW", "RMSprop", "Adagrad", "NAdam"])

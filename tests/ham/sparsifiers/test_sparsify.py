@@ -1,0 +1,53 @@
+"""``ham.sparsify`` in a loop of one's own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+import ham
+from ham.errors import InvalidConfig, UnknownName
+from ham.testing.sparsifier_contract import batch, small_model
+
+
+def test_four_lines_make_a_loop_sparse() -> None:
+    model = small_model()
+    sparsifier, groups = ham.sparsify(model, "rigl", sparsity=0.9, total_steps=60)
+    optimizer = ham.HAM(torch.optim.SGD(groups, lr=0.05, momentum=0.9), alpha=20, beta=1e-2)
+    sparsifier.bind(optimizer)
+    for step in range(1, 61):
+        images, labels = batch(step)
+        loss = cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    sparsifier.finalize()
+    zeros = sum(int((p == 0).sum()) for p in model.parameters() if p.dim() > 1)
+    report = sparsifier.report()
+    assert zeros == report.prunable - report.nonzeros
+    assert report.realised >= 0.9 - 4 / report.prunable
+
+
+def test_steps_that_amp_skips_are_not_counted() -> None:
+    model = small_model()
+    sparsifier, groups = ham.sparsify(model, "set", sparsity=0.5, total_steps=60)
+    optimizer = ham.HAM(torch.optim.SGD(groups, lr=0.05))
+    sparsifier.bind(optimizer)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    for step in range(1, 5):
+        images, labels = batch(step)
+        optimizer.zero_grad()
+        scaler.scale(cross_entropy(model(images), labels)).backward()
+        if step == 2:
+            next(model.parameters()).grad.fill_(torch.inf)  # type: ignore[union-attr]
+        scaler.step(optimizer)
+        scaler.update()
+    assert sparsifier.state_dict()["steps_taken"] == 3
+
+
+def test_unknown_method_and_wrong_sparsity_are_refused() -> None:
+    with pytest.raises(UnknownName, match="did you mean 'rigl'"):
+        ham.sparsify(small_model(), "rigel", sparsity=0.9, total_steps=10)
+    with pytest.raises(InvalidConfig, match=r"sparsity=1\.0"):
+        ham.sparsify(small_model(), "rigl", sparsity=1.0, total_steps=10)
