@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from ham.config import NO_HAM, Setting
@@ -19,6 +20,7 @@ from service.records import (
     Plan,
     Purpose,
     Run,
+    RunState,
     StudyRequest,
 )
 from service.storage import Storage
@@ -113,3 +115,29 @@ def an_evidence(role: str, setting: Setting, tests: dict[int, float]) -> Evidenc
         failed_runs=0,
         sparsity=0.9,
     )
+
+
+def a_run(job: Job, accuracy: float | None, test: float | None = None, **changes: Any) -> Run:
+    """A run that has ended; with accuracy None it failed."""
+    fields = dict(
+        id=f"run_{job.name}",
+        study_id="study_1",
+        combination="",
+        purpose=job.purpose,
+        trial_number=job.trial_number,
+        setting=job.setting,
+        seed=job.seed,
+        state=RunState.FAILED if accuracy is None else RunState.SUCCEEDED,
+        epochs=15,
+        epochs_done=1 if accuracy is None else 15,
+        validation_accuracy=accuracy,
+        test_accuracy=test if job.purpose == Purpose.CONFIRMATION else None,
+        seconds=1.0,
+        measures={"sparsity": {"realised": 0.9}},
+        environment={},
+        error="diverged: loss is nan" if accuracy is None else None,
+        attempt=1,
+        started_at=datetime(2026, 1, 1, tzinfo=UTC),
+        ended_at=datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    return Run(**(fields | changes))

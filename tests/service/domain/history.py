@@ -1,0 +1,42 @@
+"""Whole studies in memory: what each stage asks for is answered by a function of the job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from ham.config import Setting
+from service.domain import stages
+from service.records import Job, Plan, Purpose, Run
+from tests.service.builders import a_run
+
+Measure = Callable[[Job], tuple[float | None, float | None]]
+
+
+def search_runs(settings: Sequence[Setting], measure: Measure) -> list[Run]:
+    jobs = [
+        Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
+        for number, setting in enumerate(settings)
+    ]
+    return [a_run(job, *measure(job)) for job in jobs]
+
+
+def screening_jobs(plan: Plan, runs: Sequence[Run]) -> list[Job]:
+    return stages.baseline_jobs(plan, Purpose.SCREENING) + stages.finalist_jobs(plan, runs)
+
+
+def confirmation_jobs(plan: Plan, runs: Sequence[Run]) -> list[Job]:
+    return stages.baseline_jobs(plan, Purpose.CONFIRMATION) + stages.winner_jobs(plan, runs)
+
+
+def whole_study(plan: Plan, settings: Sequence[Setting], measure: Measure) -> list[Run]:
+    """Run a study to its end.
+
+    Args:
+        plan: what was planned.
+        settings: what the search proposes.
+        measure: (validation accuracy, test accuracy) of a job; None, None where it fails.
+    """
+    runs = search_runs(settings, measure)
+    runs += [a_run(job, *measure(job)) for job in screening_jobs(plan, runs)]
+    runs += [a_run(job, *measure(job)) for job in confirmation_jobs(plan, runs)]
+    return runs
