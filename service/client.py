@@ -126,7 +126,10 @@ class Client:
 
     def __init__(self, url: str | None = None, timeout: float = 30.0) -> None:
         self.url = url or service_url()
-        self._http = httpx2.Client(base_url=self.url, timeout=timeout)
+        try:
+            self._http = httpx2.Client(base_url=self.url, timeout=timeout)
+        except httpx2.InvalidURL as error:
+            raise ServiceNotRunning(self.url, str(error)) from error
 
     def __enter__(self) -> Client:
         return self
@@ -207,8 +210,6 @@ class Client:
             response = self._http.request(method, path, **options)
         except httpx2.TransportError as error:
             raise ServiceNotRunning(self.url, str(error) or type(error).__name__) from error
-        except httpx2.InvalidURL as error:
-            raise ServiceNotRunning(self.url, str(error)) from error
         if response.is_success:
             return response
         raise _refusal(response)

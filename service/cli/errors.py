@@ -31,7 +31,7 @@ def told() -> Iterator[None]:
         fail(str(error), {404: NOT_FOUND, 422: USAGE}.get(error.status, FAILED))
     except ValidationError as error:
         fail("; ".join(_sentence(row["loc"], row) for row in error.errors()), USAGE)
-    except (HamError, ValueError) as error:
+    except (HamError, ValueError, OSError) as error:
         fail(str(error), USAGE)
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from service.settings import Settings
@@ -27,9 +28,18 @@ class SchedulerProcess:
 
     Args:
         settings: handed to the scheduler through its environment.
+        command: what to run.
+        first_pause: seconds before it is started again; doubled each time it dies young.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        command: Sequence[str] = COMMAND,
+        first_pause: float = FIRST_PAUSE,
+    ) -> None:
+        self._command = command
+        self._first_pause = first_pause
         self._environment = {**os.environ, **environment(settings)}
         self.log = settings.data_dir / "logs" / "scheduler.log"
         self._stopping = threading.Event()
@@ -60,7 +70,7 @@ class SchedulerProcess:
         with Path(self.log).open("ab") as log:
             # A session of its own: Ctrl-C reaches the service alone, which ends the scheduler.
             self._process = subprocess.Popen(
-                COMMAND,
+                self._command,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -69,14 +79,14 @@ class SchedulerProcess:
             )
 
     def _keep(self) -> None:
-        pause, started = FIRST_PAUSE, time.monotonic()
+        pause, started = self._first_pause, time.monotonic()
         while not self._stopping.wait(0.2):
             assert self._process is not None
             code = self._process.poll()
             if code is None:
                 continue
             if time.monotonic() - started > HEALTHY_AFTER:
-                pause = FIRST_PAUSE
+                pause = self._first_pause
             logger.error(
                 "the scheduler ended with code %s; starting it again in %.0f s (see %s)",
                 code,

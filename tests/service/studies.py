@@ -61,7 +61,7 @@ def train(
     job: Job,
     accuracy: float,
     measures: dict[str, Any] = MEASURES,
-    epochs: int = 15,
+    epochs: int = 3,
 ) -> None:
     """Begin and end the run of a job with a given accuracy."""
     run = storage.runs.begin(held, job, epochs)

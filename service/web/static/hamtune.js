@@ -14,10 +14,16 @@ function reopen(root, ids) {
   }
 }
 
+function focusedSummary() {
+  return document.activeElement.matches("details[id] > summary")
+    ? `#${document.activeElement.parentElement.id} > summary`
+    : null;
+}
+
 function userIsBusyIn(main) {
   const selection = document.getSelection();
   const selecting = selection && !selection.isCollapsed && main.contains(selection.anchorNode);
-  return selecting || main.contains(document.activeElement);
+  return selecting || (main.contains(document.activeElement) && !focusedSummary());
 }
 
 async function refresh() {
@@ -28,7 +34,9 @@ async function refresh() {
   const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
   const replacement = fresh.querySelector("main");
   reopen(replacement, openDetails());
+  const focused = focusedSummary();
   main.replaceWith(replacement);
+  if (focused) document.querySelector(focused)?.focus({ preventScroll: true });
 }
 
 async function keepFresh() {

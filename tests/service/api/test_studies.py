@@ -146,7 +146,7 @@ def test_run_and_its_curve_are_found_by_id(client: TestClient, storage: SqlStora
     run = client.get(f"/v1/studies/{study.id}/trials").json()["items"][0]
     assert client.get(f"/v1/runs/{run['id']}").json() == run
     curve = client.get(f"/v1/runs/{run['id']}/curve").json()["items"]
-    assert [point["epoch"] for point in curve] == list(range(1, 16))
+    assert [point["epoch"] for point in curve] == [1, 2, 3]
     assert curve[-1]["validation_accuracy"] == run["validation_accuracy"]
 
 

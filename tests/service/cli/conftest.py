@@ -1,0 +1,98 @@
+"""The command as people run it: a process of its own, against a service of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from service.settings import Settings
+from service.storage import SqlStorage, open_storage
+from service.storage.migrate import migrate
+
+Result = subprocess.CompletedProcess[str]
+COMMAND = (sys.executable, "-m", "service.cli")
+
+
+def run(*args: str, data_dir: Path, url: str | None = None, timeout: float = 240) -> Result:
+    """Run ``hamtune`` and return what it wrote."""
+    return subprocess.run(
+        [*COMMAND, *args],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        env=environment(data_dir, url),
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def environment(data_dir: Path, url: str | None = None) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HAMTUNE_", "RAY_"))}
+    named = {"HAMTUNE_URL": url} if url else {}
+    return {**kept, "HAMTUNE_DATA_DIR": str(data_dir), **named}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def start_serving(data_dir: Path, port: int) -> subprocess.Popen[str]:
+    """Start ``hamtune serve`` without a scheduler, and wait until it has said where it is."""
+    process = subprocess.Popen(
+        [*COMMAND, "serve", "--no-scheduler", "--port", str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(data_dir),
+    )
+    deadline = time.monotonic() + 60
+    while not (data_dir / "service.json").exists():
+        assert process.poll() is None, process.stdout and process.stdout.read()
+        assert time.monotonic() < deadline, "the service did not start within a minute"
+        time.sleep(0.05)
+    return process
+
+
+def stop(process: subprocess.Popen[str], how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+    """Ask a process to end; return its exit code and all that it wrote."""
+    process.send_signal(how)
+    output, _ = process.communicate(timeout=30)
+    return process.returncode, output
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("service")
+
+
+@pytest.fixture(scope="module")
+def storage(data_dir: Path) -> Iterator[SqlStorage]:
+    """The storage of the running service, through which a test plays the scheduler."""
+    storage = open_storage(Settings(data_dir=data_dir))
+    migrate(storage.database)
+    yield storage
+    storage.database.close()
+
+
+@pytest.fixture(scope="module")
+def service(data_dir: Path, storage: SqlStorage) -> Iterator[str]:
+    """Address of a running service."""
+    port = free_port()
+    process = start_serving(data_dir, port)
+    yield f"http://127.0.0.1:{port}"
+    stop(process)
+
+
+@pytest.fixture
+def hamtune(service: str, data_dir: Path) -> Callable[..., Result]:
+    """Run a command beside the service's data folder, as a user on its machine would."""
+    return lambda *args, **options: run(*args, data_dir=data_dir, **options)

@@ -1,0 +1,178 @@
+"""Commands that ask a running service."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from typer.testing import CliRunner
+
+from service.cli.app import app
+from service.records import StudyState
+from service.storage import SqlStorage
+from tests.service import studies
+from tests.service.cli.conftest import Result, free_port, run
+
+Hamtune = Callable[..., Result]
+CNN = ("digits_cnn", "random", "--dataset", "digits", "--sparsity", "0.9")
+SMALL = (
+    "--trials",
+    "4",
+    "--finalists",
+    "2",
+    "--screening-seeds",
+    "2",
+    "--confirmation-seeds",
+    "3",
+)
+HEAVY = ("torch", "ray", "optuna", "sqlalchemy", "fastapi", "uvicorn", "numpy", "scipy")
+
+
+@pytest.fixture(scope="module")
+def tuned(storage: SqlStorage) -> None:
+    for sparsifier in ("random", "rigl"):
+        studies.submit(storage, studies.request_for(sparsifier))
+        studies.finish(storage)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_queued(storage: SqlStorage) -> None:
+    """What an earlier test has queued is not taken for this one's."""
+    while storage.studies.list(state=StudyState.QUEUED):
+        storage.queue.fail(studies.claim(storage)[1], "cleared between tests")
+
+
+def test_commands_start_without_heavy_imports() -> None:
+    script = "import sys, service.cli; print(sorted(set(sys.argv[1:]) & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script, *HEAVY], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_recommend_shows_setting_gain_and_how_to_use_it(hamtune: Hamtune, tuned: None) -> None:
+    done = hamtune("recommend", *CNN)
+    assert done.returncode == 0, done.stderr
+    assert "confirmed" in done.stdout
+    assert "HAM helps" in done.stdout
+    assert "ham.HAM(base, alpha=" in done.stdout
+
+
+def test_recommend_lists_all_that_matches(hamtune: Hamtune, tuned: None) -> None:
+    lines = hamtune("recommend").stdout.splitlines()
+    assert sum("confirmed" in line for line in lines) == 2
+
+
+def test_recommend_json_is_the_services_answer(hamtune: Hamtune, tuned: None) -> None:
+    [found] = json.loads(hamtune("recommend", *CNN, "--json").stdout)
+    assert found["combination"]["sparsifier"] == "random"
+    assert found["gain"]["n"] == 3
+
+
+def test_leaderboard_ranks_and_json_parses(hamtune: Hamtune, tuned: None) -> None:
+    name = "digits_cnn-digits-0.90-digits@1"
+    shown = hamtune("leaderboard", name).stdout
+    assert name in shown and "random + HAM, tuned" in shown
+    board = json.loads(hamtune("leaderboard", name, "--json").stdout)
+    assert json.loads(hamtune("leaderboard", "--json").stdout) == [board]
+
+
+def test_studies_lists_them_by_state(hamtune: Hamtune, tuned: None) -> None:
+    found = json.loads(hamtune("studies", "--state", "succeeded", "--json").stdout)
+    assert [row["request"]["sparsifier"] for row in found] == ["rigl", "random"]
+    assert found[0]["id"] in hamtune("studies").stdout
+
+
+def test_tune_without_waiting_queues_once_per_key(hamtune: Hamtune) -> None:
+    args = ("tune", *CNN, *SMALL, "--no-wait", "--key", "once", "--json")
+    first, again = (json.loads(hamtune(*args).stdout) for _ in range(2))
+    assert first["id"] == again["id"]
+    assert first["request"]["budget"]["trials"] == 4
+
+
+def test_tune_waits_and_writes_only_json_to_stdout(hamtune: Hamtune, storage: SqlStorage) -> None:
+    results: list[Result] = []
+    waiting = Thread(target=lambda: results.append(hamtune("tune", *CNN, *SMALL, "--json")))
+    waiting.start()
+    wait_until_queued(storage)
+    stored = studies.finish(storage)
+    waiting.join()
+    answer = json.loads(results[0].stdout)
+    assert answer["study"]["state"] == "succeeded"
+    assert answer["recommendation"] == stored.model_dump(mode="json")
+    assert "queued" in results[0].stderr
+
+
+def test_tune_of_a_study_that_fails_says_why(hamtune: Hamtune, storage: SqlStorage) -> None:
+    results: list[Result] = []
+    waiting = Thread(target=lambda: results.append(hamtune("tune", *CNN, *SMALL)))
+    waiting.start()
+    wait_until_queued(storage)
+    storage.queue.fail(studies.claim(storage)[1], "no trial gave a result")
+    waiting.join()
+    assert results[0].returncode == 1
+    assert "no trial gave a result" in results[0].stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (("tune", "digits_cn", "random", "--dataset", "digits"), 2, "did you mean 'digits_cnn'"),
+        (("tune", *CNN[:-1], "1.5"), 2, "0 <= sparsity < 1"),
+        (("tune", *CNN, "--trials", "0"), 2, "trials=0 is not allowed"),
+        (("tune", "digits_cnn", "random"), 2, "--dataset"),
+        (("recommend", "digits_mlp", *CNN[1:]), 4, "hamtune tune digits_mlp random"),
+        (("recommend", "digits_cnn", "rigll"), 2, "did you mean 'rigl'"),
+        (("leaderboard", "nothing"), 4, "there is no leaderboard 'nothing'"),
+        (("watch", "study_" + "0" * 26), 4, "there is no study"),
+        (("watch", "nonsense"), 2, "study_id='nonsense' is not allowed"),
+        (("studies", "--state", "done"), 2, "done"),
+    ],
+)
+def test_mistake_is_told_in_a_sentence(
+    service: str, args: tuple[str, ...], code: int, says: str
+) -> None:
+    done = CliRunner().invoke(app, args, env={"HAMTUNE_URL": service})
+    assert (done.exit_code, done.stdout) == (code, ""), done.output
+    assert says in done.stderr
+
+
+def test_mistake_shows_no_traceback(hamtune: Hamtune) -> None:
+    done = hamtune("tune", *CNN[:-1], "1.5")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: sparsity=1.5 is not allowed")
+    assert "Traceback" not in done.stderr
+
+
+def test_no_service_is_told_with_how_to_start_one(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    done = run("recommend", "--json", data_dir=tmp_path, url=url)
+    assert done.returncode == 3
+    assert url in done.stderr and "hamtune serve" in done.stderr
+    assert done.stdout == ""
+
+
+def test_data_folder_that_cannot_be_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("migrate", "--data-dir", str(tmp_path / "file" / "folder"), data_dir=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_settings_that_cannot_be_are_told_in_a_sentence(tmp_path: Path) -> None:
+    done = run("serve", "--port", "99999", data_dir=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def wait_until_queued(storage: SqlStorage) -> None:
+    deadline = time.monotonic() + 30
+    while not storage.studies.list(state=StudyState.QUEUED):
+        assert time.monotonic() < deadline, "nothing was submitted"
+        time.sleep(0.05)

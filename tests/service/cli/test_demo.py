@@ -1,0 +1,74 @@
+"""``hamtune demo``, with a test in the scheduler's place: six studies to their end."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from threading import Thread
+
+from service.client import Client
+from service.demo import REQUESTS, free_port, submit_once
+from service.records import StudyState
+from service.settings import Settings
+from service.storage import SqlStorage, open_storage
+from tests.service import studies
+from tests.service.cli.conftest import Result, run, start_serving, stop
+from tests.service.cli.conftest import free_port as some_port
+
+
+def test_demo_submits_six_studies_reports_them_and_reuses_them(
+    service: str, data_dir: Path, storage: SqlStorage
+) -> None:
+    results: list[Result] = []
+    demo = Thread(target=lambda: results.append(run("demo", "--exit", data_dir=data_dir)))
+    demo.start()
+    for _ in REQUESTS:
+        while not storage.studies.list(state=StudyState.QUEUED):
+            time.sleep(0.05)
+        studies.finish(storage)
+    demo.join()
+    results.append(run("demo", "--exit", data_dir=data_dir))
+    assert len(storage.studies.list()) == len(REQUESTS) == 6
+    for done in results:
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("confirmed") == 6
+        assert "digits_mlp-digits-0.90-digits@1" in done.stdout
+        for address in (f"{service}/", f"{service}/docs", f"{service}/dashboard"):
+            assert address in done.stdout
+
+
+def test_failed_study_is_submitted_anew_and_a_good_one_is_not(
+    service: str, storage: SqlStorage
+) -> None:
+    request = REQUESTS[1].model_copy(update={"sparsity": 0.77})
+    with Client(service) as client:
+        failed = submit_once(client, request)
+        storage.queue.fail(studies.claim(storage)[1], "made to fail")
+        fresh = submit_once(client, request)
+        assert fresh.id != failed.id
+        assert submit_once(client, request).id == fresh.id
+        storage.queue.fail(studies.claim(storage)[1], "cleared")
+
+
+def test_demo_with_a_failed_study_says_why_and_is_exit_code_1(
+    tmp_path: Path,
+) -> None:
+    process = start_serving(tmp_path, some_port())
+    mine = open_storage(Settings(data_dir=tmp_path))
+    results: list[Result] = []
+    demo = Thread(target=lambda: results.append(run("demo", "--exit", data_dir=tmp_path)))
+    demo.start()
+    for _ in REQUESTS:
+        while not mine.studies.list(state=StudyState.QUEUED):
+            time.sleep(0.05)
+        mine.queue.fail(studies.claim(mine)[1], "a reason to read")
+    demo.join()
+    mine.database.close()
+    stop(process)
+    assert results[0].returncode == 1
+    assert "a reason to read" in results[0].stdout
+
+
+def test_free_port_skips_one_that_is_taken(service: str) -> None:
+    taken = int(service.rpartition(":")[2])
+    assert free_port("127.0.0.1", taken) > taken

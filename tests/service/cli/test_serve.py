@@ -1,0 +1,112 @@
+"""``hamtune serve`` and the scheduler process that it keeps."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service.cli.scheduler_process import SchedulerProcess, environment
+from service.client import Client, service_url
+from service.settings import Settings
+from tests.service import studies
+from tests.service.cli.conftest import free_port, run, start_serving, stop
+
+# Notes its process id, then lives until it is told to end.
+LIVES = """
+import os, sys, time
+with open(sys.argv[1], "a") as notes:
+    print(os.getpid(), os.environ["HAMTUNE_DATA_DIR"], file=notes)
+time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_serve_tells_its_address_and_ends_cleanly(tmp_path: Path, how: signal.Signals) -> None:
+    port = free_port()
+    process = start_serving(tmp_path, port)
+    assert service_url(tmp_path) == f"http://127.0.0.1:{port}"
+    with Client(service_url(tmp_path)) as client:
+        assert client.studies() == []
+    code, output = stop(process, how)
+    assert code == 0
+    assert f"http://127.0.0.1:{port}" in output and "/dashboard" in output
+    assert "Traceback" not in output
+    assert not (tmp_path / "service.json").exists()
+
+
+def test_serve_says_that_its_port_is_taken(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        second = run("serve", "--no-scheduler", "--port", str(port), data_dir=tmp_path)
+    assert second.returncode == 2
+    assert f"port {port} of 127.0.0.1 is taken" in second.stderr
+    assert f"--port {port + 1}" in second.stderr
+
+
+def test_service_that_was_killed_starts_again_on_its_data(tmp_path: Path) -> None:
+    process = start_serving(tmp_path, free_port())
+    with Client(service_url(tmp_path)) as client:
+        study = client.submit(studies.request_for())
+    stop(process, signal.SIGKILL)
+    (tmp_path / "service.json").unlink()
+    process = start_serving(tmp_path, free_port())
+    with Client(service_url(tmp_path)) as client:
+        assert [row.id for row in client.studies()] == [study.id]
+    stop(process)
+
+
+def test_scheduler_that_dies_is_started_again_with_the_same_settings(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    keeper = SchedulerProcess(
+        Settings(data_dir=tmp_path),
+        command=(sys.executable, "-c", LIVES, str(notes)),
+        first_pause=0.05,
+    )
+    keeper.start()
+    try:
+        [first] = wait_for(lambda: lines_of(notes, 1))
+        os.kill(int(first[0]), signal.SIGKILL)
+        _, second = wait_for(lambda: lines_of(notes, 2))
+    finally:
+        keeper.stop()
+    assert second[0] != first[0]
+    assert first[1] == second[1] == str(tmp_path)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(second[0]), 0)
+
+
+def test_settings_survive_the_way_through_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(
+        data_dir=tmp_path,
+        database_url="postgresql://u:p@host/db",
+        port=1234,
+        RAY_ADDRESS="ray://host:1",
+        lease_seconds=3.5,
+    )
+    for name, value in environment(settings).items():
+        monkeypatch.setenv(name, value)
+    assert Settings() == settings
+
+
+def lines_of(path: Path, count: int) -> list[list[str]] | None:
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [line.split() for line in lines] if len(lines) >= count else None
+
+
+def wait_for(what: Callable[[], list[list[str]] | None]) -> list[list[str]]:
+    deadline = time.monotonic() + 20
+    while (value := what()) is None:
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    return value

@@ -1,0 +1,115 @@
+"""The client, over real HTTP."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from ham import HAM
+from service.api.app import create_app
+from service.client import Client, RequestRefused, ServiceNotRunning, recommend, service_url
+from service.records import Purpose
+from service.settings import Settings
+from service.storage import SqlStorage, open_storage
+from service.storage.migrate import migrate
+from tests.service import studies
+from tests.service.api.server import serving
+from tests.service.cli.conftest import free_port
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> Iterator[SqlStorage]:
+    storage = open_storage(Settings(data_dir=tmp_path))
+    migrate(storage.database)
+    yield storage
+    storage.database.close()
+
+
+@pytest.fixture
+def url(storage: SqlStorage, tmp_path: Path) -> Iterator[str]:
+    with serving(create_app(Settings(data_dir=tmp_path), storage)) as url:
+        yield url
+
+
+def test_client_returns_records(url: str, storage: SqlStorage) -> None:
+    with Client(url) as client:
+        study = client.submit(studies.request_for(), "key")
+        assert client.submit(studies.request_for(), "key").id == study.id
+        assert client.plan(study.request) == study.plan
+        stored = studies.finish(storage)
+        assert client.study(study.id).progress.search.done == 4
+        assert [row.id for row in client.studies(sparsifier="random")] == [study.id]
+        assert len(client.trials(study.id)) == 4
+        assert all(run.purpose == "search" for run in client.trials(study.id))
+        assert client.runs(study.id, Purpose.SEARCH) == client.trials(study.id)
+        assert client.recommendations(model="digits_cnn") == [stored]
+        [board] = client.leaderboards()
+        assert client.leaderboard(board.benchmark.name) == board
+
+
+def test_recommended_setting_unpacks_into_ham(url: str, storage: SqlStorage) -> None:
+    studies.submit(storage, studies.request_for())
+    stored = studies.finish(storage)
+    found = recommend("digits_cnn", "digits", "random", 0.9, url=url)
+    base = torch.optim.SGD([torch.nn.Parameter(torch.ones(2, 2))], lr=0.1)
+    optimizer = HAM(base, **found)
+    group = optimizer.param_groups[0]
+    assert (group["ham_alpha"], group["ham_beta"]) == (found.alpha, found.beta)
+    assert dict(found) == {"alpha": stored.setting.alpha, "beta": stored.setting.beta}
+    assert found.evidence == stored.evidence
+    assert str(found) == stored.message
+
+
+def test_refusal_carries_status_detail_and_fields(url: str) -> None:
+    with Client(url) as client, pytest.raises(RequestRefused, match="'digits_cnn'") as caught:
+        client.recommendations(model="digits_cn")
+    assert caught.value.status == 422
+    assert caught.value.errors[0]["field"] == "model"
+
+
+def test_untuned_combination_is_refused_with_what_to_do(url: str) -> None:
+    with pytest.raises(RequestRefused, match="POST /v1/studies") as caught:
+        recommend("digits_cnn", "digits", "rigl", 0.5, url=url)
+    assert caught.value.status == 404
+
+
+def test_nothing_at_the_address_says_how_to_start_one() -> None:
+    with pytest.raises(ServiceNotRunning, match="hamtune serve"):
+        recommend("digits_cnn", "digits", "dense", url=f"http://127.0.0.1:{free_port()}")
+
+
+@pytest.mark.parametrize("url", ["http://[::bad", "nonsense", "ftp://127.0.0.1"])
+def test_address_that_is_none_is_told_as_such(url: str) -> None:
+    with pytest.raises(ServiceNotRunning):
+        recommend("digits_cnn", "digits", "dense", url=url)
+
+
+def test_another_program_at_the_address_is_told_as_such() -> None:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        with pytest.raises(ServiceNotRunning, match="no hamtune service"):
+            recommend(
+                "digits_cnn", "digits", "dense", url=f"http://127.0.0.1:{server.server_port}"
+            )
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_address_comes_from_the_environment_then_the_data_folder_then_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HAMTUNE_URL", raising=False)
+    assert service_url(tmp_path) == "http://127.0.0.1:8642"
+    (tmp_path / "service.json").write_text('{"url": "http://x:1", "instance": "i", "pid": 1}')
+    assert service_url(tmp_path) == "http://x:1"
+    monkeypatch.setenv("HAMTUNE_URL", "http://y:2/")
+    assert service_url(tmp_path) == "http://y:2"

@@ -1,0 +1,35 @@
+"""The page, over real HTTP, for a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.api.app import create_app
+from service.settings import Settings
+from service.storage import SqlStorage, open_storage
+from service.storage.migrate import migrate
+from tests.service.api.server import serving
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """SQLite: what the page shows does not depend on the database."""
+    return Settings(data_dir=tmp_path)
+
+
+@pytest.fixture
+def storage(settings: Settings) -> Iterator[SqlStorage]:
+    """On the real clock, since the page tells times."""
+    storage = open_storage(settings)
+    migrate(storage.database)
+    yield storage
+    storage.database.close()
+
+
+@pytest.fixture
+def url(settings: Settings, storage: SqlStorage) -> Iterator[str]:
+    with serving(create_app(settings, storage)) as url:
+        yield url
