@@ -277,6 +277,14 @@ SPARSIFIERS = Registry[SparsifierRow](
             family="dynamic",
             needs_dense_gradient=True,
         ),
+        SparsifierRow(
+            name="mest",
+            title="MEST",
+            factory="ham.sparsifiers.mest:MEST",
+            description="Prunes and grows at random under a soft memory bound that tightens.",
+            reference="Yuan et al., NeurIPS 2021, https://arxiv.org/abs/2110.14032",
+            family="dynamic",
+        ),
     ),
     group="ham.sparsifiers",
 )

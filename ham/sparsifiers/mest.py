@@ -1,0 +1,126 @@
+"""MEST: elastic mutation of a sparse network, under a soft bound on memory.
+
+Reference: Yuan et al., "MEST: Accurate and Fast Memory-Economic Sparse Training Framework on the
+Edge", NeurIPS 2021, https://arxiv.org/abs/2110.14032.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from ham.errors import InvalidConfig
+from ham.sparsity.masked import MaskedSparsifier
+from ham.sparsity.topk import exact_floor, largest, random_subset
+
+UPDATES = 32  # every 5 of 160 epochs
+DECAY_AT = (90 / 160, 120 / 160)
+MUTATION = (0.5, 0.25, 0.0)
+
+
+class MEST(MaskedSparsifier):
+    """Prune the least important weights, grow at random; mutate less from stage to stage.
+
+    With a layer's target number n and mutation r of the stage, each update prunes to n and grows
+    to (1 + r) n (``EM&S``: more is held while training), or prunes to (1 - r) n and grows to n
+    (``EM``). In the last stage r is 0 and the masks stay.
+
+    Args:
+        form: ``EM&S`` or ``EM``.
+        mutation: r of each stage, in [0, 1], the last one 0. The default is the authors' CIFAR
+            script: at 90 % sparsity, weights beyond the target of 5 %, 2.5 % and 0 % of a layer.
+        decay_at: when the next stage begins, as fractions of the training; by default epochs 90
+            and 120 of 160.
+        update_interval: optimizer steps between updates; by default 5 of 160 epochs.
+        gradient_weight: lambda of the importance ``|w| + lambda |gradient|``, >= 0; 0 as in the
+            authors' scripts.
+        allocation: densities per layer: ``uniform`` as the authors', ``erk`` or ``balanced``.
+        **common: see :class:`~ham.sparsity.MaskedSparsifier`.
+    """
+
+    def __init__(
+        self,
+        sparsity: float,
+        *,
+        form: Literal["EM&S", "EM"] = "EM&S",
+        mutation: Sequence[float] = MUTATION,
+        decay_at: Sequence[float] = DECAY_AT,
+        update_interval: int | None = None,
+        gradient_weight: float = 0.0,
+        allocation: str = "uniform",
+        **common: Any,
+    ) -> None:
+        super().__init__(sparsity, **common)
+        if form not in ("EM&S", "EM"):
+            raise InvalidConfig("form", form, "allowed: 'EM&S', 'EM'")
+        _require_stages(mutation, decay_at)
+        if update_interval is not None and update_interval < 1:
+            raise InvalidConfig("update_interval", update_interval, "it must be >= 1 step")
+        if not gradient_weight >= 0:
+            raise InvalidConfig("gradient_weight", gradient_weight, "it must be >= 0")
+        self.form = form
+        self.mutation = tuple(mutation)
+        self.decay_steps = [max(1, exact_floor(at * self.total_steps)) for at in decay_at]
+        self.update_interval = update_interval or max(1, self.total_steps // UPDATES)
+        self.gradient_weight = gradient_weight
+        self.allocation = allocation
+
+    def choose_masks(self, model: nn.Module, batches: Any, loss: Any) -> None:
+        """Draw random masks that hold what the first stage allows."""
+        self.draw_random_masks(self.allocation)
+        self._targets = self.masks.kept()
+        for name in self.pruned_weights:
+            self._grow(name, self.masks[name], self.bounds(name, 0)[1])
+
+    def bounds(self, name: str, step: int) -> tuple[int, int]:
+        """Return to how many weights a layer is pruned, and then grown, at a step."""
+        target, size = self._targets[name], self.masks.weights[name].numel()
+        moved = exact_floor(target * self.mutation[sum(step >= at for at in self.decay_steps)])
+        if self.form == "EM":
+            return max(1, target - moved), target
+        return target, min(size, target + moved)
+
+    def is_update(self, step: int) -> bool:
+        """Tell whether masks move after this step: at intervals, and where a stage begins."""
+        in_mutation = step < self.decay_steps[-1] and step % self.update_interval == 0
+        return in_mutation or step in self.decay_steps
+
+    def after_step(self, step: int) -> None:
+        """Mask the weights, then mutate at an update."""
+        super().after_step(step)
+        if self.is_update(step):
+            self.mutate(step)
+
+    @torch.no_grad()
+    def mutate(self, step: int) -> None:
+        """Prune and grow every layer; all that is grown starts at zero."""
+        for name, weight in self.pruned_weights.items():
+            low, high = self.bounds(name, step)
+            importance = self._importance(weight).masked_fill(~self.masks[name], -1.0)
+            kept = largest(importance, min(low, int(self.masks[name].count_nonzero())))
+            self._grow(name, kept, high)
+            self.forget(name, ~kept)
+
+    def _importance(self, weight: Tensor) -> Tensor:
+        if self.gradient_weight == 0 or weight.grad is None:
+            return weight.abs()
+        return weight.abs() + self.gradient_weight * weight.grad.abs()
+
+    def _grow(self, name: str, kept: Tensor, count: int) -> None:
+        missing = count - int(kept.count_nonzero())
+        self.masks.set(name, kept | random_subset(~kept, missing, self.generator))
+
+
+def _require_stages(mutation: Sequence[float], decay_at: Sequence[float]) -> None:
+    ordered = list(decay_at) == sorted(decay_at) and all(0 < at < 1 for at in decay_at)
+    shares = all(0 <= share <= 1 for share in mutation) and list(mutation[-1:]) == [0.0]
+    if not (decay_at and ordered and shares and len(mutation) == len(decay_at) + 1):
+        raise InvalidConfig(
+            "mutation, decay_at",
+            (tuple(mutation), tuple(decay_at)),
+            "decay_at must rise in (0, 1); mutation must hold one share in [0, 1] more than "
+            "decay_at has entries, the last one 0",
+        )
