@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ham.optim import tasks
+from ham.optim.tasks import on_host
 
 Coefficients = dict[str, float]
 
@@ -33,10 +34,8 @@ def can_fuse(base: Optimizer) -> bool:
 
 
 def _group_fits(group: dict[str, Any]) -> bool:
-    numbers = (group["lr"], group["weight_decay"], group["ham_alpha"], group["ham_beta"])
-    return not (
-        group.get("differentiable") or group.get("capturable") or group.get("amsgrad")
-    ) and all(not isinstance(n, Tensor) or n.device.type == "cpu" for n in numbers)
+    special = group.get("differentiable") or group.get("capturable") or group.get("amsgrad")
+    return not special and on_host(group["lr"], group["weight_decay"])
 
 
 def kernel_base(base: Optimizer) -> int:

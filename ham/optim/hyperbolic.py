@@ -12,7 +12,13 @@ from ham.errors import HamError, IncompatibleCombination, InvalidConfig
 from ham.optim.moves import Move, collect_moves
 from ham.optim.nonfinite import POLICIES, sitting_out
 from ham.optim.one_pass import fused_pass
-from ham.optim.param_groups import ham_defaults, is_active, refuse_complex, validate
+from ham.optim.param_groups import (
+    ham_defaults,
+    is_active,
+    refuse_complex,
+    require_learning_rate,
+    validate,
+)
 from ham.optim.paths import PATHS, choose_path, ham_step
 from ham.optim.wrapper import OptimizerWrapper, evaluate, require_optimizer
 
@@ -95,6 +101,7 @@ class HAM(OptimizerWrapper):
         self._base_overwrites_gradients: bool | None = None
         super().__init__(base, ham_defaults(alpha, beta, max_exponent, min_dims, sign))
         for group in self.param_groups:
+            require_learning_rate(group)
             refuse_complex(group)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from ham.optim.bases import advance, can_fuse, kernel_base, moments
 from ham.optim.eager import reference_step
 from ham.optim.moves import Move, with_gradients
 from ham.optim.param_groups import takes_ham_step
-from ham.optim.tasks import Table, TaskTable, fits, ham_coefficients
+from ham.optim.tasks import Table, TaskTable, fits, ham_coefficients, on_host
 
 Kernel = Callable[[Table, int], None]
 
@@ -32,7 +32,8 @@ def ham_pass(moves: list[Move]) -> None:
     rest = []
     for move in moves:
         others = (move.grad,) if move.previous is None else (move.grad, move.previous)
-        if fits(move.theta, *others) and kernel_for(move.theta.device) is not None:
+        readable = on_host(move.group["lr"]) and fits(move.theta, *others)
+        if readable and kernel_for(move.theta.device) is not None:
             states = () if move.previous is None else (move.previous,)
             tables[move.theta.device].add(
                 move.theta, move.grad, states, ham_coefficients(move.group)

@@ -46,6 +46,14 @@ def validate(group: Group) -> None:
         )
 
 
+def require_learning_rate(group: Group) -> None:
+    """Raise where the base has no learning rate for HAM's step to use."""
+    if "lr" not in group:
+        raise InvalidConfig(
+            "lr", None, "HAM's step uses the base's learning rate, the entry 'lr' of each group"
+        )
+
+
 def refuse_complex(group: Group) -> None:
     """Raise where HAM would have to take the sign of a complex parameter."""
     for param in group["params"]:

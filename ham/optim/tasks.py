@@ -83,6 +83,11 @@ def ham_coefficients(group: dict[str, Any], *, active: bool = True) -> dict[str,
     }
 
 
+def on_host(*numbers: float | Tensor) -> bool:
+    """Tell whether these numbers can be read without waiting for an accelerator."""
+    return all(not isinstance(n, Tensor) or n.device.type == "cpu" for n in numbers)
+
+
 def fits(theta: Tensor, *others: Tensor) -> bool:
     """Tell whether a kernel may walk these tensors as flat arrays in step.
 

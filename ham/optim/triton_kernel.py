@@ -65,5 +65,6 @@ def _launch(step: Any, table: Table, device: torch.device, **variant: Any) -> No
             ROW_LENGTH=_FIELDS,
             CHUNK=CHUNK,
             BLOCK=BLOCK,
+            enable_fp_fusion=True,
             **variant,
         )

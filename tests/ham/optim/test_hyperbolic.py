@@ -282,6 +282,13 @@ def test_ham_and_sam_refuse_other_orders_and_bases_with_the_reason(make, error, 
         make(list(small_model().parameters()))
 
 
+def test_ham_refuses_a_base_without_learning_rate():
+    base = SGD([nn.Parameter(torch.ones(2, 2))], lr=0.1)
+    del base.param_groups[0]["lr"]
+    with pytest.raises(InvalidConfig, match="base's learning rate"):
+        HAM(base)
+
+
 def test_ham_refuses_complex_weights():
     weight = nn.Parameter(torch.ones(2, 2, dtype=torch.complex64))
     with pytest.raises(InvalidConfig, match="view_as_real"):

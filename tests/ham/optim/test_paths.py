@@ -3,6 +3,8 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
+from importlib import import_module, reload
+from types import ModuleType
 
 import pytest
 import torch
@@ -68,11 +70,17 @@ def test_path_agrees_with_the_reference(path, base, dtype, sign):
     assert_agree(three_steps(path, base, dtype, sign), three_steps("reference", base, dtype, sign))
 
 
+def load_triton_source(monkeypatch, *, interpret: bool) -> ModuleType:
+    pytest.importorskip("triton")
+    monkeypatch.setenv("TRITON_INTERPRET", str(int(interpret)))
+    triton_kernel.kernel.cache_clear()
+    return reload(import_module("ham.optim._triton_source"))
+
+
 @pytest.fixture
 def triton_on_cpu(monkeypatch):
     """The GPU kernel, run by Triton's interpreter: its arithmetic, not its speed."""
-    pytest.importorskip("triton")
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    load_triton_source(monkeypatch, interpret=True)
     kernel = triton_kernel.kernel(torch.device("cpu"))
     monkeypatch.setattr(one_pass, "kernel_for", lambda device: kernel)
 
@@ -86,6 +94,30 @@ def test_triton_kernel_agrees_with_the_reference(triton_on_cpu, path, base, sign
         three_steps(path, base, torch.float32, sign, shapes),
         three_steps("reference", base, torch.float32, sign, shapes),
     )
+
+
+@pytest.mark.parametrize("base", [tasks.NONE, tasks.SGD, tasks.ADAM])
+def test_triton_kernel_compiles_to_a_gpu_binary_on_a_machine_without_gpu(monkeypatch, base):
+    source = load_triton_source(monkeypatch, interpret=False)
+    from triton.backends.compiler import GPUTarget  # lazy: Triton may be absent
+    from triton.compiler import ASTSource, compile
+
+    constants = {
+        "ROW_LENGTH": len(tasks.ROW.names),
+        "BASE": base,
+        "PREVIOUS": False,
+        "MOMENTUM": base != tasks.NONE,
+        "DTYPE": tasks.DTYPES[torch.float32],
+        "CHUNK": triton_kernel.CHUNK,
+        "BLOCK": triton_kernel.BLOCK,
+    }
+    signature = {"table": "*i64", "places": "*i64", **dict.fromkeys(constants, "constexpr")}
+    compiled = compile(
+        ASTSource(fn=source.step, signature=signature, constexprs=constants),
+        target=GPUTarget("cuda", 90, 32),
+        options={"enable_fp_fusion": True},
+    )
+    assert len(compiled.asm["cubin"]) > 0
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
@@ -192,7 +224,8 @@ def test_fused_base_allocates_no_tensor():
     for param in params:
         param.grad = torch.ones(64, 64)
     optimizer.step()
-    with torch.profiler.profile(profile_memory=True) as profile:
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
         optimizer.step()
     allocated = sum(max(event.self_cpu_memory_usage, 0) for event in profile.events())
     assert allocated < 64 * 64

@@ -31,6 +31,7 @@ BASES: dict[str, Callable[..., Optimizer]] = {
     "adamw": lambda p: AdamW(p, lr=0.01),
     "fused adamw": lambda p: AdamW(p, lr=0.01, fused=True),
     "tensor learning rate": lambda p: AdamW(p, lr=torch.tensor(0.01)),
+    "adafactor": lambda p: torch.optim.Adafactor(p, lr=0.01),
     "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.01),
     "adadelta": lambda p: torch.optim.Adadelta(p, lr=0.1),
     "adamax": lambda p: torch.optim.Adamax(p, lr=0.01),

@@ -1,0 +1,221 @@
+"""Time one optimizer step on ResNet-50's parameters: plain, with a guarded eager HAM, each path.
+
+    python -m benchmarks.optimizer_step [--device cuda] [--threads 2] [--rounds 25]
+
+All rows are timed in turns within one run, so that a busy moment of the machine meets each of
+them. ``needed`` is what a step must read and write per weight if every value is touched once;
+``of copy`` is the share of the copy bandwidth, measured in the same run, at which it does so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+import torch
+import torchvision
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from ham.optim import HAM
+from ham.optim.moves import collect_moves
+from ham.optim.one_pass import kernel_for
+from ham.optim.paths import ham_step
+
+LR, ALPHA, BETA = 1e-3, 200.0, 1e-3
+SGD_BYTES, HAM_BYTES, ADAMW_BYTES, CHECK_BYTES = 20, 12, 28, 4  # float32, per weight
+BASELINE = "SGD, fused"
+GUARDED = "HAM alone, guarded eager"
+
+
+@dataclass
+class Row:
+    """One line of the table: what is timed, and the bytes it must move per weight."""
+
+    name: str
+    step: Callable[[], object]
+    needed: int
+    milliseconds: list[float] = field(default_factory=list)
+    extra_bytes: int = 0
+
+
+def resnet50_parameters(device: torch.device) -> list[nn.Parameter]:
+    """Return fresh parameters of torchvision's ResNet-50, with gradients."""
+    params = list(torchvision.models.resnet50().to(device).parameters())
+    for param in params:
+        param.grad = 1e-3 * torch.randn_like(param)
+    return params
+
+
+@torch.no_grad()
+def guarded_ham(params: Sequence[nn.Parameter]) -> None:
+    """The HAM step as a careful user would write it: checks, a copy, a boolean-mask update."""
+    for param in params:
+        grad = param.grad
+        if grad is None or param.dim() < 2:
+            continue
+        if torch.isnan(grad).any() or torch.isnan(param).any():
+            continue
+        before = param.clone()
+        nonzero = param != 0
+        exponent = (LR * (-ALPHA * torch.sign(param) * grad - BETA)).clamp(-5, 5)
+        if torch.isnan(exponent).any():
+            continue
+        param[nonzero] = param[nonzero] * torch.exp(exponent[nonzero])
+        if torch.isnan(param).any() or torch.isinf(param).any():
+            param.copy_(before)
+
+
+def with_guarded_ham(base: Optimizer, params: Sequence[nn.Parameter]) -> Callable[[], object]:
+    """Return a step of the base followed by the guarded eager HAM."""
+
+    def step() -> None:
+        base.step()
+        guarded_ham(params)
+
+    return step
+
+
+def table_rows(device: torch.device) -> list[Row]:
+    """Build every row on parameters of its own kind of step, all on one set of weights."""
+    params = resnet50_parameters(device)
+
+    def sgd() -> SGD:
+        return SGD(params, lr=LR, momentum=0.9, weight_decay=1e-4, fused=True)
+
+    def adamw() -> AdamW:
+        return AdamW(params, lr=LR, fused=device.type == "cpu")
+
+    def alone(path: str) -> Callable[[], object]:
+        groups = HAM(SGD(params, lr=LR), ALPHA, BETA).param_groups
+        return lambda: ham_step(path, collect_moves(groups, copy_gradients=False))
+
+    check = CHECK_BYTES if device.type == "cpu" else 0
+    rows = [
+        Row(BASELINE, sgd().step, SGD_BYTES),
+        Row("SGD + HAM, guarded eager", with_guarded_ham(sgd(), params), SGD_BYTES + HAM_BYTES),
+    ]
+    for path in ("reference", "foreach", "fused"):
+        needed = SGD_BYTES + HAM_BYTES + check
+        rows.append(Row(f"SGD + HAM, {path}", HAM(sgd(), ALPHA, BETA, path=path).step, needed))
+    fused_base = HAM(sgd(), ALPHA, BETA, path="fused_base")
+    unchecked = HAM(sgd(), ALPHA, BETA, path="fused_base", nonfinite="ignore")
+    rows += [
+        Row("SGD + HAM, fused_base", fused_base.step, SGD_BYTES + check),
+        Row("SGD + HAM, fused_base, nonfinite='ignore'", unchecked.step, SGD_BYTES),
+        Row(GUARDED, lambda: guarded_ham(params), HAM_BYTES),
+    ]
+    for path in ("reference", "foreach", "fused"):
+        rows.append(Row(f"HAM alone, {path}", alone(path), HAM_BYTES))
+    ham_adamw = HAM(adamw(), ALPHA, BETA, path="fused_base")
+    rows += [
+        Row("AdamW, fused", adamw().step, ADAMW_BYTES),
+        Row("AdamW + HAM, fused_base", ham_adamw.step, ADAMW_BYTES + check),
+    ]
+    return rows
+
+
+def timed(step: Callable[[], object], device: torch.device) -> float:
+    """Return the milliseconds that one call takes, the device's work included."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    start = time.perf_counter()
+    step()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return 1e3 * (time.perf_counter() - start)
+
+
+def peak_extra_bytes(step: Callable[[], object], device: torch.device) -> int:
+    """Return the most that torch's allocator held during a step beyond what it held before."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        step()
+        return torch.cuda.max_memory_allocated(device) - before
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    with torch.profiler.profile(activities=activities, profile_memory=True) as profile:
+        step()
+    events = [e for e in profile.profiler.kineto_results.events() if e.name() == "[memory]"]
+    held = peak = 0
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        held += event.nbytes()
+        peak = max(peak, held)
+    return peak
+
+
+def copy_bandwidth(device: torch.device, weights: int, rounds: int) -> float:
+    """Return the bytes per millisecond, read and written, of copying as many floats."""
+    source, target = torch.randn(2, weights, device=device)
+    times = [timed(lambda: target.copy_(source), device) for _ in range(rounds)]
+    return 2 * 4 * weights / median(times)
+
+
+def measure(rows: list[Row], device: torch.device, rounds: int) -> None:
+    """Fill in the rows' times, in turns, and their peak extra memory."""
+    for row in rows:
+        row.step()  # creates the base's state
+        row.step()
+        row.extra_bytes = peak_extra_bytes(row.step, device)
+    for _ in range(rounds):
+        for row in rows:
+            row.milliseconds.append(timed(row.step, device))
+
+
+def print_table(rows: list[Row], bandwidth: float, weights: int) -> None:
+    """Print the rows as a Markdown table with ratios to the baselines."""
+    medians = {row.name: median(row.milliseconds) for row in rows}
+    columns = [
+        "step",
+        "median ms",
+        "fastest ms",
+        "x plain SGD",
+        "x faster than guarded",
+        "needed B/weight",
+        "of copy",
+        "peak extra MiB",
+    ]
+    print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
+    for row in rows:
+        took = medians[row.name]
+        share = row.needed * weights / took / bandwidth
+        faster = f"{medians[GUARDED] / took:.0f}" if row.name.startswith("HAM") else ""
+        print(
+            f"| {row.name} | {took:.1f} | {min(row.milliseconds):.1f} "
+            f"| {took / medians[BASELINE]:.2f} | {faster} | {row.needed} | {share:.0%} "
+            f"| {row.extra_bytes / 2**20:.1f} |"
+        )
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--rounds", type=int, default=25)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    device = torch.device(arguments.device)
+
+    start = time.perf_counter()
+    kernel = kernel_for(device)
+    build = "no kernel: eager" if kernel is None else f"{time.perf_counter() - start:.2f} s"
+    rows = table_rows(device)
+    weights = sum(param.numel() for param in torchvision.models.resnet50().parameters())
+    measure(rows, device, arguments.rounds)
+    bandwidth = copy_bandwidth(device, weights, arguments.rounds)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    print(
+        f"{name}, {arguments.threads} threads, torch {torch.__version__}, {weights:,} weights, "
+        f"{arguments.rounds} rounds; copy bandwidth {bandwidth / 1e6:.1f} GB/s; "
+        f"kernel built in {build}\n"
+    )
+    print_table(rows, bandwidth, weights)
+
+
+if __name__ == "__main__":
+    main()
