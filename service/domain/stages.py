@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from statistics import fmean
 
 from ham.config import Setting
-from service.domain.surface import FEWEST_RUNS, Surface
+from service.domain.surface import best_first
 from service.errors import StudyFailed
 from service.records import Job, Plan, Purpose, Run, RunState
 
@@ -43,7 +43,7 @@ def finalists(plan: Plan, runs: Sequence[Run]) -> tuple[Setting, ...]:
         StudyFailed: no search trial with HAM gave a result.
     """
     search = runs_for(runs, Purpose.SEARCH)
-    ranked = _ranked(plan, search)
+    ranked = best_first(plan.space, succeeded(search))
     if not ranked:
         raise StudyFailed(f"no search trial gave a result; {_commonest_error(search)}")
     settings = [setting for setting in dict.fromkeys(ranked) if not setting.is_no_ham]
@@ -55,24 +55,6 @@ def finalists(plan: Plan, runs: Sequence[Run]) -> tuple[Setting, ...]:
             distinct.append(setting)
     rest = [setting for setting in settings if setting not in distinct]
     return tuple((distinct + rest)[: plan.budget.finalists])
-
-
-def _ranked(plan: Plan, search: Sequence[Run]) -> list[Setting]:
-    """Return the settings that gave a result, best first.
-
-    They are ordered by the surface fitted to all runs, not by their own run alone; with too few
-    runs for a surface, by their own run.
-    """
-    good = succeeded(search)
-    if len(good) >= FEWEST_RUNS:
-        settings = [run.setting for run in good]
-        scores = Surface(plan.space, search).expected(settings)
-    else:
-        scores = [run.validation_accuracy or 0.0 for run in good]
-    order = sorted(
-        zip(scores, good, strict=True), key=lambda pair: (-pair[0], pair[1].trial_number)
-    )
-    return [run.setting for _, run in order]
 
 
 def baseline_jobs(plan: Plan, purpose: Purpose) -> list[Job]:

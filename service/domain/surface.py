@@ -20,10 +20,26 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from ham.config import Setting
 from search_spaces import SearchSpace
-from service.records import Run, RunState
+from service.records import Run
 
 FEWEST_RUNS = 8
 """With fewer runs than this there is no surface to speak of."""
+
+
+def best_first(space: SearchSpace, runs: Sequence[Run]) -> list[Setting]:
+    """Order the settings of full-length runs by what the surface expects of them.
+
+    Settings whose run collapsed come last, by their own run; so do all where the runs are too
+    few for a surface.
+    """
+    by_own = sorted(runs, key=lambda run: -(run.validation_accuracy or 0.0))
+    if len(runs) < FEWEST_RUNS:
+        return [run.setting for run in by_own]
+    kept = sound(by_own)
+    expected = Surface(space, kept).expected([run.setting for run in kept])
+    order = sorted(zip(expected, kept, strict=True), key=lambda pair: -pair[0])
+    collapsed = [run.setting for run in by_own if run not in kept]
+    return [run.setting for _, run in order] + collapsed
 
 
 class Surface:
@@ -31,25 +47,25 @@ class Surface:
 
     Args:
         space: whose sampled axes, scaled to [0, 1], are the inputs; zero has its place on them.
-        runs: full-length runs, at least :data:`FEWEST_RUNS`. A failed run counts as a poor one.
+        runs: full-length runs with a result, at least :data:`FEWEST_RUNS`.
 
     The kernel is Matern 5/2 with a length scale per axis plus white noise, all fitted by marginal
-    likelihood. Accuracies far below the median are raised to a floor: that a setting collapses
-    matters, how far it collapses does not, and it would drown the differences near the top.
+    likelihood. Give it :func:`sound` runs only: a smooth surface over a cliff would wiggle all
+    over the plateau, which is where the choice is made.
     """
 
     def __init__(self, space: SearchSpace, runs: Sequence[Run]) -> None:
         self._space = space
-        inputs = self._inputs([run.setting for run in runs])
         kernel = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(
-            length_scale=[0.3, 0.3], length_scale_bounds=(0.05, 3.0), nu=2.5
-        ) + WhiteKernel(0.3, (1e-3, 1e1))
-        self._process = GaussianProcessRegressor(
-            kernel, normalize_y=True, n_restarts_optimizer=2, random_state=0
-        )
+            length_scale=[0.4, 0.4], length_scale_bounds=(0.15, 3.0), nu=2.5
+        ) + WhiteKernel(0.3, (0.1, 1e1))
+        self._process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
         with warnings.catch_warnings():  # a bound that is met is an answer, not a mistake
             warnings.simplefilter("ignore", ConvergenceWarning)
-            self._process.fit(inputs, _targets(runs))
+            self._process.fit(
+                self._inputs([run.setting for run in runs]),
+                np.array([run.validation_accuracy for run in runs]),
+            )
 
     def expected(self, settings: Sequence[Setting]) -> list[float]:
         """Return the posterior mean of the validation accuracy at each setting."""
@@ -69,19 +85,12 @@ class Surface:
         )
 
 
-def _targets(runs: Sequence[Run]) -> NDArray[np.float64]:
-    values = [
-        run.validation_accuracy
-        for run in runs
-        if run.state == RunState.SUCCEEDED and run.validation_accuracy is not None
-    ]
+def sound(runs: Sequence[Run]) -> list[Run]:
+    """Return the runs that did not collapse.
+
+    A run has collapsed if it lies further below the median than the best lies above it.
+    """
+    values = [run.validation_accuracy or 0.0 for run in runs]
     middle = median(values)
     floor = middle - (max(values) - middle)
-    return np.array(
-        [
-            max(run.validation_accuracy or 0.0, floor)
-            if run.state == RunState.SUCCEEDED
-            else floor
-            for run in runs
-        ]
-    )
+    return [run for run, value in zip(runs, values, strict=True) if value >= floor]

@@ -27,7 +27,7 @@ class Budget(BaseModel):
     confirmation_seeds: Annotated[
         int,
         Field(ge=2, le=100, description="Further fresh seeds on which its gain is measured."),
-    ] = 16
+    ] = 24
 
 
 class StudyRequest(BaseModel):
