@@ -38,6 +38,8 @@ class LogRange:
     @property
     def floor(self) -> float:
         """Low end of the sampled axis: values in [floor, low) mean zero."""
+        if self.zero_share == 0:
+            return self.low  # exactly: anything below would mean zero
         return self.high * (self.low / self.high) ** (1 / (1 - self.zero_share))
 
     def decode(self, sampled: float) -> float:

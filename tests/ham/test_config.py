@@ -1,0 +1,99 @@
+"""Configurations: validated when made, the same after a trip through JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ham.config import NO_HAM, Combination, Recipe, RunConfig, Setting, format_sparsity
+from ham.errors import IncompatibleCombination, InvalidConfig, UnknownName
+
+RECIPE = Recipe(name="digits", version=1, epochs=2, batch_size=64, learning_rate=0.1)
+VALID = dict(
+    model="digits_cnn",
+    dataset="digits",
+    sparsifier="rigl",
+    sparsity=0.9,
+    optimizer="sgd",
+    recipe="digits@1",
+)
+finite = st.floats(0, allow_infinity=False, allow_nan=False)
+
+
+@given(finite, finite, st.integers(0, 2**31 - 1), st.floats(0, 1, exclude_max=True))
+def test_run_config_survives_json_bit_by_bit(
+    alpha: float, beta: float, seed: int, sparsity: float
+) -> None:
+    config = RunConfig(
+        combination=Combination(**(VALID | {"sparsity": sparsity})),
+        recipe=RECIPE,
+        setting=Setting(alpha=alpha, beta=beta),
+        seed=seed,
+    )
+    assert RunConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+@pytest.mark.parametrize("field", ["alpha", "beta"])
+@pytest.mark.parametrize("value", [-1e-300, -1.0, math.inf, math.nan])
+def test_setting_refuses_what_is_negative_or_not_finite(field: str, value: float) -> None:
+    with pytest.raises(InvalidConfig, match=f"{field}="):
+        Setting(**({"alpha": 1.0, "beta": 1.0} | {field: value}))
+
+
+def test_only_both_zero_is_no_ham() -> None:
+    assert NO_HAM.is_no_ham
+    assert not Setting(alpha=0.0, beta=1e-9).is_no_ham
+    assert not Setting(alpha=1e-9, beta=0.0).is_no_ham
+
+
+@pytest.mark.parametrize(
+    "changes, error, hint",
+    [
+        ({"model": "digits_cn"}, UnknownName, "did you mean 'digits_cnn'"),
+        ({"dataset": "imagenet2"}, UnknownName, "known names: "),
+        ({"sparsifier": "RigL"}, UnknownName, "known names: "),
+        ({"optimizer": "sgdd"}, UnknownName, "did you mean 'sgd'"),
+        ({"sparsity": 1}, InvalidConfig, "0 <= sparsity < 1"),
+        ({"sparsity": -0.01}, InvalidConfig, "0 <= sparsity < 1"),
+        ({"sparsity": math.nan}, InvalidConfig, "0 <= sparsity < 1"),
+        ({"sparsifier": "dense"}, IncompatibleCombination, "takes sparsity 0 only"),
+    ],
+    ids=str,
+)
+def test_combination_refuses_by_field_with_what_is_allowed(
+    changes: dict[str, object], error: type[InvalidConfig], hint: str
+) -> None:
+    with pytest.raises(error, match=hint) as caught:
+        Combination(**(VALID | changes))
+    assert caught.value.field in {*changes, "sparsity"}
+
+
+def test_run_of_another_recipe_than_its_combination_names_is_refused() -> None:
+    with pytest.raises(IncompatibleCombination, match="digits@1"):
+        RunConfig(
+            combination=Combination(**VALID),
+            recipe=Recipe(name="digits", version=2, epochs=1, batch_size=1, learning_rate=0.1),
+            setting=NO_HAM,
+            seed=0,
+        )
+
+
+def test_key_is_readable_and_leaves_sparsity_out_where_there_is_none() -> None:
+    assert Combination(**VALID).key == "digits_cnn-digits/rigl-0.90/sgd/digits@1"
+    dense = Combination(**(VALID | {"sparsifier": "dense", "sparsity": 0.0}))
+    assert dense.key == "digits_cnn-digits/dense/sgd/digits@1"
+
+
+@given(st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True))
+def test_key_tells_every_two_sparsities_apart(one: float, other: float) -> None:
+    keys = {Combination(**(VALID | {"sparsity": sparsity})).key for sparsity in (one, other)}
+    assert len(keys) == len({one, other})
+
+
+@given(st.floats(0, 1, exclude_max=True))
+def test_written_sparsity_reads_back_exactly(sparsity: float) -> None:
+    assert float(format_sparsity(sparsity)) == sparsity

@@ -1,0 +1,78 @@
+"""Registries: rows that can be listed without what they name, plug-ins under the same rules."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from ham.errors import HamError, UnknownName
+from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
+from ham.registry import Registry, Row
+
+ALL = [row for registry in (DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS) for row in registry]
+GROUP = "hamtune.tests"
+PLUGIN = Row(name="plugin", title="Plug-in", factory="json:loads", description="A row.")
+
+
+def a_row(name: str, factory: str = "json:dumps") -> Row:
+    return Row(name=name, title=name, factory=factory, description="A row.")
+
+
+def registry(*rows: Row) -> Registry[Row]:
+    return Registry[Row]("thing", rows, group=GROUP)
+
+
+@pytest.fixture
+def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two packages offer rows: one good, one that cannot be imported."""
+    offered = [
+        EntryPoint("plugin", f"{__name__}:PLUGIN", GROUP),
+        EntryPoint("gone", "no_such_module:ROW", GROUP),
+    ]
+    monkeypatch.setattr(
+        "ham.registry.entry_points", lambda group: offered if group == GROUP else []
+    )
+
+
+@pytest.mark.parametrize("row", ALL, ids=lambda row: row.factory)
+def test_every_row_names_something_that_is_there(row: Row) -> None:
+    assert callable(row.load())
+    assert row.title and row.description.endswith(".")
+
+
+def test_rows_are_listed_in_order_and_by_pattern() -> None:
+    rows = registry(a_row("b1"), a_row("a1"), a_row("a2"))
+    assert rows.names() == ["b1", "a1", "a2"]
+    assert [row.name for row in rows.list("a*")] == ["a1", "a2"]
+    assert "a1" in rows and "c" not in rows
+
+
+def test_unknown_name_offers_what_is_close() -> None:
+    with pytest.raises(UnknownName, match=r"thing='alpa'.*did you mean 'alpha'"):
+        registry(a_row("alpha"), a_row("omega")).get("alpa")
+
+
+def test_name_that_is_taken_is_refused_with_both_factories() -> None:
+    rows = registry(a_row("one", "json:dumps"))
+    with pytest.raises(HamError, match="json:dumps and json:loads"):
+        rows.add(a_row("one", "json:loads"))
+
+
+def test_plugin_rows_stand_beside_the_built_in_ones(plugins: None) -> None:
+    rows = registry(a_row("one"))
+    assert rows.names() == ["one", "plugin"]
+    assert rows.get("plugin").load()("[1]") == [1]
+
+
+def test_broken_plugin_is_told_and_takes_nothing_down(plugins: None) -> None:
+    rows = registry(a_row("one"))
+    assert rows.get("one").name == "one"
+    assert rows.broken.keys() == {"gone"}
+    assert "no_such_module" in rows.broken["gone"]
+
+
+def test_installed_packages_are_asked_for_plugins() -> None:
+    assert registry().names() == []
+    assert not importlib.metadata.entry_points(group=GROUP)
