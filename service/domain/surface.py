@@ -29,17 +29,15 @@ FEWEST_RUNS = 8
 def best_first(space: SearchSpace, runs: Sequence[Run]) -> list[Setting]:
     """Order the settings of full-length runs by what the surface expects of them.
 
-    Settings whose run collapsed come last, by their own run; so do all where the runs are too
-    few for a surface.
+    Where the runs are too few for a surface, each setting is judged by its own run.
     """
     by_own = sorted(runs, key=lambda run: -(run.validation_accuracy or 0.0))
+    settings = [run.setting for run in by_own]
     if len(runs) < FEWEST_RUNS:
-        return [run.setting for run in by_own]
-    kept = sound(by_own)
-    expected = Surface(space, kept).expected([run.setting for run in kept])
-    order = sorted(zip(expected, kept, strict=True), key=lambda pair: -pair[0])
-    collapsed = [run.setting for run in by_own if run not in kept]
-    return [run.setting for _, run in order] + collapsed
+        return settings
+    expected = Surface(space, by_own).expected(settings)
+    order = sorted(zip(expected, settings, strict=True), key=lambda pair: -pair[0])
+    return [setting for _, setting in order]
 
 
 class Surface:
@@ -50,21 +48,22 @@ class Surface:
         runs: full-length runs with a result, at least :data:`FEWEST_RUNS`.
 
     The kernel is Matern 5/2 with a length scale per axis plus white noise, all fitted by marginal
-    likelihood. Give it :func:`sound` runs only: a smooth surface over a cliff would wiggle all
-    over the plateau, which is where the choice is made.
+    likelihood. Accuracies below the median count as the median: that a setting is poor keeps the
+    surface down around it, but how far a run collapsed would drown the differences near the top.
     """
 
     def __init__(self, space: SearchSpace, runs: Sequence[Run]) -> None:
         self._space = space
+        accuracies = [run.validation_accuracy or 0.0 for run in runs]
         kernel = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(
-            length_scale=[0.4, 0.4], length_scale_bounds=(0.15, 3.0), nu=2.5
+            length_scale=[0.4, 0.4], length_scale_bounds=(0.1, 3.0), nu=2.5
         ) + WhiteKernel(0.3, (0.1, 1e1))
         self._process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
         with warnings.catch_warnings():  # a bound that is met is an answer, not a mistake
             warnings.simplefilter("ignore", ConvergenceWarning)
             self._process.fit(
                 self._inputs([run.setting for run in runs]),
-                np.array([run.validation_accuracy for run in runs]),
+                np.maximum(accuracies, median(accuracies)),
             )
 
     def expected(self, settings: Sequence[Setting]) -> list[float]:
@@ -83,14 +82,3 @@ class Surface:
                 for point in points
             ]
         )
-
-
-def sound(runs: Sequence[Run]) -> list[Run]:
-    """Return the runs that did not collapse.
-
-    A run has collapsed if it lies further below the median than the best lies above it.
-    """
-    values = [run.validation_accuracy or 0.0 for run in runs]
-    middle = median(values)
-    floor = middle - (max(values) - middle)
-    return [run for run, value in zip(runs, values, strict=True) if value >= floor]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from statistics import fmean
+from statistics import fmean, median
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ham.config import Setting
 from search_spaces import SearchSpace
-from service.domain.surface import Surface, best_first, sound
+from service.domain.surface import Surface, best_first
 from service.records import Run
 from tests.service.builders import a_job, a_plan, a_run
 
@@ -62,19 +62,17 @@ def test_surface_chooses_better_settings_than_the_luckiest_run(space: SearchSpac
     assert fmean(by_surface) < fmean(by_luck)
 
 
-def test_settings_that_collapsed_come_last_however_deep_they_fell(space: SearchSpace) -> None:
+def test_how_far_a_run_collapsed_does_not_matter(space: SearchSpace) -> None:
     runs = searched(space, seed=3)
-    collapsed = [run for run in runs if run not in sound(runs)]
-    assert collapsed
-    order = best_first(space, runs)
-    assert set(order[-len(collapsed) :]) == {run.setting for run in collapsed}
+    middle = median(run.validation_accuracy or 0 for run in runs)
     deeper = [
-        run.model_copy(update={"validation_accuracy": (run.validation_accuracy or 0) / 2})
-        if run in collapsed
+        run.model_copy(update={"validation_accuracy": 0.1})
+        if (run.validation_accuracy or 0) < middle - NOISE
         else run
         for run in runs
     ]
-    assert best_first(space, deeper) == order
+    assert deeper != runs
+    assert set(best_first(space, deeper)[:20]) == set(best_first(space, runs)[:20])
 
 
 def test_too_few_runs_are_ordered_by_their_own_accuracy(space: SearchSpace) -> None:
@@ -92,6 +90,6 @@ def test_order_does_not_depend_on_the_order_of_the_runs(places: list[int]) -> No
 
 
 def test_zero_has_its_place_on_the_surface(space: SearchSpace) -> None:
-    surface = Surface(space, sound(searched(space, seed=2)))
+    surface = Surface(space, searched(space, seed=2))
     zero, weak = surface.expected([Setting(0, 0.01), Setting(space.alpha.low, 0.01)])
     assert zero == pytest.approx(weak, abs=NOISE)
