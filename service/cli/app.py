@@ -51,12 +51,16 @@ def serve(
     scheduler: Annotated[
         bool, typer.Option(help="Run a scheduler beside the API; without it, only answer.")
     ] = True,
+    die_with_parent: Annotated[bool, typer.Option("--die-with-parent", hidden=True)] = False,
 ) -> None:
     """Start the service: API, page, Optuna dashboard and a scheduler."""
     with told():
         settings = _settings(host=host, port=port, data_dir=data_dir)
         from service.cli.serving import serve as run  # lazy: the other commands start without it
+        from service.workers import processes  # lazy: the same
 
+        if die_with_parent:
+            processes.die_with_parent()
         run(settings, scheduler, lambda url: _announce(url, settings))
 
 
@@ -222,7 +226,7 @@ def demo(
     """Tune six small combinations on real data and show what came out."""
     with told():
         settings = _settings(data_dir=data_dir)
-        from service.demo import run_demo  # lazy: only this command needs it
+        from service.cli.demo import run_demo  # lazy: only this command needs it
 
         run_demo(settings, console, stay=not exit)
 

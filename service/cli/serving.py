@@ -105,7 +105,10 @@ def _remember_address(settings: Settings, app: FastAPI, url: str) -> None:
     """Let commands that run beside the data folder find the service, whatever its port."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     address = ServiceAddress(url=url, instance=app.state.instance, pid=os.getpid())
-    (settings.data_dir / ADDRESS_FILE).write_text(address.model_dump_json())
+    path = settings.data_dir / ADDRESS_FILE
+    whole = path.with_suffix(".new")
+    whole.write_text(address.model_dump_json())
+    whole.replace(path)  # at once: nobody reads half of it
 
 
 def _forget_address(settings: Settings, app: FastAPI) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
+import pytest
+
+from service.cli.demo import REQUESTS, free_port, submit_once
 from service.client import Client
-from service.demo import REQUESTS, free_port, submit_once
 from service.records import StudyState
 from service.settings import Settings
 from service.storage import SqlStorage, open_storage
 from tests.service import studies
-from tests.service.cli.conftest import Result, run, start_serving, stop
+from tests.service.cli.conftest import COMMAND, Result, environment, run, start_serving, stop
 from tests.service.cli.conftest import free_port as some_port
 
 
@@ -72,3 +78,33 @@ def test_demo_with_a_failed_study_says_why_and_is_exit_code_1(
 def test_free_port_skips_one_that_is_taken(service: str) -> None:
     taken = int(service.rpartition(":")[2])
     assert free_port("127.0.0.1", taken) > taken
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_demo_that_is_stopped_stops_the_service_that_it_started(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    demo = subprocess.Popen(
+        [*COMMAND, "demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(tmp_path),
+    )
+    wait_for(lambda: (tmp_path / "service.json").exists())
+    service = int(json.loads((tmp_path / "service.json").read_text())["pid"])
+    wait_for(lambda: (tmp_path / "logs" / "scheduler.log").exists())
+    code, output = stop(demo, how)
+    wait_for(lambda: not Path(f"/proc/{service}").exists())
+    assert not (tmp_path / "service.json").exists()
+    if how != signal.SIGKILL:
+        assert code == 130
+        assert "go on from here" in output
+        assert "Traceback" not in output
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -18,12 +19,13 @@ import typer
 from rich.console import Console
 
 from service.api.schemas import StudyView
+from service.cli.errors import INTERRUPTED
 from service.cli.output import leaderboard_table, recommendation_table
 from service.cli.scheduler_process import environment
 from service.cli.watch import watch
 from service.client import ADDRESS_FILE, Client, ClientError, ServiceAddress
 from service.domain.plans import resolve
-from service.records import Recommendation, StudyRequest, StudyState
+from service.records import StudyRequest, StudyState
 from service.settings import Settings
 
 MODELS = ("digits_cnn", "digits_mlp")
@@ -39,7 +41,7 @@ _MOST_RETRIES = 100
 
 
 def run_demo(settings: Settings, console: Console, *, stay: bool) -> None:
-    """Run the demo and leave with exit code 1 if a study failed.
+    """Run the demo; the exit code is 1 if a study failed, 130 if it was stopped before the end.
 
     Args:
         settings: of the service that is started; one that already answers on the same data
@@ -47,18 +49,22 @@ def run_demo(settings: Settings, console: Console, *, stay: bool) -> None:
         console: where to write.
         stay: whether the service stays up until Ctrl-C.
     """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `timeout` stops it as Ctrl-C does
+    reported = failed = False
     try:
         with running_service(settings, console) as (url, ours), Client(url) as client:
             studies = [submit_once(client, request) for request in REQUESTS]
             studies = watch(client, [study.id for study in studies], console)
             failed = report(client, studies, console)
+            reported = True
             _show_addresses(url, console)
             if stay and ours is not None:
                 console.print("The service stays up; press Ctrl-C to stop it.")
                 ours.wait()
     except KeyboardInterrupt:
         console.print("Stopped. Run it again to go on from here: finished runs are kept.")
-        return
+        if not reported:
+            raise typer.Exit(INTERRUPTED) from None
     if failed:
         raise typer.Exit(1)
 
@@ -126,11 +132,8 @@ def submit_once(client: Client, request: StudyRequest) -> StudyView:
 def report(client: Client, studies: list[StudyView], console: Console) -> bool:
     """Write what came out; tell whether any study failed."""
     failed = [study for study in studies if study.state == StudyState.FAILED]
-    found: list[Recommendation] = []
     mine = {study.plan.combination.key for study in studies}
-    for row in client.recommendations():
-        if row.combination.key in mine:
-            found.append(row)
+    found = [row for row in client.recommendations() if row.combination.key in mine]
     if found:
         console.print(recommendation_table(found))
         console.print("Gain: points of test accuracy over no HAM, paired by seed.\n", style="dim")
@@ -152,7 +155,7 @@ def _start(settings: Settings) -> subprocess.Popen[bytes]:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "service.cli", "serve"],
+            [sys.executable, "-m", "service.cli", "serve", "--die-with-parent"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
