@@ -41,8 +41,6 @@ def _progress(
     screened = (budget.finalists + len(BASELINES)) * budget.screening_seeds
     confirmed = (1 + len(BASELINES)) * budget.confirmation_seeds
     done = total() - total(RunState.RUNNING)
-    elapsed = _elapsed(study, now)
-    unfinished = study.state == StudyState.RUNNING and done > 0 and elapsed is not None
     return Progress(
         search=stage(Purpose.SEARCH, budget.trials),
         screening=stage(Purpose.SCREENING, screened),
@@ -51,13 +49,17 @@ def _progress(
         failed=total(RunState.FAILED),
         best_validation_accuracy=best.validation_accuracy if best else None,
         best_setting=best.setting if best else None,
-        elapsed_seconds=elapsed,
-        remaining_seconds=(
-            elapsed / done * (study.plan.expected_runs - done)
-            if unfinished and elapsed is not None
-            else None
-        ),
+        elapsed_seconds=_elapsed(study, now),
+        remaining_seconds=_remaining(study, counts, done, now),
     )
+
+
+def _remaining(study: Study, counts: Sequence[RunCount], done: int, now: datetime) -> float | None:
+    """Extrapolate from the rate since the first training began, the start-up left out."""
+    if study.state != StudyState.RUNNING or done == 0:
+        return None
+    since_first = now - min(row.first_started_at for row in counts)
+    return since_first.total_seconds() / done * (study.plan.expected_runs - done)
 
 
 def _elapsed(study: Study, now: datetime) -> float | None:

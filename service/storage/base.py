@@ -18,7 +18,7 @@ its runner says so, or when too many runners were lost over it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from service.records import (
@@ -44,12 +44,13 @@ NO_PAUSE = timedelta(0)
 
 
 class RunCount(NamedTuple):
-    """Runs of one study, purpose and state."""
+    """Runs of one study, purpose and state, and when the first of them began."""
 
     study_id: str
     purpose: Purpose
     state: RunState
     runs: int
+    first_started_at: datetime
 
 
 class BestRun(NamedTuple):

@@ -129,7 +129,13 @@ class SqlRunStore:
     def counts(self, study_ids: Sequence[str]) -> list[RunCount]:
         """Count the runs of studies by purpose and state."""
         query = (
-            select(RunRow.study_id, RunRow.purpose, RunRow.state, func.count())
+            select(
+                RunRow.study_id,
+                RunRow.purpose,
+                RunRow.state,
+                func.count(),
+                func.min(RunRow.started_at),
+            )
             .where(RunRow.study_id.in_(study_ids))
             .group_by(RunRow.study_id, RunRow.purpose, RunRow.state)
         )

@@ -166,20 +166,25 @@ def test_unknown_run_is_not_found(storage: SqlStorage) -> None:
     assert storage.runs.of_study("study_none") == []
 
 
-def test_counts_are_by_study_purpose_and_state(storage: SqlStorage, claim: Claim) -> None:
+def test_counts_are_by_study_purpose_and_state(
+    storage: SqlStorage, claim: Claim, clock: MovableClock
+) -> None:
+    began = clock()
     study_id, other_id = claim.study_id, submit(storage)
     _, other = storage.queue.claim("b", LEASE)
     for number in range(3):
         done_run(storage, claim, a_job(trial_number=number))
+        clock.advance(1)
     storage.runs.begin(claim, a_job(trial_number=3), EPOCHS)
+    later = clock()
     done_run(storage, other, a_job(Purpose.SCREENING, seed=1000))
     failing = storage.runs.begin(other, a_job(), EPOCHS)
     storage.runs.end(other, failing.id, Outcome(error="diverged"))
     expected = {
-        RunCount(study_id, Purpose.SEARCH, RunState.SUCCEEDED, 3),
-        RunCount(study_id, Purpose.SEARCH, RunState.RUNNING, 1),
-        RunCount(other_id, Purpose.SCREENING, RunState.SUCCEEDED, 1),
-        RunCount(other_id, Purpose.SEARCH, RunState.FAILED, 1),
+        RunCount(study_id, Purpose.SEARCH, RunState.SUCCEEDED, 3, began),
+        RunCount(study_id, Purpose.SEARCH, RunState.RUNNING, 1, later),
+        RunCount(other_id, Purpose.SCREENING, RunState.SUCCEEDED, 1, later),
+        RunCount(other_id, Purpose.SEARCH, RunState.FAILED, 1, later),
     }
     assert set(storage.runs.counts([study_id, other_id])) == expected
     assert set(storage.runs.counts([other_id])) == {
