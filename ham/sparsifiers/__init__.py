@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from ham.errors import UnknownName
 from ham.names import SPARSIFIERS
 from ham.sparsity import Batch, Loss, ParamGroup, Sparsifier
 
@@ -24,6 +25,7 @@ def sparsify(
     seed: int = 0,
     batches: Iterable[Batch] = (),
     loss: Loss = cross_entropy,
+    preset: str | None = None,
     **options: Any,
 ) -> tuple[Sparsifier, list[ParamGroup]]:
     """Attach a sparsifier to a model in a training loop of one's own.
@@ -47,16 +49,22 @@ def sparsify(
         seed: of the sparsifier's own generator.
         batches: (inputs, labels), for methods that score weights on data.
         loss: maps (outputs, labels) to a scalar, for the same methods.
-        **options: of the method.
+        preset: ``imagenet`` or ``cifar`` for the method's published options at that scale.
+        **options: of the method; they take precedence over the preset.
 
     Returns:
         The sparsifier and the parameter groups to build the optimizer from.
 
     Raises:
-        UnknownName: no sparsifier has this name.
+        UnknownName: no sparsifier, or no preset, has this name.
         InvalidConfig: an argument is outside its range.
     """
-    sparsifier: Sparsifier = SPARSIFIERS.get(name).load()(
+    method = SPARSIFIERS.get(name).load()
+    if preset is not None:
+        if preset not in method.presets:
+            raise UnknownName("preset", preset, method.presets)
+        options = {**method.presets[preset], **options}
+    sparsifier: Sparsifier = method(
         sparsity, total_steps=total_steps, steps_per_epoch=steps_per_epoch, seed=seed, **options
     )
     return sparsifier, sparsifier.attach(model, batches, loss)

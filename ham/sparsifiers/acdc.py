@@ -7,11 +7,12 @@ Training of Deep Neural Networks", NeurIPS 2021, https://arxiv.org/abs/2106.1237
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 
 from ham.errors import InvalidConfig
+from ham.sparsity.base import Presets
 from ham.sparsity.masked import MaskedSparsifier
 from ham.sparsity.regrowth import zero_optimizer_state
 from ham.sparsity.topk import exact_floor, kept_count, largest
@@ -40,6 +41,11 @@ class ACDC(MaskedSparsifier):
         keeps one less. A phase changes right after the last step of the phase before it, so an
         accuracy measured at that point is that of the compressed model.
     """
+
+    presets: ClassVar[Presets] = {
+        "imagenet": {},
+        "cifar": {"compress_at": CIFAR_COMPRESS, "decompress_at": CIFAR_DECOMPRESS},
+    }
 
     def __init__(
         self,

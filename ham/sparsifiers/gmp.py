@@ -6,12 +6,13 @@ Compression", 2017, https://arxiv.org/abs/1710.01878.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from ham.errors import InvalidConfig
+from ham.sparsity.base import Presets
 from ham.sparsity.dynamic import default_interval
 from ham.sparsity.masked import MaskedSparsifier
 from ham.sparsity.schedules import cubic_sparsity
@@ -34,6 +35,13 @@ class GMP(MaskedSparsifier):
         Kusupati et al. (ICML 2020), but masks hold between cuts, as in the paper, where that
         implementation ranks hidden weights anew at each forward pass.
     """
+
+    presets: ClassVar[Presets] = {
+        # Kusupati et al., ICML 2020: epochs 20 to 79 of 100, one cut an epoch.
+        "imagenet": {"begin": 0.2, "end": 0.8, "scope": "layer"},
+        # Sundar and Dwaraknath, ReScience C 2021: steps 700 to 65,918 of 250 epochs.
+        "cifar": {"begin": 0.008, "end": 0.75, "update_interval": 100, "scope": "global"},
+    }
 
     def __init__(
         self,

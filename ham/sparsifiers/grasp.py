@@ -7,13 +7,13 @@ Flow", ICLR 2020, https://arxiv.org/abs/2002.07376, Algorithm 2.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ham.errors import InvalidConfig
-from ham.sparsity.base import Batch, Loss
+from ham.sparsity.base import Batch, Loss, Presets
 from ham.sparsity.masked import MaskedSparsifier
 from ham.sparsity.prunable import prunable_layers, prunable_weights
 from ham.sparsity.scoring import examples_per_class, first_batch, scored_copy
@@ -34,6 +34,8 @@ class GraSP(MaskedSparsifier):
     Deviations: exactly the asked number of weights is kept, where the authors' threshold keeps
         one more.
     """
+
+    presets: ClassVar[Presets] = {"imagenet": {"per_class": 1}, "cifar": {"per_class": 10}}
 
     def __init__(
         self, sparsity: float, *, per_class: int = 10, reinit_linear: bool = True, **common: Any

@@ -15,8 +15,8 @@ HAM. Steps are counted by that optimizer's hooks, so a step that AMP skips is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ from ham.sparsity.report import SparsityReport
 Batch = tuple[Tensor, Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 ParamGroup = dict[str, Any]
+Presets = Mapping[str, Mapping[str, Any]]
 
 
 class Sparsifier(Protocol):
@@ -88,9 +89,15 @@ class BaseSparsifier:
         steps_per_epoch: optimizer steps of one epoch, >= 1.
         seed: of the sparsifier's own generator; the global one is never used.
 
+    Attributes:
+        presets: the options of published trainings by the scale they are meant for, ``imagenet``
+            or ``cifar``; what a preset leaves out is the default.
+
     Raises:
         InvalidConfig: an argument is outside its range.
     """
+
+    presets: ClassVar[Presets] = {"imagenet": {}, "cifar": {}}
 
     def __init__(
         self, sparsity: float, *, total_steps: int, steps_per_epoch: int = 1, seed: int = 0

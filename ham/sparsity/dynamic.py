@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ham.errors import InvalidConfig
+from ham.sparsity.base import Presets
 from ham.sparsity.masked import MaskedSparsifier
 from ham.sparsity.schedules import cosine_drop_fraction
 from ham.sparsity.topk import exact_floor, largest
@@ -50,6 +51,12 @@ class DynamicSparsifier(MaskedSparsifier):
         update_end: fraction of all steps after which masks are frozen, in (0, 1].
         **common: see :class:`~ham.sparsity.MaskedSparsifier`.
     """
+
+    # Evci et al., section 4: updates until step 25,000 of 32,000, and until 75,000 of 97,656.
+    presets: ClassVar[Presets] = {
+        "imagenet": {"update_interval": 100, "update_end": 25_000 / 32_000},
+        "cifar": {"update_interval": 100, "update_end": 75_000 / 97_656},
+    }
 
     def __init__(
         self,

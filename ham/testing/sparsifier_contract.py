@@ -156,6 +156,27 @@ class SparsifierContract:
             assert math.floor(wanted) <= report.kept <= wanted + 2 * len(weights)
             assert report.nonzeros <= report.kept
 
+    def test_dropped_weights_are_zero_and_have_no_gradient_at_every_step(
+        self, make_sparsifier: MakeSparsifier, optimizer: str
+    ) -> None:
+        run = start(make_sparsifier, self.sparsities[-1], optimizer)
+        weights = prunable_weights(run.model)
+        live: dict[str, int] = {}
+
+        def count_gradients(*_: Any) -> None:
+            for name, weight in weights.items():
+                if weight.grad is not None:
+                    live[name] = int(weight.grad.count_nonzero())
+
+        # Registered after the sparsifier's own hook, so the gradients are masked by now.
+        run.optimizer.register_step_pre_hook(count_gradients)
+        for step in range(1, TOTAL_STEPS + 1):
+            kept = run.sparsifier.kept()
+            run.train(step, step)
+            assert all(live[name] <= kept[name] for name in live)
+            for layer in run.sparsifier.report().layers:
+                assert layer.nonzeros <= layer.kept
+
     def test_finalized_model_is_the_plain_architecture(
         self, make_sparsifier: MakeSparsifier
     ) -> None:

@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 import ham
 from ham.errors import InvalidConfig, UnknownName
+from ham.names import SPARSIFIERS
 from ham.testing.sparsifier_contract import batch, small_model
 
 
@@ -46,8 +47,36 @@ def test_steps_that_amp_skips_are_not_counted() -> None:
     assert sparsifier.state_dict()["steps_taken"] == 3
 
 
+@pytest.mark.parametrize("name", SPARSIFIERS.names())
+@pytest.mark.parametrize("preset", ["imagenet", "cifar"])
+def test_every_preset_is_accepted(name: str, preset: str) -> None:
+    sparsity = 0.5 if SPARSIFIERS.get(name).takes_sparsity else 0.0
+    sparsifier, groups = ham.sparsify(
+        small_model(),
+        name,
+        sparsity=sparsity,
+        total_steps=1000,
+        batches=[batch(0)],
+        preset=preset,
+    )
+    assert groups
+    for option, value in type(sparsifier).presets[preset].items():  # type: ignore[attr-defined]
+        if option in vars(sparsifier):
+            assert getattr(sparsifier, option) == value
+
+
+def test_option_overrides_the_preset() -> None:
+    sparsifier, _ = ham.sparsify(
+        small_model(), "rigl", sparsity=0.5, total_steps=1000, preset="cifar", update_interval=7
+    )
+    assert sparsifier.update_interval == 7  # type: ignore[attr-defined]
+    assert sparsifier.end_step == 768  # type: ignore[attr-defined]
+
+
 def test_unknown_method_and_wrong_sparsity_are_refused() -> None:
     with pytest.raises(UnknownName, match="did you mean 'rigl'"):
         ham.sparsify(small_model(), "rigel", sparsity=0.9, total_steps=10)
+    with pytest.raises(UnknownName, match="did you mean 'cifar'"):
+        ham.sparsify(small_model(), "rigl", sparsity=0.9, total_steps=10, preset="cifar10")
     with pytest.raises(InvalidConfig, match=r"sparsity=1\.0"):
         ham.sparsify(small_model(), "rigl", sparsity=1.0, total_steps=10)
