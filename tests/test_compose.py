@@ -25,7 +25,7 @@ SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml
     "services"
 ]
 SECONDS_TO_START = 60
-SECONDS_TO_TUNE = 400  # some twenty seconds of an idle machine; Ray is nice to a busy one
+SECONDS_TO_TUNE = 400  # Ray workers are nice: on a busy machine they wait
 
 
 @contextmanager
