@@ -195,7 +195,7 @@ def leaderboard(
             print_json(boards[0] if benchmark else boards)
             return
         for board in boards:
-            console.print(leaderboard_table(board))
+            console.print(leaderboard_table(board), "")
         if not boards:
             console.print("there are no leaderboards yet; see: hamtune tune --help")
 

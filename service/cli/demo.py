@@ -138,7 +138,7 @@ def report(client: Client, studies: list[StudyView], console: Console) -> bool:
         console.print(recommendation_table(found))
         console.print("Gain: points of test accuracy over no HAM, paired by seed.\n", style="dim")
     for board in client.leaderboards():
-        console.print(leaderboard_table(board))
+        console.print(leaderboard_table(board), "")
     for study in failed:
         console.print(f"failed: {study.plan.combination.slug}: {study.error}", style="red")
     return bool(failed)

@@ -39,7 +39,7 @@ def method(combination: Combination) -> str:
 
 def recommendation_table(rows: Sequence[Recommendation]) -> Table:
     """Return recommended settings as a table."""
-    table = _table("Recommended settings")
+    table = table_of("Recommended settings")
     for name in ("model", "method"):
         table.add_column(name, overflow="fold")
     for name in ("alpha", "beta", "acc. %", "gain", "95 % interval", "seeds"):
@@ -62,7 +62,7 @@ def recommendation_table(rows: Sequence[Recommendation]) -> Table:
 
 def leaderboard_table(board: Leaderboard) -> Table:
     """Return a leaderboard as a table."""
-    table = _table(board.benchmark.name)
+    table = table_of(board.benchmark.name)
     table.add_column("rank", justify="right", no_wrap=True)
     table.add_column("method", overflow="fold")
     for name in ("alpha", "beta", "acc. %", "95 % interval", "seeds"):
@@ -83,7 +83,7 @@ def leaderboard_table(board: Leaderboard) -> Table:
 
 def study_table(studies: Sequence[StudyView]) -> Table:
     """Return studies as a table."""
-    table = _table()
+    table = table_of()
     table.add_column("id", no_wrap=True)
     for name in ("model", "method", "state"):
         table.add_column(name, overflow="fold")
@@ -102,7 +102,7 @@ def study_table(studies: Sequence[StudyView]) -> Table:
     return table
 
 
-def _table(title: str | None = None) -> Table:
+def table_of(title: str | None = None) -> Table:
     """Return an empty table that wastes no width."""
     return Table(
         box=box.SIMPLE_HEAD,

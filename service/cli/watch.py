@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from service.api.schemas import StudyView
-from service.cli.output import method, state_text
+from service.cli.output import method, state_text, table_of
 from service.client import Client, ServiceNotRunning
 from service.formatting import duration, percent, stage
 from service.records import StudyState
@@ -63,10 +62,10 @@ def _fetch(client: Client, ids: Sequence[str]) -> list[StudyView]:
 
 def progress_table(studies: Sequence[StudyView]) -> Table:
     """Return how far studies are, one per row."""
-    table = Table(box=box.SIMPLE_HEAD)
+    table = table_of()
     for name in ("model", "method", "stage"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("progress", min_width=16)
+        table.add_column(name, overflow="fold")
+    table.add_column("progress", min_width=8, max_width=30)
     for name in ("trials", "best so far", "time left"):
         table.add_column(name, justify="right", no_wrap=True)
     for study in studies:
@@ -75,7 +74,7 @@ def progress_table(studies: Sequence[StudyView]) -> Table:
             combination.model,
             method(combination),
             state_text(study),
-            ProgressBar(total=progress.planned, completed=progress.done, width=24),
+            ProgressBar(total=progress.planned, completed=progress.done),
             f"{progress.search.done}/{progress.search.planned}",
             percent(progress.best_validation_accuracy),
             duration(progress.remaining_seconds),
