@@ -38,7 +38,6 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "service.web": (*L0, *L1, *L3, *L4, *L5, "service.api", "service.web", "service.formatting"),
     "service.workers": ("ham", *L1, *L3, *L4, *L5, "service.workers"),
     "service.client": (*L0, *L3, *L5, "service.api.schemas"),
-    "service.demo": PACKAGES[:3],
     "service.cli": PACKAGES[:3],
     "service": (),
     "benchmarks": PACKAGES,
@@ -56,7 +55,7 @@ ONLY: dict[str, tuple[str, ...]] = {
     "alembic": ("service.storage",),
     "pydantic": ("service",),
     "pydantic_settings": ("service.settings",),
-    "typer": ("service.cli", "service.demo"),
+    "typer": ("service.cli",),
 }
 
 FILE_LINES = 400

@@ -195,7 +195,7 @@ def test_queue_and_runs_follow_the_law_along_any_history(database: Database) -> 
     run_state_machine_as_test(
         QueueMachine,
         settings=settings(
-            max_examples=40,
+            max_examples=25,
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),
