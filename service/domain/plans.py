@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from ham.config import NO_HAM, PAPER_DEFAULT, Combination
+from ham.config import NO_HAM, PAPER_DEFAULT, Combination, Setting
 from search_spaces import recipe_for, space_for
 from service.records import Budget, Plan, StudyRequest
 
@@ -34,7 +36,7 @@ def resolve(request: StudyRequest) -> Plan:
         recipe=recipe.id,
     )
     budget = request.budget
-    runs = expected_runs(budget)
+    runs = sum(stage_sizes(budget, BASELINES))
     return Plan(
         combination=combination,
         recipe=recipe,
@@ -51,11 +53,21 @@ def resolve(request: StudyRequest) -> Plan:
     )
 
 
-def expected_runs(budget: Budget) -> int:
-    """Return how many trainings a budget stands for, at most."""
-    screened = (budget.finalists + len(BASELINES)) * budget.screening_seeds
-    confirmed = (1 + len(BASELINES)) * budget.confirmation_seeds
-    return budget.trials + screened + confirmed
+class StageSizes(NamedTuple):
+    """Trainings of each stage, at most: a finalist may be a baseline as well."""
+
+    search: int
+    screening: int
+    confirmation: int
+
+
+def stage_sizes(budget: Budget, baselines: Sequence[Setting]) -> StageSizes:
+    """Return how many trainings a budget stands for."""
+    return StageSizes(
+        search=budget.trials,
+        screening=(budget.finalists + len(baselines)) * budget.screening_seeds,
+        confirmation=(1 + len(baselines)) * budget.confirmation_seeds,
+    )
 
 
 def _seeds(first: int, count: int) -> tuple[int, ...]:

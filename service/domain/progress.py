@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from service.domain.plans import BASELINES
+from service.domain.plans import stage_sizes
 from service.records import Progress, Purpose, Run, RunState, StageProgress, Study, StudyState
 from service.storage.base import RunCount, RunStore
 
@@ -37,14 +37,12 @@ def _progress(
         over = study.state == StudyState.SUCCEEDED  # it may have needed fewer than planned
         return StageProgress(done=done, planned=done if over else planned)
 
-    budget = study.plan.budget
-    screened = (budget.finalists + len(BASELINES)) * budget.screening_seeds
-    confirmed = (1 + len(BASELINES)) * budget.confirmation_seeds
+    sizes = stage_sizes(study.plan.budget, study.plan.baselines)
     done = total() - total(RunState.RUNNING)
     return Progress(
-        search=stage(Purpose.SEARCH, budget.trials),
-        screening=stage(Purpose.SCREENING, screened),
-        confirmation=stage(Purpose.CONFIRMATION, confirmed),
+        search=stage(Purpose.SEARCH, sizes.search),
+        screening=stage(Purpose.SCREENING, sizes.screening),
+        confirmation=stage(Purpose.CONFIRMATION, sizes.confirmation),
         running=total(RunState.RUNNING) if study.state == StudyState.RUNNING else 0,
         failed=total(RunState.FAILED),
         best_validation_accuracy=best.validation_accuracy if best else None,

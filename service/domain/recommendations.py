@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ham.config import NO_HAM, PAPER_DEFAULT, Setting
 from search_spaces import SearchSpace
-from service.domain.stages import runs_for, succeeded, winner
+from service.domain.stages import commonest_error, runs_for, succeeded, winner
 from service.domain.statistics import estimate, paired_gain
 from service.errors import StudyFailed
 from service.records import (
@@ -20,6 +20,8 @@ from service.records import (
     Run,
 )
 
+FEWEST_PAIRS = 3
+"""With two pairs of accuracies that count images, a gain by chance is too often exact."""
 _EDGE_SHARE = 0.05
 
 
@@ -30,26 +32,28 @@ def recommend(plan: Plan, runs: Sequence[Run]) -> NewRecommendation:
     includes zero, HAM is not shown to help, and the setting served is no HAM.
 
     Raises:
-        StudyFailed: fewer than two pairs of runs gave a result.
+        StudyFailed: fewer than three pairs of runs gave a result.
     """
     candidate = winner(plan, runs)
     confirmation = runs_for(runs, Purpose.CONFIRMATION)
     evidence = tuple(
-        _evidence(plan, runs, setting, candidate)
-        for setting in dict.fromkeys(run.setting for run in [*confirmation, *_screened(runs)])
+        _evidence(runs, setting, candidate)
+        for setting in dict.fromkeys(
+            run.setting for run in [*confirmation, *runs_for(runs, Purpose.SCREENING)]
+        )
     )
     by_setting = {row.setting: row for row in evidence}
     treated = by_setting[candidate].test_accuracies
     control = by_setting[NO_HAM].test_accuracies
     pairs = treated.keys() & control.keys()
-    if len(pairs) < 2:
-        errors = {run.error for run in confirmation if run.error}
+    if len(pairs) < FEWEST_PAIRS:
         raise StudyFailed(
             f"only {len(pairs)} pairs of runs with and without HAM gave a result; "
-            f"reasons: {'; '.join(sorted(map(str, errors))) or 'none recorded'}"
+            f"{commonest_error(confirmation)}"
         )
     gain = paired_gain(treated, control)
-    shown = gain.low > 0 and by_setting[candidate].failed_runs == 0
+    failures = [run for run in runs if run.setting == candidate and run.error]
+    shown = gain.low > 0 and not failures
     return NewRecommendation(
         grade=Grade.CONFIRMED if shown else Grade.NO_GAIN,
         setting=candidate if shown else NO_HAM,
@@ -58,7 +62,7 @@ def recommend(plan: Plan, runs: Sequence[Run]) -> NewRecommendation:
         gain=gain,
         gain_over_paper=_gain_over_paper(candidate, treated, by_setting),
         seeds=tuple(sorted(pairs)),
-        message=_message(candidate, gain, by_setting[candidate].failed_runs),
+        message=_message(candidate, gain, failures),
         warnings=_edge_warnings(candidate, plan.space),
         evidence=evidence,
     )
@@ -74,11 +78,7 @@ def _gain_over_paper(
     return paired_gain(treated, paper)
 
 
-def _screened(runs: Sequence[Run]) -> list[Run]:
-    return runs_for(runs, Purpose.SCREENING)
-
-
-def _evidence(plan: Plan, runs: Sequence[Run], setting: Setting, candidate: Setting) -> Evidence:
+def _evidence(runs: Sequence[Run], setting: Setting, candidate: Setting) -> Evidence:
     mine = [run for run in runs if run.setting == setting and run.purpose != Purpose.SEARCH]
     screened = [
         run.validation_accuracy
@@ -108,17 +108,18 @@ def _maybe(values: list[float]) -> Estimate | None:
     return estimate(values) if len(values) >= 2 else None
 
 
-def _message(candidate: Setting, gain: Estimate, failed: int) -> str:
+def _message(candidate: Setting, gain: Estimate, failures: Sequence[Run]) -> str:
     named = f"alpha={candidate.alpha:.3g}, beta={candidate.beta:.3g}"
     measured = (
         f"{100 * gain.mean:+.2f} points of test accuracy over no HAM "
         f"(95 % interval {100 * gain.low:+.2f} to {100 * gain.high:+.2f}, "
         f"{gain.n} paired seeds)"
     )
-    if failed:
+    if failures:
         return (
-            f"HAM is not shown to be safe here: {failed} runs of the best setting found "
-            f"({named}) failed; where it finished: {measured}. Train without HAM."
+            f"HAM is not shown to be safe here: {len(failures)} runs of the best setting found "
+            f"({named}) failed, {commonest_error(failures)}; where it finished: {measured}. "
+            "Train without HAM."
         )
     if gain.low > 0:
         return f"HAM helps: {named} gains {measured}."

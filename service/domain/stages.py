@@ -45,7 +45,7 @@ def finalists(plan: Plan, runs: Sequence[Run]) -> tuple[Setting, ...]:
     search = runs_for(runs, Purpose.SEARCH)
     ranked = best_first(plan.space, succeeded(search))
     if not ranked:
-        raise StudyFailed(f"no search trial gave a result; {_commonest_error(search)}")
+        raise StudyFailed(f"no search trial gave a result; {commonest_error(search)}")
     settings = [setting for setting in dict.fromkeys(ranked) if not setting.is_no_ham]
     if not settings:
         raise StudyFailed("no setting with HAM gave a result")
@@ -88,7 +88,7 @@ def winner(plan: Plan, runs: Sequence[Run]) -> Setting:
 
     best = max(finalists(plan, runs), key=standing)
     if standing(best)[1] == -math.inf:
-        raise StudyFailed(f"no finalist finished on fresh seeds; {_commonest_error(screening)}")
+        raise StudyFailed(f"no finalist finished on fresh seeds; {commonest_error(screening)}")
     return best
 
 
@@ -121,7 +121,8 @@ def _close(one: Setting, other: Setting) -> bool:
     )
 
 
-def _commonest_error(runs: Iterable[Run]) -> str:
+def commonest_error(runs: Iterable[Run]) -> str:
+    """Say why most of the failed runs failed."""
     errors = Counter(run.error for run in runs if run.error)
     if not errors:
         return "none was run"

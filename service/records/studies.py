@@ -26,7 +26,7 @@ class Budget(BaseModel):
     ] = 6
     confirmation_seeds: Annotated[
         int,
-        Field(ge=2, le=100, description="Further fresh seeds on which its gain is measured."),
+        Field(ge=3, le=100, description="Further fresh seeds on which its gain is measured."),
     ] = 24
 
 

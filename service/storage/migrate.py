@@ -15,7 +15,7 @@ _LOCK = 0x68616D74  # any fixed number: processes that start together migrate on
 
 
 def migrate(database: Database, revision: str = "head") -> None:
-    """Upgrade (or, to an older revision, downgrade) the tables, in one transaction.
+    """Upgrade the tables to a revision, in one transaction; ``base`` or ``-1`` downgrades.
 
     On PostgreSQL it also makes the schema that Optuna's own tables live in.
     """

@@ -26,7 +26,7 @@ from service.records import (
 from service.storage import Storage
 
 SETTING = Setting(alpha=20.0, beta=0.01)
-SMALL = Budget(trials=2, finalists=1, screening_seeds=1, confirmation_seeds=2)
+SMALL = Budget(trials=2, finalists=1, screening_seeds=1, confirmation_seeds=3)
 
 
 def a_request(**changes: Any) -> StudyRequest:

@@ -45,8 +45,8 @@ def test_running_study_counts_what_is_done_and_what_is_left(
     assert (now.running, now.failed) == (1, 1)
     assert (now.best_setting, now.best_validation_accuracy) == (best.setting, 0.9)
     assert now.elapsed_seconds == 20
-    assert now.planned == 11
-    assert now.remaining_seconds == 20 / 2 * 9, "at the pace so far"
+    assert now.planned == 14
+    assert now.remaining_seconds == 20 / 2 * 12, "at the pace so far"
 
 
 def test_ended_study_has_nothing_left(storage: SqlStorage, clock: MovableClock) -> None:

@@ -86,7 +86,7 @@ def test_a_study_killed_in_the_middle_ends_and_ham_alone_reproduces_it(
         dataset="digits",
         sparsifier="random",
         sparsity=0.9,
-        budget=Budget(trials=5, finalists=2, screening_seeds=1, confirmation_seeds=2),
+        budget=Budget(trials=5, finalists=2, screening_seeds=1, confirmation_seeds=3),
     )
     study, _ = storage.studies.submit(request, resolve(request))
 
