@@ -42,9 +42,9 @@ class MaskSet:
     def set(self, name: str, mask: Tensor) -> None:
         """Replace the mask of one weight; the weight itself changes at the next :meth:`apply_`."""
         self._factors[name].copy_(mask)
-        self._kept[name] = int(mask.count_nonzero())
+        self._kept[name] = int(self._factors[name].count_nonzero())
         if name in self._explored:
-            self._explored[name] |= mask != 0
+            self._explored[name] |= self[name]
 
     @torch.no_grad()
     def apply_(self) -> None:

@@ -55,14 +55,14 @@ class Training:
         self.config = config
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._curve: list[EpochReport] = []
-        self._finalized = False
         with self._reproducible("weights"):
-            self._build()
+            self._load_data()
+            self._build_model()
+            self._build_optimizer()
 
-    def _build(self) -> None:
-        combination, recipe = self.config.combination, self.config.recipe
-        dataset = DATASETS.get(combination.dataset)
-        self._splits = dataset.load()()
+    def _load_data(self) -> None:
+        recipe = self.config.recipe
+        self._splits = DATASETS.get(self.config.combination.dataset).load()()
         self._train = batches_of(
             self._splits.train,
             recipe.batch_size,
@@ -72,22 +72,29 @@ class Training:
         )
         self._validation = self._evaluation_batches(self._splits.validation)
         self._loss = partial(cross_entropy, label_smoothing=recipe.label_smoothing)
+
+    def _build_model(self) -> None:
+        combination = self.config.combination
+        dataset = DATASETS.get(combination.dataset)
         model_factory = MODELS.get(combination.model).load()
         self.model: nn.Module = model_factory(num_classes=dataset.classes).to(self.device)
         self.sparsifier: Sparsifier = SPARSIFIERS.get(combination.sparsifier).load()(
             combination.sparsity,
-            total_steps=recipe.epochs * len(self._train),
+            total_steps=self.config.recipe.epochs * len(self._train),
             steps_per_epoch=len(self._train),
             seed=stream_seed(self.config.seed, "sparsifier"),
         )
-        groups = self.sparsifier.attach(self.model, self._train.epoch(0), self._loss)
+        self._groups = self.sparsifier.attach(self.model, self._train.epoch(0), self._loss)
+        example = torch.zeros(1, *dataset.shape, device=self.device)
+        self._meter = Meter(self.model, self.sparsifier, example)
+
+    def _build_optimizer(self) -> None:
+        recipe = self.config.recipe
         self.optimizer = build_optimizer(
-            groups, combination.optimizer, recipe, self.config.setting
+            self._groups, self.config.combination.optimizer, recipe, self.config.setting
         )
         self.sparsifier.bind(self.optimizer)
         self._schedule = learning_rate_schedule(self.optimizer, recipe, len(self._train))
-        example = torch.zeros(1, *dataset.shape, device=self.device)
-        self._meter = Meter(self.model, self.sparsifier, example)
 
     @property
     def epochs_done(self) -> int:
