@@ -8,7 +8,7 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
-from service.records import Purpose
+from service.records import Budget, Purpose
 from service.storage import SqlStorage
 from tests.service import studies
 
@@ -22,7 +22,7 @@ def test_submission_answers_202_with_the_address_of_the_queued_study(client: Tes
     assert response.headers["location"] == f"/v1/studies/{study['id']}"
     assert study["state"] == "queued"
     assert study["plan"]["combination"] == {**BODY, "optimizer": "sgd", "recipe": "digits@1"}
-    assert study["progress"]["search"] == {"done": 0, "planned": 32}
+    assert study["progress"]["search"] == {"done": 0, "planned": Budget().trials}
     assert client.get(response.headers["location"]).json() == study
 
 
