@@ -1,4 +1,4 @@
-"""The errors of the library. Each message says the rule, the value that broke it and what is allowed."""
+"""The errors of the library. Each says the rule, the value that broke it and what is allowed."""
 
 from __future__ import annotations
 

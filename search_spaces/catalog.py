@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ham.config import Recipe
-from ham.errors import InvalidConfig, UnknownName
+from ham.errors import IncompatibleCombination, InvalidConfig, UnknownName
 from ham.names import DATASETS, SPARSIFIERS
 from search_spaces.space import LogRange, SearchSpace
 
@@ -84,7 +84,8 @@ def recipe_for(dataset: str, recipe: str | None = None) -> Recipe:
     """Return a recipe by id, or the default one of a dataset.
 
     Raises:
-        UnknownName: no such recipe for this dataset.
+        UnknownName: no such dataset, or no such recipe for it.
+        IncompatibleCombination: the dataset has no default recipe.
     """
     DATASETS.get(dataset)
     fitting = {id: row for id, row in recipes().items() if row.dataset == dataset}
@@ -95,4 +96,7 @@ def recipe_for(dataset: str, recipe: str | None = None) -> Recipe:
     for row in fitting.values():
         if row.default:
             return row.recipe
-    raise UnknownName("recipe", "default", fitting)
+    having = sorted({row.dataset for row in recipes().values()})
+    raise IncompatibleCombination(
+        "dataset", dataset, f"no recipe is declared for it; datasets with one: {', '.join(having)}"
+    )

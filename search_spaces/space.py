@@ -43,8 +43,13 @@ class LogRange:
         return self.high * (self.low / self.high) ** (1 / (1 - self.zero_share))
 
     def decode(self, sampled: float) -> float:
-        """Turn a point of the sampled axis into the value it means."""
-        return 0.0 if sampled < self.low else sampled
+        """Turn a point of the sampled axis into the value it means.
+
+        Values have three significant digits: what is printed is exactly what was trained.
+        """
+        if sampled < self.low:
+            return 0.0
+        return min(max(float(f"{sampled:.3g}"), self.low), self.high)
 
     def encode(self, value: float) -> float:
         """Turn a value into a point of the axis; zero becomes the floor, the rest is clipped."""

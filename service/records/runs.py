@@ -55,6 +55,12 @@ class EpochMetrics(BaseModel):
     validation_accuracy: float = Field(description="Fraction.")
     learning_rate: float
     seconds: float = Field(description="Wall time of the epoch, evaluation included.")
+    sign_flips: float = Field(
+        description="Share of weights, nonzero before and after the epoch, that changed sign."
+    )
+    mask_churn: float = Field(
+        description="Share of the weights nonzero after the epoch that were zero before it."
+    )
 
 
 class Outcome(BaseModel):
@@ -89,7 +95,9 @@ class Run(BaseModel):
     validation_accuracy: float | None = Field(description="Fraction, of the last epoch.")
     test_accuracy: float | None = Field(description="Fraction; of confirmation runs only.")
     seconds: float | None
-    measures: dict[str, Any]
+    measures: dict[str, Any] = Field(
+        description="Sparsity (target, realised, per layer), operations, exploration, dead units."
+    )
     environment: dict[str, Any]
     error: str | None
     attempt: int = Field(description="Times this run was begun; more than 1 after a lost runner.")

@@ -122,6 +122,8 @@ class SqlRunStore:
                     validation_accuracy=row.validation_accuracy,
                     learning_rate=row.learning_rate,
                     seconds=row.seconds,
+                    sign_flips=row.sign_flips,
+                    mask_churn=row.mask_churn,
                 )
                 for row in session.scalars(query)
             ]

@@ -198,6 +198,8 @@ class RunMetricRow(Base):
     validation_accuracy: Mapped[float]
     learning_rate: Mapped[float]
     seconds: Mapped[float]
+    sign_flips: Mapped[float]
+    mask_churn: Mapped[float]
 
 
 class RecommendationRow(Base):

@@ -14,6 +14,10 @@ os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the old one is silent at verbose=0
 
+# Tune looks for result files that its loggers, being off, have not written, and complains.
+logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.CRITICAL)
+logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
+
 _LOCAL_OBJECT_STORE_BYTES = 100 * 2**20  # results are small dictionaries
 
 

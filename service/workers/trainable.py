@@ -69,7 +69,7 @@ class TrainRun(tune.Trainable):
     def _outcome(self) -> str:
         assert self._training is not None
         result = self._training.finish(measure_test=self._measure_test).to_json()
-        result["measures"] = {"sparsity": result.pop("sparsity")}
+        result["measures"]["sparsity"] = result.pop("sparsity")
         return json.dumps(result)
 
 

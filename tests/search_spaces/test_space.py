@@ -76,3 +76,12 @@ def test_space_translates_settings_there_and_back() -> None:
         assert space.decode(space.encode(setting)) == setting
     assert not space.contains(Setting(alpha=1000.0, beta=0.01))
     assert SearchSpace.from_json(space.to_json()) == space
+
+
+@given(st.floats(0, 1))
+def test_settings_have_three_digits_so_that_what_is_printed_is_what_was_trained(
+    place: float,
+) -> None:
+    value = AXIS.decode(AXIS.floor * (AXIS.high / AXIS.floor) ** place)
+    assert AXIS.contains(value)
+    assert float(f"{value:.3g}") == value

@@ -64,6 +64,8 @@ def metrics(epoch: int, accuracy: float = 0.5) -> EpochMetrics:
         validation_accuracy=accuracy,
         learning_rate=0.1,
         seconds=0.5,
+        sign_flips=0.02,
+        mask_churn=0.0,
     )
 
 

@@ -72,6 +72,8 @@ def train(
             validation_accuracy=accuracy * epoch / epochs,
             learning_rate=0.1,
             seconds=0.1,
+            sign_flips=0.02,
+            mask_churn=0.0,
         )
         for epoch in range(1, epochs + 1)
     )

@@ -55,4 +55,6 @@ def metrics(epoch: int, accuracy: float) -> EpochMetrics:
         validation_accuracy=accuracy,
         learning_rate=0.1,
         seconds=0.1,
+        sign_flips=0.02,
+        mask_churn=0.0,
     )

@@ -231,6 +231,8 @@ def upgrade() -> None:
         sa.Column("validation_accuracy", sa.Double(), nullable=False),
         sa.Column("learning_rate", sa.Double(), nullable=False),
         sa.Column("seconds", sa.Double(), nullable=False),
+        sa.Column("sign_flips", sa.Double(), nullable=False),
+        sa.Column("mask_churn", sa.Double(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["run.id"], name=op.f("fk_run_metric_run_id")),
         sa.PrimaryKeyConstraint("run_id", "epoch", name=op.f("pk_run_metric")),
     )
