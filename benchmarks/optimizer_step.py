@@ -29,16 +29,18 @@ from ham.optim.paths import ham_step
 LR, ALPHA, BETA = 1e-3, 200.0, 1e-3
 SGD_BYTES, HAM_BYTES, ADAMW_BYTES, CHECK_BYTES = 20, 12, 28, 4  # float32, per weight
 BASELINE = "SGD, fused"
+COPY = "copy of the weights"
 GUARDED = "HAM alone, guarded eager"
 
 
 @dataclass
 class Row:
-    """One line of the table: what is timed, and the bytes it must move per weight."""
+    """One line of the table: what is timed, how often, the bytes it must move per weight."""
 
     name: str
     step: Callable[[], object]
     needed: int
+    every: int = 1
     milliseconds: list[float] = field(default_factory=list)
     extra_bytes: int = 0
 
@@ -97,7 +99,7 @@ def table_rows(device: torch.device) -> list[Row]:
     check = CHECK_BYTES if device.type == "cpu" else 0
     rows = [
         Row(BASELINE, sgd().step, SGD_BYTES),
-        Row("SGD + HAM, guarded eager", with_guarded_ham(sgd(), params), SGD_BYTES + HAM_BYTES),
+        Row("SGD + HAM, guarded eager", with_guarded_ham(sgd(), params), SGD_BYTES + HAM_BYTES, 8),
     ]
     for path in ("reference", "foreach", "fused"):
         needed = SGD_BYTES + HAM_BYTES + check
@@ -107,7 +109,7 @@ def table_rows(device: torch.device) -> list[Row]:
     rows += [
         Row("SGD + HAM, fused_base", fused_base.step, SGD_BYTES + check),
         Row("SGD + HAM, fused_base, nonfinite='ignore'", unchecked.step, SGD_BYTES),
-        Row(GUARDED, lambda: guarded_ham(params), HAM_BYTES),
+        Row(GUARDED, lambda: guarded_ham(params), HAM_BYTES, 8),  # slow: every eighth round
     ]
     for path in ("reference", "foreach", "fused"):
         rows.append(Row(f"HAM alone, {path}", alone(path), HAM_BYTES))
@@ -148,27 +150,28 @@ def peak_extra_bytes(step: Callable[[], object], device: torch.device) -> int:
     return peak
 
 
-def copy_bandwidth(device: torch.device, weights: int, rounds: int) -> float:
-    """Return the bytes per millisecond, read and written, of copying as many floats."""
+def copy_row(device: torch.device, weights: int) -> Row:
+    """Return the yardstick: copying as many floats, which reads and writes each once."""
     source, target = torch.randn(2, weights, device=device)
-    times = [timed(lambda: target.copy_(source), device) for _ in range(rounds)]
-    return 2 * 4 * weights / median(times)
+    return Row(COPY, lambda: target.copy_(source), 8)
 
 
 def measure(rows: list[Row], device: torch.device, rounds: int) -> None:
     """Fill in the rows' times, in turns, and their peak extra memory."""
     for row in rows:
         row.step()  # creates the base's state
-        row.step()
         row.extra_bytes = peak_extra_bytes(row.step, device)
-    for _ in range(rounds):
+    for index in range(rounds):
         for row in rows:
-            row.milliseconds.append(timed(row.step, device))
+            if index % row.every == 0:
+                row.milliseconds.append(timed(row.step, device))
 
 
-def print_table(rows: list[Row], bandwidth: float, weights: int) -> None:
+def print_table(rows: list[Row], weights: int) -> None:
     """Print the rows as a Markdown table with ratios to the baselines."""
     medians = {row.name: median(row.milliseconds) for row in rows}
+    bandwidth = 8 * weights / medians[COPY]  # bytes per millisecond
+    print(f"copy bandwidth {bandwidth / 1e6:.1f} GB/s\n")
     columns = [
         "step",
         "median ms",
@@ -204,17 +207,15 @@ def main() -> None:
     start = time.perf_counter()
     kernel = kernel_for(device)
     build = "no kernel: eager" if kernel is None else f"{time.perf_counter() - start:.2f} s"
-    rows = table_rows(device)
     weights = sum(param.numel() for param in torchvision.models.resnet50().parameters())
+    rows = [copy_row(device, weights), *table_rows(device)]
     measure(rows, device, arguments.rounds)
-    bandwidth = copy_bandwidth(device, weights, arguments.rounds)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     print(
         f"{name}, {arguments.threads} threads, torch {torch.__version__}, {weights:,} weights, "
-        f"{arguments.rounds} rounds; copy bandwidth {bandwidth / 1e6:.1f} GB/s; "
-        f"kernel built in {build}\n"
+        f"{arguments.rounds} rounds; kernel built in {build}"
     )
-    print_table(rows, bandwidth, weights)
+    print_table(rows, weights)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """What a step does with a gradient that holds NaN or infinity.
 
 A tensor with such a gradient sits the step out: base and HAM leave it and its state unchanged,
-the other tensors move. The check reads every gradient once, which on a CPU costs less than a
-fifth of a step. On an accelerator the host would have to wait for the answer, so there it is off
+the other tensors move. The check reads every gradient once; docs/ham.md has what that costs on a
+CPU. On an accelerator the host would have to wait for the answer, so there it is off
 unless asked for: use GradScaler, which skips such a step.
 """
 
