@@ -1,7 +1,8 @@
 """Train runs that are described in JSON: ``python -m ham run.json --test``.
 
 The file holds what :meth:`ham.RunConfig.to_json` gives, one object or a list of them; ``-`` reads
-standard input. One JSON result per run goes to standard output, progress to standard error.
+standard input. One JSON result per run goes to standard output, progress and a summary to
+standard error.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-from ham.config import RunConfig
+from ham.config import NO_HAM, RunConfig, Setting
 from ham.errors import HamError, InvalidConfig
-from ham.training import EpochReport, train
+from ham.training import EpochReport, RunResult, train
 
 RUN_FIELDS = "combination, recipe, setting and seed, as RunConfig.to_json() writes them"
 
@@ -28,6 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"ham: {options.runs}: {error}", file=sys.stderr)
         return 2
     status = 0
+    finished: list[tuple[RunConfig, RunResult]] = []
     for number, config in enumerate(configs, start=1):
         print(f"run {number}/{len(configs)}: {describe(config)}", file=sys.stderr)
         try:
@@ -37,6 +40,9 @@ def main(arguments: list[str] | None = None) -> int:
             status = 1
         else:
             print(json.dumps({"config": config.to_json(), "result": result.to_json()}))
+            finished.append((config, result))
+    for line in summary(finished):
+        print(line, file=sys.stderr)
     return status
 
 
@@ -67,6 +73,33 @@ def describe(config: RunConfig) -> str:
         f"{config.combination.key} alpha={setting.alpha:g} beta={setting.beta:g} "
         f"seed={config.seed}"
     )
+
+
+def summary(finished: list[tuple[RunConfig, RunResult]]) -> list[str]:
+    """Return a line per combination and setting: mean accuracy, and the gain over no HAM.
+
+    The accuracy is the test accuracy where it was measured, else the validation accuracy. The
+    gain is the mean difference over the seeds that no HAM was trained on as well.
+    """
+    accuracies: dict[tuple[str, Setting], dict[int, float]] = {}
+    for config, result in finished:
+        measured = result.test_accuracy
+        key = (config.combination.key, config.setting)
+        accuracies.setdefault(key, {})[config.seed] = (
+            result.validation_accuracy if measured is None else measured
+        )
+    lines = []
+    for (combination, setting), by_seed in accuracies.items():
+        control = accuracies.get((combination, NO_HAM), {})
+        gains = [by_seed[seed] - control[seed] for seed in by_seed if seed in control]
+        line = (
+            f"{combination} alpha={setting.alpha:g} beta={setting.beta:g}: "
+            f"{100 * fmean(by_seed.values()):.2f} % on {len(by_seed)} seeds"
+        )
+        if gains and not setting.is_no_ham:
+            line += f", {100 * fmean(gains):+.2f} points over no HAM"
+        lines.append(line)
+    return lines
 
 
 def _parser() -> argparse.ArgumentParser:

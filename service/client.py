@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import httpx2
 from pydantic import BaseModel, ValidationError
 
+from ham.config import NO_HAM, RunConfig
 from service.api.schemas import Page, StudyView
 from service.records import (
     Evidence,
@@ -192,6 +193,18 @@ class Client:
             RequestRefused: 404 where a single combination is named that has none.
         """
         return self._get(Page[Recommendation], "/v1/recommendations", **combination).items
+
+    def evidence_runs(self, recommendation: Recommendation) -> list[RunConfig]:
+        """Return the paired runs behind a recommendation: no HAM and the best setting found.
+
+        ``ham.train`` gives the same accuracies again on the same kind of machine.
+        """
+        plan = self.study(recommendation.study_id).plan
+        return [
+            RunConfig(combination=plan.combination, recipe=plan.recipe, setting=setting, seed=seed)
+            for setting in (NO_HAM, recommendation.candidate)
+            for seed in recommendation.seeds
+        ]
 
     def leaderboards(self) -> list[Leaderboard]:
         """Return every leaderboard."""

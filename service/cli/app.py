@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from search_spaces import recipe_for
 from service.cli.errors import FAILED, fail, told
 from service.cli.options import Dataset, Json, Optimizer, Recipe, Sparsity, Url
 from service.cli.output import (
@@ -181,6 +182,29 @@ def recommend(
 
 
 @app.command()
+def reproduce(
+    model: Annotated[str, typer.Argument(help="Name of the model.", show_default=False)],
+    sparsifier: Annotated[str, typer.Argument(help="Name of the sparsifier.", show_default=False)],
+    dataset: Dataset,
+    sparsity: Sparsity = 0.0,
+    optimizer: Optimizer = "sgd",
+    recipe: Recipe = None,
+    url: Url = None,
+) -> None:
+    """Write the runs behind a recommendation, to train again: ... | python -m ham - --test"""
+    with told(), Client(url) as client:
+        (found,) = client.recommendations(
+            model=model,
+            dataset=dataset,
+            sparsifier=sparsifier,
+            sparsity=sparsity,
+            optimizer=optimizer,
+            recipe=recipe or recipe_for(dataset).id,
+        )
+        print_json([run.to_json() for run in client.evidence_runs(found)])
+
+
+@app.command()
 def leaderboard(
     benchmark: Annotated[
         str | None, typer.Argument(help="Name of the benchmark; all if left out.")
@@ -257,7 +281,6 @@ def _follow(client: Client, study_id: str, json: bool) -> None:
         recipe=combination.recipe,
     )[0]
     if json:
-        documents = {"study": study, "recommendation": found}
-        print_json({name: row.model_dump(mode="json") for name, row in documents.items()})
+        print_json({"study": study, "recommendation": found})
     else:
         print_recommendation(console, found)

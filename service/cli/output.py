@@ -20,14 +20,15 @@ _COLOURS = {"succeeded": "green", "failed": "red", "queued": "dim"}
 _ROLES = {"tuned": "+ HAM, tuned", "paper": "+ HAM, paper", "no HAM": "without HAM"}
 
 
-def print_json(value: BaseModel | Sequence[BaseModel] | dict[str, object]) -> None:
-    """Write one JSON document to stdout."""
+def print_json(value: object) -> None:
+    """Write one JSON document, of records and plain values, to stdout."""
+    print(json.dumps(value, indent=2, default=_plain))
+
+
+def _plain(value: object) -> object:
     if isinstance(value, BaseModel):
-        print(value.model_dump_json(indent=2))
-    elif isinstance(value, dict):
-        print(json.dumps(value, indent=2))
-    else:
-        print(json.dumps([row.model_dump(mode="json") for row in value], indent=2))
+        return value.model_dump(mode="json")
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def method(combination: Combination) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ham.__main__ import main
+from ham.config import NO_HAM, Setting
 from ham.training import train
 from tests.ham.training.conftest import MakeConfig
 
@@ -39,6 +40,22 @@ def test_command_reads_one_run_from_standard_input(
     monkeypatch.setattr("sys.stdin", io.StringIO(text))
     assert main(["-"]) == 0
     assert json.loads(capsys.readouterr().out)["result"]["test_accuracy"] is None
+
+
+def test_command_sums_up_the_gain_over_no_ham_on_the_seeds_of_both(
+    make_config: MakeConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tuned = Setting(alpha=10, beta=0.01)
+    configs = [make_config(seed=seed, epochs=1, setting=NO_HAM) for seed in (0, 1, 2)]
+    configs += [make_config(seed=seed, epochs=1, setting=tuned) for seed in (0, 1)]
+    main([write(tmp_path, [config.to_json() for config in configs]), "--test"])
+    tests = [train(config, measure_test=True).test_accuracy or 0 for config in configs]
+    gain = 100 * (tests[3] - tests[0] + tests[4] - tests[1]) / 2
+    last = capsys.readouterr().err.splitlines()[-2:]
+    assert "alpha=0 beta=0" in last[0]
+    assert "on 3 seeds" in last[0]
+    assert "alpha=10 beta=0.01" in last[1]
+    assert f"{gain:+.2f} points over no HAM" in last[1]
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from threading import Thread
 import pytest
 from typer.testing import CliRunner
 
+from ham.config import NO_HAM, RunConfig
 from service.cli.app import app
-from service.records import StudyState
+from service.records import CombinationFilter, StudyState
 from service.storage import SqlStorage
 from tests.service import studies
 from tests.service.cli.conftest import Result, free_port, run
@@ -54,6 +55,21 @@ def test_commands_start_without_heavy_imports() -> None:
         [sys.executable, "-c", script, *HEAVY], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_reproduce_writes_the_paired_runs_that_ham_alone_takes(
+    hamtune: Hamtune, tuned: None, storage: SqlStorage
+) -> None:
+    done = hamtune("reproduce", *CNN)
+    assert done.returncode == 0, done.stderr
+    configs = [RunConfig.from_json(run) for run in json.loads(done.stdout)]
+    (found,) = storage.recommendations.latest(
+        CombinationFilter(model="digits_cnn", sparsifier="random")
+    )
+    assert {(config.setting, config.seed) for config in configs} == {
+        (setting, seed) for setting in (NO_HAM, found.candidate) for seed in found.seeds
+    }
+    assert {config.combination for config in configs} == {found.combination}
 
 
 def test_recommend_shows_setting_gain_and_how_to_use_it(hamtune: Hamtune, tuned: None) -> None:
