@@ -11,10 +11,12 @@ import math
 from typing import NamedTuple
 
 import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from ham.config import Setting
 from service.records import Outcome, Plan
+from service.storage.database import write_ahead
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -30,8 +32,13 @@ class Proposal(NamedTuple):
 
 def open_optuna_storage(url: str) -> optuna.storages.RDBStorage:
     """Open Optuna's storage, making its tables where they are missing."""
-    waiting = {"connect_args": {"timeout": 30}} if url.startswith("sqlite") else {}
-    return optuna.storages.RDBStorage(url, engine_kwargs=waiting)
+    if not url.startswith("sqlite"):
+        return optuna.storages.RDBStorage(url)
+    storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 30}})
+    write_ahead(storage.engine)
+    storage.remove_session()
+    storage.engine.dispose()  # so that the next connection is configured
+    return storage
 
 
 class OptunaSearch:
@@ -54,6 +61,7 @@ class OptunaSearch:
         )
         if not self._study.get_trials(deepcopy=False):
             self._introduce()
+        self._trial_ids: dict[int, int] = {}
         states = [trial.state for trial in self._trials()]
         self._left_behind = [
             number for number, state in enumerate(states) if state == TrialState.RUNNING
@@ -62,15 +70,19 @@ class OptunaSearch:
 
     def ask(self) -> Proposal:
         """Return the next trial to train: one left behind by a lost runner, or a new one."""
+        space = self._plan.space
+        axes = {
+            name: FloatDistribution(axis.floor, axis.high, log=True)
+            for name, axis in (("alpha", space.alpha), ("beta", space.beta))
+        }
         if self._left_behind:
-            trial = self._trial(self._left_behind.pop(0))
+            trial = optuna.Trial(self._study, self._trial_id(self._left_behind.pop(0)))
         else:
             self._study.sampler = self._sampler(len(self._trials()))
-            trial = self._study.ask()
-        space = self._plan.space
+            trial = self._study.ask(dict[str, BaseDistribution](axes))
         sampled = {
-            name: trial.suggest_float(name, axis.floor, axis.high, log=True)
-            for name, axis in (("alpha", space.alpha), ("beta", space.beta))
+            name: trial.suggest_float(name, axis.low, axis.high, log=True)
+            for name, axis in axes.items()
         }
         setting = space.decode(sampled)
         self.asked += 1
@@ -80,18 +92,21 @@ class OptunaSearch:
     def report(self, number: int, epoch: int, validation_accuracy: float) -> None:
         """Store one epoch's validation accuracy of a running trial."""
         if math.isfinite(validation_accuracy):
-            self._trial(number).report(validation_accuracy, epoch)
+            self._storage.set_trial_intermediate_value(
+                self._trial_id(number), epoch, validation_accuracy
+            )
 
     def tell(self, number: int, outcome: Outcome) -> None:
         """End a trial: COMPLETE with its full-length value, or FAIL with its reason."""
-        if self._trials()[number].state in _ENDED:
+        trial_id = self._trial_id(number)
+        if self._storage.get_trial(trial_id).state in _ENDED:
             return
         value = outcome.validation_accuracy
         if outcome.error is None and value is not None and math.isfinite(value):
             self._study.tell(number, value)
         else:
             reason = outcome.error or f"the validation accuracy is {value}"
-            self._trial(number).set_user_attr("fail_reason", reason)
+            self._storage.set_trial_user_attr(trial_id, "fail_reason", reason)
             self._study.tell(number, state=TrialState.FAIL)
 
     def _introduce(self) -> None:
@@ -107,8 +122,9 @@ class OptunaSearch:
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
 
-    def _trial(self, number: int) -> optuna.Trial:
-        trial_id = self._storage.get_trial_id_from_study_id_trial_number(
-            self._study._study_id, number
-        )
-        return optuna.Trial(self._study, trial_id)
+    def _trial_id(self, number: int) -> int:
+        if number not in self._trial_ids:
+            self._trial_ids[number] = self._storage.get_trial_id_from_study_id_trial_number(
+                self._study._study_id, number
+            )
+        return self._trial_ids[number]
