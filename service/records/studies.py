@@ -17,17 +17,17 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    trials: Annotated[int, Field(ge=1, le=10_000, description="Search trials.")] = 40
+    trials: Annotated[int, Field(ge=1, le=10_000, description="Search trials.")] = 32
     finalists: Annotated[
         int, Field(ge=1, le=20, description="Best settings of the search that are re-run.")
     ] = 4
     screening_seeds: Annotated[
         int, Field(ge=1, le=100, description="Fresh seeds on which the winner is chosen.")
-    ] = 6
+    ] = 5
     confirmation_seeds: Annotated[
         int,
         Field(ge=3, le=100, description="Further fresh seeds on which its gain is measured."),
-    ] = 24
+    ] = 20
 
 
 class StudyRequest(BaseModel):
@@ -45,7 +45,7 @@ class StudyRequest(BaseModel):
                     "sparsifier": "random",
                     "sparsity": 0.9,
                     "optimizer": "sgd",
-                    "budget": {"trials": 40},
+                    "budget": {"trials": 32},
                 }
             ]
         },
