@@ -19,7 +19,7 @@ from ham.optim.param_groups import (
     require_learning_rate,
     validate,
 )
-from ham.optim.paths import PATHS, choose_path, ham_step
+from ham.optim.paths import KERNEL_PATHS, PATHS, choose_path, ham_step
 from ham.optim.wrapper import OptimizerWrapper, evaluate, require_optimizer
 
 
@@ -126,8 +126,9 @@ class HAM(OptimizerWrapper):
         if not any(is_active(group) for group in self.param_groups):
             self.base.step()
             return loss
-        with sitting_out(self.param_groups, self.nonfinite):
-            path = choose_path(self.path, self.base)
+        path = choose_path(self.path, self.base)
+        by_kernel = path in KERNEL_PATHS
+        with sitting_out(self.param_groups, self.nonfinite, by_kernel=by_kernel):
             if path != "fused_base" or not fused_pass(self.base):
                 ham_step(path, self._step_base())
         return loss

@@ -1,4 +1,5 @@
-/* One pass over every tensor: the base's step, then HAM's, each value read once and written once.
+/* One pass over every tensor: the base's step, then HAM's, each value read once and written once
+ * (ham_step); and one pass that only reads, to find NaN and infinity (ham_finite).
  *
  * The caller (native.py) fills one `struct task` per tensor; tasks.py names the coefficients.
  * Without a base step, `first` holds the signs of the previous weights where HYP asks for them.
@@ -19,6 +20,12 @@ struct task {
     void *theta, *grad, *first, *second;
     int64_t count, dtype;
     double coefficient[COEFFICIENTS];
+};
+
+/* Values to be looked at; finite is set to 0 where one of them is NaN or infinite. */
+struct values {
+    const void *data;
+    int64_t count, dtype, finite;
 };
 
 /* Elements per unit of parallel work: its three or four arrays stay inside a core's cache. */
@@ -122,6 +129,41 @@ static void update(const struct task *task, int64_t from, int64_t to, enum base 
     case FLOAT32: BY_SIGN(update_float) break;
     case FLOAT64: BY_SIGN(update_double) break;
     case BFLOAT16: BY_SIGN(update_bfloat16) break;
+    }
+}
+
+/* NaN and infinity have exponent bits that are all ones; bits, unlike a sum, cannot overflow. */
+#define DEFINE_FINITE(NAME, BITS, EXPONENT)                                                       \
+    static int NAME(const BITS *value, int64_t from, int64_t to) {                                \
+        BITS found = 0;                                                                           \
+        for (int64_t i = from; i < to; i++) found |= (value[i] & EXPONENT) == EXPONENT;           \
+        return !found;                                                                            \
+    }
+
+DEFINE_FINITE(finite_float, uint32_t, UINT32_C(0x7f800000))
+DEFINE_FINITE(finite_double, uint64_t, UINT64_C(0x7ff0000000000000))
+DEFINE_FINITE(finite_bfloat16, uint16_t, 0x7f80)
+
+static int are_finite(const struct values *values, int64_t from, int64_t to) {
+    switch (values->dtype) {
+    case FLOAT32: return finite_float(values->data, from, to);
+    case FLOAT64: return finite_double(values->data, from, to);
+    case BFLOAT16: return finite_bfloat16(values->data, from, to);
+    }
+    return 0;
+}
+
+void ham_finite(struct values *arrays, int64_t count, int threads) {
+    #pragma omp parallel num_threads(threads)
+    for (int64_t a = 0; a < count; a++) {
+        #pragma omp for schedule(dynamic) nowait
+        for (int64_t from = 0; from < arrays[a].count; from += CHUNK) {
+            const int64_t end = from + CHUNK;
+            if (!are_finite(&arrays[a], from, end < arrays[a].count ? end : arrays[a].count)) {
+                #pragma omp atomic write
+                arrays[a].finite = 0;
+            }
+        }
     }
 }
 

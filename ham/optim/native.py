@@ -1,4 +1,4 @@
-"""The one-pass kernel for CPUs: native.c, compiled once per process by the machine's C compiler.
+"""The one-pass kernels for CPUs: native.c, compiled once per process by the machine's C compiler.
 
 Why C and not torch.compile: one call covers all tensors of all shapes, so there is one short
 compile, no recompile when a gradient is None, and no launch per tensor.
@@ -16,9 +16,11 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from ham.optim.tasks import Table
+from ham.optim.tasks import DTYPES, Table
 
 SOURCE = Path(__file__).with_name("native.c")
 _COMMON = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
@@ -28,10 +30,9 @@ _FLAGS = (("-march=native", "-fopenmp"), ("-march=native",), ())
 logger = logging.getLogger(__name__)
 
 
-@cache
 def kernel() -> Callable[[Table, int], None] | None:
-    """Return the compiled kernel, or None, and log why, where it cannot be had."""
-    loaded = _build()
+    """Return the kernel of the step, or None where native.c cannot be compiled."""
+    loaded = library()
     if loaded is None:
         return None
 
@@ -39,6 +40,30 @@ def kernel() -> Callable[[Table, int], None] | None:
         loaded.ham_step(table.ctypes.data, len(table), base, torch.get_num_threads())
 
     return run
+
+
+def finiteness() -> Callable[[list[Tensor]], list[bool]] | None:
+    """Return a check of CPU tensors that fit (see ``tasks.fits``), or None as ``kernel`` does.
+
+    It tells for each tensor whether all its values are finite, from their bits.
+    """
+    loaded = library()
+    if loaded is None:
+        return None
+
+    def all_finite(tensors: list[Tensor]) -> list[bool]:
+        rows = [(t.data_ptr(), t.numel(), DTYPES[t.dtype], True) for t in tensors]
+        table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+        loaded.ham_finite(table.ctypes.data, len(table), torch.get_num_threads())
+        return table[:, 3].astype(bool).tolist()
+
+    return all_finite
+
+
+@cache
+def library() -> ctypes.CDLL | None:
+    """Return native.c compiled and loaded, or None, and log why, where it cannot be had."""
+    return _build()
 
 
 def _build() -> ctypes.CDLL | None:
@@ -68,4 +93,6 @@ def _load(path: Path) -> ctypes.CDLL:
     loaded = ctypes.CDLL(str(path))
     loaded.ham_step.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_int]
     loaded.ham_step.restype = None
+    loaded.ham_finite.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int]
+    loaded.ham_finite.restype = None
     return loaded

@@ -1,35 +1,55 @@
 """What a step does with a gradient that holds NaN or infinity.
 
 A tensor with such a gradient sits the step out: base and HAM leave it and its state unchanged,
-the other tensors move. The check reads every gradient once; docs/ham.md has what that costs on a
-CPU. On an accelerator the host would have to wait for the answer, so there it is off
-unless asked for: use GradScaler, which skips such a step.
+the other tensors move. The check reads every gradient once, on a CPU in one call where a kernel
+takes the step; docs/ham.md has what that costs. On an accelerator the host would have to wait for
+the answer, so there it is off unless asked for: use GradScaler, which skips such a step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import compress
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ham.errors import DivergedRun
+from ham.optim import native
 from ham.optim.moves import with_gradients
+from ham.optim.tasks import fits
 
 POLICIES = ("auto", "skip", "raise", "ignore")
 
 
-def all_finite(tensors: list[Tensor]) -> list[bool]:
-    """Tell for each tensor whether all its values are finite, waiting for the device once."""
+def all_finite(tensors: list[Tensor], *, by_kernel: bool) -> list[bool]:
+    """Tell for each tensor whether all its values are finite, waiting for the device once.
+
+    Args:
+        tensors: dense or sparse, of any device and floating type.
+        by_kernel: let one call of native.c, compiled if need be, read the tensors that it can.
+    """
+    stored = [values(tensor) for tensor in tensors]
+    check = native.finiteness() if by_kernel else None
+    if check is None:
+        return _finite_by_sums(stored)
+    readable = [tensor.device.type == "cpu" and fits(tensor) for tensor in stored]
+    others = [not fit for fit in readable]
+    by_bits = iter(check(list(compress(stored, readable))))
+    by_sums = iter(_finite_by_sums(list(compress(stored, others))))
+    return [next(by_bits if fit else by_sums) for fit in readable]
+
+
+def _finite_by_sums(tensors: list[Tensor]) -> list[bool]:
     if not tensors:
         return []
     # A finite sum proves finite terms. An infinite one may be mere overflow, so it is looked into.
-    sums = [values(tensor).sum().isfinite().to(tensors[0].device) for tensor in tensors]
+    sums = [tensor.sum().isfinite().to(tensors[0].device) for tensor in tensors]
     proven = torch.stack(sums).tolist()
     return [
-        finite or bool(values(tensor).isfinite().all())
+        finite or bool(tensor.isfinite().all())
         for tensor, finite in zip(tensors, proven, strict=True)
     ]
 
@@ -40,13 +60,14 @@ def values(tensor: Tensor) -> Tensor:
 
 
 @contextmanager
-def sitting_out(groups: list[dict[str, Any]], policy: str) -> Iterator[None]:
+def sitting_out(groups: list[dict[str, Any]], policy: str, *, by_kernel: bool) -> Iterator[None]:
     """Hide the gradients of tensors that must not move while the body runs.
 
     Args:
         groups: parameter groups.
         policy: ``"skip"``; ``"raise"``, before anything has moved; ``"ignore"``, no check;
             ``"auto"``, skip on a CPU and no check elsewhere.
+        by_kernel: see ``all_finite``.
 
     Raises:
         DivergedRun: a gradient is not finite and the policy is ``"raise"``.
@@ -56,7 +77,7 @@ def sitting_out(groups: list[dict[str, Any]], policy: str) -> Iterator[None]:
         for group, param, grad in with_gradients(groups)
         if policy in ("skip", "raise") or (policy == "auto" and grad.device.type == "cpu")
     ]
-    finite = all_finite([grad for _, _, grad in checked])
+    finite = all_finite([grad for _, _, grad in checked], by_kernel=by_kernel)
     hidden = [entry for entry, is_finite in zip(checked, finite, strict=True) if not is_finite]
     if hidden and policy == "raise":
         raise DivergedRun(_message(hidden[0][0], hidden[0][1]))

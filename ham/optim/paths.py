@@ -22,7 +22,8 @@ from ham.optim.eager import foreach_step, reference_step
 from ham.optim.moves import Move
 from ham.optim.one_pass import ham_pass, kernel_for
 
-PATHS = ("auto", "reference", "foreach", "fused", "fused_base")
+KERNEL_PATHS = ("fused", "fused_base")
+PATHS = ("auto", "reference", "foreach", *KERNEL_PATHS)
 
 # The kernel takes about a second to compile and saves about 1 ns per weight and step (see
 # docs/ham.md), so a million weights pay it back within a thousand steps.

@@ -108,6 +108,7 @@ def fits(theta: Tensor, *others: Tensor) -> bool:
 
 
 def _is_dense(theta: Tensor) -> bool:
-    return theta.is_contiguous() or (
-        theta.dim() == 4 and theta.is_contiguous(memory_format=torch.channels_last)
+    return theta.layout == torch.strided and (
+        theta.is_contiguous()
+        or (theta.dim() == 4 and theta.is_contiguous(memory_format=torch.channels_last))
     )

@@ -173,12 +173,12 @@ def test_native_result_does_not_depend_on_threads(threads):
 def test_path_falls_back_where_no_compiler_works(monkeypatch, caplog, compiler):
     monkeypatch.setenv("CC", compiler or "")
     monkeypatch.setattr(native.shutil, "which", lambda name: None)
-    native.kernel.cache_clear()
+    native.library.cache_clear()
     try:
         with caplog.at_level(logging.INFO, logger=native.logger.name):
             result = three_steps("fused_base", "momentum", torch.float32, "half_step")
     finally:
-        native.kernel.cache_clear()
+        native.library.cache_clear()
     assert "stays eager" in caplog.text
     expected = three_steps("reference", "momentum", torch.float32, "half_step")
     assert all(torch.equal(a, b) for a, b in zip(result, expected, strict=True))
