@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from datetime import timedelta
 
 from service.errors import StaleLease
@@ -42,10 +43,14 @@ class Scheduler:
     def run_forever(self) -> None:
         """Claim and run until the process is told to stop."""
         while True:
-            self._bury_the_dead()
-            self._keep_leases()
-            if not self._claim_one():
+            if not self.step():
                 time.sleep(_POLL_SECONDS)
+
+    def step(self) -> bool:
+        """Look after the runners and claim at most one study; tell whether one was claimed."""
+        self._bury_the_dead()
+        self._keep_leases()
+        return self._claim_one()
 
     def stop(self) -> None:
         """Tell every runner to stop; each gives its study back."""
@@ -85,18 +90,16 @@ class Scheduler:
         if time.monotonic() < self._next_heartbeat:
             return
         self._next_heartbeat = time.monotonic() + self._settings.lease_seconds / 4
-        for runner, claim in self._runners.items():
-            try:
+        for claim in self._runners.values():
+            with suppress(StaleLease):  # it has ended its study, or its next write tells it
                 self._storage.queue.heartbeat(claim, self._lease)
-            except StaleLease:
-                runner.terminate()
 
     def _bury_the_dead(self) -> None:
         for runner in [runner for runner in self._runners if runner.poll() is not None]:
             claim = self._runners.pop(runner)
             reason = f"its runner ended with status {runner.returncode}; its log says more"
             try:
-                self._storage.queue.release(claim, reason, PAUSE_AFTER_FAILURE)
+                self._storage.queue.release(claim, reason, PAUSE_AFTER_FAILURE, lost=True)
             except StaleLease:
                 continue  # the runner ended the study itself, as it should
             logger.warning("%s: %s", claim.study_id, reason)
