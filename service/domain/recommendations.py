@@ -134,7 +134,8 @@ def _edge_warnings(candidate: Setting, space: SearchSpace) -> tuple[str, ...]:
         if value == 0 or not axis.contains(value):
             continue
         place = math.log(value / axis.low) / math.log(axis.high / axis.low)
-        if not _EDGE_SHARE <= place <= 1 - _EDGE_SHARE:
+        at_low = place < _EDGE_SHARE and axis.zero_share == 0  # else what lies beyond is zero
+        if at_low or place > 1 - _EDGE_SHARE:
             warnings.append(
                 f"{name}={value:.3g} is at the edge of the search space "
                 f"({axis.low:g} to {axis.high:g}); the optimum may lie beyond"
