@@ -68,6 +68,7 @@ def run_study(storage: SqlStorage, claim: Claim, settings: Settings, ray_address
     """
     study = storage.studies.get(claim.study_id)
     cluster.connect(ray_address)
+    _release_on_sigterm(storage, claim)  # again: ray.init has put its own handler there
     optuna_storage = open_optuna_storage(settings.optuna_database)
     search = OptunaSearch(optuna_storage, optuna_name(study), study.plan)
     course = Course(storage, claim, study.plan, search)
