@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -271,15 +272,7 @@ def _follow(client: Client, study_id: str, json: bool) -> None:
     study = watch_studies(client, [study_id], Console(stderr=True) if json else console)[0]
     if study.state == StudyState.FAILED:
         fail(f"study {study.id} failed: {study.error}", FAILED)
-    combination = study.plan.combination
-    found = client.recommendations(
-        model=combination.model,
-        dataset=combination.dataset,
-        sparsifier=combination.sparsifier,
-        sparsity=combination.sparsity,
-        optimizer=combination.optimizer,
-        recipe=combination.recipe,
-    )[0]
+    found = client.recommendations(**asdict(study.plan.combination))[0]
     if json:
         print_json({"study": study, "recommendation": found})
     else:
