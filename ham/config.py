@@ -48,7 +48,7 @@ class Recipe:
     Attributes:
         name: what the recipe is called.
         version: raised whenever a field changes, so that results are never mixed.
-        epochs: length of the full schedule.
+        epochs: length of one full schedule; iterative pruning takes several in a run.
         batch_size: examples per step; the last, smaller batch of an epoch is dropped.
         learning_rate: peak learning rate.
         schedule: shape of the learning rate over the steps after the warm-up.
@@ -57,6 +57,8 @@ class Recipe:
         weight_decay: coupled L2 decay of the base optimizer.
         label_smoothing: in [0, 1).
         cpu_threads: torch threads on a CPU; part of the recipe since it changes rounding.
+        sparsifier_preset: which of a sparsifier's published options its trainings use; None for
+            the sparsifier's defaults.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Recipe:
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     cpu_threads: int = 1
+    sparsifier_preset: Literal["cifar", "imagenet"] | None = None
 
     @property
     def id(self) -> str:
@@ -101,6 +104,18 @@ class Combination:
     recipe: str
 
     def __post_init__(self) -> None:
+        self.check()
+
+    @classmethod
+    def stored(cls, **fields: Any) -> Combination:
+        """Build one that was checked when it was stored: its plug-in may be gone by now."""
+        combination = object.__new__(cls)
+        for name in cls.__dataclass_fields__:
+            object.__setattr__(combination, name, fields[name])
+        return combination
+
+    def check(self) -> None:
+        """Raise where the parts are unknown or do not go together."""
         model, dataset = MODELS.get(self.model), DATASETS.get(self.dataset)
         sparsifier = SPARSIFIERS.get(self.sparsifier)
         OPTIMIZERS.get(self.optimizer)
@@ -123,7 +138,7 @@ class Combination:
     def slug(self) -> str:
         """Readable name without the recipe: ``digits_cnn-digits/random-0.90/sgd``."""
         method = self.sparsifier
-        if SPARSIFIERS.get(self.sparsifier).takes_sparsity:
+        if self.sparsifier not in SPARSIFIERS or SPARSIFIERS.get(self.sparsifier).takes_sparsity:
             method = f"{self.sparsifier}-{format_sparsity(self.sparsity)}"
         return f"{self.model}-{self.dataset}/{method}/{self.optimizer}"
 
@@ -131,6 +146,15 @@ class Combination:
     def key(self) -> str:
         """Canonical key: the slug and the recipe's id."""
         return f"{self.slug}/{self.recipe}"
+
+    @property
+    def trainings(self) -> int:
+        """Full-length trainings of one run: more than one where pruning is iterative."""
+        return SPARSIFIERS.get(self.sparsifier).trainings(self.sparsity)
+
+    def epochs(self, recipe: Recipe) -> int:
+        """Return the epochs of one run: the recipe's, once for each training."""
+        return self.trainings * recipe.epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +171,11 @@ class RunConfig:
             raise IncompatibleCombination(
                 "recipe", self.recipe.id, f"the combination names {self.combination.recipe!r}"
             )
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the whole run."""
+        return self.combination.epochs(self.recipe)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dictionaries of numbers and strings."""

@@ -5,6 +5,7 @@ Nothing here imports torch: the rows can be listed on a machine that has only Py
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,11 +54,30 @@ class SparsifierRow(Row):
         family: where in training the sparsity comes from.
         takes_sparsity: False for ``dense``, whose sparsity is always 0.
         needs_dense_gradient: True where gradients of dropped weights are read.
+        prune_fraction: share of the remaining weights that is pruned between two full-length
+            trainings, in (0, 1); None where a run is one training.
     """
 
     family: Literal["dense", "at initialization", "dense to sparse", "dynamic", "continuous"]
     takes_sparsity: bool = True
     needs_dense_gradient: bool = False
+    prune_fraction: float | None = None
+
+    def trainings(self, sparsity: float) -> int:
+        """Return how many full-length trainings one run takes, >= 1."""
+        if self.prune_fraction is None:
+            return 1
+        return 1 + prunings(sparsity, self.prune_fraction)
+
+
+def prunings(sparsity: float, fraction: float) -> int:
+    """Return how often a fraction of the rest must be pruned to reach a sparsity.
+
+    >>> [prunings(sparsity, 0.2) for sparsity in (0.0, 0.2, 0.5, 0.9)]
+    [0, 1, 4, 11]
+    """
+    round_off = 1e-9
+    return max(0, math.ceil(math.log(1 - sparsity) / math.log(1 - fraction) - round_off))
 
 
 DATASETS = Registry[DatasetRow](
@@ -251,6 +271,24 @@ SPARSIFIERS = Registry[SparsifierRow](
             description="Prunes the smallest weights gradually along a cubic ramp.",
             reference="Zhu and Gupta, 2017, https://arxiv.org/abs/1710.01878",
             family="dense to sparse",
+        ),
+        SparsifierRow(
+            name="imp",
+            title="IMP",
+            factory="ham.sparsifiers.imp:IMP",
+            description="Trains, prunes the smallest fifth and rewinds the weights, many times.",
+            reference="Frankle and Carbin, ICLR 2019, https://arxiv.org/abs/1803.03635",
+            family="dense to sparse",
+            prune_fraction=0.2,
+        ),
+        SparsifierRow(
+            name="lrr",
+            title="LRR",
+            factory="ham.sparsifiers.lrr:LRR",
+            description="Trains, prunes the smallest fifth and rewinds the learning rate, often.",
+            reference="Renda et al., ICLR 2020, https://arxiv.org/abs/2003.02389",
+            family="dense to sparse",
+            prune_fraction=0.2,
         ),
         SparsifierRow(
             name="acdc",

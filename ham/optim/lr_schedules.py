@@ -26,16 +26,18 @@ def learning_rate_factor(step: int, *, warmup: int, total: int, cosine: bool) ->
 
 
 def learning_rate_schedule(
-    optimizer: Optimizer, recipe: Recipe, steps_per_epoch: int
+    optimizer: Optimizer, recipe: Recipe, steps_per_epoch: int, trainings: int = 1
 ) -> LRScheduler:
     """Build the recipe's schedule, to be stepped once after each optimizer step.
 
-    The cosine reaches 0 at the end of ``recipe.epochs``, also when a run stops earlier.
+    The cosine reaches 0 at the end of ``recipe.epochs``, also when a run stops earlier, and
+    begins anew with each further training.
 
     Args:
         optimizer: its groups hold the peak learning rate.
         recipe: shape, warm-up epochs and length.
         steps_per_epoch: optimizer steps in one epoch, >= 1.
+        trainings: how often the schedule is gone through, >= 1.
 
     Raises:
         InvalidConfig: the warm-up leaves no step for the schedule.
@@ -47,11 +49,14 @@ def learning_rate_schedule(
             "warmup_epochs", recipe.warmup_epochs, f"0 <= warmup_epochs < {recipe.epochs} epochs"
         )
 
+    length = recipe.epochs * steps_per_epoch
+
     def factor(step: int) -> float:
+        trained = min(step // length, trainings - 1)
         return learning_rate_factor(
-            step,
+            step - trained * length,
             warmup=recipe.warmup_epochs * steps_per_epoch,
-            total=recipe.epochs * steps_per_epoch,
+            total=length,
             cosine=recipe.schedule == "cosine",
         )
 

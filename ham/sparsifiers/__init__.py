@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from ham.errors import UnknownName
 from ham.names import SPARSIFIERS
-from ham.sparsity import Batch, Loss, ParamGroup, Sparsifier
+from ham.sparsity import BaseSparsifier, Batch, Loss, ParamGroup, Sparsifier
 
 __all__ = ["sparsify"]
 
@@ -61,9 +61,10 @@ def sparsify(
     """
     method = SPARSIFIERS.get(name).load()
     if preset is not None:
-        if preset not in method.presets:
-            raise UnknownName("preset", preset, method.presets)
-        options = {**method.presets[preset], **options}
+        presets = getattr(method, "presets", BaseSparsifier.presets)
+        if preset not in presets:
+            raise UnknownName("preset", preset, presets)
+        options = {**presets[preset], **options}
     sparsifier: Sparsifier = method(
         sparsity, total_steps=total_steps, steps_per_epoch=steps_per_epoch, seed=seed, **options
     )

@@ -81,11 +81,7 @@ class GMP(MaskedSparsifier):
     @torch.no_grad()
     def cut(self, sparsity: float) -> None:
         """Prune to a sparsity; what was pruned before stays pruned."""
-        # Weights that are pruned rank strictly last, also below kept ones that are zero.
-        magnitudes = {
-            name: weight.abs().masked_fill(~self.masks[name], -1.0)
-            for name, weight in self.pruned_weights.items()
-        }
+        magnitudes = self.magnitudes()
         if self.scope == "global":
             self.keep_highest(magnitudes, sparsity)
         else:

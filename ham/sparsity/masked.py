@@ -27,8 +27,8 @@ class MaskedSparsifier(BaseSparsifier):
 
     Args:
         sparsity, total_steps, steps_per_epoch, seed: see :class:`~ham.sparsity.BaseSparsifier`.
-        dense_layers: names of prunable weights that stay dense, for example ``conv1.weight``;
-            they still count in the report.
+        dense_layers: prunable weights that stay dense: ``first``, ``last`` or names, for example
+            ``conv1.weight``; they still count in the report.
     """
 
     def __init__(
@@ -50,9 +50,7 @@ class MaskedSparsifier(BaseSparsifier):
     ) -> list[ParamGroup]:
         """Choose the first masks and apply them; see :meth:`ham.sparsity.Sparsifier.attach`."""
         self.masks = MaskSet(prunable_weights(model))
-        for name in self.dense_layers:
-            if name not in self.masks.weights:
-                raise UnknownName("dense_layers", name, self.masks.weights)
+        self._dense_names = _named(self.dense_layers, list(self.masks))
         self.choose_masks(model, batches, loss)
         self.masks.apply_()
         self.masks.start_exploring()
@@ -98,7 +96,7 @@ class MaskedSparsifier(BaseSparsifier):
     @property
     def pruned_weights(self) -> dict[str, Tensor]:
         """The weights that take part: all prunable ones but ``dense_layers``."""
-        return {n: w for n, w in self.masks.weights.items() if n not in self.dense_layers}
+        return {n: w for n, w in self.masks.weights.items() if n not in self._dense_names}
 
     def keep_highest(self, scores: Mapping[str, Tensor], sparsity: float) -> None:
         """Keep the highest scores over all layers together, down to a global sparsity."""
@@ -106,10 +104,17 @@ class MaskedSparsifier(BaseSparsifier):
         for name, mask in largest_overall(scores, kept_count(size, sparsity)).items():
             self.masks.set(name, mask)
 
+    def magnitudes(self) -> dict[str, Tensor]:
+        """Return the magnitudes of the weights that take part; dropped ones rank below all."""
+        return {
+            name: weight.detach().abs().masked_fill(~self.masks[name], -1.0)
+            for name, weight in self.pruned_weights.items()
+        }
+
     def draw_random_masks(self, allocation: str) -> None:
         """Draw uniformly random masks with the densities of a named allocation."""
         shapes = {name: tuple(weight.shape) for name, weight in self.masks.weights.items()}
-        densities = allocate(allocation, shapes, self.sparsity, self.dense_layers)
+        densities = allocate(allocation, shapes, self.sparsity, self._dense_names)
         for name, weight in self.masks.weights.items():
             count = kept_count(weight.numel(), 1 - densities[name])
             everywhere = weight.new_ones(weight.shape).bool()
@@ -120,3 +125,12 @@ class MaskedSparsifier(BaseSparsifier):
         weight = self.masks.weights[name]
         weight.data.masked_fill_(where, 0)
         zero_optimizer_state(self.optimizer, weight, where)
+
+
+def _named(dense_layers: Collection[str], weights: list[str]) -> frozenset[str]:
+    """Return the names of the weights meant, the first and the last one by their place."""
+    places = {"first": weights[0], "last": weights[-1]}
+    for layer in dense_layers:
+        if layer not in places and layer not in weights:
+            raise UnknownName("dense_layers", layer, [*places, *weights])
+    return frozenset(places.get(layer, layer) for layer in dense_layers)

@@ -22,3 +22,10 @@ def zero_optimizer_state(optimizer: Optimizer, weight: Tensor, where: Tensor) ->
     for value in optimizer.state.get(weight, {}).values():
         if torch.is_tensor(value) and value.shape == weight.shape:
             value.masked_fill_(where, 0)
+
+
+def restart_optimizer(optimizer: Optimizer) -> None:
+    """Drop all state of all parameters, step counts included, as in an optimizer just built."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            optimizer.state.pop(parameter, None)

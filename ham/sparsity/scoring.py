@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +17,18 @@ from ham.sparsity.base import Batch
 def scored_copy(model: nn.Module, *, training: bool) -> Iterator[nn.Module]:
     """Give a copy of the model, so that weights, gradients and running statistics stay as are.
 
+    Scores are computed in the model's own precision, whatever the caller's autocast.
+
     Args:
         model: at its initial weights.
         training: True for batch statistics in norms, False for running ones.
     """
-    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
-    with torch.random.fork_rng(list(devices)):  # dropout in the copy draws from the global one
+    devices = {p.device for p in model.parameters()}
+    cuda = [device for device in devices if device.type == "cuda"]
+    with ExitStack() as stack:
+        stack.enter_context(torch.random.fork_rng(cuda))  # dropout in the copy draws from it
+        for kind in {device.type for device in devices}:
+            stack.enter_context(torch.autocast(kind, enabled=False))
         yield copy.deepcopy(model).train(training)
 
 

@@ -21,10 +21,10 @@ from torch.utils.data import Dataset
 from ham.config import RunConfig
 from ham.data import Batches, batches_of
 from ham.errors import HamError, InvalidConfig
-from ham.names import DATASETS, MODELS, SPARSIFIERS
+from ham.names import DATASETS, MODELS
 from ham.optim.factory import build_optimizer
 from ham.optim.lr_schedules import learning_rate_schedule
-from ham.sparsity import Sparsifier
+from ham.sparsifiers import sparsify
 from ham.training.divergence import require_finite
 from ham.training.environment import describe_environment
 from ham.training.evaluate import accuracy
@@ -78,13 +78,17 @@ class Training:
         dataset = DATASETS.get(combination.dataset)
         model_factory = MODELS.get(combination.model).load()
         self.model: nn.Module = model_factory(num_classes=dataset.classes).to(self.device)
-        self.sparsifier: Sparsifier = SPARSIFIERS.get(combination.sparsifier).load()(
-            combination.sparsity,
-            total_steps=self.config.recipe.epochs * len(self._train),
+        self.sparsifier, self._groups = sparsify(
+            self.model,
+            combination.sparsifier,
+            sparsity=combination.sparsity,
+            total_steps=self.config.epochs * len(self._train),
             steps_per_epoch=len(self._train),
             seed=stream_seed(self.config.seed, "sparsifier"),
+            batches=self._train.epoch(0),
+            loss=self._loss,
+            preset=self.config.recipe.sparsifier_preset,
         )
-        self._groups = self.sparsifier.attach(self.model, self._train.epoch(0), self._loss)
         example = torch.zeros(1, *dataset.shape, device=self.device)
         self._meter = Meter(self.model, self.sparsifier, example)
 
@@ -94,7 +98,9 @@ class Training:
             self._groups, self.config.combination.optimizer, recipe, self.config.setting
         )
         self.sparsifier.bind(self.optimizer)
-        self._schedule = learning_rate_schedule(self.optimizer, recipe, len(self._train))
+        self._schedule = learning_rate_schedule(
+            self.optimizer, recipe, len(self._train), self.config.combination.trainings
+        )
 
     @property
     def epochs_done(self) -> int:
@@ -103,8 +109,8 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """True once every epoch of the recipe is trained."""
-        return self.epochs_done >= self.config.recipe.epochs
+        """True once every epoch of the run is trained."""
+        return self.epochs_done >= self.config.epochs
 
     def run_epoch(self) -> EpochReport:
         """Train one epoch and measure the validation accuracy.
@@ -162,7 +168,7 @@ class Training:
             HamError: epochs are left to train.
         """
         if not self.finished:
-            total = self.config.recipe.epochs
+            total = self.config.epochs
             raise HamError(f"only {self.epochs_done} of {total} epochs are trained")
         test_accuracy = None
         with self._reproducible("finish"):
@@ -201,7 +207,7 @@ class Training:
         Raises:
             InvalidConfig: the state is of another config.
         """
-        if state["config"] != self.config.to_json():
+        if RunConfig.from_json(state["config"]) != self.config:
             raise InvalidConfig("config", state["config"], f"this training is {self.config}")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -101,6 +101,21 @@ class SparsifierView(CatalogRow):
     family: str
     takes_sparsity: bool = Field(description="False: its sparsity is always 0.")
     needs_dense_gradient: bool
+    prune_fraction: float | None = Field(
+        description="Share of the remaining weights that is pruned between the full-length "
+        "trainings of a run; null where a run is one training."
+    )
+
+
+class PluginView(BaseModel):
+    """What another installed package offers."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    group: str = Field(description="Entry-point group, for example `ham.sparsifiers`.")
+    name: str
+    package: str = Field(description="Name and version.")
+    error: str | None = Field(description="Why it cannot be used; null where it can.")
 
 
 class RecipeView(BaseModel):
@@ -119,7 +134,7 @@ class SpaceView(BaseModel):
     """Ranges that studies search, on logarithmic axes."""
 
     id: str
-    applies_to: list[str] = Field(description="Sparsifiers, families, or `default`.")
+    applies_to: list[str] = Field(description="The sparsifiers whose studies search it.")
     alpha: LogRange
     beta: LogRange
 

@@ -49,7 +49,7 @@ def resolve(request: StudyRequest) -> Plan:
         confirmation_seeds=_seeds(FIRST_CONFIRMATION_SEED, budget.confirmation_seeds),
         baselines=BASELINES,
         expected_runs=runs,
-        expected_epochs=runs * recipe.epochs,
+        expected_epochs=runs * combination.epochs(recipe),
     )
 
 

@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
-from ham.config import Combination, Setting, format_sparsity
+from ham.config import Setting, format_sparsity
+from service.records.combinations import StoredCombination
 
 
 class Grade(StrEnum):
@@ -67,7 +68,7 @@ class Recommendation(NewRecommendation):
     """A stored recommendation; a later study of the combination makes a new version."""
 
     id: str
-    combination: Combination
+    combination: StoredCombination
     study_id: str
     version: int
     created_at: datetime

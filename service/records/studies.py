@@ -8,8 +8,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ham.config import Combination, Recipe, Setting
+from ham.config import Recipe, Setting
 from search_spaces import SearchSpace
+from service.records.combinations import StoredCombination
 
 
 class Budget(BaseModel):
@@ -92,7 +93,7 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    combination: Combination
+    combination: StoredCombination
     recipe: Recipe
     space: SearchSpace
     budget: Budget
@@ -106,6 +107,11 @@ class Plan(BaseModel):
     )
     expected_runs: int
     expected_epochs: int
+
+    @property
+    def run_epochs(self) -> int:
+        """Epochs of one run: the recipe's, once for each training that the sparsifier takes."""
+        return self.combination.epochs(self.recipe)
 
 
 class StudyState(StrEnum):

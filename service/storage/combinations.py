@@ -28,7 +28,7 @@ def combination_id(session: Session, combination: Combination) -> int:
 
 def combination_record(row: CombinationRow) -> Combination:
     """Turn a row into a combination."""
-    return Combination(
+    return Combination.stored(
         model=row.model,
         dataset=row.dataset,
         sparsifier=row.sparsifier,

@@ -124,7 +124,7 @@ class Course:
 
     def _begin(self, job: Job) -> Assignment | None:
         """Begin a job's run, unless an earlier runner has already finished it."""
-        run = self._storage.runs.begin(self._claim, job, self._plan.recipe.epochs)
+        run = self._storage.runs.begin(self._claim, job, self._plan.run_epochs)
         if run.state != RunState.RUNNING:
             if job.trial_number is not None:
                 self._search.tell(job.trial_number, _outcome(run))

@@ -72,6 +72,14 @@ def test_combination_refuses_by_field_with_what_is_allowed(
     assert caught.value.field in {*changes, "sparsity"}
 
 
+def test_stored_combination_outlives_the_plugin_that_it_names() -> None:
+    gone = Combination.stored(**(VALID | {"sparsifier": "somebodys"}))
+    assert gone.key == "digits_cnn-digits/somebodys-0.90/sgd/digits@1"
+    with pytest.raises(UnknownName, match="somebodys"):
+        gone.check()
+    assert Combination.stored(**VALID) == Combination(**VALID)
+
+
 def test_run_of_another_recipe_than_its_combination_names_is_refused() -> None:
     with pytest.raises(IncompatibleCombination, match="digits@1"):
         RunConfig(

@@ -34,6 +34,16 @@ def test_every_dataset_has_exactly_one_default_recipe(dataset: str) -> None:
     assert 0 <= recipe.warmup_epochs < recipe.epochs
 
 
+@pytest.mark.parametrize(
+    ("dataset", "preset"),
+    [("cifar10", "cifar"), ("cifar100", "cifar"), ("imagenet", "imagenet"), ("digits", None)],
+)
+def test_recipes_train_sparsifiers_as_published_at_their_scale(
+    dataset: str, preset: str | None
+) -> None:
+    assert recipe_for(dataset).sparsifier_preset == preset
+
+
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(UnknownName, match=r"known names: .*digits@1"):
         recipe_for("digits", "digits@99")

@@ -10,11 +10,12 @@ from ham.optim.lr_schedules import learning_rate_schedule
 from tests.ham.optim.training import small_model, take_steps
 
 
-def rates(steps: int, steps_per_epoch: int = 2, **options) -> list[float]:
+def rates(steps: int, steps_per_epoch: int = 2, trainings: int = 1, **options) -> list[float]:
     fields = {"name": "t", "version": 1, "epochs": 4, "batch_size": 8, "learning_rate": 0.5}
     model = small_model()
     optimizer = HAM(SGD(model.parameters(), lr=0.5))
-    schedule = learning_rate_schedule(optimizer, Recipe(**{**fields, **options}), steps_per_epoch)
+    recipe = Recipe(**{**fields, **options})
+    schedule = learning_rate_schedule(optimizer, recipe, steps_per_epoch, trainings)
     used = []
     for _ in range(steps):
         used.append(optimizer.base.param_groups[0]["lr"])
@@ -30,6 +31,11 @@ def test_schedule_warms_up_linearly_then_follows_the_cosine_to_zero():
 
 def test_schedule_starts_at_the_peak_without_warm_up():
     assert rates(5, epochs=2) == pytest.approx([0.5, 0.42677670, 0.25, 0.07322330, 0.0])
+
+
+def test_schedule_begins_anew_with_each_training_and_rests_at_the_end():
+    once = [0.5, 0.42677670, 0.25, 0.07322330]
+    assert rates(14, epochs=2, trainings=3) == pytest.approx([*once, *once, *once, 0.0, 0.0])
 
 
 def test_schedule_holds_a_constant_rate_after_the_warm_up():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ham.errors import UnknownName
 from ham.sparsifiers.random import Random
 from ham.sparsity import prunable_weights
 from ham.sparsity.allocation import allocate
@@ -43,3 +44,12 @@ def test_dense_layers_stay_dense() -> None:
     sparsifier.attach(small_model())
     assert sparsifier.report().layers[0].sparsity == 0
     assert all(layer.sparsity > 0 for layer in sparsifier.report().layers[1:3])
+
+
+def test_dense_layers_are_named_by_their_place_or_refused() -> None:
+    sparsifier = Random(0.9, total_steps=1, dense_layers=("first", "last"))
+    sparsifier.attach(small_model())
+    dense = [layer.sparsity == 0 for layer in sparsifier.report().layers]
+    assert dense == [True, False, False, True]
+    with pytest.raises(UnknownName, match="did you mean 'first'"):
+        Random(0.9, total_steps=1, dense_layers=("fist",)).attach(small_model())

@@ -15,6 +15,7 @@ from ham.config import NO_HAM, RunConfig, Setting
 from ham.data import digits
 from ham.errors import DivergedRun, HamError, InvalidConfig
 from ham.names import SPARSIFIERS
+from ham.sparsifiers.gmp import GMP
 from ham.training import EpochReport, RunResult, Training, train
 from ham.training.evaluate import accuracy
 from ham.training.seeding import stream_seed
@@ -150,6 +151,21 @@ def test_learning_rate_follows_the_cosine(make_config: MakeConfig) -> None:
     assert rates == pytest.approx(expected.tolist(), abs=1e-7)
 
 
+@pytest.mark.parametrize("sparsifier", ["imp", "lrr"])
+def test_iterative_pruning_goes_through_the_recipe_once_per_training(
+    make_config: MakeConfig, sparsifier: str
+) -> None:
+    config = make_config(sparsifier, epochs=2)
+    result = train(config)
+    assert config.epochs == len(result.curve) == 12 * 2
+    rates = [epoch.learning_rate for epoch in result.curve]
+    assert rates == pytest.approx(rates[:2] * 12)
+    assert result.sparsity.realised == pytest.approx(0.9, abs=3 / result.sparsity.prunable)
+    flops = result.measures.training_flops / result.measures.dense_training_flops
+    densities = [max(0.1, 0.8**training) for training in range(12)]
+    assert flops == pytest.approx(sum(densities) / 12, rel=0.02)
+
+
 def test_realised_sparsity_is_counted_on_the_trained_weights(make_config: MakeConfig) -> None:
     training = Training(make_config("random", model="digits_cnn"))
     while not training.finished:
@@ -184,6 +200,23 @@ def test_order_of_calls_is_enforced(make_config: MakeConfig) -> None:
     training.run_epoch()
     with pytest.raises(HamError, match="finished after 1 epochs"):
         training.run_epoch()
+
+
+def test_recipe_names_the_preset_that_its_trainings_use(make_config: MakeConfig) -> None:
+    def ramp(**recipe: Any) -> tuple[float, ...]:
+        training = Training(make_config("gmp", epochs=50, **recipe))
+        gmp = training.sparsifier
+        assert isinstance(gmp, GMP)
+        return gmp.begin_step / 600, gmp.end_step / 600, gmp.scope == "global"
+
+    assert ramp() == ramp(sparsifier_preset="imagenet") == (0.2, 0.8, False)
+    assert ramp(sparsifier_preset="cifar") == pytest.approx((4 / 600, 0.75, True))
+
+
+def test_checkpoint_from_before_presets_is_taken_up(make_config: MakeConfig) -> None:
+    state = Training(make_config()).state_dict()
+    del state["config"]["recipe"]["sparsifier_preset"]
+    Training(make_config()).load_state_dict(state)
 
 
 def test_state_of_another_config_is_refused(make_config: MakeConfig) -> None:

@@ -56,11 +56,23 @@ def test_expected_runs_are_those_that_run(
     assert plan.expected_epochs == plan.expected_runs * plan.recipe.epochs
 
 
+def test_expected_epochs_count_every_training_of_iterative_pruning() -> None:
+    plan = a_plan(sparsifier="lrr", sparsity=0.9)
+    assert plan.run_epochs == 12 * plan.recipe.epochs
+    assert plan.expected_epochs == plan.expected_runs * plan.run_epochs
+
+
 def test_plan_is_the_same_whenever_and_wherever_it_is_made() -> None:
     plan = a_plan()
     assert plan == a_plan()
     assert plan == Plan.model_validate_json(plan.model_dump_json())
     assert plan.sampler_seed != a_plan(sparsity=0.8).sampler_seed
+
+
+def test_plan_stored_before_recipes_named_a_preset_is_read() -> None:
+    stored = a_plan().model_dump(mode="json")
+    del stored["recipe"]["sparsifier_preset"]
+    assert Plan.model_validate(stored) == a_plan()
 
 
 def test_plan_takes_the_default_recipe_and_compares_with_no_ham_and_the_paper() -> None:
