@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from ham.registry import Registry, Row
+from ham.registry import Plugin, Registry, Row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +129,7 @@ DATASETS = Registry[DatasetRow](
         ),
     ),
     group="ham.datasets",
+    kind=DatasetRow,
 )
 
 MODELS = Registry[ModelRow](
@@ -206,6 +207,7 @@ MODELS = Registry[ModelRow](
         ),
     ),
     group="ham.models",
+    kind=ModelRow,
 )
 
 OPTIMIZERS = Registry[OptimizerRow](
@@ -219,6 +221,7 @@ OPTIMIZERS = Registry[OptimizerRow](
         ),
     ),
     group="ham.optimizers",
+    kind=OptimizerRow,
 )
 
 SPARSIFIERS = Registry[SparsifierRow](
@@ -325,4 +328,14 @@ SPARSIFIERS = Registry[SparsifierRow](
         ),
     ),
     group="ham.sparsifiers",
+    kind=SparsifierRow,
 )
+
+
+def plugins() -> list[Plugin]:
+    """Return what other packages offer of any kind, also what is broken."""
+    return [
+        plugin
+        for registry in (MODELS, DATASETS, OPTIMIZERS, SPARSIFIERS)
+        for plugin in registry.plugins()
+    ]

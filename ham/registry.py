@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import import_module
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 from ham.errors import HamError, UnknownName
@@ -43,6 +43,23 @@ class Row:
         return getattr(import_module(module), attribute)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """What another package offers through an entry point.
+
+    Attributes:
+        group: the entry-point group, for example ``"ham.sparsifiers"``.
+        name: of the entry point.
+        package: name and version of the package, empty where it tells none.
+        error: why its row could not be registered; None where it was.
+    """
+
+    group: str
+    name: str
+    package: str
+    error: str | None
+
+
 R = TypeVar("R", bound=Row)
 
 
@@ -53,19 +70,25 @@ class Registry(Generic[R]):
         field: what the names are called in messages, for example ``"sparsifier"``.
         rows: the built-in rows.
         group: entry-point group that plug-ins use, for example ``"ham.sparsifiers"``.
+        kind: the class that every row must have.
     """
 
-    def __init__(self, field: str, rows: tuple[R, ...], group: str) -> None:
+    def __init__(self, field: str, rows: tuple[R, ...], group: str, kind: type[R]) -> None:
         self._field = field
         self._group = group
+        self._kind = kind
         self._rows: dict[str, R] = {}
-        self._plugins_loaded = False
-        self.broken: dict[str, str] = {}
+        self._plugins: list[Plugin] | None = None
         for row in rows:
             self.add(row)
 
     def add(self, row: R) -> None:
         """Register a row; a name that is taken is an error that names both factories."""
+        if not isinstance(row, self._kind):
+            raise HamError(
+                f"a {self._field} is registered by a {self._kind.__name__}, but this is a "
+                f"{type(row).__name__}"
+            )
         if row.name in self._rows:
             raise HamError(
                 f"{self._field} {row.name!r} is registered twice: "
@@ -96,14 +119,21 @@ class Registry(Generic[R]):
     def __iter__(self) -> Iterator[R]:
         return iter(self.list())
 
-    def _load_plugins(self) -> None:
-        if self._plugins_loaded:
-            return
-        self._plugins_loaded = True
-        for entry in entry_points(group=self._group):
-            try:
-                row = entry.load()
-            except Exception as error:  # a broken plug-in must not take the service down
-                self.broken[entry.name] = f"{type(error).__name__}: {error}"
-            else:
-                self.add(row)
+    def plugins(self) -> builtins.list[Plugin]:
+        """Return what other packages offer, also what is broken."""
+        return list(self._load_plugins())
+
+    def _load_plugins(self) -> builtins.list[Plugin]:
+        if self._plugins is None:
+            self._plugins = []  # before loading: a plug-in may look at the registry itself
+            self._plugins = [self._load(entry) for entry in entry_points(group=self._group)]
+        return self._plugins
+
+    def _load(self, entry: EntryPoint) -> Plugin:
+        error = None
+        try:
+            self.add(entry.load())
+        except Exception as caught:  # a broken plug-in must not take the service down
+            error = f"{type(caught).__name__}: {caught}"
+        package = f"{entry.dist.name} {entry.dist.version}" if entry.dist else ""
+        return Plugin(group=self._group, name=entry.name, package=package, error=error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import RedirectResponse
@@ -13,6 +14,7 @@ from ham.config import format_sparsity
 from service import formatting
 from service.api.dependencies import StorageDep
 from service.clock import utc_now
+from service.web.catalogue import catalogue
 from service.web.overview import overview
 
 _HERE = Path(__file__).parent
@@ -47,5 +49,15 @@ def favicon() -> Response:
 def front_page(request: Request, storage: StorageDep) -> Response:
     """Show leaderboards, recommendations and the studies under way."""
     context = {"page": overview(storage, utc_now()), "address": str(request.base_url).rstrip("/")}
+    return _page(request, "front.html", context)
+
+
+@router.get("/catalogue")
+def catalogue_page(request: Request) -> Response:
+    """Show what can be named in a study, and which plug-ins are broken."""
+    return _page(request, "catalogue.html", {"page": catalogue()})
+
+
+def _page(request: Request, template: str, context: dict[str, Any]) -> Response:
     headers = {"Content-Security-Policy": "default-src 'self'", "Cache-Control": "no-store"}
-    return _templates.TemplateResponse(request, "front.html", context, headers=headers)
+    return _templates.TemplateResponse(request, template, context, headers=headers)

@@ -14,6 +14,7 @@ from types import FrameType
 
 from ray import tune
 
+from ham.errors import InvalidConfig
 from service.domain.recommendations import recommend
 from service.errors import StaleLease, StudyFailed
 from service.records import Claim, Study
@@ -67,6 +68,10 @@ def run_study(storage: SqlStorage, claim: Claim, settings: Settings, ray_address
         StaleLease: another runner has taken the study over.
     """
     study = storage.studies.get(claim.study_id)
+    try:
+        study.plan.combination.check()
+    except InvalidConfig as error:  # a plug-in that this machine lacks
+        raise StudyFailed(f"this worker cannot train it: {error}") from error
     cluster.connect(ray_address)
     _release_on_sigterm(storage, claim)  # again: ray.init has put its own handler there
     optuna_storage = open_optuna_storage(settings.optuna_database)

@@ -20,16 +20,21 @@ def a_row(name: str, factory: str = "json:dumps") -> Row:
     return Row(name=name, title=name, factory=factory, description="A row.")
 
 
+TAKEN = a_row("one", "json:loads")
+
+
 def registry(*rows: Row) -> Registry[Row]:
-    return Registry[Row]("thing", rows, group=GROUP)
+    return Registry("thing", rows, group=GROUP, kind=Row)
 
 
 @pytest.fixture
 def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two packages offer rows: one good, one that cannot be imported."""
+    """Packages offer rows: one good, one that cannot be imported, one taken, one that is none."""
     offered = [
         EntryPoint("plugin", f"{__name__}:PLUGIN", GROUP),
         EntryPoint("gone", "no_such_module:ROW", GROUP),
+        EntryPoint("taken", f"{__name__}:TAKEN", GROUP),
+        EntryPoint("no_row", "json:dumps", GROUP),
     ]
     monkeypatch.setattr(
         "ham.registry.entry_points", lambda group: offered if group == GROUP else []
@@ -68,9 +73,12 @@ def test_plugin_rows_stand_beside_the_built_in_ones(plugins: None) -> None:
 
 def test_broken_plugin_is_told_and_takes_nothing_down(plugins: None) -> None:
     rows = registry(a_row("one"))
-    assert rows.get("one").name == "one"
-    assert rows.broken.keys() == {"gone"}
-    assert "no_such_module" in rows.broken["gone"]
+    assert rows.get("one").factory == "json:dumps"
+    errors = {plugin.name: plugin.error for plugin in rows.plugins()}
+    assert errors["plugin"] is None
+    assert "no_such_module" in (errors["gone"] or "")
+    assert "registered twice: json:dumps and json:loads" in (errors["taken"] or "")
+    assert "registered by a Row, but this is a function" in (errors["no_row"] or "")
 
 
 def test_installed_packages_are_asked_for_plugins() -> None:

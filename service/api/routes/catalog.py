@@ -6,13 +6,14 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
-from search_spaces import recipes, spaces
+from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS, plugins
+from search_spaces import SearchSpace, recipes, space_for
 from service.api.schemas import (
     DatasetView,
     ModelView,
     OptimizerView,
     Page,
+    PluginView,
     RecipeView,
     SpaceView,
     SparsifierView,
@@ -65,13 +66,18 @@ def list_recipes() -> Page[RecipeView]:
 @router.get("/search-spaces", summary="List search spaces")
 def list_search_spaces() -> Page[SpaceView]:
     """Return the ranges of alpha and beta that studies search, and what each applies to."""
-    targets: dict[str, list[str]] = {}
-    for target, space in spaces().items():
-        targets.setdefault(space.id, []).append(target)
-    by_id = {space.id: space for space in spaces().values()}
+    users: dict[SearchSpace, list[str]] = {}
+    for name in SPARSIFIERS.names():
+        users.setdefault(space_for(name), []).append(name)
     return Page(
         items=[
-            SpaceView(id=id, applies_to=targets[id], alpha=space.alpha, beta=space.beta)
-            for id, space in by_id.items()
+            SpaceView(id=space.id, applies_to=names, alpha=space.alpha, beta=space.beta)
+            for space, names in users.items()
         ]
     )
+
+
+@router.get("/plugins", summary="List plug-ins", response_model=Page[PluginView])
+def list_plugins() -> Any:
+    """Return what other installed packages offer, and why it cannot be used where it is broken."""
+    return {"items": plugins()}

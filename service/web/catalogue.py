@@ -1,0 +1,43 @@
+"""What the catalogue page shows: the registries, plug-ins included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ham.names import (
+    DATASETS,
+    MODELS,
+    OPTIMIZERS,
+    SPARSIFIERS,
+    DatasetRow,
+    ModelRow,
+    OptimizerRow,
+    SparsifierRow,
+    plugins,
+)
+from ham.registry import Plugin
+from search_spaces import space_for
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Everything that can be named, and the search space of each sparsifier by its name."""
+
+    sparsifiers: list[SparsifierRow]
+    models: list[ModelRow]
+    datasets: list[DatasetRow]
+    optimizers: list[OptimizerRow]
+    spaces: dict[str, str]
+    plugins: list[Plugin]
+
+
+def catalogue() -> Catalogue:
+    """Read the registries."""
+    return Catalogue(
+        sparsifiers=SPARSIFIERS.list(),
+        models=MODELS.list(),
+        datasets=DATASETS.list(),
+        optimizers=OPTIMIZERS.list(),
+        spaces={name: space_for(name).id for name in SPARSIFIERS.names()},
+        plugins=plugins(),
+    )
