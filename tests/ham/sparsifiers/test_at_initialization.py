@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -149,15 +151,29 @@ def test_synflow_does_not_depend_on_data_or_signs() -> None:
         np.testing.assert_array_equal(masks[0][name], masks[1][name])
 
 
-@pytest.mark.parametrize("per_layer", [1, 2, 4, 8])
-def test_synflow_collapses_no_layer_before_its_critical_compression(per_layer: int) -> None:
-    torch.manual_seed(0)
-    widths = (10, 20, 20, 20, 20, 5)
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(2, 24), min_size=3, max_size=6), st.integers(1, 3), st.integers(0, 99))
+def test_synflow_collapses_no_layer_down_to_a_weight_per_layer(
+    widths: list[int], per_layer: int, seed: int
+) -> None:
+    torch.manual_seed(seed)
     layers = [nn.Linear(a, b, bias=False) for a, b in pairwise(widths)]
     size = sum(layer.weight.numel() for layer in layers)
+    assume(per_layer * len(layers) < size)
     sparsifier = SynFlow(1 - per_layer * len(layers) / size, total_steps=1)
-    sparsifier.attach(nn.Sequential(*layers), batches((10,), classes=5))
+    sparsifier.attach(nn.Sequential(*layers), batches((widths[0],)))
     assert all(layer.kept >= 1 for layer in sparsifier.report().layers)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_mixed_precision_of_the_caller_does_not_change_the_masks(
+    method: type[MaskedSparsifier],
+) -> None:
+    plain = mask_of(method, two_layers(), 0.7)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = mask_of(method, two_layers(), 0.7)
+    for name in plain:
+        np.testing.assert_array_equal(plain[name], mixed[name])
 
 
 def test_gradient_flow_agrees_with_finite_differences_of_the_gradient() -> None:

@@ -81,6 +81,13 @@ def test_rigl_update_drops_and_grows_as_numpy_does_and_moves_nothing_else(run: R
     assert all(torch.equal(*pair) for pair in zip(biases, after, strict=True))
 
 
+def test_rigl_asks_for_the_dense_gradient_at_updates_only(run: Run) -> None:
+    rigl = run.sparsifier
+    assert isinstance(rigl, RigL)
+    asked = [step for step in range(1, TOTAL_STEPS + 1) if rigl.reads_dense_gradient(step)]
+    assert asked == list(range(INTERVAL, rigl.end_step, INTERVAL))
+
+
 def test_rigl_freezes_its_masks_after_the_end(run: Run) -> None:
     assert isinstance(run.sparsifier, RigL)
     run.train(1, run.sparsifier.end_step)

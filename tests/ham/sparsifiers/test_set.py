@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 
 from ham.sparsifiers.set import SET
 from ham.sparsity import prunable_weights
 from ham.testing.sparsifier_contract import TOTAL_STEPS, Run, start
+from tests.ham.sparsity.test_dynamic import drop_and_grow_in_numpy
 
 INTERVAL = 4
 
@@ -66,6 +68,24 @@ def test_set_drops_only_the_smallest_and_new_weights_begin_at_zero(run: Run) -> 
         smallest = before_update[name].abs().masked_fill(~old[name], torch.inf).flatten()
         dropped = smallest.argsort(stable=True)[:count]
         assert set(torch.where(lost.flatten())[0].tolist()) <= set(dropped.tolist())
+
+
+def test_set_update_drops_and_grows_as_numpy_does(run: Run) -> None:
+    run.train(1, INTERVAL)
+    assert isinstance(run.sparsifier, SET)
+    set_, step = run.sparsifier, 2 * INTERVAL
+    old = masks(run)
+    weights = {n: w.detach().numpy().copy() for n, w in prunable_weights(run.model).items()}
+    twin = torch.Generator()
+    twin.set_state(set_.generator.get_state())
+    set_.update_masks(step)
+    for name, mask in masks(run).items():
+        count = int(0.3 / 2 * (1 + np.cos(np.pi * step / set_.end_step)) * int(old[name].sum()))
+        if old[name].all():
+            continue
+        scores = torch.rand(mask.shape, generator=twin, dtype=torch.float64).numpy()
+        expected = drop_and_grow_in_numpy(weights[name], old[name].numpy(), count, scores)
+        np.testing.assert_array_equal(mask.numpy(), expected)
 
 
 def test_set_freezes_its_masks_after_the_end(run: Run) -> None:

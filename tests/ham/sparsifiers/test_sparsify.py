@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 import ham
 from ham.errors import InvalidConfig, UnknownName
 from ham.names import SPARSIFIERS
-from ham.testing.sparsifier_contract import batch, small_model
+from ham.sparsifiers.random import Random
+from ham.sparsity import MaskedSparsifier, prunable_weights
+from ham.testing.sparsifier_contract import TOTAL_STEPS, batch, small_model, start
+from tests.ham.sparsifiers.test_contract import SPARSE
 
 
 def test_four_lines_make_a_loop_sparse() -> None:
@@ -28,6 +34,42 @@ def test_four_lines_make_a_loop_sparse() -> None:
     report = sparsifier.report()
     assert zeros == report.prunable - report.nonzeros
     assert report.realised >= 0.9 - 4 / report.prunable
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_sam_around_ham_keeps_dropped_weights_at_zero(name: str) -> None:
+    run = start(SPARSIFIERS.get(name).load(), 0.9, "ham")
+    sam = ham.SAM(run.optimizer, model=run.model)
+    for step in range(1, TOTAL_STEPS + 1):
+        images, labels = batch(step)
+
+        def closure(images: Tensor = images, labels: Tensor = labels) -> Tensor:
+            sam.zero_grad()
+            loss = cross_entropy(run.model(images), labels)
+            loss.backward()
+            return loss
+
+        sam.step(closure)
+        for layer in run.sparsifier.report().layers:
+            assert layer.nonzeros <= layer.kept
+    run.sparsifier.finalize()
+    report = run.sparsifier.report()
+    assert 0.9 - 8 / report.prunable <= report.realised
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_nothing_revives_a_dropped_weight_after_the_last_update(name: str) -> None:
+    run = start(SPARSIFIERS.get(name).load(), 0.9, "adamw")
+    if not isinstance(run.sparsifier, MaskedSparsifier):
+        pytest.skip("its own tests hold what this method does at the end")
+    last = TOTAL_STEPS * 56 // 60  # IMP and LRR begin their last training here
+    run.train(1, last)
+    masks = {weight: run.sparsifier.masks[weight] for weight in run.sparsifier.masks}
+    for step in range(last + 1, TOTAL_STEPS + 1):
+        run.train(step, step)
+        for weight, value in prunable_weights(run.model).items():
+            assert torch.equal(run.sparsifier.masks[weight], masks[weight])
+            assert not value[~masks[weight]].any()
 
 
 def test_steps_that_amp_skips_are_not_counted() -> None:
@@ -71,6 +113,18 @@ def test_option_overrides_the_preset() -> None:
     )
     assert sparsifier.update_interval == 7  # type: ignore[attr-defined]
     assert sparsifier.end_step == 768  # type: ignore[attr-defined]
+
+
+def test_method_without_presets_takes_its_defaults_at_every_scale(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    row = replace(SPARSIFIERS.get("random"), name="bare", factory=f"{__name__}:BARE")
+    monkeypatch.setitem(SPARSIFIERS._rows, "bare", row)
+    monkeypatch.setitem(globals(), "BARE", lambda *args, **options: Random(*args, **options))
+    sparsifier, _ = ham.sparsify(
+        small_model(), "bare", sparsity=0.5, total_steps=10, preset="cifar"
+    )
+    assert sparsifier.report().target == 0.5
 
 
 def test_unknown_method_and_wrong_sparsity_are_refused() -> None:
