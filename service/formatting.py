@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.records import Estimate, Progress, StudyState
 
 NOTHING = "–"
+_PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 
 
 def percent(fraction: float | None) -> str:
@@ -25,6 +26,22 @@ def interval(estimate: Estimate) -> str:
 def strength(value: float) -> str:
     """Write an alpha or a beta with three significant digits."""
     return f"{value:.3g}"
+
+
+def count(number: int | None) -> str:
+    """Write a whole number with its thousands apart."""
+    return NOTHING if number is None else f"{number:,}"
+
+
+def amount(number: float | None) -> str:
+    """Write a large number with three digits and its SI prefix: 1234567 is ``1.23 M``."""
+    if number is None:
+        return NOTHING
+    prefixes = iter(_PREFIXES)
+    prefix = next(prefixes)
+    while abs(number) >= 999.5:
+        number, prefix = number / 1000, next(prefixes)
+    return f"{number:.3g} {prefix}".rstrip()
 
 
 def duration(seconds: float | None) -> str:

@@ -12,9 +12,10 @@ from fastapi.templating import Jinja2Templates
 
 from ham.config import format_sparsity
 from service import formatting
-from service.api.dependencies import StorageDep
+from service.api.dependencies import RunId, StorageDep, StudyId
 from service.clock import utc_now
 from service.web.catalogue import catalogue
+from service.web.measures import run_page, study_page
 from service.web.overview import overview
 
 _HERE = Path(__file__).parent
@@ -25,6 +26,8 @@ _templates.env.filters |= {
     "interval": formatting.interval,
     "strength": formatting.strength,
     "duration": formatting.duration,
+    "amount": formatting.amount,
+    "count": formatting.count,
     "sparsity": format_sparsity,
 }
 _templates.env.globals["stage"] = formatting.stage
@@ -56,6 +59,18 @@ def front_page(request: Request, storage: StorageDep) -> Response:
 def catalogue_page(request: Request) -> Response:
     """Show what can be named in a study, and which plug-ins are broken."""
     return _page(request, "catalogue.html", {"page": catalogue()})
+
+
+@router.get("/studies/{study_id}")
+def show_study(request: Request, study_id: StudyId, storage: StorageDep) -> Response:
+    """Show a study's runs and their measures."""
+    return _page(request, "study.html", {"page": study_page(storage, study_id)})
+
+
+@router.get("/runs/{run_id}")
+def show_run(request: Request, run_id: RunId, storage: StorageDep) -> Response:
+    """Show all that is known of a run."""
+    return _page(request, "run.html", {"page": run_page(storage, run_id)})
 
 
 def _page(request: Request, template: str, context: dict[str, Any]) -> Response:

@@ -17,7 +17,7 @@ from ham.config import RunConfig
 from ham.errors import DivergedRun
 
 if TYPE_CHECKING:
-    from ham.training import Training
+    from ham.training import RunResult, Training
 
 METRIC = "validation_accuracy"
 EPOCH = "epoch_metrics"
@@ -68,9 +68,14 @@ class TrainRun(tune.Trainable):
 
     def _outcome(self) -> str:
         assert self._training is not None
-        result = self._training.finish(measure_test=self._measure_test).to_json()
-        result["measures"]["sparsity"] = result.pop("sparsity")
-        return json.dumps(result)
+        return outcome_of(self._training.finish(measure_test=self._measure_test))
+
+
+def outcome_of(result: RunResult) -> str:
+    """Return what is stored of a finished training, as JSON of an Outcome."""
+    facts = result.to_json()
+    facts["measures"]["sparsity"] = facts.pop("sparsity")
+    return json.dumps(facts)
 
 
 def _begin_training(run: RunConfig) -> Training:
