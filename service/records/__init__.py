@@ -1,5 +1,6 @@
 """The nouns of the service, as immutable pydantic models."""
 
+from service.records.keys import ANYONE, ApiKey, Principal, Scope
 from service.records.recommendations import (
     Benchmark,
     Estimate,
@@ -26,6 +27,8 @@ from service.records.studies import (
 
 __all__ = [
     "ALL_COMBINATIONS",
+    "ANYONE",
+    "ApiKey",
     "Benchmark",
     "Budget",
     "Claim",
@@ -40,11 +43,13 @@ __all__ = [
     "NewRecommendation",
     "Outcome",
     "Plan",
+    "Principal",
     "Progress",
     "Purpose",
     "Recommendation",
     "Run",
     "RunState",
+    "Scope",
     "StageProgress",
     "Study",
     "StudyRequest",

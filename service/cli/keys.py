@@ -1,0 +1,91 @@
+"""``hamtune keys``: give out API keys, list them, revoke them. Works on the database itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from service.cli.errors import NOT_FOUND, fail, told
+from service.cli.options import Json
+from service.cli.output import print_json, table_of
+from service.errors import NotFound
+from service.records import ApiKey, Scope
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.storage.base import KeyStore
+
+app = typer.Typer(no_args_is_help=True, help="Give out, list and revoke API keys.")
+
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded databases.")]
+
+
+@app.command()
+def create(
+    name: Annotated[
+        str, typer.Argument(help="Whose it is, or what it is for.", show_default=False)
+    ],
+    scope: Annotated[
+        Scope, typer.Option(help="read: ask; submit: also submit studies; admin: everything.")
+    ] = Scope.SUBMIT,
+    data_dir: DataDir = None,
+) -> None:
+    """Make a key and write it to stdout. It is shown this once, and stored nowhere."""
+    with _keys(data_dir) as keys:
+        key, token = keys.create(name, scope)
+    Console(stderr=True).print(f"{key.id}: a {scope.value} key for {name}", markup=False)
+    print(token)
+
+
+@app.command(name="list")
+def list_keys(json: Json = False, data_dir: DataDir = None) -> None:
+    """List all keys, without their secrets."""
+    with _keys(data_dir) as keys:
+        found = keys.list()
+    if json:
+        return print_json(found)
+    table = table_of()
+    for column in ("id", "name", "scope", "created", "last used", "revoked"):
+        table.add_column(column, no_wrap=column == "id")
+    for key in found:
+        table.add_row(key.id, key.name, key.scope.value, *_days(key))
+    Console().print(table if found else "there are no keys; see: hamtune keys create --help")
+
+
+@app.command()
+def revoke(
+    key: Annotated[str, typer.Argument(help="Id of the key.", show_default=False)],
+    data_dir: DataDir = None,
+) -> None:
+    """End a key; running services refuse it within seconds."""
+    with _keys(data_dir) as keys:
+        try:
+            keys.revoke(key)
+        except NotFound as error:
+            fail(str(error), NOT_FOUND)
+    Console().print(f"{key} is revoked", markup=False)
+
+
+@contextmanager
+def _keys(data_dir: Path | None) -> Iterator[KeyStore]:
+    with told():
+        settings = Settings() if data_dir is None else Settings(data_dir=data_dir)
+        from service.storage import open_storage  # lazy: most commands need no database
+        from service.storage.migrate import migrate  # lazy: the same
+
+        storage = open_storage(settings)
+        try:
+            migrate(storage.database)
+            yield storage.keys
+        finally:
+            storage.database.close()
+
+
+def _days(key: ApiKey) -> list[str]:
+    times = (key.created_at, key.last_used_at, key.revoked_at)
+    return [time.strftime("%Y-%m-%d %H:00") if time else "-" for time in times]

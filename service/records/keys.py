@@ -1,0 +1,52 @@
+"""Who may ask the service for what."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Scope(StrEnum):
+    """What a key allows; each scope allows what the ones before it do."""
+
+    READ = "read"
+    SUBMIT = "submit"
+    ADMIN = "admin"
+
+    def allows(self, needed: Scope) -> bool:
+        """Tell whether a key of this scope may do what needs ``needed``."""
+        order = list(Scope)
+        return order.index(self) >= order.index(needed)
+
+
+class ApiKey(BaseModel):
+    """An API key, without its secret, which nobody but its holder has."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str = Field(description="Whose it is, or what it is for.")
+    scope: Scope
+    created_at: datetime
+    last_used_at: datetime | None = Field(description="To the hour; null while never used.")
+    revoked_at: datetime | None
+
+
+class Principal(BaseModel):
+    """Who makes a request.
+
+    Attributes:
+        key_id: id of the key; None where the service demands no keys.
+        scope: what it may do.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    key_id: str | None
+    scope: Scope
+
+
+ANYONE = Principal(key_id=None, scope=Scope.ADMIN)
+"""Whoever asks a service that demands no keys."""
