@@ -123,12 +123,17 @@ class Client:
     Args:
         url: its address; found by :func:`service_url` if left out.
         timeout: seconds to wait for an answer.
+        key: an API key; that in HAMTUNE_API_KEY if left out.
     """
 
-    def __init__(self, url: str | None = None, timeout: float = 30.0) -> None:
+    def __init__(
+        self, url: str | None = None, timeout: float = 30.0, key: str | None = None
+    ) -> None:
         self.url = url or service_url()
+        key = key or os.environ.get("HAMTUNE_API_KEY")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         try:
-            self._http = httpx2.Client(base_url=self.url, timeout=timeout)
+            self._http = httpx2.Client(base_url=self.url, timeout=timeout, headers=headers)
         except httpx2.InvalidURL as error:
             raise ServiceNotRunning(self.url, str(error)) from error
 

@@ -15,6 +15,10 @@ class Conflict(ServiceError):
     """The request contradicts what is stored."""
 
 
+class NotReady(ServiceError):
+    """The database is not what this version of the service needs."""
+
+
 class StaleLease(ServiceError):
     """A runner writes under a lease that another runner has taken over.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -48,6 +50,33 @@ class Settings(BaseSettings):
         default=5, ge=1, description="Runners that may be lost before a study is given up."
     )
 
+    require_keys: bool | None = Field(
+        default=None,
+        description="Whether an API key is demanded; where unset, unless the host is loopback.",
+    )
+    requests_per_second: float | None = Field(
+        default=None,
+        gt=0,
+        description="What one key or, without keys, one address may ask of one API process, "
+        "four seconds' worth at once; unlimited where unset.",
+    )
+    max_request_bytes: int = Field(
+        default=2**20, ge=1024, description="Largest body of a request; a larger one is refused."
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="What is less important is not logged."
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        default="auto",
+        description="json: an object per line; text: for people; auto: text in a terminal.",
+    )
+
+    @property
+    def keys_required(self) -> bool:
+        """Whether requests need an API key."""
+        return not is_loopback(self.host) if self.require_keys is None else self.require_keys
+
     @property
     def database(self) -> str:
         """SQLAlchemy URL of the tables."""
@@ -66,6 +95,14 @@ class Settings(BaseSettings):
 
 
 OPTUNA_SCHEMA = "optuna"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a name or an address can only mean this machine."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # another name
+        return False
 
 
 def _with_driver(url: str) -> str:

@@ -32,11 +32,12 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "search_spaces": (*L0, *L1),
     **dict.fromkeys(L3, (*L0, *L1, *L3)),
     "service.formatting": (*L0, *L3),
+    "service.logs": L3,
     "service.storage": (*L0, *L3, *L4),
     "service.domain": (*L0, *L1, *L3, *L5, *PROTOCOL),
     "service.api": (*L0, *L1, *L3, *L4, *L5, "service.api", "service.web", "service.formatting"),
     "service.web": (*L0, *L1, *L3, *L4, *L5, "service.api", "service.web", "service.formatting"),
-    "service.workers": ("ham", *L1, *L3, *L4, *L5, "service.workers"),
+    "service.workers": ("ham", *L1, *L3, *L4, *L5, "service.workers", "service.logs"),
     "service.client": (*L0, *L3, *L5, "service.api.schemas"),
     "service.cli": PACKAGES[:3],
     "service": (),
@@ -56,6 +57,7 @@ ONLY: dict[str, tuple[str, ...]] = {
     "pydantic": ("service",),
     "pydantic_settings": ("service.settings",),
     "typer": ("service.cli",),
+    "prometheus_client": ("service.api.metrics",),
 }
 
 FILE_LINES = 400

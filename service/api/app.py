@@ -12,7 +12,13 @@ from fastapi.routing import APIRoute
 from fastapi_offline import FastAPIOffline
 
 from service.api.dashboard import OptunaDashboard, add_dashboard
+from service.api.docs_page import add_docs_page
 from service.api.error_handlers import add_error_handlers
+from service.api.gate import Gate
+from service.api.headers import SecurityHeaders
+from service.api.limits import BodyLimit
+from service.api.metrics import Metrics
+from service.api.observe import Observe
 from service.api.openapi import describe
 from service.api.routes import catalog, health, leaderboards, recommendations, runs, studies
 from service.settings import Settings
@@ -40,6 +46,9 @@ _TAGS = [
 ]
 
 
+_DOCS_ASSETS = "/docs-assets"
+
+
 def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
     """Return the application.
 
@@ -62,18 +71,30 @@ def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
         openapi_tags=_TAGS,
         redoc_url=None,
         lifespan=lifespan,
-        static_url="/docs-assets",
-        favicon_url="/assets/favicon.svg",
+        static_url=_DOCS_ASSETS,
+        docs_url=None,
         generate_unique_id_function=_operation_id,
         swagger_ui_parameters={"defaultModelsExpandDepth": 0, "tryItOutEnabled": True},
     )
+    app.state.settings = settings
     app.state.storage = storage or open_storage(settings)
+    app.state.metrics = Metrics(app.state.storage.monitor)
     app.state.instance = secrets.token_hex(8)
     for module in (studies, recommendations, leaderboards, runs, catalog, health):
         app.include_router(module.router)
+    add_docs_page(app, _DOCS_ASSETS)
     add_pages(app)
     add_dashboard(app, dashboard)
     add_error_handlers(app)
+    app.add_middleware(BodyLimit, largest=settings.max_request_bytes)
+    app.add_middleware(
+        Gate,
+        keys=app.state.storage.keys,
+        required=settings.keys_required,
+        requests_per_second=settings.requests_per_second,
+    )
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(Observe, metrics=app.state.metrics)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign]
     return app
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Request
 
 from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
-from service.records import CombinationFilter
+from service.records import CombinationFilter, Principal
 from service.storage.base import Storage
 
 
@@ -17,6 +17,14 @@ def _storage(request: Request) -> Storage:
 
 
 StorageDep = Annotated[Storage, Depends(_storage)]
+
+
+def _principal(request: Request) -> Principal:
+    principal: Principal = request.state.principal
+    return principal
+
+
+PrincipalDep = Annotated[Principal, Depends(_principal)]
 
 StudyId = Annotated[
     str,

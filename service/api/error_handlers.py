@@ -23,7 +23,6 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(NotFound, _not_found)
     app.add_exception_handler(Conflict, _conflict)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def _invalid_config(request: Request, error: Exception) -> Response:
@@ -49,18 +48,11 @@ def _http(request: Request, error: Exception) -> Response:
     details = {
         404: f"there is nothing at {request.url.path}; /docs lists every address",
         405: f"{request.method} is not possible on {request.url.path}; /docs lists what is",
+        413: "the body is larger than HAMTUNE_MAX_REQUEST_BYTES allows",
     }
     detail = details.get(error.status_code, str(error.detail))
     headers = dict(error.headers) if error.headers else None
     return problem(error.status_code, detail, request.url.path, headers=headers)
-
-
-def _unexpected(request: Request, error: Exception) -> Response:
-    return problem(
-        500,
-        f"an error that should not happen ({type(error).__name__}); the service's log has more",
-        request.url.path,
-    )
 
 
 def _unprocessable(request: Request, errors: list[FieldProblem]) -> Response:

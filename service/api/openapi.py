@@ -10,7 +10,8 @@ from fastapi.openapi.utils import get_openapi
 
 from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
 from search_spaces import recipes
-from service.api.problems import MEDIA_TYPE
+from service.api.gate import PUBLIC
+from service.api.problems import MEDIA_TYPE, documented
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -23,6 +24,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
             tags=app.openapi_tags,
         )
+        _describe_gate(document, app.state.settings.keys_required)
         for operation in _operations(document):
             _type_errors(operation)
             _offer_names(operation)
@@ -34,6 +36,32 @@ def describe(app: FastAPI) -> dict[str, Any]:
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for methods in document["paths"].values():
         yield from methods.values()
+
+
+def _describe_gate(document: dict[str, Any], keys_required: bool) -> None:
+    """Say what the gate may answer, and that a key goes into the Authorization header."""
+    document["components"]["securitySchemes"] = {
+        "key": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key. `read` keys may ask, `submit` keys may also submit, "
+            "`admin` keys may do everything.",
+        }
+    }
+    for path, methods in document["paths"].items():
+        statuses = [429] if path in PUBLIC else [401, 403, 429]
+        for operation in methods.values():
+            body = [413] if "requestBody" in operation else []
+            for status in (*statuses, *body):
+                operation["responses"].setdefault(str(status), _response(status))
+            if keys_required and path not in PUBLIC:
+                operation["security"] = [{"key": []}]
+
+
+def _response(status: int) -> dict[str, Any]:
+    described = documented(status)[status]["description"]
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": described, "content": {"application/json": {"schema": schema}}}
 
 
 def _type_errors(operation: dict[str, Any]) -> None:

@@ -88,9 +88,13 @@ def field_problem(field: str, value: object, allowed: str) -> FieldProblem:
 
 _MEANINGS = {
     400: "The body cannot be read at all.",
+    401: "A key is needed: `Authorization: Bearer KEY`.",
+    403: "The key, or where the request comes from, does not allow it.",
     404: "There is nothing of this name; `detail` says what there is.",
     409: "The request contradicts what is stored.",
+    413: "The body is larger than the service takes.",
     422: "A field breaks a rule; `errors` names each with its value and what is allowed.",
+    429: "Too many requests; `Retry-After` says when to try again.",
     503: "The service is not ready; `detail` says why.",
 }
 

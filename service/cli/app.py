@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from search_spaces import recipe_for
+from service.cli import keys
 from service.cli.errors import FAILED, fail, told
 from service.cli.options import Dataset, Json, Optimizer, Recipe, Sparsity, Url
 from service.cli.output import (
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 _WIDTH_OF_FILES = 120
 console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
+app.add_typer(keys.app, name="keys")
 
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded databases and logs.")]
 
@@ -264,6 +266,8 @@ def _announce(url: str, settings: Settings) -> None:
     console.print(f"hamtune answers at [bold]{url}[/]")
     console.print(f"  API {url}/docs · Optuna dashboard {url}/dashboard", highlight=False)
     console.print(f"  data and logs in {settings.data_dir.resolve()}", highlight=False)
+    if settings.keys_required:
+        console.print("  an API key is needed; make one with: hamtune keys create NAME")
     console.print("  Ctrl-C stops it; studies go on from where they were when it starts again.")
 
 

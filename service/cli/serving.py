@@ -11,7 +11,9 @@ from collections.abc import Callable
 import uvicorn
 from fastapi import FastAPI
 
+from service import logs
 from service.api.app import create_app
+from service.api.local_only import LocalOnly
 from service.cli.scheduler_process import SchedulerProcess
 from service.client import ADDRESS_FILE, ServiceAddress
 from service.settings import Settings
@@ -36,6 +38,7 @@ def serve(settings: Settings, scheduler: bool, announce: Callable[[str], None]) 
     Raises:
         PortTaken: something listens on the port already.
     """
+    logs.configure(settings)
     listener = _listen(settings.host, settings.port)
     storage = open_storage(settings)
     migrate(storage.database)
@@ -62,8 +65,10 @@ class _Server(uvicorn.Server):
     def __init__(self, app: FastAPI, settings: Settings, announce: Callable[[str], None]) -> None:
         super().__init__(
             uvicorn.Config(
-                app,
+                app if settings.keys_required else LocalOnly(app),
                 host=settings.host,
+                log_config=None,
+                access_log=False,
                 log_level="warning",
                 timeout_graceful_shutdown=_SECONDS_FOR_OPEN_REQUESTS,
             )

@@ -6,6 +6,8 @@ from service.clock import Clock, utc_now
 from service.settings import Settings
 from service.storage.base import Storage
 from service.storage.database import Database
+from service.storage.keys import SqlKeyStore
+from service.storage.monitor import SqlMonitor
 from service.storage.queue import SqlQueue
 from service.storage.recommendations import SqlRecommendationStore
 from service.storage.runs import SqlRunStore
@@ -25,6 +27,8 @@ class SqlStorage:
         self.queue = SqlQueue(database, clock, max_attempts)
         self.runs = SqlRunStore(database, clock)
         self.recommendations = SqlRecommendationStore(database)
+        self.keys = SqlKeyStore(database, clock)
+        self.monitor = SqlMonitor(database, clock)
 
 
 def open_storage(settings: Settings) -> SqlStorage:

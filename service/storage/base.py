@@ -23,6 +23,7 @@ from typing import NamedTuple, Protocol
 
 from service.records import (
     ALL_COMBINATIONS,
+    ApiKey,
     Benchmark,
     Claim,
     CombinationFilter,
@@ -35,6 +36,7 @@ from service.records import (
     Recommendation,
     Run,
     RunState,
+    Scope,
     Study,
     StudyRequest,
     StudyState,
@@ -58,6 +60,26 @@ class BestRun(NamedTuple):
 
     study_id: str
     run: Run
+
+
+class Snapshot(NamedTuple):
+    """What is going on, for metrics.
+
+    Attributes:
+        studies: studies by state.
+        claimable: studies that wait for a scheduler now.
+        longest_wait: since the oldest of these was submitted.
+        running_runs: runs under way by purpose.
+        ended_runs: runs ended within the last five minutes, by purpose and state.
+        schedulers: schedulers that hold a study.
+    """
+
+    studies: dict[StudyState, int]
+    claimable: int
+    longest_wait: timedelta
+    running_runs: dict[Purpose, int]
+    ended_runs: dict[tuple[Purpose, RunState], int]
+    schedulers: int
 
 
 class StudyStore(Protocol):
@@ -169,6 +191,38 @@ class RecommendationStore(Protocol):
         ...
 
 
+class KeyStore(Protocol):
+    """API keys: given out, looked up with every request, revoked."""
+
+    def create(self, name: str, scope: Scope) -> tuple[ApiKey, str]:
+        """Make a key; return it with its text, which is stored nowhere."""
+        ...
+
+    def list(self) -> list[ApiKey]:
+        """Return all keys, the revoked ones too, oldest first."""
+        ...
+
+    def revoke(self, key_id: str) -> ApiKey:
+        """End a key; one that has ended stays as it is. Raises NotFound."""
+        ...
+
+    def verify(self, token: str) -> ApiKey | None:
+        """Return the live key whose text this is, else None; note that it was used."""
+        ...
+
+
+class Monitor(Protocol):
+    """What operators ask."""
+
+    def check(self) -> None:
+        """Raise NotReady unless the tables are those of this version of the service."""
+        ...
+
+    def snapshot(self) -> Snapshot:
+        """Return what is going on now."""
+        ...
+
+
 class Storage(Protocol):
     """All of it, over one database."""
 
@@ -190,4 +244,14 @@ class Storage(Protocol):
     @property
     def recommendations(self) -> RecommendationStore:
         """Recommendations."""
+        ...
+
+    @property
+    def keys(self) -> KeyStore:
+        """API keys."""
+        ...
+
+    @property
+    def monitor(self) -> Monitor:
+        """What operators ask."""
         ...

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from service.settings import OPTUNA_SCHEMA
 from service.storage.database import Database
 
+MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x68616D74  # any fixed number: processes that start together migrate one by one
 
 
@@ -33,7 +34,7 @@ def migrate(database: Database, revision: str = "head") -> None:
 def alembic_config(connection: Connection) -> Config:
     """Return Alembic's configuration on an open connection."""
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     return config

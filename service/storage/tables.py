@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from service.records import Grade, Purpose, RunState, StudyState
+from service.records import Grade, Purpose, RunState, Scope, StudyState
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -73,6 +73,7 @@ class Base(DeclarativeBase):
         RunState: _enum(RunState),
         Purpose: _enum(Purpose),
         Grade: _enum(Grade),
+        Scope: _enum(Scope),
     }
 
 
@@ -152,6 +153,7 @@ class RunRow(Base):
     __table_args__ = (
         UniqueConstraint("study_id", "job"),
         Index(None, "study_id", "purpose", "state"),
+        Index(None, "ended_at"),
         CheckConstraint("alpha >= 0 AND beta >= 0", name="setting_range"),
         CheckConstraint(
             "test_accuracy IS NULL OR purpose = 'confirmation'", name="test_only_in_confirmation"
@@ -219,3 +221,18 @@ class RecommendationRow(Base):
     result: Mapped[dict[str, Any]]
 
     combination: Mapped[CombinationRow] = relationship()
+
+
+class ApiKeyRow(Base):
+    """A key that the operator gave out: its digest, never its secret."""
+
+    __tablename__ = "api_key"
+    __table_args__ = (CheckConstraint("length(digest) = 64", name="digest_is_sha256"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    scope: Mapped[Scope]
+    digest: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]

@@ -9,6 +9,7 @@ import sys
 
 import ray
 
+from service import logs
 from service.settings import Settings
 from service.storage import open_storage
 from service.storage.migrate import migrate
@@ -25,13 +26,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--die-with-parent", action="store_true")
     args = parser.parse_args()
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if args.die_with_parent:
         die_with_parent()
     settings = Settings()
+    logs.configure(settings)
     storage = open_storage(settings)
     migrate(storage.database)
     open_optuna_storage(settings.optuna_database)

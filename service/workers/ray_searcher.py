@@ -66,7 +66,10 @@ class CourseSearcher(Searcher):
             outcome = Outcome(error=LOST_WORKER)
         else:
             outcome = Outcome.model_validate_json(result[OUTCOME])
-        self._guarded(self._course.end, self._run_ids.pop(trial_id), outcome)
+        run_id = self._run_ids.pop(trial_id)
+        facts = {"run_id": run_id, "seconds": outcome.seconds, "error": outcome.error}
+        logger.info("a run ended", extra=facts)
+        self._guarded(self._course.end, run_id, outcome)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing to pickle: Tune copies its searcher for a restore that is never asked for."""

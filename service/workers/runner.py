@@ -13,8 +13,10 @@ import signal
 from types import FrameType
 
 from ray import tune
+from structlog.contextvars import bind_contextvars
 
 from ham.errors import InvalidConfig
+from service import logs
 from service.domain.recommendations import recommend
 from service.errors import StaleLease, StudyFailed
 from service.records import Claim, Study
@@ -39,9 +41,10 @@ def main() -> None:
     parser.add_argument("token", type=int)
     parser.add_argument("ray_address")
     args = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     die_with_parent()
     settings = Settings()
+    logs.configure(settings)
+    bind_contextvars(study_id=args.study_id, token=args.token)
     storage = open_storage(settings)
     claim = Claim(study_id=args.study_id, token=args.token)
     _release_on_sigterm(storage, claim)

@@ -21,11 +21,18 @@ def healthz(request: Request) -> Health:
     return _health(request)
 
 
+@router.get("/metrics", include_in_schema=False)
+def metrics(request: Request) -> Response:
+    """Answer Prometheus: this process's requests, and what the database says is going on."""
+    content, media_type = request.app.state.metrics.page()
+    return Response(content, media_type=media_type)
+
+
 @router.get("/readyz", summary="Can it serve?", response_model=Health, responses=documented(503))
 def readyz(request: Request, storage: StorageDep) -> Health | Response:
     """Answer 200 where the database answers and has its tables, else 503."""
     try:
-        storage.studies.list(limit=1)
+        storage.monitor.check()
     except Exception as error:  # whatever it is, the answer is "not ready"
         logger.warning("not ready: %s", error)
         detail = (

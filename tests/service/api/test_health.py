@@ -8,6 +8,8 @@ from fastapi.testclient import TestClient
 
 from service.api.app import create_app
 from service.settings import Settings
+from service.storage import SqlStorage
+from service.storage.migrate import migrate
 
 
 def test_ready_service_answers_ok(client: TestClient) -> None:
@@ -21,6 +23,16 @@ def test_service_without_tables_is_healthy_but_not_ready(tmp_path: Path) -> None
     response = client.get("/readyz")
     assert response.status_code == 503
     assert "hamtune migrate" in response.json()["detail"]
+
+
+def test_service_whose_tables_are_older_is_not_ready(
+    settings: Settings, storage: SqlStorage
+) -> None:
+    client = TestClient(create_app(settings, storage))
+    assert client.get("/readyz").status_code == 200
+    migrate(storage.database, "-1")
+    assert client.get("/readyz").status_code == 503
+    migrate(storage.database)
 
 
 def test_instance_tells_processes_apart(tmp_path: Path) -> None:

@@ -45,14 +45,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_serving(data_dir: Path, port: int) -> subprocess.Popen[str]:
+def start_serving(data_dir: Path, port: int, **settings: str) -> subprocess.Popen[str]:
     """Start ``hamtune serve`` without a scheduler, and wait until it has said where it is."""
     process = subprocess.Popen(
         [*COMMAND, "serve", "--no-scheduler", "--port", str(port)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=environment(data_dir),
+        env=environment(data_dir) | settings,
     )
     deadline = time.monotonic() + 60
     while not (data_dir / "service.json").exists():

@@ -1,0 +1,38 @@
+"""Keeps a service without keys to its own machine, whatever a browser or a proxy makes of it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.api.problems import problem
+from service.settings import is_loopback
+
+_LEFT_BY_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "via")
+
+
+class LocalOnly:
+    """ASGI middleware: refuses requests that were meant for another name than this machine's.
+
+    Listening on loopback alone does not do it. A web site can give its own name the address
+    127.0.0.1 and have a browser talk to us (DNS rebinding), and a reverse proxy on this machine
+    passes on what comes from elsewhere.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request pass, or answer 403."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+            if not is_loopback(host) or any(name in headers for name in _LEFT_BY_PROXIES):
+                detail = (
+                    "this service runs without keys, so it answers only to its own machine, as "
+                    "localhost; set HAMTUNE_REQUIRE_KEYS=true to serve others"
+                )
+                return await problem(403, detail, scope["path"])(scope, receive, send)
+        await self._app(scope, receive, send)

@@ -1,0 +1,70 @@
+"""Structured logs: one JSON object per line, or coloured text in a terminal; no secret in either.
+
+Modules log through the standard library. What is logged while ids are bound
+(``structlog.contextvars.bound_contextvars``) carries them: ``request_id`` in the API, ``study_id``
+in a runner.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from structlog.types import Processor
+
+from service.settings import Settings
+
+_SECRETS = (
+    (re.compile(r"(hamtune_[0-9a-z]{26}_)[A-Za-z0-9_-]+"), r"\1***"),
+    (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), r"\1***@"),
+    (re.compile(r"(?i)(authorization\W+(?:bearer|basic)\s+)[^\s'\",]+"), r"\1***"),
+)
+
+
+def configure(settings: Settings) -> None:
+    """Send the logs of this process, ours and those of libraries, to stderr."""
+    format = settings.log_format
+    text = format == "text" or (format == "auto" and sys.stderr.isatty())
+    rendered: list[Processor] = [hide_secrets, structlog.dev.ConsoleRenderer()]
+    if not text:
+        rendered = [
+            structlog.processors.format_exc_info,
+            hide_secrets,
+            structlog.processors.JSONRenderer(default=str),
+        ]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[
+                structlog.contextvars.merge_contextvars,
+                structlog.stdlib.add_log_level,
+                structlog.stdlib.add_logger_name,
+                structlog.stdlib.ExtraAdder(),
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
+        )
+    )
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def hide_secrets(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Mask API keys, and passwords in addresses, wherever they stand in a line."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = masked(value)
+    return event
+
+
+def masked(text: str) -> str:
+    """Return a text with its secrets masked."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
