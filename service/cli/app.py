@@ -13,6 +13,7 @@ from rich.console import Console
 
 from search_spaces import recipe_for
 from service.cli import keys
+from service.cli.config import config
 from service.cli.errors import FAILED, fail, told
 from service.cli.options import Dataset, Json, Optimizer, Recipe, Sparsity, Url
 from service.cli.output import (
@@ -38,6 +39,7 @@ app = typer.Typer(
 _WIDTH_OF_FILES = 120
 console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
 app.add_typer(keys.app, name="keys")
+app.command()(config)
 
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded databases and logs.")]
 

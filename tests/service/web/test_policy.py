@@ -49,9 +49,9 @@ def test_swagger_submits_a_study(page: Page, url: str, storage: SqlStorage) -> N
     page.goto(f"{url}/docs")
     page.locator(".opblock-summary-description", has_text="Submit a study").click()
     page.get_by_role("button", name="Execute").first.click()
-    expect(
-        page.locator(".live-responses-table tbody .response-col_status").first
-    ).to_contain_text("202")
+    expect(page.locator(".live-responses-table tbody .response-col_status").first).to_contain_text(
+        "202"
+    )
     assert len(storage.studies.list()) == 1
 
 

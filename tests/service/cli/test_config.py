@@ -1,0 +1,55 @@
+"""``hamtune config``: complete, masked, and the same as the docs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from service.cli.app import app
+from service.cli.config import OTHERS
+from service.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+COMMAND = ("config", "--json")
+
+
+def rows(**environment: str) -> dict[str, dict[str, str]]:
+    done = CliRunner(env=environment).invoke(app, COMMAND)
+    assert done.exit_code == 0, done.output
+    return {row["variable"]: row for row in json.loads(done.stdout)}
+
+
+def test_every_setting_is_shown_with_its_origin_and_meaning() -> None:
+    found = rows(HAMTUNE_PORT="9000", HAMTUNE_LEASE_SECONDS="7.5")
+    assert len(found) == len(Settings.model_fields) + len(OTHERS)
+    assert all(row["meaning"] for row in found.values())
+    assert (found["HAMTUNE_PORT"]["value"], found["HAMTUNE_PORT"]["origin"]) == (
+        "9000",
+        "environment",
+    )
+    assert found["HAMTUNE_HOST"]["origin"] == "default"
+    assert "HAMTUNE_DATABASE_URL" in CliRunner().invoke(app, ["config"]).stdout
+
+
+def test_secrets_are_masked() -> None:
+    secrets = {
+        "HAMTUNE_DATABASE_URL": "postgresql://me:s3cr3t@db/hamtune",
+        "HAMTUNE_API_KEY": "s3cr3t",
+    }
+    for args in (["config"], list(COMMAND)):
+        shown = CliRunner(env=secrets).invoke(app, args).stdout
+        assert "s3cr3t" not in shown
+        assert "***" in shown
+
+
+def test_setting_that_cannot_be_is_told_in_a_sentence() -> None:
+    done = CliRunner(env={"HAMTUNE_PORT": "many"}).invoke(app, ["config"])
+    assert done.exit_code == 2
+    assert "port='many' is not allowed" in done.stderr.lower()
+
+
+def test_docs_list_the_settings_that_there_are() -> None:
+    table = CliRunner(env={}).invoke(app, ["config", "--markdown"]).stdout
+    assert table in (ROOT / "docs/settings.md").read_text()
