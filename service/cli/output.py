@@ -72,7 +72,7 @@ def leaderboard_table(board: Leaderboard) -> Table:
         accuracy = row.test_accuracy
         table.add_row(
             str(row.rank),
-            f"{row.sparsifier} {_ROLES.get(row.role, row.role)}",
+            f"{row.sparsifier} {_ROLES.get(row.role, row.role)}{_trainings(row.trainings)}",
             strength(row.setting.alpha),
             strength(row.setting.beta),
             f"{100 * accuracy.mean:.2f}",
@@ -80,6 +80,10 @@ def leaderboard_table(board: Leaderboard) -> Table:
             str(accuracy.n),
         )
     return table
+
+
+def _trainings(count: int | None) -> str:
+    return f", {count} trainings" if (count or 1) > 1 else ""
 
 
 def study_table(studies: Sequence[StudyView]) -> Table:

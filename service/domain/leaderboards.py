@@ -1,9 +1,13 @@
-"""Rankings at equal model, dataset, sparsity and recipe: a view over recommendations."""
+"""Rankings at equal model, dataset, sparsity and recipe: a view over recommendations.
+
+Iterative pruning goes through the recipe several times; each row says how often.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ham.names import SPARSIFIERS
 from service.domain.statistics import tells_apart
 from service.errors import NotFound
 from service.records import (
@@ -89,6 +93,7 @@ def _row(number: int, recommendation: Recommendation, evidence: Evidence) -> Lea
         sparsifier=combination.sparsifier,
         optimizer=combination.optimizer,
         role=evidence.role,
+        trainings=combination.trainings if combination.sparsifier in SPARSIFIERS else None,
         setting=evidence.setting,
         test_accuracy=evidence.test_accuracy,
         sparsity=evidence.sparsity,

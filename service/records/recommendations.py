@@ -83,6 +83,10 @@ class LeaderboardRow(BaseModel):
     sparsifier: str
     optimizer: str
     role: str = Field(description="`tuned`, `no HAM` or `paper`.")
+    trainings: int | None = Field(
+        description="How often a run goes through the recipe: more than once where pruning is "
+        "iterative; null where the sparsifier's package is not installed any more."
+    )
     setting: Setting
     test_accuracy: Estimate
     sparsity: float | None = Field(description="Measured on the trained weights.")

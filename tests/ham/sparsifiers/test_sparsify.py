@@ -72,6 +72,25 @@ def test_nothing_revives_a_dropped_weight_after_the_last_update(name: str) -> No
             assert not value[~masks[weight]].any()
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+@pytest.mark.parametrize("name", [name for name in SPARSE if name != "acdc"])
+def test_optimizer_remembers_nothing_of_dropped_weights(name: str, optimizer: str) -> None:
+    """AC/DC alone keeps momentum where it compresses, and clears all of it at decompression."""
+    run = start(SPARSIFIERS.get(name).load(), 0.9, optimizer)
+    if not isinstance(run.sparsifier, MaskedSparsifier):
+        pytest.skip("it drops weights by its own parametrization")
+    remembered = 0
+    for step in range(1, TOTAL_STEPS + 1):
+        run.train(step, step)
+        for weight, value in prunable_weights(run.model).items():
+            dropped = ~run.sparsifier.masks[weight]
+            for state in run.optimizer.state.get(value, {}).values():
+                if torch.is_tensor(state) and state.shape == value.shape:
+                    assert not state[dropped].any()
+                    remembered += int(state.count_nonzero())
+    assert remembered
+
+
 def test_steps_that_amp_skips_are_not_counted() -> None:
     model = small_model()
     sparsifier, groups = ham.sparsify(model, "set", sparsity=0.5, total_steps=60)

@@ -53,6 +53,13 @@ def test_rows_are_ordered_by_accuracy_over_all_studies_of_a_benchmark(
     assert leaderboard(storage.recommendations, board.benchmark.name) == board
 
 
+def test_rows_tell_how_often_a_run_goes_through_the_recipe(storage: SqlStorage) -> None:
+    for sparsifier in ("random", "lrr"):
+        recommend(storage, (an_evidence("tuned", SETTING, around(0.9)),), sparsifier=sparsifier)
+    [board] = leaderboards(storage.recommendations)
+    assert {row.sparsifier: row.trainings for row in board.rows} == {"random": 1, "lrr": 12}
+
+
 def test_rows_that_the_leader_does_not_beat_share_its_rank(storage: SqlStorage) -> None:
     row = recommend(
         storage,
