@@ -11,10 +11,12 @@ In a training script:
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import httpx2
 from pydantic import BaseModel, ValidationError
@@ -22,18 +24,22 @@ from pydantic import BaseModel, ValidationError
 from ham.config import NO_HAM, RunConfig
 from service.api.schemas import Page, StudyView
 from service.records import (
+    Command,
     Evidence,
     Leaderboard,
     Plan,
     Purpose,
     Recommendation,
     Run,
+    StudyChange,
     StudyRequest,
     StudyState,
 )
 
 DEFAULT_URL = "http://127.0.0.1:8642"
 ADDRESS_FILE = "service.json"
+_ATTEMPTS = 3
+_SECONDS_BETWEEN_ATTEMPTS = 0.5
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -157,12 +163,28 @@ class Client:
         return str(self._send("GET", "/healthz").json()["instance"])
 
     def submit(self, request: StudyRequest, idempotency_key: str | None = None) -> StudyView:
-        """Ask for a study; the same key and request give the same study."""
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        """Ask for a study; the same key and request give the same study.
+
+        A key is made up if left out, so that a request whose answer was lost is safely repeated.
+        """
         body = request.model_dump(mode="json")
-        return StudyView.model_validate_json(
-            self._send("POST", "/v1/studies", json=body, headers=headers).content
-        )
+        return self._post(StudyView, "/v1/studies", idempotency_key, json=body)
+
+    def rerun(self, study_id: str, idempotency_key: str | None = None) -> StudyView:
+        """Ask again for what an earlier study was asked."""
+        return self._post(StudyView, f"/v1/studies/{study_id}/rerun", idempotency_key)
+
+    def command(self, study_id: str, command: Command, reason: str | None = None) -> StudyView:
+        """Cancel, pause, resume or drain a study."""
+        body = {"reason": reason} if reason else None
+        response = self._send("POST", f"/v1/studies/{study_id}/{command.value}", json=body)
+        return StudyView.model_validate_json(response.content)
+
+    def change(self, study_id: str, change: StudyChange) -> StudyView:
+        """Give a study another priority or budget."""
+        body = change.model_dump(mode="json", exclude_none=True)
+        response = self._send("PATCH", f"/v1/studies/{study_id}", json=body)
+        return StudyView.model_validate_json(response.content)
 
     def plan(self, request: StudyRequest) -> Plan:
         """Return what a study would run, without asking for it."""
@@ -222,6 +244,20 @@ class Client:
     def _get(self, model: type[M], path: str, /, **query: Any) -> M:
         query = {name: value for name, value in query.items() if value is not None}
         return model.model_validate_json(self._send("GET", path, params=query).content)
+
+    def _post(self, model: type[M], path: str, key: str | None, **options: Any) -> M:
+        """Send once, whatever becomes of the connection: the key stands for the request."""
+        headers = {"Idempotency-Key": key or str(uuid4())}
+        for attempt in range(_ATTEMPTS):
+            try:
+                response = self._send("POST", path, headers=headers, **options)
+            except ServiceNotRunning:
+                if attempt + 1 == _ATTEMPTS:
+                    raise
+                time.sleep(_SECONDS_BETWEEN_ATTEMPTS)
+            else:
+                break
+        return model.model_validate_json(response.content)
 
     def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:
         try:

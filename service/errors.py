@@ -19,6 +19,10 @@ class NotReady(ServiceError):
     """The database is not what this version of the service needs."""
 
 
+class LimitReached(ServiceError):
+    """A submitter asks for more than the operator allows at a time."""
+
+
 class StaleLease(ServiceError):
     """A runner writes under a lease that another runner has taken over.
 

@@ -49,6 +49,11 @@ class Settings(BaseSettings):
     max_attempts: int = Field(
         default=5, ge=1, description="Runners that may be lost before a study is given up."
     )
+    max_queued_studies: int | None = Field(
+        default=None,
+        ge=1,
+        description="Studies that one submitter may have waiting; unlimited where unset.",
+    )
 
     require_keys: bool | None = Field(
         default=None,

@@ -20,7 +20,15 @@ from service.api.limits import BodyLimit
 from service.api.metrics import Metrics
 from service.api.observe import Observe
 from service.api.openapi import describe
-from service.api.routes import catalog, health, leaderboards, recommendations, runs, studies
+from service.api.routes import (
+    catalog,
+    commands,
+    health,
+    leaderboards,
+    recommendations,
+    runs,
+    studies,
+)
 from service.settings import Settings
 from service.storage import Storage, open_storage
 from service.web.pages import add_pages
@@ -80,7 +88,7 @@ def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
     app.state.storage = storage or open_storage(settings)
     app.state.metrics = Metrics(app.state.storage.monitor)
     app.state.instance = secrets.token_hex(8)
-    for module in (studies, recommendations, leaderboards, runs, catalog, health):
+    for module in (studies, commands, recommendations, leaderboards, runs, catalog, health):
         app.include_router(module.router)
     add_docs_page(app, _DOCS_ASSETS)
     add_pages(app)

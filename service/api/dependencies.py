@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Header, Path, Request
 
 from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
-from service.records import CombinationFilter, Principal
+from service.records import LOCAL, CombinationFilter, Principal
 from service.storage.base import Storage
 
 
@@ -25,6 +25,25 @@ def _principal(request: Request) -> Principal:
 
 
 PrincipalDep = Annotated[Principal, Depends(_principal)]
+
+
+def _submitter(principal: PrincipalDep) -> str:
+    """Return whom studies are counted for: the API key, where the service asks for one."""
+    return principal.key_id or LOCAL
+
+
+SubmitterDep = Annotated[str, Depends(_submitter)]
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=200,
+        description="Any text of yours. Sent again with the same request within 30 days, it gives "
+        "what it gave at first instead of something new; with another request, 409.",
+        examples=["tune-digits-2026-11-24"],
+    ),
+]
 
 StudyId = Annotated[
     str,

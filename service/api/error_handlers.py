@@ -12,8 +12,10 @@ from starlette.exceptions import HTTPException
 
 from ham.errors import InvalidConfig, UnknownName
 from service.api.problems import FieldProblem, field_problem, problem
-from service.errors import Conflict, NotFound
+from service.errors import Conflict, LimitReached, NotFound
 from service.records import Budget, StudyRequest
+
+_RETRY_AFTER_SECONDS = 60
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -22,6 +24,7 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(NotFound, _not_found)
     app.add_exception_handler(Conflict, _conflict)
+    app.add_exception_handler(LimitReached, _limit_reached)
     app.add_exception_handler(HTTPException, _http)
 
 
@@ -41,6 +44,11 @@ def _not_found(request: Request, error: Exception) -> Response:
 
 def _conflict(request: Request, error: Exception) -> Response:
     return problem(409, str(error), request.url.path)
+
+
+def _limit_reached(request: Request, error: Exception) -> Response:
+    headers = {"Retry-After": str(_RETRY_AFTER_SECONDS)}
+    return problem(429, str(error), request.url.path, headers=headers)
 
 
 def _http(request: Request, error: Exception) -> Response:

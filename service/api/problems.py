@@ -94,7 +94,7 @@ _MEANINGS = {
     409: "The request contradicts what is stored.",
     413: "The body is larger than the service takes.",
     422: "A field breaks a rule; `errors` names each with its value and what is allowed.",
-    429: "Too many requests; `Retry-After` says when to try again.",
+    429: "Too much at a time; `Retry-After` says when to try again.",
     503: "The service is not ready; `detail` says why.",
 }
 

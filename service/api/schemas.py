@@ -28,6 +28,16 @@ class StudyView(Study):
     progress: Progress
 
 
+class Reason(BaseModel):
+    """Why something is asked for; kept with the event."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"reason": "the learning rate is wrong"}]}
+    )
+
+    reason: str | None = Field(None, min_length=1, max_length=1000)
+
+
 class CombinationQuery(CombinationFilter):
     """Which combinations are meant; what is left out matches all."""
 
@@ -51,6 +61,12 @@ class StudyQuery(CombinationQuery):
     """Which studies, and which part of their list."""
 
     state: StudyState | None = Field(None, description="Only studies in this state.")
+    submitter: str | None = Field(
+        None, max_length=100, pattern="^[0-9A-Za-z_.-]+$", description="Only studies of his."
+    )
+    sweep_id: str | None = Field(
+        None, pattern="^sweep_[0-9a-z]{26}$", description="Only studies of this sweep."
+    )
     limit: int = Field(50, ge=1, le=200, description="Studies per page.")
     cursor: str | None = Field(
         None,

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from search_spaces import recipe_for
 from service.cli import keys
+from service.cli.commands import add_commands
 from service.cli.config import config
 from service.cli.errors import FAILED, fail, told
 from service.cli.options import Dataset, Json, Optimizer, Recipe, Sparsity, Url
@@ -37,9 +38,12 @@ app = typer.Typer(
     "Exit codes: 1 failed, 2 wrong usage, 3 no service answers, 4 not found.",
 )
 _WIDTH_OF_FILES = 120
+_ENDS = {StudyState.FAILED: "failed", StudyState.CANCELLED: "was cancelled"}
 console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
 app.add_typer(keys.app, name="keys")
 app.command()(config)
+
+add_commands(app)
 
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded databases and logs.")]
 
@@ -114,6 +118,7 @@ def tune(
     key: Annotated[
         str | None, typer.Option(help="Idempotency key: the same key gives the same study.")
     ] = None,
+    priority: Annotated[int, typer.Option(help="Higher is taken up first, -100 to 100.")] = 0,
     wait: Annotated[bool, typer.Option(help="Stay and show progress.")] = True,
     json: Json = False,
     url: Url = None,
@@ -134,6 +139,7 @@ def tune(
             optimizer=optimizer,
             recipe=recipe,
             budget=budget,
+            priority=priority,
         )
         study = client.submit(request, key)
         if wait:
@@ -276,8 +282,8 @@ def _announce(url: str, settings: Settings) -> None:
 def _follow(client: Client, study_id: str, json: bool) -> None:
     """Watch one study, then write its recommendation; a failed study is exit code 1."""
     study = watch_studies(client, [study_id], Console(stderr=True) if json else console)[0]
-    if study.state == StudyState.FAILED:
-        fail(f"study {study.id} failed: {study.error}", FAILED)
+    if study.state != StudyState.SUCCEEDED:
+        fail(f"study {study.id} {_ENDS[study.state]}: {study.error}", FAILED)
     found = client.recommendations(**asdict(study.plan.combination))[0]
     if json:
         print_json({"study": study, "recommendation": found})

@@ -69,7 +69,9 @@ def documented() -> str:
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         variable = str(field.validation_alias or f"HAMTUNE_{name.upper()}")
-        lines.append(f"| `{variable}` | {_shown(field.default) or 'unset'} | {field.description} |")
+        lines.append(
+            f"| `{variable}` | {_shown(field.default) or 'unset'} | {field.description} |"
+        )
     lines += [f"| `{variable}` | unset | {meaning} |" for variable, meaning in OTHERS.items()]
     return "\n".join(lines) + "\n"
 

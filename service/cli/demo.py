@@ -117,21 +117,21 @@ def submit_once(client: Client, request: StudyRequest) -> StudyView:
     """Submit a request, or return the study that an earlier demo has submitted.
 
     The key holds the recipe's version and the whole request, so a changed recipe or budget is
-    tuned anew; a study that failed earlier is replaced by a new one.
+    tuned anew; a study that failed or was cancelled is replaced by a new one.
     """
     resolved = resolve(request)
     digest = hashlib.sha256(request.model_dump_json().encode()).hexdigest()[:8]
     for attempt in range(_MOST_RETRIES):
         key = f"demo/{resolved.combination.key}/{digest}/{attempt}"
         study = client.submit(request, key)
-        if study.state != StudyState.FAILED:
+        if study.state not in (StudyState.FAILED, StudyState.CANCELLED):
             break
     return study
 
 
 def report(client: Client, studies: list[StudyView], console: Console) -> bool:
     """Write what came out; tell whether any study failed."""
-    failed = [study for study in studies if study.state == StudyState.FAILED]
+    failed = [study for study in studies if study.state != StudyState.SUCCEEDED]
     mine = {study.plan.combination.key for study in studies}
     found = [row for row in client.recommendations() if row.combination.key in mine]
     if found:

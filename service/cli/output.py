@@ -16,7 +16,7 @@ from service.api.schemas import StudyView
 from service.formatting import interval, percent, points, stage, strength
 from service.records import Grade, Leaderboard, Recommendation
 
-_COLOURS = {"succeeded": "green", "failed": "red", "queued": "dim"}
+_COLOURS = {"succeeded": "green", "failed": "red", "cancelled": "red", "queued": "dim"}
 _ROLES = {"tuned": "+ HAM, tuned", "paper": "+ HAM, paper", "no HAM": "without HAM"}
 
 

@@ -14,9 +14,8 @@ from service.api.schemas import StudyView
 from service.cli.output import method, state_text, table_of
 from service.client import Client, ServiceNotRunning
 from service.formatting import duration, percent, stage
-from service.records import StudyState
+from service.records import ENDED, StudyState
 
-ENDED = (StudyState.SUCCEEDED, StudyState.FAILED)
 _POLL = 1.0
 _PLAIN_EVERY = 20.0
 _PATIENCE = 60.0

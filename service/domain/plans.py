@@ -8,7 +8,17 @@ from typing import NamedTuple
 
 from ham.config import NO_HAM, PAPER_DEFAULT, Combination, Setting
 from search_spaces import recipe_for, space_for
-from service.records import Budget, Plan, StudyRequest
+from service.errors import Conflict
+from service.records import (
+    Budget,
+    BudgetChange,
+    Plan,
+    Purpose,
+    Run,
+    Study,
+    StudyChange,
+    StudyRequest,
+)
 
 SEARCH_SEED = 0
 FIRST_SCREENING_SEED = 1_000
@@ -35,22 +45,75 @@ def resolve(request: StudyRequest) -> Plan:
         optimizer=request.optimizer,
         recipe=recipe.id,
     )
-    budget = request.budget
-    runs = sum(stage_sizes(budget, BASELINES))
-    return Plan(
+    plan = Plan(
         combination=combination,
         recipe=recipe,
         space=space_for(request.sparsifier),
-        budget=budget,
+        budget=request.budget,
         sampler="tpe",
         sampler_seed=int(hashlib.sha256(combination.key.encode()).hexdigest()[:8], 16),
         search_seeds=(SEARCH_SEED,),
-        screening_seeds=_seeds(FIRST_SCREENING_SEED, budget.screening_seeds),
-        confirmation_seeds=_seeds(FIRST_CONFIRMATION_SEED, budget.confirmation_seeds),
+        screening_seeds=(),
+        confirmation_seeds=(),
         baselines=BASELINES,
-        expected_runs=runs,
-        expected_epochs=runs * combination.epochs(recipe),
+        expected_runs=0,
+        expected_epochs=0,
     )
+    return _with_budget(plan, request.budget)
+
+
+def _with_budget(plan: Plan, budget: Budget) -> Plan:
+    """Fix what follows from a budget: the seeds, and how much will be trained."""
+    runs = sum(stage_sizes(budget, plan.baselines))
+    return plan.model_copy(
+        update={
+            "budget": budget,
+            "screening_seeds": _seeds(FIRST_SCREENING_SEED, budget.screening_seeds),
+            "confirmation_seeds": _seeds(FIRST_CONFIRMATION_SEED, budget.confirmation_seeds),
+            "expected_runs": runs,
+            "expected_epochs": runs * plan.run_epochs,
+        }
+    )
+
+
+def changed(study: Study, change: StudyChange, runs: Sequence[Run]) -> Study:
+    """Return a study with another priority and budget, given the runs made so far.
+
+    Raises:
+        Conflict: it is too late for a part of it.
+    """
+    update: dict[str, object] = {}
+    if change.priority is not None:
+        update["priority"] = change.priority
+    if change.budget is not None:
+        update["plan"] = rebudget(study.plan, change.budget, runs)
+    return study.model_copy(update=update)
+
+
+def rebudget(plan: Plan, change: BudgetChange, runs: Sequence[Run]) -> Plan:
+    """Return the plan with another budget, given the runs made so far.
+
+    A number may change until a training that depends on it has begun: afterwards the change would
+    look at results, or compare settings on unequal seeds.
+
+    Raises:
+        Conflict: it is too late for one of them.
+    """
+    wanted = change.model_dump(exclude_none=True)
+    screening = [run for run in runs if run.purpose == Purpose.SCREENING]
+    begun = {
+        "trials": any(run.setting not in plan.baselines for run in screening),
+        "finalists": any(run.setting not in plan.baselines for run in screening),
+        "screening_seeds": bool(screening),
+        "confirmation_seeds": any(run.purpose == Purpose.CONFIRMATION for run in runs),
+    }
+    for name, value in wanted.items():
+        if begun[name] and value != getattr(plan.budget, name):
+            raise Conflict(
+                f"budget.{name} cannot change any more: trainings that depend on it have begun; "
+                "re-run the study with another budget"
+            )
+    return _with_budget(plan, plan.budget.model_copy(update=wanted))
 
 
 class StageSizes(NamedTuple):

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from service.domain.plans import stage_sizes
-from service.records import Progress, Purpose, Run, RunState, StageProgress, Study, StudyState
+from service.records import (
+    HELD,
+    Progress,
+    Purpose,
+    Run,
+    RunState,
+    StageProgress,
+    Study,
+    StudyState,
+)
 from service.storage.base import RunCount, RunStore
 
 
@@ -43,7 +52,7 @@ def _progress(
         search=stage(Purpose.SEARCH, sizes.search),
         screening=stage(Purpose.SCREENING, sizes.screening),
         confirmation=stage(Purpose.CONFIRMATION, sizes.confirmation),
-        running=total(RunState.RUNNING) if study.state == StudyState.RUNNING else 0,
+        running=total(RunState.RUNNING) if study.state in HELD else 0,
         failed=total(RunState.FAILED),
         best_validation_accuracy=best.validation_accuracy if best else None,
         best_setting=best.setting if best else None,

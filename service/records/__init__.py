@@ -1,6 +1,8 @@
 """The nouns of the service, as immutable pydantic models."""
 
+from service.records.events import EventKind, StudyEvent
 from service.records.keys import ANYONE, ApiKey, Principal, Scope
+from service.records.lifecycle import ENDED, HELD, Command, StudyState
 from service.records.recommendations import (
     Benchmark,
     Estimate,
@@ -14,33 +16,43 @@ from service.records.recommendations import (
 from service.records.runs import EpochMetrics, Job, Outcome, Purpose, Run, RunState
 from service.records.studies import (
     ALL_COMBINATIONS,
+    LOCAL,
     Budget,
+    BudgetChange,
     Claim,
     CombinationFilter,
+    Orders,
     Plan,
     Progress,
     StageProgress,
     Study,
+    StudyChange,
     StudyRequest,
-    StudyState,
 )
 
 __all__ = [
     "ALL_COMBINATIONS",
     "ANYONE",
+    "ENDED",
+    "HELD",
+    "LOCAL",
     "ApiKey",
     "Benchmark",
     "Budget",
+    "BudgetChange",
     "Claim",
     "CombinationFilter",
+    "Command",
     "EpochMetrics",
     "Estimate",
+    "EventKind",
     "Evidence",
     "Grade",
     "Job",
     "Leaderboard",
     "LeaderboardRow",
     "NewRecommendation",
+    "Orders",
     "Outcome",
     "Plan",
     "Principal",
@@ -52,6 +64,8 @@ __all__ = [
     "Scope",
     "StageProgress",
     "Study",
+    "StudyChange",
+    "StudyEvent",
     "StudyRequest",
     "StudyState",
 ]

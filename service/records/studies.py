@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ham.config import Recipe, Setting
 from search_spaces import SearchSpace
 from service.records.combinations import StoredCombination
+from service.records.lifecycle import StudyState
 
 
 class Budget(BaseModel):
@@ -29,6 +29,28 @@ class Budget(BaseModel):
         int,
         Field(ge=3, le=100, description="Further fresh seeds on which its gain is measured."),
     ] = 20
+
+
+class BudgetChange(BaseModel):
+    """New numbers for some parts of a budget."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    trials: int | None = Field(default=None, ge=1, le=10_000, description="Search trials.")
+    finalists: int | None = Field(
+        default=None, ge=1, le=20, description="Best settings of the search that are re-run."
+    )
+    screening_seeds: int | None = Field(
+        default=None, ge=1, le=100, description="Fresh seeds on which the winner is chosen."
+    )
+    confirmation_seeds: int | None = Field(
+        default=None, ge=3, le=100, description="Further seeds on which its gain is measured."
+    )
+
+
+LARGEST_PRIORITY = 100
+LOCAL = "local"
+"""Who asks where the service asks for no key."""
 
 
 class StudyRequest(BaseModel):
@@ -67,6 +89,34 @@ class StudyRequest(BaseModel):
         description="Id from GET /v1/recipes; the dataset's default if left out.",
     )
     budget: Budget = Budget()
+    priority: int = Field(
+        default=0,
+        ge=-LARGEST_PRIORITY,
+        le=LARGEST_PRIORITY,
+        description="Studies of a higher priority are taken up first.",
+    )
+
+
+class StudyChange(BaseModel):
+    """What may be changed of a study that has not ended; what is left out stays as it is."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        json_schema_extra={"examples": [{"priority": 10, "budget": {"trials": 48}}]},
+    )
+
+    priority: int | None = Field(
+        default=None,
+        ge=-LARGEST_PRIORITY,
+        le=LARGEST_PRIORITY,
+        description="Studies of a higher priority are taken up first.",
+    )
+    budget: BudgetChange | None = Field(
+        default=None,
+        description="A part of it can change until the first training that depends on it begins.",
+    )
 
 
 class CombinationFilter(BaseModel):
@@ -114,15 +164,6 @@ class Plan(BaseModel):
         return self.combination.epochs(self.recipe)
 
 
-class StudyState(StrEnum):
-    """Where a study stands."""
-
-    QUEUED = "queued"
-    RUNNING = "running"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-
-
 class StageProgress(BaseModel):
     """Runs of one stage."""
 
@@ -163,15 +204,20 @@ class Study(BaseModel):
 
     id: str
     state: StudyState
+    submitter: str = Field(description="Who asked: the id of an API key, or `local`.")
+    priority: int
+    sweep_id: str | None = Field(description="The sweep it belongs to, if any.")
     request: StudyRequest
-    plan: Plan
+    plan: Plan = Field(description="As it stands now; `request` says what was asked at first.")
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
     attempts: int = Field(
         description="Runners that took it up and did not give it back on purpose."
     )
-    error: str | None = Field(description="Why it failed, or why its last runner stopped.")
+    error: str | None = Field(
+        description="Why it failed or was cancelled, or why its last runner stopped."
+    )
 
 
 class Claim(BaseModel):
@@ -185,3 +231,12 @@ class Claim(BaseModel):
 
     study_id: str
     token: int
+
+
+class Orders(BaseModel):
+    """What people want of a running study by now; its runner asks every second or so."""
+
+    model_config = ConfigDict(frozen=True)
+
+    hold: bool = Field(description="No new training: let those under way end, then let go.")
+    plan: Plan

@@ -20,10 +20,15 @@ class SqlStorage:
     """Implements :class:`service.storage.base.Storage` over SQLAlchemy."""
 
     def __init__(
-        self, database: Database, *, clock: Clock = utc_now, max_attempts: int = 5
+        self,
+        database: Database,
+        *,
+        clock: Clock = utc_now,
+        max_attempts: int = 5,
+        max_queued: int | None = None,
     ) -> None:
         self.database = database
-        self.studies = SqlStudyStore(database, clock)
+        self.studies = SqlStudyStore(database, clock, max_queued)
         self.queue = SqlQueue(database, clock, max_attempts)
         self.runs = SqlRunStore(database, clock)
         self.recommendations = SqlRecommendationStore(database)
@@ -33,4 +38,8 @@ class SqlStorage:
 
 def open_storage(settings: Settings) -> SqlStorage:
     """Open the storage that the settings name; its tables must be there (``migrate``)."""
-    return SqlStorage(Database(settings.database), max_attempts=settings.max_attempts)
+    return SqlStorage(
+        Database(settings.database),
+        max_attempts=settings.max_attempts,
+        max_queued=settings.max_queued_studies,
+    )

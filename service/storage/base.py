@@ -11,25 +11,33 @@ nothing, and so does a write to a study that has ended.
 **Runs.** (study, job) is unique: beginning a job that has already ended returns the ended run
 untouched, so no training is counted twice. A run that has ended never changes.
 
+**Transitions.** A study goes only the ways of ``service.records.lifecycle.TRANSITIONS``; the
+database refuses any other. Each is noted as an event: who, when, why. What ends a study ends its
+runs under way, as cancelled. Ids of events grow in the order of the commits: whoever has seen all
+up to one and asks for those after it misses none.
+
 **Lost is not failed.** A study whose runner vanished goes back to be claimed; it fails only when
 its runner says so, or when too many runners were lost over it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
 from service.records import (
     ALL_COMBINATIONS,
+    LOCAL,
     ApiKey,
     Benchmark,
     Claim,
     CombinationFilter,
+    Command,
     EpochMetrics,
     Job,
     NewRecommendation,
+    Orders,
     Outcome,
     Plan,
     Purpose,
@@ -82,18 +90,49 @@ class Snapshot(NamedTuple):
     schedulers: int
 
 
+Edit = Callable[[Study], Study]
+"""Returns a study with another priority or plan; called while the study is locked."""
+
+
 class StudyStore(Protocol):
     """Studies: submitted once, read often."""
 
     def submit(
-        self, request: StudyRequest, plan: Plan, idempotency_key: str | None = None
+        self,
+        request: StudyRequest,
+        plan: Plan,
+        idempotency_key: str | None = None,
+        *,
+        submitter: str = LOCAL,
     ) -> tuple[Study, bool]:
         """Queue a study; the flag tells whether it is new.
 
-        The same key and request give the study that is already there.
+        The same key of the same submitter and the same request give the study that is already
+        there, for as long as keys are kept.
 
         Raises:
             Conflict: the key was used for another request.
+            LimitReached: the submitter has as many waiting as one may.
+        """
+        ...
+
+    def command(
+        self, study_id: str, command: Command, *, by: str = LOCAL, reason: str | None = None
+    ) -> Study:
+        """Cancel, pause, resume or drain a study; where it already is, nothing happens.
+
+        Raises:
+            NotFound: there is no such study.
+            Conflict: no way leads there from its state.
+        """
+        ...
+
+    def change(self, study_id: str, edit: Edit, *, by: str = LOCAL) -> Study:
+        """Give a study that has not ended the priority and the plan that ``edit`` returns.
+
+        Raises:
+            NotFound: there is no such study.
+            Conflict: it has ended. What ``edit`` raises is passed on, and nothing changes.
         """
         ...
 
@@ -106,6 +145,8 @@ class StudyStore(Protocol):
         *,
         state: StudyState | None = None,
         which: CombinationFilter = ALL_COMBINATIONS,
+        submitter: str | None = None,
+        sweep_id: str | None = None,
         limit: int = 50,
         before: str | None = None,
     ) -> list[Study]:
@@ -117,7 +158,15 @@ class Queue(Protocol):
     """Who works on which study. Times are the storage's clock."""
 
     def claim(self, owner: str, lease: timedelta) -> tuple[Study, Claim] | None:
-        """Take up the oldest study that is queued or whose lease ran out, if any."""
+        """Take up a study: one whose lease ran out, else the queued one whose turn it is.
+
+        The highest priority first; at equal priority the submitter with the fewest studies in
+        work, then the one served longest ago; of one submitter the oldest first.
+        """
+        ...
+
+    def orders(self, claim: Claim) -> Orders:
+        """Return what people want of the study by now. Raises StaleLease: it was cancelled."""
         ...
 
     def heartbeat(self, claim: Claim, lease: timedelta) -> None:
@@ -127,7 +176,9 @@ class Queue(Protocol):
     def release(
         self, claim: Claim, reason: str, pause: timedelta = NO_PAUSE, *, lost: bool = False
     ) -> None:
-        """Give the study back to the queue, to be claimed again after a pause.
+        """Let go of the study before its end: it is queued again, to be claimed after a pause.
+
+        Where people asked for it, it is paused or cancelled instead.
 
         A runner that was told to stop uses up no attempt; one that broke down is ``lost``, and
         too many of those end the study. Raises StaleLease.

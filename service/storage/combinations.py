@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Any
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -15,15 +16,19 @@ from service.storage.tables import CombinationRow
 
 def combination_id(session: Session, combination: Combination) -> int:
     """Return the row id of a combination, inserting it if it is new."""
-    postgres = session.get_bind().dialect.name == "postgresql"
-    insert = postgresql.insert if postgres else sqlite.insert
     session.execute(
-        insert(CombinationRow)
+        insert_for(session)(CombinationRow)
         .values(key=combination.key, **asdict(combination))
         .on_conflict_do_nothing(index_elements=["key"])
     )
     query = select(CombinationRow.id).where(CombinationRow.key == combination.key)
     return session.scalars(query).one()
+
+
+def insert_for(session: Session) -> Any:
+    """Return the INSERT of this database that knows ON CONFLICT."""
+    postgres = session.get_bind().dialect.name == "postgresql"
+    return postgresql.insert if postgres else sqlite.insert
 
 
 def combination_record(row: CombinationRow) -> Combination:

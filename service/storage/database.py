@@ -11,6 +11,8 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
+from service.storage.event_log import write_noted_events
+
 
 class Database:
     """One database. Writing transactions on SQLite take the write lock when they begin:
@@ -48,6 +50,7 @@ class Database:
         """Open a session for writing; commits at the end, rolls back on an error."""
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
+            write_noted_events(session)
 
     def close(self) -> None:
         """Close all connections."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -20,8 +22,7 @@ def migrate(database: Database, revision: str = "head") -> None:
 
     On PostgreSQL it also makes the schema that Optuna's own tables live in.
     """
-    with database.write() as session:
-        connection = session.connection()
+    with _writing(database) as connection:
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {OPTUNA_SCHEMA}"))
@@ -29,6 +30,35 @@ def migrate(database: Database, revision: str = "head") -> None:
             command.downgrade(alembic_config(connection), revision)
         else:
             command.upgrade(alembic_config(connection), revision)
+        if database.is_sqlite and (broken := connection.execute(_POINTS_NOWHERE).all()):
+            raise RuntimeError(
+                f"the migration to {revision} left rows that point nowhere: {broken}"
+            )
+
+
+_POINTS_NOWHERE = text("PRAGMA foreign_key_check")
+
+
+@contextmanager
+def _writing(database: Database) -> Iterator[Connection]:
+    """Open a writing transaction in which SQLite lets a table be replaced.
+
+    SQLite changes a table by copying it and dropping the old one, which deletes what other
+    tables point to; so foreign keys are off meanwhile, and all checked before the commit.
+    """
+    with database.engine.execution_options(hamtune_write=True).connect() as connection:
+        if not database.is_sqlite:
+            with connection.begin():
+                yield connection
+            return
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute("PRAGMA foreign_keys=OFF")  # means nothing once a transaction is open
+        try:
+            with connection.begin():
+                yield connection
+        finally:
+            driver.execute("PRAGMA foreign_keys=ON")
 
 
 def alembic_config(connection: Connection) -> Config:

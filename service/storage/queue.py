@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, func, literal_column, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from service.clock import Clock
 from service.errors import StaleLease
 from service.ids import new_id
-from service.records import Claim, NewRecommendation, Recommendation, Study, StudyState
+from service.records import (
+    HELD,
+    Claim,
+    NewRecommendation,
+    Orders,
+    Plan,
+    Recommendation,
+    Study,
+    StudyState,
+)
+from service.records.lifecycle import LET_GO
 from service.storage.base import NO_PAUSE
 from service.storage.database import Database
 from service.storage.recommendations import recommendation_record
@@ -18,28 +28,31 @@ from service.storage.studies import study_record
 from service.storage.tables import (
     CombinationRow,
     RecommendationRow,
-    StudyEventRow,
     StudyRow,
+    SubmitterRow,
 )
+from service.storage.transitions import move
 
 
 def guard(session: Session, claim: Claim) -> StudyRow:
     """Lock the study of a claim for this transaction, or raise :class:`StaleLease`."""
-    row = session.scalars(
-        select(StudyRow)
-        .where(
-            StudyRow.id == claim.study_id,
-            StudyRow.token == claim.token,
-            StudyRow.state == StudyState.RUNNING,
-        )
-        .with_for_update(of=StudyRow)
-    ).one_or_none()
+    row = session.scalars(_held(claim).with_for_update(of=StudyRow)).one_or_none()
     if row is None:
-        raise StaleLease(
-            f"study {claim.study_id} is no longer held under token {claim.token}: it has ended "
-            "or another runner has taken it over; stop working on it"
-        )
+        raise _stale(claim)
     return row
+
+
+def _held(claim: Claim) -> Select[StudyRow]:
+    return select(StudyRow).where(
+        StudyRow.id == claim.study_id, StudyRow.token == claim.token, StudyRow.state.in_(HELD)
+    )
+
+
+def _stale(claim: Claim) -> StaleLease:
+    return StaleLease(
+        f"study {claim.study_id} is no longer held under token {claim.token}: it has ended "
+        "or another runner has taken it over; stop working on it"
+    )
 
 
 def _lock_combination(session: Session, study: StudyRow) -> None:
@@ -60,22 +73,28 @@ class SqlQueue:
         self._max_attempts = max_attempts
 
     def claim(self, owner: str, lease: timedelta) -> tuple[Study, Claim] | None:
-        """Take up the oldest study that is queued or whose lease ran out."""
+        """Take up the study whose turn it is."""
         with self._database.write() as session:
             while (row := self._next(session)) is not None:
-                if row.attempts < self._max_attempts:
+                if row.state in (StudyState.PAUSING, StudyState.DRAINING):
+                    self._let_go(session, row, "its runner vanished")
+                elif row.attempts >= self._max_attempts:
+                    row.lease_owner = owner
+                    self._move(session, row, StudyState.FAILED, self._given_up(row))
+                else:
                     break
-                self._end(session, row, StudyState.FAILED, self._given_up(row))
             if row is None:
                 return None
+            taken_over = row.state == StudyState.RUNNING
             row.attempts += 1
             row.token += 1
             row.started_at = row.started_at or self._clock()
             row.error = None
             row.lease_owner = owner
             row.claimable_at = self._clock() + lease
-            self._move(session, row, StudyState.RUNNING, "claimed")
-            session.flush()
+            session.get_one(SubmitterRow, row.submitter).served_at = self._clock()
+            reason = "taken over: its lease ran out" if taken_over else "claimed"
+            self._move(session, row, StudyState.RUNNING, reason)
             return study_record(row), Claim(study_id=row.id, token=row.token)
 
     def heartbeat(self, claim: Claim, lease: timedelta) -> None:
@@ -83,17 +102,27 @@ class SqlQueue:
         with self._database.write() as session:
             guard(session, claim).claimable_at = self._clock() + lease
 
+    def orders(self, claim: Claim) -> Orders:
+        """Return what people want of the study by now."""
+        with self._database.read() as session:
+            row = session.scalars(_held(claim)).one_or_none()
+            if row is None:
+                raise _stale(claim)
+            hold = row.state != StudyState.RUNNING
+            return Orders(hold=hold, plan=Plan.model_validate(row.plan))
+
     def release(
         self, claim: Claim, reason: str, pause: timedelta = NO_PAUSE, *, lost: bool = False
     ) -> None:
-        """Give the study back to the queue."""
+        """Let go of the study before its end."""
         with self._database.write() as session:
             row = guard(session, claim)
-            row.claimable_at = self._clock() + pause
-            row.error = reason
             if not lost:
                 row.attempts -= 1
-            self._move(session, row, StudyState.QUEUED, reason)
+            row.error = reason
+            self._let_go(session, row, reason)
+            if row.state == StudyState.QUEUED:
+                row.claimable_at = self._clock() + pause
 
     def succeed(self, claim: Claim, result: NewRecommendation) -> Recommendation:
         """End the study and store its recommendation as the combination's newest version."""
@@ -117,23 +146,70 @@ class SqlQueue:
                 result=result.model_dump(mode="json"),
             )
             session.add(row)
-            self._end(session, study, StudyState.SUCCEEDED, None)
+            self._move(session, study, StudyState.SUCCEEDED, None)
             session.flush()
             return recommendation_record(row)
 
     def fail(self, claim: Claim, reason: str) -> None:
         """End the study as failed."""
         with self._database.write() as session:
-            self._end(session, guard(session, claim), StudyState.FAILED, reason)
+            self._move(session, guard(session, claim), StudyState.FAILED, reason)
 
     def _next(self, session: Session) -> StudyRow | None:
-        return session.scalars(
+        """Return a study whose lease ran out, else the one whose turn it is, locked."""
+        lost = (
             select(StudyRow)
-            .where(StudyRow.claimable_at <= self._clock())
-            .order_by(StudyRow.id)
-            .limit(1)
-            .with_for_update(of=StudyRow, skip_locked=True)
-        ).one_or_none()
+            .where(_in_state(*HELD), StudyRow.claimable_at <= self._clock())
+            .order_by(StudyRow.claimable_at, StudyRow.id)
+        )
+        if (row := _first(session, lost)) is not None:
+            return row
+        for submitter in self._by_turn(session):
+            if (row := _first(session, self._queue(submitter))) is not None:
+                return row
+        return None
+
+    def _by_turn(self, session: Session) -> list[str]:
+        """Return the submitters who have something waiting, the one whose turn it is first.
+
+        The highest priority goes first. Between equals it is the one with the fewest studies in
+        work, then the one served longest ago: all get the same share, however many they queue.
+        """
+        first = self._queue(SubmitterRow.name).with_only_columns(StudyRow.place).limit(1)
+        place = first.correlate(SubmitterRow).scalar_subquery()
+        in_work = (
+            select(func.count())
+            .where(_in_state(*HELD), StudyRow.submitter == SubmitterRow.name)
+            .correlate(SubmitterRow)
+            .scalar_subquery()
+        )
+        turns = select(
+            SubmitterRow.name, place.label("place"), in_work.label("in_work")
+        ).subquery()
+        query = (
+            select(turns.c.name)
+            .join(SubmitterRow, SubmitterRow.name == turns.c.name)
+            .where(turns.c.place.is_not(None))
+            .order_by(
+                turns.c.place,
+                turns.c.in_work,
+                SubmitterRow.served_at.nulls_first(),
+                turns.c.name,
+            )
+        )
+        return list(session.scalars(query))
+
+    def _queue(self, submitter: str | InstrumentedAttribute[str]) -> Select[StudyRow]:
+        """Return the waiting studies of one submitter in their order."""
+        return (
+            select(StudyRow)
+            .where(
+                _in_state(StudyState.QUEUED),
+                StudyRow.submitter == submitter,
+                StudyRow.claimable_at <= self._clock(),
+            )
+            .order_by(StudyRow.place, StudyRow.id)
+        )
 
     def _given_up(self, row: StudyRow) -> str:
         return (
@@ -141,23 +217,22 @@ class SqlQueue:
             f"(HAMTUNE_MAX_ATTEMPTS); the last reason: {row.error or 'its runner vanished'}"
         )
 
-    def _end(self, session: Session, row: StudyRow, state: StudyState, reason: str | None) -> None:
-        row.ended_at = self._clock()
-        row.error = reason
-        row.claimable_at = None
-        self._move(session, row, state, reason)
+    def _let_go(self, session: Session, row: StudyRow, reason: str) -> None:
+        self._move(session, row, LET_GO[row.state], reason)
 
     def _move(
         self, session: Session, row: StudyRow, state: StudyState, reason: str | None
     ) -> None:
-        row.state = state
-        session.add(
-            StudyEventRow(
-                study_id=row.id,
-                at=self._clock(),
-                owner=row.lease_owner,
-                state=state,
-                reason=reason,
-            )
-        )
-        session.flush()
+        move(session, self._clock, row, state, by=row.lease_owner, reason=reason)
+
+
+def _in_state(*states: StudyState) -> ColumnElement[bool]:
+    """Match states by literals: an index for some states serves no query that hides them."""
+    values: list[ColumnElement[str]] = [literal_column(f"'{state.value}'") for state in states]
+    return StudyRow.state.in_(values) if len(values) > 1 else StudyRow.state == values[0]
+
+
+def _first(session: Session, query: Select[StudyRow]) -> StudyRow | None:
+    """Lock the first row that no other transaction has locked."""
+    query = query.limit(1).with_for_update(of=StudyRow, skip_locked=True)
+    return session.scalars(query).one_or_none()

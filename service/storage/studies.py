@@ -2,48 +2,60 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from typing import Any
+
+from sqlalchemy import func, literal_column, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.clock import Clock
-from service.errors import Conflict, NotFound
+from service.errors import Conflict, LimitReached, NotFound
 from service.ids import new_id
 from service.records import (
     ALL_COMBINATIONS,
+    ENDED,
+    LOCAL,
     CombinationFilter,
+    Command,
+    EventKind,
     Plan,
     Study,
     StudyRequest,
     StudyState,
 )
-from service.storage.combinations import combination_id, matches
+from service.records.lifecycle import COMMANDS
+from service.storage.base import Edit
+from service.storage.combinations import combination_id, insert_for, matches
 from service.storage.database import Database
-from service.storage.tables import IdempotencyKeyRow, StudyEventRow, StudyRow
+from service.storage.event_log import note_event
+from service.storage.idempotency import keep_key, known_key, other_request
+from service.storage.tables import StudyRow, SubmitterRow
+from service.storage.transitions import move
 
 
 class SqlStudyStore:
     """Implements :class:`service.storage.base.StudyStore`."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, max_queued: int | None) -> None:
         self._database = database
         self._clock = clock
+        self._max_queued = max_queued
 
     def submit(
-        self, request: StudyRequest, plan: Plan, idempotency_key: str | None = None
+        self,
+        request: StudyRequest,
+        plan: Plan,
+        idempotency_key: str | None = None,
+        *,
+        submitter: str = LOCAL,
     ) -> tuple[Study, bool]:
         """Queue a study, once per idempotency key."""
-        if idempotency_key is None:
-            return self._insert(request, plan, None), True
-        if earlier := self._by_key(idempotency_key, request):
-            return earlier, False
         try:
-            return self._insert(request, plan, idempotency_key), True
+            return self._submit(request, plan, idempotency_key, submitter)
         except IntegrityError:  # another process stored the same key in between
-            earlier = self._by_key(idempotency_key, request)
-            if earlier is None:
+            if idempotency_key is None:
                 raise
-            return earlier, False
+            return self._submit(request, plan, idempotency_key, submitter)
 
     def get(self, study_id: str) -> Study:
         """Return a study."""
@@ -55,6 +67,8 @@ class SqlStudyStore:
         *,
         state: StudyState | None = None,
         which: CombinationFilter = ALL_COMBINATIONS,
+        submitter: str | None = None,
+        sweep_id: str | None = None,
         limit: int = 50,
         before: str | None = None,
     ) -> list[Study]:
@@ -68,49 +82,135 @@ class SqlStudyStore:
         )
         if state is not None:
             query = query.where(StudyRow.state == state)
+        if submitter is not None:
+            query = query.where(StudyRow.submitter == submitter)
+        if sweep_id is not None:
+            query = query.where(StudyRow.sweep_id == sweep_id)
         if before is not None:
             query = query.where(StudyRow.id < before)
         with self._database.read() as session:
             return [study_record(row) for row in session.scalars(query)]
 
-    def _by_key(self, key: str, request: StudyRequest) -> Study | None:
-        with self._database.read() as session:
-            row = session.get(IdempotencyKeyRow, key)
-            if row is None:
-                return None
-            study = study_record(_study_row(session, row.study_id))
-        if study.request != request:
-            raise Conflict(
-                f"Idempotency-Key {key!r} already stands for study {study.id}, which asked for "
-                "something else; send a new key with a new request"
-            )
-        return study
-
-    def _insert(self, request: StudyRequest, plan: Plan, key: str | None) -> Study:
-        now = self._clock()
+    def command(
+        self, study_id: str, command: Command, *, by: str = LOCAL, reason: str | None = None
+    ) -> Study:
+        """Cancel, pause, resume or drain."""
         with self._database.write() as session:
-            row = StudyRow(
-                id=new_id("study"),
-                combination_id=combination_id(session, plan.combination),
-                state=StudyState.QUEUED,
-                request=request.model_dump(mode="json"),
-                plan=plan.model_dump(mode="json"),
-                created_at=now,
-                claimable_at=now,
-                attempts=0,
-                token=0,
-            )
-            session.add(row)
-            session.flush()
-            if key is not None:
-                session.add(IdempotencyKeyRow(key=key, study_id=row.id, created_at=now))
-            session.add(StudyEventRow(study_id=row.id, at=now, state=StudyState.QUEUED))
+            row = _study_row(session, study_id, lock=True)
+            ways = COMMANDS[command]
+            if row.state not in ways:
+                raise Conflict(
+                    f"study {study_id} is {row.state.value}; {command.value} is possible while "
+                    f"it is {', '.join(state.value for state in ways)}"
+                )
+            if ways[row.state] != row.state:
+                why = reason or f"asked to {command.value}"
+                move(session, self._clock, row, ways[row.state], by=by, reason=why)
+            return study_record(row)
+
+    def change(self, study_id: str, edit: Edit, *, by: str = LOCAL) -> Study:
+        """Change priority and plan of a study that has not ended."""
+        with self._database.write() as session:
+            row = _study_row(session, study_id, lock=True)
+            if row.state in ENDED:
+                raise Conflict(
+                    f"study {study_id} has ended ({row.state.value}); nothing of it changes any "
+                    "more; POST /v1/studies with what you want instead"
+                )
+            before = study_record(row)
+            changed = edit(before)
+            row.place, row.plan = -changed.priority, changed.plan.model_dump(mode="json")
+            details = _difference(before, changed)
+            if details:
+                note_event(session, self._clock, row, EventKind.CHANGE, by=by, details=details)
             session.flush()
             return study_record(row)
 
+    def _submit(
+        self, request: StudyRequest, plan: Plan, key: str | None, submitter: str
+    ) -> tuple[Study, bool]:
+        now = self._clock()
+        with self._database.write() as session:
+            if key is not None and (known := known_key(session, submitter, key, now)):
+                if known.study_id is None:
+                    raise other_request(key, f"sweep {known.sweep_id}")
+                study = study_record(_study_row(session, known.study_id))
+                if study.request != request:
+                    raise other_request(key, f"study {study.id}")
+                return study, False
+            know_submitter(session, submitter)
+            self._check_room(session, submitter, 1)
+            row = add_study(session, self._clock, request, plan, submitter)
+            if key is not None:
+                keep_key(session, submitter, key, now, study_id=row.id)
+            session.flush()
+            return study_record(row), True
 
-def _study_row(session: Session, study_id: str) -> StudyRow:
-    row = session.get(StudyRow, study_id)
+    def _check_room(self, session: Session, submitter: str, studies: int) -> None:
+        """Refuse what would make a submitter's queue longer than the operator allows."""
+        if self._max_queued is None:
+            return
+        waiting = session.scalar(
+            select(func.count()).where(
+                StudyRow.submitter == submitter, StudyRow.state == literal_column("'queued'")
+            )
+        )
+        if (waiting or 0) + studies > self._max_queued:
+            raise LimitReached(
+                f"{waiting} of your studies are waiting, and {self._max_queued} may "
+                "(HAMTUNE_MAX_QUEUED_STUDIES); wait until some have begun, or cancel some"
+            )
+
+
+def know_submitter(session: Session, name: str) -> None:
+    """Make a row for a submitter who is new."""
+    insert = insert_for(session)(SubmitterRow).values(name=name)
+    session.execute(insert.on_conflict_do_nothing(index_elements=["name"]))
+
+
+def add_study(
+    session: Session,
+    clock: Clock,
+    request: StudyRequest,
+    plan: Plan,
+    submitter: str,
+    sweep_id: str | None = None,
+) -> StudyRow:
+    """Queue one study in this transaction."""
+    row = StudyRow(
+        id=new_id("study"),
+        combination_id=combination_id(session, plan.combination),
+        submitter=submitter,
+        sweep_id=sweep_id,
+        place=-request.priority,
+        state=StudyState.QUEUED,
+        request=request.model_dump(mode="json"),
+        plan=plan.model_dump(mode="json"),
+        created_at=clock(),
+        claimable_at=clock(),
+        attempts=0,
+        token=0,
+    )
+    session.add(row)
+    session.flush()
+    note_event(session, clock, row, EventKind.STATE, by=submitter)
+    return row
+
+
+def _difference(before: Study, after: Study) -> dict[str, Any]:
+    """Return what a change has set, by field."""
+    details: dict[str, Any] = {}
+    if before.priority != after.priority:
+        details["priority"] = after.priority
+    old, new = before.plan.budget.model_dump(), after.plan.budget.model_dump()
+    if budget := {name: value for name, value in new.items() if old[name] != value}:
+        details["budget"] = budget
+    return details
+
+
+def _study_row(session: Session, study_id: str, *, lock: bool = False) -> StudyRow:
+    query = select(StudyRow).where(StudyRow.id == study_id)
+    row = session.scalars(query.with_for_update() if lock else query).one_or_none()
     if row is None:
         raise NotFound(f"there is no study {study_id!r}; GET /v1/studies lists those there are")
     return row
@@ -121,6 +221,9 @@ def study_record(row: StudyRow) -> Study:
     return Study(
         id=row.id,
         state=row.state,
+        submitter=row.submitter,
+        priority=-row.place,
+        sweep_id=row.sweep_id,
         request=StudyRequest.model_validate(row.request),
         plan=Plan.model_validate(row.plan),
         created_at=row.created_at,

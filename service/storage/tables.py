@@ -17,10 +17,14 @@ from sqlalchemy import (
     String,
     TypeDecorator,
     UniqueConstraint,
+    event,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from service.records import Grade, Purpose, RunState, Scope, StudyState
+from service.records import EventKind, Grade, Purpose, RunState, Scope, StudyState
+from service.records.studies import LARGEST_PRIORITY
+from service.storage import guards
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -54,6 +58,11 @@ def _enum(values: type[Any]) -> Enum:
     )
 
 
+def _where(condition: str) -> dict[str, Any]:
+    """Make an index partial, on both databases."""
+    return {f"{name}_where": text(condition) for name in ("sqlite", "postgresql")}
+
+
 class Base(DeclarativeBase):
     """Names every constraint, so that migrations can name them too."""
 
@@ -69,11 +78,13 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar = {
         datetime: UtcDateTime,
         dict[str, Any]: JSON,
+        list[Any]: JSON,
         StudyState: _enum(StudyState),
         RunState: _enum(RunState),
         Purpose: _enum(Purpose),
         Grade: _enum(Grade),
         Scope: _enum(Scope),
+        EventKind: _enum(EventKind),
     }
 
 
@@ -96,18 +107,59 @@ class CombinationRow(Base):
     recipe: Mapped[str] = mapped_column(String(100))
 
 
+class SubmitterRow(Base):
+    """Who submits studies, and when a study of his was last taken up, for the fair share."""
+
+    __tablename__ = "submitter"
+
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    served_at: Mapped[datetime | None]
+
+
+class SweepRow(Base):
+    """One request for many combinations; the studies that came of it point to it."""
+
+    __tablename__ = "sweep"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    submitter: Mapped[str] = mapped_column(ForeignKey("submitter.name"))
+    created_at: Mapped[datetime]
+    request: Mapped[dict[str, Any]]
+    left_out: Mapped[list[Any]]
+    """Combinations that no study was made of, each with its reason."""
+
+
 class StudyRow(Base):
     """A study; at once the queue of studies.
 
-    ``claimable_at`` is when a runner may take it up: at once while queued, after a pause where a
-    runner just failed over it, when the lease runs out while running, never once it has ended.
+    ``claimable_at`` is when a runner may take it up: at once while queued, after a wait where a
+    runner just failed over it, when the lease runs out while a runner holds it, else never.
     """
 
     __tablename__ = "study"
-    __table_args__ = (Index(None, "claimable_at"),)
+    __table_args__ = (
+        Index("ix_study_queue", "submitter", "place", "id", **_where("state = 'queued'")),
+        Index(
+            "ix_study_held",
+            "submitter",
+            "claimable_at",
+            **_where("state IN ('running', 'pausing', 'draining')"),
+        ),
+        CheckConstraint(
+            f"place >= -{LARGEST_PRIORITY} AND place <= {LARGEST_PRIORITY}", name="place_range"
+        ),
+        CheckConstraint(
+            "(claimable_at IS NULL) = (state IN ('paused', 'succeeded', 'failed', 'cancelled'))",
+            name="claimable_unless_at_rest",
+        ),
+    )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     combination_id: Mapped[int] = mapped_column(ForeignKey("combination.id"), index=True)
+    submitter: Mapped[str] = mapped_column(ForeignKey("submitter.name"))
+    sweep_id: Mapped[str | None] = mapped_column(ForeignKey("sweep.id"), index=True)
+    place: Mapped[int] = mapped_column(default=0)
+    """Minus the priority, so that one ascending index gives the order of a queue."""
     state: Mapped[StudyState]
     request: Mapped[dict[str, Any]]
     plan: Mapped[dict[str, Any]]
@@ -123,27 +175,48 @@ class StudyRow(Base):
     combination: Mapped[CombinationRow] = relationship()
 
 
+for _statement in guards.CREATE:
+    event.listen(StudyRow.__table__, "after_create", _statement)
+
+
 class StudyEventRow(Base):
-    """One transition of a study: when, by whom, to which state, why."""
+    """Something that happened to a study: when, by whom, what, why.
+
+    Where its state changed, ``source`` is the state before; a way that the table of transitions
+    does not have is refused. Ids grow in the order of the commits (``event_log.py``).
+    """
 
     __tablename__ = "study_event"
+    __table_args__ = (
+        Index(None, "study_id", "id"),
+        CheckConstraint(guards.EVENT_CHECK, name="known_transition"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    study_id: Mapped[str] = mapped_column(ForeignKey("study.id"), index=True)
+    study_id: Mapped[str] = mapped_column(ForeignKey("study.id"))
     at: Mapped[datetime]
+    kind: Mapped[EventKind]
     owner: Mapped[str | None] = mapped_column(String(200))
+    source: Mapped[str | None] = mapped_column(String(32))
     state: Mapped[StudyState]
     reason: Mapped[str | None]
+    details: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
 class IdempotencyKeyRow(Base):
-    """A key that a client chose, and the study it stands for."""
+    """A key that a submitter chose, and the study or the sweep it stands for."""
 
     __tablename__ = "idempotency_key"
+    __table_args__ = (
+        CheckConstraint("(study_id IS NULL) <> (sweep_id IS NULL)", name="stands_for_one"),
+    )
 
+    submitter: Mapped[str] = mapped_column(ForeignKey("submitter.name"), primary_key=True)
     key: Mapped[str] = mapped_column(String(200), primary_key=True)
-    study_id: Mapped[str] = mapped_column(ForeignKey("study.id"))
-    created_at: Mapped[datetime]
+    study_id: Mapped[str | None] = mapped_column(ForeignKey("study.id"))
+    sweep_id: Mapped[str | None] = mapped_column(ForeignKey("sweep.id"))
+    created_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class RunRow(Base):

@@ -7,9 +7,18 @@ from datetime import datetime
 
 from service.domain.leaderboards import leaderboards
 from service.domain.progress import progress_of
-from service.records import Estimate, Leaderboard, Progress, Recommendation, Study, StudyState
+from service.records import (
+    HELD,
+    Estimate,
+    Leaderboard,
+    Progress,
+    Recommendation,
+    Study,
+    StudyState,
+)
 from service.storage.base import Storage
 
+ACTIVE = (*HELD, StudyState.QUEUED, StudyState.PAUSED)
 MOST_ACTIVE = 50
 MOST_FAILED = 5
 
@@ -70,13 +79,12 @@ class Overview:
 def overview(storage: Storage, now: datetime) -> Overview:
     """Read the front page's contents."""
     recommendations = sorted(storage.recommendations.latest(), key=lambda row: row.combination.key)
-    running = storage.studies.list(state=StudyState.RUNNING, limit=MOST_ACTIVE)
-    queued = storage.studies.list(state=StudyState.QUEUED, limit=MOST_ACTIVE)
-    active = [*reversed(running), *reversed(queued)]
+    by_state = [storage.studies.list(state=state, limit=MOST_ACTIVE) for state in ACTIVE]
+    active = [study for studies in by_state for study in reversed(studies)]
     progress = progress_of(storage.runs, active, now)
     return Overview(
         active=[StudyCard(study, progress[study.id]) for study in active],
-        more_active=MOST_ACTIVE in (len(running), len(queued)),
+        more_active=MOST_ACTIVE in map(len, by_state),
         recommendations=recommendations,
         gains=Axis.around([row.gain for row in recommendations], 0.0),
         boards=[

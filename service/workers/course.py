@@ -18,6 +18,7 @@ from service.storage import Storage
 from service.workers.optuna_search import OptunaSearch
 
 _SECONDS_BETWEEN_PROGRESS_WRITES = 0.5
+_SECONDS_BETWEEN_ORDERS = 1.0
 
 
 class Assignment(NamedTuple):
@@ -51,6 +52,9 @@ class Course:
         claim: the right to write to this study.
         plan: what was planned.
         search: Optuna's side of it.
+
+    Attributes:
+        on_hold: people want no further training of this study for now.
     """
 
     def __init__(self, storage: Storage, claim: Claim, plan: Plan, search: OptunaSearch) -> None:
@@ -62,21 +66,26 @@ class Course:
         self._written: dict[str, float] = {}
         self._jobs: deque[Job] = deque()
         self._steps = deque(_STEPS)
+        self._ask_again_at = 0.0
+        self.on_hold = False
 
     @property
     def finished(self) -> bool:
-        """True once every training has ended and its result is stored."""
+        """True once every training has ended and its result is stored, or all that may begin."""
+        if self.on_hold:
+            return not self._under_way
         searched = self._search.asked >= self._plan.budget.trials
         return searched and not (self._steps or self._jobs or self._under_way)
 
     def next(self) -> Assignment | None:
-        """Return the next training; None while results under way must come in first.
+        """Return the next training; None while results under way must come in first, or on hold.
 
         Raises:
             StudyFailed: nothing that could be confirmed came out of a stage.
             StaleLease: another runner has taken the study over.
         """
-        while (job := self._next_job()) is not None:
+        self._heed_orders()
+        while not self.on_hold and (job := self._next_job()) is not None:
             if assignment := self._begin(job):
                 return assignment
         return None
@@ -100,10 +109,23 @@ class Course:
         del self._under_way[run_id]
         self._written.pop(run_id, None)
 
+    def _heed_orders(self) -> None:
+        """See whether people want the study held, or another budget."""
+        now = time.monotonic()
+        if now < self._ask_again_at:
+            return
+        self._ask_again_at = now + _SECONDS_BETWEEN_ORDERS
+        orders = self._storage.queue.orders(self._claim)
+        self.on_hold, self._plan = orders.hold, orders.plan
+
     def _next_job(self) -> Job | None:
         if self._search.asked < self._plan.budget.trials:
             return self._next_trial()
         while not self._jobs and self._steps and not self._awaits(self._steps[0].results_of):
+            self._ask_again_at = 0.0
+            self._heed_orders()  # a stage begins with the newest budget
+            if self._search.asked < self._plan.budget.trials:
+                return self._next_trial()
             step = self._steps.popleft()
             runs = self._storage.runs.of_study(self._claim.study_id) if step.results_of else []
             self._jobs.extend(step.jobs(self._plan, runs))

@@ -10,6 +10,9 @@ import argparse
 import logging
 import os
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from ray import tune
@@ -32,6 +35,7 @@ from service.workers.trainable import TrainRun
 logger = logging.getLogger(__name__)
 
 RETRIES_OF_LOST_WORKERS = 2
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def main() -> None:
@@ -80,7 +84,11 @@ def run_study(storage: SqlStorage, claim: Claim, settings: Settings, ray_address
     optuna_storage = open_optuna_storage(settings.optuna_database)
     search = OptunaSearch(optuna_storage, optuna_name(study), study.plan)
     course = Course(storage, claim, study.plan, search)
-    _run_experiment(study, course, settings)
+    with _ending_when_lost(storage, claim):
+        _run_experiment(study, course, settings)
+    if course.on_hold:
+        storage.queue.release(claim, "its trainings have ended")
+        return
     runs = storage.runs.of_study(study.id)
     recommendation = storage.queue.succeed(claim, recommend(study.plan, runs))
     logger.info("%s: %s", study.plan.combination.slug, recommendation.message)
@@ -98,7 +106,7 @@ def _run_experiment(study: Study, course: Course, settings: Settings) -> None:
         tune.with_resources(TrainRun, resources),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            num_samples=study.plan.expected_runs,
+            num_samples=-1,  # until the course is finished: its budget may change meanwhile
             max_concurrent_trials=cluster.slots(resources),
             reuse_actors=True,
         ),
@@ -113,6 +121,34 @@ def _run_experiment(study: Study, course: Course, settings: Settings) -> None:
     tuner.fit()
     if searcher.error is not None:
         raise searcher.error
+
+
+@contextmanager
+def _ending_when_lost(storage: SqlStorage, claim: Claim) -> Iterator[None]:
+    """End this process, and with it its trainings, soon after its study was cancelled or lost.
+
+    Ray ends the workers of a driver that is gone, in the middle of whatever they do.
+    """
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_SECONDS_BETWEEN_LOOKS):
+            try:
+                storage.queue.orders(claim)
+            except StaleLease as error:
+                if not over.is_set():
+                    logger.warning("%s", error)
+                    os._exit(0)
+            except Exception as error:  # the database is away: the lease will tell
+                logger.warning("cannot see whether the study is still held: %s", error)
+
+    watcher = threading.Thread(target=watch, name="end-when-lost", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
 
 
 def _release_on_sigterm(storage: SqlStorage, claim: Claim) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
 
-from service.api.dependencies import StorageDep, StudyId, check_names
+from service.api.dependencies import (
+    IdempotencyKey,
+    StorageDep,
+    StudyId,
+    SubmitterDep,
+    check_names,
+)
 from service.api.problems import documented
 from service.api.schemas import Page, StudyQuery, StudyView
 from service.clock import utc_now
@@ -17,15 +23,10 @@ from service.storage.base import Storage
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
 
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        min_length=1,
-        max_length=200,
-        description="Any text of yours. Sent again with the same request, it gives the same "
-        "study instead of a second one; with another request, 409.",
-    ),
-]
+SUBMITTED: dict[int | str, dict[str, Any]] = {
+    200: {"model": StudyView, "description": "This Idempotency-Key already stands for it."},
+    **documented(400, 409, 422, 429),
+}
 
 
 @router.post(
@@ -33,15 +34,13 @@ IdempotencyKey = Annotated[
     summary="Submit a study",
     status_code=202,
     response_description="Queued. `Location` is its address; poll it for progress.",
-    responses={
-        200: {"model": StudyView, "description": "This Idempotency-Key already stands for it."},
-        **documented(400, 409, 422),
-    },
+    responses=SUBMITTED,
 )
 def submit_study(
     request: StudyRequest,
     response: Response,
     storage: StorageDep,
+    submitter: SubmitterDep,
     idempotency_key: IdempotencyKey = None,
 ) -> StudyView:
     """Ask for alpha and beta of one combination to be tuned.
@@ -50,10 +49,10 @@ def submit_study(
     screening of the best settings on fresh seeds, then a confirmation against no HAM on further
     seeds. Its result appears under `/v1/recommendations` and `/v1/leaderboards`.
     """
-    study, new = storage.studies.submit(request, resolve(request), idempotency_key)
-    response.headers["Location"] = f"/v1/studies/{study.id}"
-    response.status_code = 202 if new else 200
-    return _views(storage, [study])[0]
+    study, new = storage.studies.submit(
+        request, resolve(request), idempotency_key, submitter=submitter
+    )
+    return submitted(storage, response, study, new)
 
 
 @router.post("/plan", summary="Show what a study would run", responses=documented(400, 422))
@@ -68,18 +67,20 @@ def list_studies(query: Annotated[StudyQuery, Query()], storage: StorageDep) -> 
     studies = storage.studies.list(
         state=query.state,
         which=check_names(query.combinations()),
+        submitter=query.submitter,
+        sweep_id=query.sweep_id,
         limit=query.limit + 1,
         before=query.cursor,
     )
     more = len(studies) > query.limit
     studies = studies[: query.limit]
-    return Page(items=_views(storage, studies), next_cursor=studies[-1].id if more else None)
+    return Page(items=views(storage, studies), next_cursor=studies[-1].id if more else None)
 
 
 @router.get("/{study_id}", summary="Show a study", responses=documented(404, 422))
 def get_study(study_id: StudyId, storage: StorageDep) -> StudyView:
     """Return a study: what was asked, what was planned, where it stands."""
-    return _views(storage, [storage.studies.get(study_id)])[0]
+    return views(storage, [storage.studies.get(study_id)])[0]
 
 
 @router.get(
@@ -105,6 +106,14 @@ def _runs(storage: Storage, study_id: str, purpose: Purpose | None) -> Page[Run]
     return Page(items=storage.runs.of_study(study_id, purpose))
 
 
-def _views(storage: Storage, studies: list[Study]) -> list[StudyView]:
+def submitted(storage: Storage, response: Response, study: Study, new: bool) -> StudyView:
+    """Answer a submission: 202 for a new study, 200 for one that was there already."""
+    response.headers["Location"] = f"/v1/studies/{study.id}"
+    response.status_code = 202 if new else 200
+    return views(storage, [study])[0]
+
+
+def views(storage: Storage, studies: list[Study]) -> list[StudyView]:
+    """Add to studies how far they are."""
     progress = progress_of(storage.runs, studies, utc_now())
     return [StudyView(**dict(study), progress=progress[study.id]) for study in studies]

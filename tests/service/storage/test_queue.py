@@ -150,13 +150,13 @@ def test_every_transition_leaves_an_event(storage: SqlStorage, clock: MovableClo
     with storage.database.read() as session:
         query = select(StudyEventRow).where(StudyEventRow.study_id == study_id)
         events = [
-            (row.state.value, row.owner, row.reason)
+            (row.source, row.state.value, row.owner, row.reason)
             for row in session.scalars(query.order_by(StudyEventRow.id))
         ]
     assert events == [
-        ("queued", None, None),
-        ("running", "a", "claimed"),
-        ("queued", "a", "told to stop"),
-        ("running", "b", "claimed"),
-        ("failed", "b", "hopeless"),
+        (None, "queued", "local", None),
+        ("queued", "running", "a", "claimed"),
+        ("running", "queued", "a", "told to stop"),
+        ("queued", "running", "b", "claimed"),
+        ("running", "failed", "b", "hopeless"),
     ]

@@ -13,7 +13,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import insert, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from service.records import Purpose
+from service.records import ENDED, Purpose, StudyState
+from service.records.lifecycle import TRANSITIONS
 from service.settings import OPTUNA_SCHEMA, Settings
 from service.storage import Database, SqlStorage
 from service.storage.migrate import migrate
@@ -28,7 +29,7 @@ from service.storage.tables import (
     StudyRow,
 )
 from tests.conftest import MovableClock
-from tests.service.builders import a_job, a_result, done_run, submit
+from tests.service.builders import a_job, a_plan, a_request, a_result, done_run, submit
 
 LEASE = timedelta(seconds=15)
 OWN_TABLES = set(Base.metadata.tables)
@@ -85,7 +86,8 @@ def test_models_and_migrations_hold_the_same_checks(unmigrated: Database, tmp_pa
     migrate(unmigrated, "base")
     Base.metadata.create_all(unmigrated.engine)
     assert migrated == checks(unmigrated)
-    assert sum(map(len, migrated.values())) >= 9
+    assert sum(map(len, migrated.values())) >= 15
+    assert len(migrated["triggers"]) == 2
 
 
 def test_postgresql_gets_a_schema_for_optuna(unmigrated: Database) -> None:
@@ -99,8 +101,14 @@ def test_postgresql_gets_a_schema_for_optuna(unmigrated: Database) -> None:
     [
         (CombinationRow, {"sparsity": 1.0}, "sparsity_range"),
         (CombinationRow, {"sparsity": -0.1}, "sparsity_range"),
-        (StudyRow, {"state": "paused for ever"}, "studystate"),
-        (StudyEventRow, {"state": ""}, "studystate"),
+        (StudyRow, {"state": "paused for ever"}, "cannot go that way"),
+        (StudyRow, {"state": "queued"}, "cannot go that way"),
+        (StudyRow, {"place": 101}, "place_range"),
+        (StudyRow, {"claimable_at": "2026-11-24 12:00:00"}, "claimable_unless_at_rest"),
+        (StudyEventRow, {"state": ""}, "studystate|known_transition"),
+        (StudyEventRow, {"source": "succeeded"}, "known_transition"),
+        (StudyEventRow, {"kind": "rumour"}, "eventkind"),
+        (IdempotencyKeyRow, {"study_id": None}, "stands_for_one"),
         (RunRow, {"state": "pruned"}, "runstate"),
         (RunRow, {"purpose": "fun"}, "purpose"),
         (RunRow, {"alpha": -1.0}, "setting_range"),
@@ -126,8 +134,11 @@ def test_database_itself_refuses_false_rows(
     "table, column",
     [
         (StudyRow, "combination_id"),
+        (StudyRow, "submitter"),
+        (StudyRow, "sweep_id"),
         (StudyEventRow, "study_id"),
         (IdempotencyKeyRow, "study_id"),
+        (IdempotencyKeyRow, "submitter"),
         (RunRow, "study_id"),
         (RunRow, "combination_id"),
         (RunMetricRow, "run_id"),
@@ -145,6 +156,83 @@ def test_database_itself_refuses_rows_that_point_nowhere(
         full.database.write() as session,
     ):
         session.execute(update(table).values({column: nowhere}))
+
+
+@pytest.mark.parametrize("source", StudyState)
+def test_database_itself_refuses_every_way_that_the_table_lacks(
+    storage: SqlStorage, source: StudyState
+) -> None:
+    """Each pair of states is tried as a bare UPDATE, and rolled back."""
+    way = path_to(source)
+    taken = []
+    for target in StudyState:
+        storage.studies.submit(a_request(), a_plan())
+        try:
+            with storage.database.write() as session:
+                for state in (*way, target):
+                    at_rest = state in (StudyState.PAUSED, *ENDED)
+                    claimable_at = None if at_rest else datetime(2026, 1, 1, tzinfo=UTC)
+                    session.execute(
+                        update(StudyRow).values(state=state, claimable_at=claimable_at)
+                    )
+                taken.append(target)
+                session.rollback()
+        except IntegrityError as error:
+            assert "cannot go that way" in str(error)
+    assert set(taken) == {source, *TRANSITIONS[source]}, "to stay is no transition"
+
+
+def path_to(state: StudyState) -> list[StudyState]:
+    """A way from queued to a state."""
+    ways: dict[StudyState, list[StudyState]] = {StudyState.QUEUED: []}
+    for reached in (frontier := list(ways)):
+        for target in TRANSITIONS[reached]:
+            if target not in ways:
+                ways[target] = [*ways[reached], target]
+                frontier.append(target)
+    return ways[state]
+
+
+def test_a_study_is_born_queued(full: SqlStorage) -> None:
+    table = StudyRow.__table__
+    with full.database.read() as session:
+        row = dict(session.execute(select(table)).mappings().one())
+    with (
+        pytest.raises(IntegrityError, match="cannot go that way"),
+        full.database.write() as session,
+    ):
+        session.execute(insert(table).values(row | {"id": "study_other"}))
+
+
+def test_rows_of_the_first_release_survive_the_way_up_and_down(unmigrated: Database) -> None:
+    """Events learn from which state they led; what the first release cannot say is rounded."""
+    migrate(unmigrated, "0001")
+    with unmigrated.write() as session:
+        for statement in FIRST_RELEASE:
+            session.execute(text(statement))
+    migrate(unmigrated)
+    with unmigrated.read() as session:
+        events = select(StudyEventRow.source, StudyEventRow.state).order_by(StudyEventRow.id)
+        assert session.execute(events).all() == [(None, "queued"), ("queued", "running")]
+        keys = select(IdempotencyKeyRow.submitter, IdempotencyKeyRow.key)
+        assert session.execute(keys).all() == [("local", "k")]
+    with unmigrated.write() as session:
+        session.execute(text("UPDATE study SET state = 'cancelled', claimable_at = NULL"))
+    while version(unmigrated) != "0001":
+        migrate(unmigrated, "-1")
+    with unmigrated.read() as session:
+        assert session.scalars(text("SELECT state FROM study")).all() == ["failed"]
+        assert session.scalars(text("SELECT count(*) FROM study_event")).one() == 2
+
+
+FIRST_RELEASE = (
+    "INSERT INTO combination VALUES (1, 'key', 'm', 'd', 's', 0.9, 'sgd', 'r@1')",
+    "INSERT INTO study (id, combination_id, state, request, plan, created_at, attempts, token, "
+    "claimable_at) VALUES ('study_1', 1, 'running', '{}', '{}', '2026-01-01', 1, 1, '2026-01-01')",
+    "INSERT INTO study_event (id, study_id, at, state) VALUES (1, 'study_1', '2026-01-01', "
+    "'queued'), (2, 'study_1', '2026-01-01', 'running')",
+    "INSERT INTO idempotency_key VALUES ('k', 'study_1', '2026-01-01')",
+)
 
 
 def test_job_is_unique_within_its_study(full: SqlStorage) -> None:
@@ -199,13 +287,29 @@ def test_no_setting_or_accuracy_loses_a_digit(storage: SqlStorage) -> None:
     assert (stored.setting, stored.seed) == (job.setting, job.seed)
 
 
+def version(database: Database) -> str:
+    with database.read() as session:
+        return str(session.scalar(text("SELECT version_num FROM hamtune_version")))
+
+
 def tables(database: Database) -> set[str]:
     return set(inspect(database.engine).get_table_names())
 
 
 def checks(database: Database) -> dict[str, set[tuple[str, str]]]:
     inspector = inspect(database.engine)
-    return {
+    found = {
         table: {(row["name"], row["sqltext"]) for row in inspector.get_check_constraints(table)}
         for table in OWN_TABLES
     }
+    with database.read() as session:
+        triggers = TRIGGERS_SQLITE if database.is_sqlite else TRIGGERS_POSTGRESQL
+        found["triggers"] = {(name, body) for name, body in session.execute(text(triggers))}
+    return found
+
+
+TRIGGERS_SQLITE = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger'"
+TRIGGERS_POSTGRESQL = """
+SELECT tgname, pg_get_triggerdef(t.oid) || prosrc FROM pg_trigger t JOIN pg_proc ON pg_proc.oid =
+tgfoid WHERE NOT tgisinternal
+"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,12 +21,24 @@ from hypothesis.stateful import (
 )
 
 from ham.config import Setting
-from service.errors import StaleLease
-from service.records import Claim, Outcome, Run, RunState, StudyState
+from service.errors import Conflict, StaleLease
+from service.records import (
+    ENDED,
+    HELD,
+    LOCAL,
+    Claim,
+    Command,
+    Outcome,
+    Run,
+    RunState,
+    Study,
+    StudyState,
+)
+from service.records.lifecycle import COMMANDS, LET_GO, TRANSITIONS
 from service.storage import Database, SqlStorage
 from service.storage.tables import Base
 from tests.conftest import MovableClock
-from tests.service.builders import a_job, a_result, an_outcome, metrics, submit
+from tests.service.builders import a_job, a_plan, a_request, a_result, an_outcome, metrics
 
 LEASE = timedelta(seconds=15)
 EPOCHS = 2
@@ -38,14 +50,26 @@ NUMBERS = st.integers(0, 1)
 class ModelStudy:
     """What the law says about a study."""
 
+    submitter: str
+    priority: int
     claimable_at: datetime | None
     state: StudyState = StudyState.QUEUED
     token: int = 0
     attempts: int = 0
     runs: dict[int, Run] = field(default_factory=dict)
 
-    def end(self, state: StudyState) -> None:
-        self.state, self.claimable_at = state, None
+    def go(self, state: StudyState, now: datetime) -> None:
+        assert state in TRANSITIONS[self.state]
+        self.state = state
+        if state == StudyState.QUEUED:
+            self.claimable_at = now
+        elif state not in HELD:
+            self.claimable_at = None
+        if state in ENDED:
+            for number, run in self.runs.items():
+                if run.state == RunState.RUNNING:
+                    update = {"state": RunState.CANCELLED, "ended_at": now}
+                    self.runs[number] = run.model_copy(update=update)
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -62,16 +86,47 @@ class QueueMachine(RuleBasedStateMachine):
         self.clock = MovableClock()
         self.storage = SqlStorage(self.database, clock=self.clock, max_attempts=MAX_ATTEMPTS)
         self.model: dict[str, ModelStudy] = {}
+        self.served: dict[str, datetime] = {}
 
     @initialize(target=claims)
     def begin_with_one_claimed_and_one_queued(self) -> object:
-        self.submit()
-        self.submit()
+        self.submit(LOCAL, 0)
+        self.submit(LOCAL, 0)
         return self.claim()
 
-    @rule()
-    def submit(self) -> None:
-        self.model[submit(self.storage)] = ModelStudy(claimable_at=self.clock.now)
+    @rule(submitter=st.sampled_from([LOCAL, "other"]), priority=st.integers(-1, 1))
+    def submit(self, submitter: str, priority: int) -> None:
+        request = a_request(priority=priority)
+        study, _ = self.storage.studies.submit(request, a_plan(), submitter=submitter)
+        self.model[study.id] = ModelStudy(submitter, priority, claimable_at=self.clock.now)
+
+    @rule(data=st.data(), command=st.sampled_from(Command))
+    def command(self, data: st.DataObject, command: Command) -> None:
+        study_id = data.draw(st.sampled_from(sorted(self.model)))
+        mine = self.model[study_id]
+        target = COMMANDS[command].get(mine.state)
+        if target is None:
+            with pytest.raises(Conflict, match=mine.state.value):
+                self.storage.studies.command(study_id, command)
+            return
+        assert self.storage.studies.command(study_id, command).state == target
+        if target != mine.state:
+            mine.go(target, self.clock.now)
+
+    @rule(data=st.data(), priority=st.integers(-2, 2))
+    def change_priority(self, data: st.DataObject, priority: int) -> None:
+        study_id = data.draw(st.sampled_from(sorted(self.model)))
+        mine = self.model[study_id]
+
+        def edit(study: Study) -> Study:
+            return study.model_copy(update={"priority": priority})
+
+        if mine.state in ENDED:
+            with pytest.raises(Conflict, match="has ended"):
+                self.storage.studies.change(study_id, edit)
+        else:
+            assert self.storage.studies.change(study_id, edit).priority == priority
+            mine.priority = priority
 
     @rule()
     def wait(self) -> None:
@@ -92,7 +147,9 @@ class QueueMachine(RuleBasedStateMachine):
         assert got is not None
         study, claim = got
         mine = self.model[expected]
-        mine.state, mine.claimable_at = StudyState.RUNNING, self.clock.now + LEASE
+        mine.go(StudyState.RUNNING, self.clock.now)
+        mine.claimable_at = self.clock.now + LEASE
+        self.served[mine.submitter] = self.clock.now
         mine.token, mine.attempts = mine.token + 1, mine.attempts + 1
         assert (study.id, claim.token) == (expected, mine.token)
         return claim
@@ -109,8 +166,16 @@ class QueueMachine(RuleBasedStateMachine):
         if self._write(
             claim, lambda: self.storage.queue.release(claim, "released", wait, lost=lost)
         ):
-            mine.state, mine.claimable_at = StudyState.QUEUED, self.clock.now + wait
+            mine.go(LET_GO[mine.state], self.clock.now)
+            if mine.state == StudyState.QUEUED:
+                mine.claimable_at = self.clock.now + wait
             mine.attempts -= not lost
+
+    @rule(claim=claims)
+    def orders(self, claim: Claim) -> None:
+        orders = self._write(claim, lambda: self.storage.queue.orders(claim))
+        if orders is not None:
+            assert orders.hold == (self.model[claim.study_id].state != StudyState.RUNNING)
 
     @rule(claim=claims, well=st.booleans())
     def finish(self, claim: Claim, well: bool) -> None:
@@ -118,7 +183,8 @@ class QueueMachine(RuleBasedStateMachine):
         if self._write(
             claim, lambda: queue.succeed(claim, a_result()) if well else queue.fail(claim, "no")
         ):
-            self.model[claim.study_id].end(StudyState.SUCCEEDED if well else StudyState.FAILED)
+            state = StudyState.SUCCEEDED if well else StudyState.FAILED
+            self.model[claim.study_id].go(state, self.clock.now)
 
     @rule(claim=claims, number=NUMBERS, alpha=st.sampled_from([1.0, 2.0]))
     def begin(self, claim: Claim, number: int, alpha: float) -> None:
@@ -162,25 +228,50 @@ class QueueMachine(RuleBasedStateMachine):
         for study_id, mine in self.model.items():
             study = studies[study_id]
             assert (study.state, study.attempts) == (mine.state, mine.attempts)
-            assert (study.ended_at is not None) == (mine.claimable_at is None)
-            runs = self.storage.runs.of_study(study_id)
-            assert {run.trial_number: run for run in runs} == mine.runs
+            assert (study.submitter, study.priority) == (mine.submitter, mine.priority)
+            assert (study.ended_at is not None) == (mine.state in ENDED)
+            runs = {run.trial_number: run for run in self.storage.runs.of_study(study_id)}
+            for number, run in runs.items():
+                if run.state == RunState.CANCELLED:  # its reason is words
+                    runs[number] = run.model_copy(update={"error": None})
+            assert runs == mine.runs
 
     def _next(self) -> str | None:
-        """Give up what was lost too often on the way, as a claim does."""
-        for study_id, mine in self.model.items():
-            if mine.claimable_at is None or mine.claimable_at > self.clock.now:
-                continue
-            if mine.attempts < MAX_ATTEMPTS:
+        """Whose turn it is; what cannot go on is settled on the way, as a claim does."""
+        while True:
+            due = {
+                study_id: study
+                for study_id, study in self.model.items()
+                if study.claimable_at is not None and study.claimable_at <= self.clock.now
+            }
+            if not due:
+                return None
+            study_id = min(due, key=lambda study_id: self._turn(study_id, due[study_id]))
+            mine = due[study_id]
+            if mine.state in (StudyState.PAUSING, StudyState.DRAINING):
+                mine.go(LET_GO[mine.state], self.clock.now)
+            elif mine.attempts >= MAX_ATTEMPTS:
+                mine.go(StudyState.FAILED, self.clock.now)
+            else:
                 return study_id
-            mine.end(StudyState.FAILED)
-        return None
+
+    def _turn(self, study_id: str, mine: ModelStudy) -> tuple[Any, ...]:
+        """Lost ones first; then by priority, studies in work, longest unserved, age."""
+        if mine.state in HELD:
+            return (0, mine.claimable_at, study_id)
+        in_work = sum(
+            study.state in HELD
+            for study in self.model.values()
+            if study.submitter == mine.submitter
+        )
+        served = self.served.get(mine.submitter, datetime.min.replace(tzinfo=UTC))
+        return (1, -mine.priority, in_work, served, mine.submitter, study_id)
 
     def _write(self, claim: Claim, write: Callable[[], Any], run: Run | None = None) -> Any:
         """Write and return what came of it, or hold the refusal to the law and return None."""
         mine = self.model[claim.study_id]
         if (
-            mine.state == StudyState.RUNNING
+            mine.state in HELD
             and mine.token == claim.token
             and (run is None or run.state == RunState.RUNNING)
         ):
