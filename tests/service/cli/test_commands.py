@@ -136,6 +136,25 @@ def test_tune_of_a_study_that_fails_says_why(hamtune: Hamtune, storage: SqlStora
     assert "no trial gave a result" in results[0].stderr
 
 
+def test_commands_on_a_study_tell_its_new_state(service: str, storage: SqlStorage) -> None:
+    study_id = studies.submit(storage, studies.request_for()).id
+
+    def does(*args: str) -> str:
+        done = CliRunner().invoke(app, args, env={"HAMTUNE_URL": service})
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    assert "paused" in does("pause", study_id)
+    assert "queued" in does("resume", study_id)
+    assert "priority 9" in does("change", study_id, "--priority", "9", "--trials", "5")
+    assert "cancelled" in does("cancel", study_id, "--reason", "a slip")
+    assert "queued study_" in does("rerun", study_id)
+    study = storage.studies.get(study_id)
+    assert (study.priority, study.plan.budget.trials, study.error) == (9, 5, "a slip")
+    done = CliRunner().invoke(app, ("pause", study_id), env={"HAMTUNE_URL": service})
+    assert done.exit_code == 1 and "is cancelled" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "code", "says"),
     [
