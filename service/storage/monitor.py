@@ -10,7 +10,7 @@ from sqlalchemy import func, select, text
 
 from service.clock import Clock
 from service.errors import NotReady
-from service.records import RunState, StudyState
+from service.records import HELD, RunState, StudyState
 from service.storage.base import Snapshot
 from service.storage.database import Database
 from service.storage.migrate import MIGRATIONS
@@ -39,7 +39,7 @@ class SqlMonitor:
     def snapshot(self) -> Snapshot:
         """Count studies, and the runs under way or ended lately."""
         now = self._clock()
-        live = (StudyRow.state == StudyState.RUNNING) & (StudyRow.claimable_at > now)
+        live = StudyRow.state.in_(HELD) & (StudyRow.claimable_at > now)
         with self._database.read() as session:
             states = select(StudyRow.state, func.count()).group_by(StudyRow.state)
             studies = {state: count for state, count in session.execute(states)}
