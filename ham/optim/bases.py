@@ -8,13 +8,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ham.optim import tasks
 from ham.optim.tasks import on_host
-
-Coefficients = dict[str, float]
 
 
 def can_fuse(base: Optimizer) -> bool:
@@ -56,8 +55,19 @@ def moments(base: Optimizer, group: dict[str, Any], param: Tensor) -> tuple[Tens
     return (state["exp_avg"], state["exp_avg_sq"])
 
 
-def advance(base: Optimizer, group: dict[str, Any], param: Tensor) -> Coefficients:
-    """Count the step in the base's state and return its coefficients."""
+def next_step(base: Optimizer, param: Tensor) -> float:
+    """Return the number of the step that is to be taken, from 1; 0 where the base counts none."""
+    return 0.0 if type(base) is SGD else float(base.state[param]["step"]) + 1
+
+
+def count_steps(base: Optimizer, params: list[Tensor]) -> None:
+    """Count the step of these parameters in the base's state."""
+    if params and type(base) is not SGD:
+        torch._foreach_add_([base.state[param]["step"] for param in params], 1)
+
+
+def base_coefficients(base: Optimizer, group: dict[str, Any], step: float) -> dict[str, float]:
+    """Return the coefficients of the base's step number ``step`` in a group."""
     if type(base) is SGD:
         return {
             "coupled_decay": group["weight_decay"],
@@ -65,9 +75,7 @@ def advance(base: Optimizer, group: dict[str, Any], param: Tensor) -> Coefficien
             "first_take": 1 - group["dampening"],
             "nesterov": group["nesterov"],
         }
-    state = base.state[param]
-    state["step"] += 1
-    step, (first, second) = float(state["step"]), group["betas"]
+    first, second = group["betas"]
     decoupled = group["decoupled_weight_decay"]
     return {
         "coupled_decay": 0.0 if decoupled else group["weight_decay"],

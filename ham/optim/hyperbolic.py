@@ -127,9 +127,9 @@ class HAM(OptimizerWrapper):
             self.base.step()
             return loss
         path = choose_path(self.path, self.base)
-        by_kernel = path in KERNEL_PATHS
-        with sitting_out(self.param_groups, self.nonfinite, by_kernel=by_kernel):
-            if path != "fused_base" or not fused_pass(self.base):
+        if path != "fused_base" or not fused_pass(self.base, self.nonfinite):
+            by_kernel = path in KERNEL_PATHS
+            with sitting_out(self.param_groups, self.nonfinite, by_kernel=by_kernel):
                 ham_step(path, self._step_base())
         return loss
 

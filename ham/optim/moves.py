@@ -12,6 +12,9 @@ from torch import Tensor
 from ham.errors import InvalidConfig
 from ham.optim.param_groups import refuse_complex, takes_ham_step
 
+# A parameter that has a gradient: its group, itself, its gradient.
+Entry = tuple[dict[str, Any], Tensor, Tensor]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Move:
@@ -57,19 +60,18 @@ def collect_moves(groups: list[dict[str, Any]], *, copy_gradients: bool) -> list
     ]
 
 
-def with_gradients(
-    groups: list[dict[str, Any]],
-) -> Iterator[tuple[dict[str, Any], Tensor, Tensor]]:
+def with_gradients(groups: list[dict[str, Any]]) -> Iterator[Entry]:
     """Yield (group, parameter, gradient) for every parameter that has a gradient."""
     for group in groups:
         refuse_complex(group)
         for param in group["params"]:
-            if param.grad is not None:
-                if takes_ham_step(param, group) and param.grad.layout != torch.strided:
+            grad = param.grad
+            if grad is not None:
+                if grad.layout != torch.strided and takes_ham_step(param, group):
                     raise InvalidConfig(
                         "grad.layout",
-                        param.grad.layout,
+                        grad.layout,
                         "HAM needs dense gradients: build the embedding with sparse=False, or put "
                         "this parameter into a group with ham_alpha=0 and ham_beta=0",
                     )
-                yield group, param, param.grad
+                yield group, param, grad

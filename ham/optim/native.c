@@ -1,5 +1,6 @@
 /* One pass over every tensor: the base's step, then HAM's, each value read once and written once
- * (ham_step); and one pass that only reads, to find NaN and infinity (ham_finite).
+ * (ham_step), after a look at the gradients for NaN and infinity where the caller asks for it; and
+ * that look alone (ham_finite).
  *
  * The caller (native.py) fills one `struct task` per tensor; tasks.py names the coefficients.
  * Without a base step, `first` holds the signs of the previous weights where HYP asks for them.
@@ -16,20 +17,19 @@ enum {
     FIRST_KEEP, FIRST_TAKE, NESTEROV, SECOND_KEEP, STEP_SIZE, SECOND_SCALE, EPS, COEFFICIENTS
 };
 
+/* finite starts as 1 and becomes 0 where a gradient that is looked at holds NaN or infinity. */
 struct task {
     void *theta, *grad, *first, *second;
-    int64_t count, dtype;
-    double coefficient[COEFFICIENTS];
-};
-
-/* Values to be looked at; finite is set to 0 where one of them is NaN or infinite. */
-struct values {
-    const void *data;
     int64_t count, dtype, finite;
+    double coefficient[COEFFICIENTS];
 };
 
 /* Elements per unit of parallel work: its three or four arrays stay inside a core's cache. */
 #define CHUNK 16384
+
+/* Gradient elements that are looked at before the step reads them again: few enough that they
+ * still are in the cache that the cores share, so that the look costs no second trip to memory. */
+#define WINDOW (1 << 20)
 
 /* exp for |x| <= 80, without branches so that the compiler vectorizes it:
  * exp(x) = 2^k exp(r) with |r| <= log(2)/2, exp(r) by its Taylor series. */
@@ -70,7 +70,8 @@ static inline uint16_t write_bfloat16(float value) {
 
 #define DEFINE_UPDATE(NAME, STORED, REAL, EXP, SQRT, READ, WRITE)                                 \
     static inline __attribute__((always_inline)) void NAME(                                       \
-        const struct task *task, int64_t from, int64_t to, enum base base, int previous) {        \
+        const struct task *task, int64_t from, int64_t to, enum base base, int previous,         \
+        int momentum) {                                                                          \
         STORED *restrict theta = task->theta, *restrict first = task->first;                      \
         STORED *restrict second = task->second;                                                   \
         const STORED *restrict grad = task->grad;                                                 \
@@ -82,7 +83,7 @@ static inline uint16_t write_bfloat16(float value) {
             REAL half = before;                                                                   \
             if (base == SGD) {                                                                    \
                 REAL d = c[GRAD_SIGN] * raw + c[COUPLED_DECAY] * before;                          \
-                if (first) {                                                                      \
+                if (momentum) {                                                                   \
                     const REAL velocity = c[FIRST_KEEP] * READ(first[i]) + c[FIRST_TAKE] * d;     \
                     first[i] = WRITE(velocity);                                                   \
                     d = c[NESTEROV] * d + (c[NESTEROV] * (c[FIRST_KEEP] - 1) + 1) * velocity;     \
@@ -100,8 +101,9 @@ static inline uint16_t write_bfloat16(float value) {
             }                                                                                     \
             const REAL signs_of =                                                                 \
                 !previous ? half : base == NONE ? READ(first[i]) : before;                        \
-            const REAL sign = (REAL)(signs_of > 0) - (REAL)(signs_of < 0);                        \
-            REAL exponent = -sign * pull * raw - shrink;                                          \
+            const REAL push = pull * raw;                                                         \
+            REAL exponent =                                                                       \
+                (signs_of > 0 ? -push : previous && signs_of == 0 ? 0 : push) - shrink;           \
             exponent = exponent < -c[MAX_EXPONENT] ? -c[MAX_EXPONENT] : exponent;                 \
             exponent = exponent > c[MAX_EXPONENT] ? c[MAX_EXPONENT] : exponent;                   \
             const REAL moved = READ(WRITE(half * EXP(exponent)));                                 \
@@ -114,12 +116,15 @@ DEFINE_UPDATE(update_double, double, double, exp, sqrt, IDENTITY, IDENTITY)
 DEFINE_UPDATE(update_bfloat16, uint16_t, float, exponential_float, sqrtf, read_bfloat16,
               write_bfloat16)
 
-/* The arguments that select code are constants at each call, so each gets its own loop. */
+/* The arguments that select code are constants at each call, so each gets its own loop: a branch
+ * inside the loop would keep some compilers from vectorizing it. */
 #define BY_BASE(UPDATE, previous)                                                                 \
     switch (base) {                                                                               \
-    case NONE: UPDATE(task, from, to, NONE, previous); break;                                     \
-    case SGD: UPDATE(task, from, to, SGD, previous); break;                                       \
-    case ADAM: UPDATE(task, from, to, ADAM, previous); break;                                     \
+    case NONE: UPDATE(task, from, to, NONE, previous, 0); break;                                  \
+    case ADAM: UPDATE(task, from, to, ADAM, previous, 1); break;                                  \
+    case SGD:                                                                                     \
+        if (task->first) UPDATE(task, from, to, SGD, previous, 1);                                \
+        else UPDATE(task, from, to, SGD, previous, 0);                                            \
     }
 #define BY_SIGN(UPDATE)                                                                           \
     if (task->coefficient[SIGN_PREVIOUS] != 0) { BY_BASE(UPDATE, 1) } else { BY_BASE(UPDATE, 0) }
@@ -144,36 +149,64 @@ DEFINE_FINITE(finite_float, uint32_t, UINT32_C(0x7f800000))
 DEFINE_FINITE(finite_double, uint64_t, UINT64_C(0x7ff0000000000000))
 DEFINE_FINITE(finite_bfloat16, uint16_t, 0x7f80)
 
-static int are_finite(const struct values *values, int64_t from, int64_t to) {
-    switch (values->dtype) {
-    case FLOAT32: return finite_float(values->data, from, to);
-    case FLOAT64: return finite_double(values->data, from, to);
-    case BFLOAT16: return finite_bfloat16(values->data, from, to);
+static int is_finite(const struct task *task, int64_t from, int64_t to) {
+    switch (task->dtype) {
+    case FLOAT32: return finite_float(task->grad, from, to);
+    case FLOAT64: return finite_double(task->grad, from, to);
+    case BFLOAT16: return finite_bfloat16(task->grad, from, to);
     }
     return 0;
 }
 
-void ham_finite(struct values *arrays, int64_t count, int threads) {
-    #pragma omp parallel num_threads(threads)
-    for (int64_t a = 0; a < count; a++) {
+static int64_t end_of_chunk(const struct task *task, int64_t from) {
+    return from + CHUNK < task->count ? from + CHUNK : task->count;
+}
+
+/* Called by every thread of a team; the chunks are shared out among them. */
+static void look(struct task *tasks, int64_t first, int64_t last) {
+    for (int64_t t = first; t < last; t++) {
         #pragma omp for schedule(dynamic) nowait
-        for (int64_t from = 0; from < arrays[a].count; from += CHUNK) {
-            const int64_t end = from + CHUNK;
-            if (!are_finite(&arrays[a], from, end < arrays[a].count ? end : arrays[a].count)) {
+        for (int64_t from = 0; from < tasks[t].count; from += CHUNK) {
+            if (!is_finite(&tasks[t], from, end_of_chunk(&tasks[t], from))) {
                 #pragma omp atomic write
-                arrays[a].finite = 0;
+                tasks[t].finite = 0;
             }
         }
     }
 }
 
-void ham_step(const struct task *tasks, int64_t count, int base, int threads) {
-    #pragma omp parallel num_threads(threads)
-    for (int64_t t = 0; t < count; t++) {
+/* Called by every thread of a team. */
+static void move(const struct task *tasks, int64_t first, int64_t last, enum base base) {
+    for (int64_t t = first; t < last; t++) {
+        if (!tasks[t].finite) continue;
         #pragma omp for schedule(dynamic) nowait
-        for (int64_t from = 0; from < tasks[t].count; from += CHUNK) {
-            const int64_t end = from + CHUNK;
-            update(&tasks[t], from, end < tasks[t].count ? end : tasks[t].count, base);
+        for (int64_t from = 0; from < tasks[t].count; from += CHUNK)
+            update(&tasks[t], from, end_of_chunk(&tasks[t], from), base);
+    }
+}
+
+static int64_t end_of_window(const struct task *tasks, int64_t first, int64_t count) {
+    int64_t last = first + 1;
+    for (int64_t elements = tasks[first].count; last < count; last++) {
+        elements += tasks[last].count;
+        if (elements > WINDOW) break;
+    }
+    return last;
+}
+
+void ham_finite(struct task *tasks, int64_t count, int threads) {
+    #pragma omp parallel num_threads(threads)
+    look(tasks, 0, count);
+}
+
+void ham_step(struct task *tasks, int64_t count, int base, int check, int threads) {
+    #pragma omp parallel num_threads(threads)
+    for (int64_t first = 0, last; first < count; first = last) {
+        last = check ? end_of_window(tasks, first, count) : count;
+        if (check) {
+            look(tasks, first, last);
+            #pragma omp barrier
         }
+        move(tasks, first, last, base);
     }
 }

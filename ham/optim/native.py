@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ham.optim.tasks import DTYPES, Table
+from ham.optim.tasks import DTYPES, ROW, Table
 
 SOURCE = Path(__file__).with_name("native.c")
 _COMMON = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
@@ -30,14 +30,18 @@ _FLAGS = (("-march=native", "-fopenmp"), ("-march=native",), ())
 logger = logging.getLogger(__name__)
 
 
-def kernel() -> Callable[[Table, int], None] | None:
-    """Return the kernel of the step, or None where native.c cannot be compiled."""
+def kernel(*, check: bool) -> Callable[[Table, int], None] | None:
+    """Return the kernel of the step, or None where native.c cannot be compiled.
+
+    With ``check`` it leaves out each row with a gradient that is not finite, and tells so in
+    ``finite``.
+    """
     loaded = library()
     if loaded is None:
         return None
 
     def run(table: Table, base: int) -> None:
-        loaded.ham_step(table.ctypes.data, len(table), base, torch.get_num_threads())
+        loaded.ham_step(table.ctypes.data, len(table), base, check, torch.get_num_threads())
 
     return run
 
@@ -52,10 +56,13 @@ def finiteness() -> Callable[[list[Tensor]], list[bool]] | None:
         return None
 
     def all_finite(tensors: list[Tensor]) -> list[bool]:
-        rows = [(t.data_ptr(), t.numel(), DTYPES[t.dtype], True) for t in tensors]
-        table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+        table = np.zeros(len(tensors), ROW)
+        table["grad"] = [tensor.data_ptr() for tensor in tensors]
+        table["count"] = [tensor.numel() for tensor in tensors]
+        table["dtype"] = [DTYPES[tensor.dtype] for tensor in tensors]
+        table["finite"] = 1
         loaded.ham_finite(table.ctypes.data, len(table), torch.get_num_threads())
-        return table[:, 3].astype(bool).tolist()
+        return table["finite"].astype(bool).tolist()
 
     return all_finite
 
@@ -91,7 +98,7 @@ def _compile(compiler: str, flags: tuple[str, ...], target: Path) -> None:
 
 def _load(path: Path) -> ctypes.CDLL:
     loaded = ctypes.CDLL(str(path))
-    loaded.ham_step.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int, ctypes.c_int]
+    loaded.ham_step.argtypes = [ctypes.c_void_p, ctypes.c_int64, *(ctypes.c_int,) * 3]
     loaded.ham_step.restype = None
     loaded.ham_finite.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int]
     loaded.ham_finite.restype = None

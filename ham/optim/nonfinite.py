@@ -1,9 +1,10 @@
 """What a step does with a gradient that holds NaN or infinity.
 
 A tensor with such a gradient sits the step out: base and HAM leave it and its state unchanged,
-the other tensors move. The check reads every gradient once, on a CPU in one call where a kernel
-takes the step; docs/ham.md has what that costs. On an accelerator the host would have to wait for
-the answer, so there it is off unless asked for: use GradScaler, which skips such a step.
+the other tensors move. The check reads every gradient; where native.c takes base and HAM in one
+pass it looks at a few tensors at a time, just before it moves them, so that their gradients are
+read from memory once. On an accelerator the host would have to wait for the answer, so there it is
+off unless asked for: use GradScaler, which skips such a step.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from ham.errors import DivergedRun
 from ham.optim import native
-from ham.optim.moves import with_gradients
+from ham.optim.moves import Entry, with_gradients
 from ham.optim.tasks import fits
 
 POLICIES = ("auto", "skip", "raise", "ignore")
@@ -59,12 +60,16 @@ def values(tensor: Tensor) -> Tensor:
     return tensor.coalesce().values() if tensor.layout == torch.sparse_coo else tensor
 
 
-@contextmanager
-def sitting_out(groups: list[dict[str, Any]], policy: str, *, by_kernel: bool) -> Iterator[None]:
-    """Hide the gradients of tensors that must not move while the body runs.
+def checked_by_kernel(policy: str, device: torch.device) -> bool:
+    """Tell whether native.c, as part of its step, does what the policy asks on this device."""
+    return policy in ("auto", "skip") and device.type == "cpu"
+
+
+def non_finite(entries: list[Entry], policy: str, *, by_kernel: bool) -> list[Entry]:
+    """Return those that must sit the step out.
 
     Args:
-        groups: parameter groups.
+        entries: parameters with their gradients.
         policy: ``"skip"``; ``"raise"``, before anything has moved; ``"ignore"``, no check;
             ``"auto"``, skip on a CPU and no check elsewhere.
         by_kernel: see ``all_finite``.
@@ -74,13 +79,20 @@ def sitting_out(groups: list[dict[str, Any]], policy: str, *, by_kernel: bool) -
     """
     checked = [
         (group, param, grad)
-        for group, param, grad in with_gradients(groups)
+        for group, param, grad in entries
         if policy in ("skip", "raise") or (policy == "auto" and grad.device.type == "cpu")
     ]
     finite = all_finite([grad for _, _, grad in checked], by_kernel=by_kernel)
-    hidden = [entry for entry, is_finite in zip(checked, finite, strict=True) if not is_finite]
-    if hidden and policy == "raise":
-        raise DivergedRun(_message(hidden[0][0], hidden[0][1]))
+    found = [entry for entry, is_finite in zip(checked, finite, strict=True) if not is_finite]
+    if found and policy == "raise":
+        raise DivergedRun(_message(found[0][0], found[0][1]))
+    return found
+
+
+@contextmanager
+def sitting_out(groups: list[dict[str, Any]], policy: str, *, by_kernel: bool) -> Iterator[None]:
+    """Hide the gradients of tensors that must not move while the body runs; see ``non_finite``."""
+    hidden = non_finite(list(with_gradients(groups)), policy, by_kernel=by_kernel)
     for _, param, _ in hidden:
         param.grad = None
     try:

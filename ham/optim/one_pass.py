@@ -4,74 +4,131 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from itertools import compress
 
 import torch
+from torch import Tensor
 from torch.autograd.graph import increment_version
 from torch.optim import Optimizer
 
 from ham.optim import native, tasks, triton_kernel
-from ham.optim.bases import advance, can_fuse, kernel_base, moments
+from ham.optim.bases import (
+    base_coefficients,
+    can_fuse,
+    count_steps,
+    kernel_base,
+    moments,
+    next_step,
+)
 from ham.optim.eager import reference_step
-from ham.optim.moves import Move, with_gradients
+from ham.optim.moves import Entry, Move, with_gradients
+from ham.optim.nonfinite import checked_by_kernel, non_finite
 from ham.optim.param_groups import takes_ham_step
-from ham.optim.tasks import Table, TaskTable, fits, ham_coefficients, on_host
+from ham.optim.tasks import (
+    Coefficients,
+    Table,
+    TaskTable,
+    coefficients,
+    fits,
+    ham_coefficients,
+    on_host,
+)
 
 Kernel = Callable[[Table, int], None]
+Task = tuple[Entry, tuple[Tensor, ...]]  # what is to be moved, with the base's moments
 
 
-def kernel_for(device: torch.device) -> Kernel | None:
-    """Return the kernel of a device, compiling it if need be; None where there is none."""
+def kernel_for(device: torch.device, *, check: bool = False) -> Kernel | None:
+    """Return the kernel of a device, compiling it if need be; None where there is none.
+
+    Args:
+        device: where the tensors are.
+        check: let native.c look for NaN and infinity; see ``nonfinite.checked_by_kernel``.
+    """
     if device.type == "cpu":
-        return native.kernel()
+        return native.kernel(check=check)
     return triton_kernel.kernel(device) if device.type == "cuda" else None
 
 
 def ham_pass(moves: list[Move]) -> None:
     """Apply the HAM step with kernels; tensors that no kernel takes go through the formula."""
     tables: dict[torch.device, TaskTable] = defaultdict(TaskTable)
+    shared: dict[int, Coefficients] = {}
     rest = []
     for move in moves:
-        others = (move.grad,) if move.previous is None else (move.grad, move.previous)
-        readable = on_host(move.group["lr"]) and fits(move.theta, *others)
-        if readable and kernel_for(move.theta.device) is not None:
-            states = () if move.previous is None else (move.previous,)
-            tables[move.theta.device].add(
-                move.theta, move.grad, states, ham_coefficients(move.group)
-            )
-        else:
+        group, device = move.group, move.theta.device
+        states = () if move.previous is None else (move.previous,)
+        if not (on_host(group["lr"]) and fits(move.theta, move.grad, *states)):
             rest.append(move)
-    _run(tables, tasks.NONE)
+        elif kernel_for(device) is None:
+            rest.append(move)
+        else:
+            if id(group) not in shared:
+                shared[id(group)] = coefficients(ham_coefficients(group))
+            tables[device].add(move.theta, move.grad, states, shared[id(group)])
+    for device, table in tables.items():
+        _run(kernel_for(device), table, tasks.NONE)
     reference_step(rest)
 
 
-def fused_pass(base: Optimizer) -> bool:
+def fused_pass(base: Optimizer, policy: str) -> bool:
     """Take the base's step and HAM's in one pass, or touch nothing and return False.
 
     False on a parameter's first step (the base creates its state itself), and where base, layout
     or device cannot be fused.
+
+    Args:
+        base: the optimizer whose step is taken in its place.
+        policy: what to do with gradients that hold NaN or infinity; see ``nonfinite.non_finite``.
+
+    Raises:
+        DivergedRun: a gradient is not finite and the policy is ``"raise"``; nothing has moved.
     """
-    if not can_fuse(base):
+    work = _fusible(base)
+    if work is None:
         return False
-    work = list(with_gradients(base.param_groups))
-    states = [moments(base, group, param) for group, param, _ in work]
-    if not all(
-        state is not None and fits(param, grad, *state) and kernel_for(param.device) is not None
-        for (_, param, grad), state in zip(work, states, strict=True)
-    ):
-        return False
-    tables: dict[torch.device, TaskTable] = defaultdict(TaskTable)
-    for (group, param, grad), state in zip(work, states, strict=True):
-        coefficients = ham_coefficients(group, active=takes_ham_step(param, group))
-        coefficients |= advance(base, group, param)
-        tables[param.device].add(param, grad, state or (), coefficients)
-    _run(tables, kernel_base(base))
+    early = [entry for entry, _ in work if not checked_by_kernel(policy, entry[1].device)]
+    out = {id(param) for _, param, _ in non_finite(early, policy, by_kernel=True)}
+    staying = [(entry, state) for entry, state in work if id(entry[1]) not in out]
+    for device, table in _tables(base, staying).items():
+        kernel = kernel_for(device, check=checked_by_kernel(policy, device))
+        count_steps(base, _run(kernel, table, kernel_base(base)))
     return True
 
 
-def _run(tables: dict[torch.device, TaskTable], base: int) -> None:
-    for device, table in tables.items():
-        kernel = kernel_for(device)
-        if kernel is not None:
-            kernel(table.rows(), base)
-            # The kernel writes behind autograd's back; versions let it refuse stale tensors.
-            increment_version(table.written)
+def _fusible(base: Optimizer) -> list[Task] | None:
+    """Return all parameters with a gradient, each with the base's moments; None where not."""
+    if not can_fuse(base):
+        return None
+    work = []
+    for entry in with_gradients(base.param_groups):
+        group, param, grad = entry
+        state = moments(base, group, param)
+        if state is None or not fits(param, grad, *state):
+            return None
+        work.append((entry, state))
+    devices = {entry[1].device for entry, _ in work}
+    return work if all(kernel_for(device) for device in devices) else None
+
+
+def _tables(base: Optimizer, work: list[Task]) -> dict[torch.device, TaskTable]:
+    tables: dict[torch.device, TaskTable] = defaultdict(TaskTable)
+    shared: dict[tuple[int, bool, float], Coefficients] = {}
+    for (group, param, grad), state in work:
+        active, step = takes_ham_step(param, group), next_step(base, param)
+        key = (id(group), active, step)
+        if key not in shared:
+            ham = ham_coefficients(group, active=active)
+            shared[key] = coefficients(ham | base_coefficients(base, group, step))
+        tables[param.device].add(param, grad, state, shared[key])
+    return tables
+
+
+def _run(kernel: Kernel | None, table: TaskTable, base: int) -> list[Tensor]:
+    """Run a kernel on a table; return the parameters that have moved."""
+    assert kernel is not None  # its tensors were taken because it exists
+    rows = table.rows()
+    kernel(rows, base)
+    # The kernel writes behind autograd's back; versions let it refuse stale tensors.
+    increment_version(table.written)
+    return list(compress(table.thetas, rows["finite"]))

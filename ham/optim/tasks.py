@@ -15,6 +15,7 @@ from torch import Tensor
 # What the kernel does before HAM's step.
 NONE, SGD, ADAM = 0, 1, 2
 
+_PLAIN = (Tensor, torch.nn.Parameter)
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2}
 
 COEFFICIENTS = (
@@ -35,40 +36,48 @@ COEFFICIENTS = (
     "eps",
 )
 
+# finite starts as 1; native.c sets it to 0 where it is asked to look and finds NaN or infinity.
+WORDS = ("theta", "grad", "first", "second", "count", "dtype", "finite")
 ROW = np.dtype(
-    [(field, np.int64) for field in ("theta", "grad", "first", "second", "count", "dtype")]
-    + [(name, np.float64) for name in COEFFICIENTS]
+    [(name, np.int64) for name in WORDS] + [(name, np.float64) for name in COEFFICIENTS]
 )
 
 Table = NDArray[np.void]
+Coefficients = NDArray[np.float64]
 
 
 class TaskTable:
     """Rows for the tensors of one device, and the tensors that the kernel will write."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[float, ...]] = []
+        self._words: list[tuple[int, ...]] = []
+        self._coefficients: list[Coefficients] = []
+        self.thetas: list[Tensor] = []
         self.written: list[Tensor] = []
 
     def add(
-        self, theta: Tensor, grad: Tensor, states: tuple[Tensor, ...], values: dict[str, Any]
+        self, theta: Tensor, grad: Tensor, states: tuple[Tensor, ...], coefficients: Coefficients
     ) -> None:
-        """Add a tensor with its state (first moment, second moment) and coefficients."""
+        """Add a tensor with its state (first moment, second moment) and ``coefficients(...)``."""
         pointers = [tensor.data_ptr() for tensor in (theta, grad, *states)]
-        self._rows.append(
-            (
-                *pointers,
-                *(0,) * (4 - len(pointers)),
-                theta.numel(),
-                DTYPES[theta.dtype],
-                *(float(values.get(name, 0.0)) for name in COEFFICIENTS),
-            )
-        )
+        absent = (0,) * (4 - len(pointers))
+        self._words.append((*pointers, *absent, theta.numel(), DTYPES[theta.dtype], 1))
+        self._coefficients.append(coefficients)
+        self.thetas.append(theta)
         self.written += [theta, *states]
 
     def rows(self) -> Table:
         """Return the rows as the structured array that the kernels read."""
-        return np.array(self._rows, dtype=ROW)
+        table = np.empty(len(self._words), ROW)
+        words = table.view(np.int64).reshape(len(table), -1)
+        words[:, : len(WORDS)] = self._words
+        words.view(np.float64)[:, len(WORDS) :] = self._coefficients
+        return table
+
+
+def coefficients(values: dict[str, float]) -> Coefficients:
+    """Return named coefficients in the order of a row; what is not named is 0."""
+    return np.array([float(values.get(name, 0.0)) for name in COEFFICIENTS])
 
 
 def ham_coefficients(group: dict[str, Any], *, active: bool = True) -> dict[str, float]:
@@ -94,17 +103,15 @@ def fits(theta: Tensor, *others: Tensor) -> bool:
     They must be plain tensors (a DTensor has no single pointer) of one supported type, dense and
     with equal strides.
     """
-    if type(theta) not in (Tensor, torch.nn.Parameter) or theta.dtype not in DTYPES:
+    if type(theta) not in _PLAIN or theta.dtype not in DTYPES or not _is_dense(theta):
         return False
-    return _is_dense(theta) and all(
-        type(other) is Tensor
-        and other.layout == torch.strided
-        and other.dtype == theta.dtype
-        and other.device == theta.device
-        and other.stride() == theta.stride()
-        and other.shape == theta.shape
-        for other in others
-    )
+    place = (theta.dtype, theta.device, theta.stride(), theta.shape)
+    for other in others:
+        if type(other) is not Tensor or other.layout != torch.strided:
+            return False
+        if (other.dtype, other.device, other.stride(), other.shape) != place:
+            return False
+    return True
 
 
 def _is_dense(theta: Tensor) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 
 import pytest
@@ -227,6 +228,28 @@ def test_ham_moves_only_parameters_with_enough_dimensions():
     take_steps(two, SGD(two.parameters(), lr=0.1, momentum=0.9), 1)
     for mine, base in zip(one.parameters(), two.parameters(), strict=True):
         assert torch.equal(mine, base) == (mine.dim() < 2)
+
+
+@EACH_PATH
+@pytest.mark.parametrize("sign, direction", [("half_step", 1), ("previous", -1)])
+def test_ham_sign_is_of_the_half_step_or_by_option_of_the_previous_weight(path, sign, direction):
+    weight = nn.Parameter(torch.tensor([[0.1]], dtype=torch.float64))
+    optimizer = HAM(SGD([weight], lr=0.5), alpha=2.0, beta=0.0, sign=sign, path=path)
+    weight.grad = torch.ones_like(weight)
+    optimizer.step()  # the base moves 0.1 to -0.4, across zero
+    assert weight.item() == pytest.approx(-0.4 * math.exp(direction))
+
+
+@EACH_PATH
+def test_ham_exponent_is_clamped_as_each_group_says(path):
+    weights = [nn.Parameter(torch.ones(1, 1, dtype=torch.float64)) for _ in range(2)]
+    groups = [{"params": [weights[0]]}, {"params": [weights[1]], "ham_max_exponent": 1.0}]
+    optimizer = HAM(SGD(groups, lr=1e-3), alpha=1e6, path=path)
+    for weight in weights:
+        weight.grad = torch.full_like(weight, -1.0)
+    optimizer.step()
+    factors = [weight.item() / 1.001 for weight in weights]
+    assert factors == pytest.approx([math.exp(5), math.exp(1)])
 
 
 def test_ham_rule_of_dimensions_is_overridden_per_group():

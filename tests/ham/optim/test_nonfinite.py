@@ -9,7 +9,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.optim import SGD
+from torch.optim import SGD, AdamW
 
 from ham.optim import HAM, native, nonfinite, tasks
 from ham.optim.nonfinite import all_finite
@@ -21,7 +21,8 @@ BITS = {
     torch.float64: torch.int64,
 }
 BAD = (math.nan, math.inf, -math.inf)
-CHUNK = 16384  # of native.c: positions on both sides of a border between units of work
+# Of native.c: values on both sides of a border between units of work.
+CHUNK, WINDOW = 16384, 1 << 20
 
 
 @st.composite
@@ -87,6 +88,25 @@ def test_finiteness_kernel_takes_all_of_the_step_s_dtypes():
         pytest.skip("no C compiler")
     arrays = [torch.tensor([1.0, bad], dtype=d) for d in tasks.DTYPES for bad in (2.0, *BAD)]
     assert check(arrays) == [True, False, False, False] * len(tasks.DTYPES)
+
+
+@pytest.mark.parametrize("base", [SGD, AdamW])
+@pytest.mark.parametrize("bad", [[0], [2], [1, 3], [0, 1, 2, 3, 4]])
+def test_fused_step_leaves_out_the_bad_tensors_and_no_other_wherever_they_are(base, bad):
+    lengths = (3, WINDOW - 3, WINDOW + CHUNK + 5, 7, 2)  # windows of one, two and three tensors
+    weights = [nn.Parameter(torch.ones(1, length)) for length in lengths]
+    optimizer = HAM(base(weights, lr=0.1), path="fused_base")
+    for step in range(2):  # the base takes the first one
+        before = [weight.detach().clone() for weight in weights]
+        for weight in weights:
+            weight.grad = torch.full_like(weight, 0.01)
+        for index in bad if step else ():
+            weights[index].grad[0, -1] = math.inf
+        optimizer.step()
+    moved = [bool((new != old).all()) for new, old in zip(weights, before, strict=True)]
+    kept = [torch.equal(new, old) for new, old in zip(weights, before, strict=True)]
+    assert kept == [index in bad for index in range(5)]
+    assert moved == [index not in bad for index in range(5)]
 
 
 def test_finiteness_is_summed_on_the_reference_path_and_read_by_the_kernel_on_its_own(monkeypatch):

@@ -82,7 +82,7 @@ def triton_on_cpu(monkeypatch):
     """The GPU kernel, run by Triton's interpreter: its arithmetic, not its speed."""
     load_triton_source(monkeypatch, interpret=True)
     kernel = triton_kernel.kernel(torch.device("cpu"))
-    monkeypatch.setattr(one_pass, "kernel_for", lambda device: kernel)
+    monkeypatch.setattr(one_pass, "kernel_for", lambda device, **_: kernel)
 
 
 @pytest.mark.parametrize("sign", ["half_step", "previous"])
@@ -218,9 +218,10 @@ def test_fused_base_tells_autograd_that_weights_changed():
         loss.backward()
 
 
-def test_fused_base_allocates_no_tensor():
+@pytest.mark.parametrize("nonfinite", ["auto", "raise", "ignore"])
+def test_fused_base_allocates_no_tensor(nonfinite):
     params = [nn.Parameter(torch.ones(64, 64)) for _ in range(3)]
-    optimizer = HAM(SGD(params, lr=0.1, momentum=0.9), path="fused_base", nonfinite="ignore")
+    optimizer = HAM(SGD(params, lr=0.1, momentum=0.9), path="fused_base", nonfinite=nonfinite)
     for param in params:
         param.grad = torch.ones(64, 64)
     optimizer.step()

@@ -189,9 +189,11 @@ def test_ham_tensor_with_non_finite_gradient_sits_the_step_out(path, bad):
         assert torch.equal(value, state[key])
 
 
-def test_ham_raises_on_a_non_finite_gradient_before_anything_moves():
+@pytest.mark.parametrize("path", ["reference", "foreach", "fused", "fused_base"])
+def test_ham_raises_on_a_non_finite_gradient_before_anything_moves(path):
     model = small_model()
-    optimizer = HAM(SGD(model.named_parameters(), lr=0.1), ALPHA, BETA, nonfinite="raise")
+    base = SGD(model.named_parameters(), lr=0.1)
+    optimizer = HAM(base, ALPHA, BETA, nonfinite="raise", path=path)
     loss_of(model).backward()
     model[2].weight.grad[0, 0] = math.nan
     before = weights(model)
