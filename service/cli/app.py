@@ -24,6 +24,7 @@ from service.cli.output import (
     recommendation_table,
     study_table,
 )
+from service.cli.upkeep import backup, clean
 from service.cli.watch import watch as watch_studies
 from service.client import Client
 from service.records import Budget, StudyRequest, StudyState
@@ -41,7 +42,8 @@ _WIDTH_OF_FILES = 120
 _ENDS = {StudyState.FAILED: "failed", StudyState.CANCELLED: "was cancelled"}
 console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
 app.add_typer(keys.app, name="keys")
-app.command()(config)
+for command in (config, backup, clean):
+    app.command()(command)
 
 add_commands(app)
 
