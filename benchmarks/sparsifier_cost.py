@@ -1,0 +1,99 @@
+"""Time a training step under each sparsifier over the dense step, outside of mask updates.
+
+    python -m benchmarks.sparsifier_cost [--threads 1] [--rounds 60]
+
+All methods step in turns, so that a busy moment of the machine meets each of them. Each has its
+own copy of one model and is at its sparse state (GMP cut, AC/DC compressed) before the clock runs;
+steps at which masks move or are scored are not timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import time
+from collections.abc import Callable
+from statistics import median
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+import ham
+from ham.names import DATASETS, MODELS
+from ham.sparsifiers.acdc import ACDC
+from ham.sparsifiers.gmp import GMP
+
+METHODS = ("dense", "random", "set", "rigl", "gmp", "acdc")
+SPARSITY = 0.9
+TOTAL_STEPS = 1_000_000  # so long that no update falls into the measured steps
+BATCHES = {"digits_cnn": 64, "resnet20": 32}
+
+
+def stepper(model_name: str, method: str, data: tuple[Tensor, Tensor]) -> Callable[[], object]:
+    """Return a whole training step (forward, backward, SGD and HAM) under a method."""
+    torch.manual_seed(0)
+    model = MODELS.get(model_name).load()()
+    sparsifier, groups = ham.sparsify(
+        model,
+        method,
+        sparsity=0.0 if method == "dense" else SPARSITY,
+        total_steps=TOTAL_STEPS,
+        **({"update_interval": TOTAL_STEPS // 2} if method in ("set", "rigl") else {}),
+    )
+    base = torch.optim.SGD(groups, lr=1e-3, momentum=0.9, weight_decay=5e-4)
+    optimizer = ham.HAM(base, alpha=1.0, beta=1e-4)
+    sparsifier.bind(optimizer)
+    if isinstance(sparsifier, GMP):
+        sparsifier.cut(SPARSITY)
+    elif isinstance(sparsifier, ACDC):
+        sparsifier.compress()
+
+    def step() -> None:
+        optimizer.zero_grad()
+        cross_entropy(model(data[0]), data[1]).backward()
+        optimizer.step()
+
+    return step
+
+
+def times_of(model_name: str, rounds: int) -> dict[str, list[float]]:
+    """Return the milliseconds of each step by method, taken in turns."""
+    shape = next(row.shape for row in DATASETS if MODELS.get(model_name).accepts(row))
+    size = BATCHES[model_name]
+    data = torch.randn(size, *shape), torch.randint(10, (size,))
+    steps = {method: stepper(model_name, method, data) for method in METHODS}
+    times: dict[str, list[float]] = {method: [] for method in METHODS}
+    for index in range(-3, rounds):
+        turn = METHODS[index % len(METHODS) :] + METHODS[: index % len(METHODS)]
+        for method in turn:
+            start = time.perf_counter()
+            steps[method]()
+            if index >= 0:
+                times[method].append(1e3 * (time.perf_counter() - start))
+    return times
+
+
+def main() -> None:
+    """Measure and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=60)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    print(
+        f"{platform.machine()}, {options.threads} threads, torch {torch.__version__}, "
+        f"{options.rounds} rounds, sparsity {SPARSITY}, SGD with momentum and HAM\n"
+    )
+    print("| model | batch | method | median ms | fastest ms | median of ratios to dense |")
+    print("|---|---|---|---|---|---|")
+    for model_name, size in BATCHES.items():
+        times = times_of(model_name, options.rounds)
+        for method, taken in times.items():
+            ratio = median(a / b for a, b in zip(taken, times["dense"], strict=True))
+            cells = f"{median(taken):.2f} | {min(taken):.2f} | {ratio:.3f}"
+            print(f"| {model_name} | {size} | {method} | {cells} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
