@@ -14,6 +14,7 @@ from fastapi_offline import FastAPIOffline
 from service.api.dashboard import OptunaDashboard, add_dashboard
 from service.api.docs_page import add_docs_page
 from service.api.error_handlers import add_error_handlers
+from service.api.feed import Feed
 from service.api.gate import Gate
 from service.api.headers import SecurityHeaders
 from service.api.limits import BodyLimit
@@ -23,6 +24,7 @@ from service.api.openapi import describe
 from service.api.routes import (
     catalog,
     commands,
+    events,
     health,
     leaderboards,
     recommendations,
@@ -46,6 +48,7 @@ Accuracies and sparsities are fractions; times are UTC. Every error is a problem
 
 _TAGS = [
     {"name": "studies", "description": "Ask for a combination to be tuned, and watch."},
+    {"name": "events", "description": "What happens to studies, while it happens."},
     {"name": "recommendations", "description": "Which alpha and beta to use, and why."},
     {"name": "leaderboards", "description": "Methods ranked under equal conditions."},
     {"name": "runs", "description": "The trainings behind every number."},
@@ -54,6 +57,16 @@ _TAGS = [
 ]
 
 
+_ROUTES = (
+    studies,
+    commands,
+    events,
+    recommendations,
+    leaderboards,
+    runs,
+    catalog,
+    health,
+)
 _DOCS_ASSETS = "/docs-assets"
 
 
@@ -87,8 +100,18 @@ def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.storage = storage or open_storage(settings)
     app.state.metrics = Metrics(app.state.storage.monitor)
+    app.state.feed = Feed(app.state.storage)
     app.state.instance = secrets.token_hex(8)
-    for module in (studies, commands, recommendations, leaderboards, runs, catalog, health):
+    for module in (
+        studies,
+        commands,
+        events,
+        recommendations,
+        leaderboards,
+        runs,
+        catalog,
+        health,
+    ):
         app.include_router(module.router)
     add_docs_page(app, _DOCS_ASSETS)
     add_pages(app)

@@ -68,7 +68,8 @@ def _type_errors(operation: dict[str, Any]) -> None:
     """Say that errors are problem+json."""
     for status, response in operation["responses"].items():
         if status >= "400":
-            response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}
+            (content,) = response["content"].values()
+            response["content"] = {MEDIA_TYPE: content}
 
 
 def _names() -> dict[str, list[str]]:

@@ -79,6 +79,17 @@ class StudyQuery(CombinationQuery):
         return CombinationFilter(**self.model_dump(include=set(CombinationFilter.model_fields)))
 
 
+class EventQuery(BaseModel):
+    """Which part of a history."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(100, ge=1, le=500, description="Events per page.")
+    cursor: str | None = Field(
+        None, pattern="^[0-9]{1,9}$", description="The `next_cursor` of the page before."
+    )
+
+
 class CatalogRow(BaseModel):
     """Something that can be named in a request."""
 

@@ -6,6 +6,7 @@ from service.clock import Clock, utc_now
 from service.settings import Settings
 from service.storage.base import Storage
 from service.storage.database import Database
+from service.storage.events import SqlEventStore
 from service.storage.keys import SqlKeyStore
 from service.storage.monitor import SqlMonitor
 from service.storage.queue import SqlQueue
@@ -30,6 +31,7 @@ class SqlStorage:
         self.database = database
         self.studies = SqlStudyStore(database, clock, max_queued)
         self.queue = SqlQueue(database, clock, max_attempts)
+        self.events = SqlEventStore(database)
         self.runs = SqlRunStore(database, clock)
         self.recommendations = SqlRecommendationStore(database)
         self.keys = SqlKeyStore(database, clock)

@@ -46,6 +46,7 @@ from service.records import (
     RunState,
     Scope,
     Study,
+    StudyEvent,
     StudyRequest,
     StudyState,
 )
@@ -194,6 +195,20 @@ class Queue(Protocol):
         ...
 
 
+class EventStore(Protocol):
+    """What happened to studies. Ids grow in the order in which events become visible."""
+
+    def after(
+        self, position: int, *, study_id: str | None = None, limit: int = 200
+    ) -> list[StudyEvent]:
+        """Return the events whose id is larger, oldest first; of one study, or of all."""
+        ...
+
+    def newest(self) -> int:
+        """Return the id of the newest event, 0 before the first."""
+        ...
+
+
 class RunStore(Protocol):
     """Runs of studies and their learning curves."""
 
@@ -285,6 +300,11 @@ class Storage(Protocol):
     @property
     def queue(self) -> Queue:
         """Who works on which study."""
+        ...
+
+    @property
+    def events(self) -> EventStore:
+        """What happened to studies."""
         ...
 
     @property

@@ -11,11 +11,12 @@ from ham.config import Setting
 from service.clock import Clock
 from service.errors import NotFound, StaleLease
 from service.ids import new_id
-from service.records import Claim, EpochMetrics, Job, Outcome, Purpose, Run, RunState
+from service.records import Claim, EpochMetrics, EventKind, Job, Outcome, Purpose, Run, RunState
 from service.storage.base import BestRun, RunCount
 from service.storage.database import Database
+from service.storage.event_log import note_event
 from service.storage.queue import guard
-from service.storage.tables import RunMetricRow, RunRow
+from service.storage.tables import RunMetricRow, RunRow, StudyRow
 
 
 class SqlRunStore:
@@ -58,7 +59,10 @@ class SqlRunStore:
                 row.epochs_done = 0
                 row.validation_accuracy = None
                 row.started_at = self._clock()
+            else:
+                return run_record(row)
             session.flush()
+            self._note(session, study, row)
             return run_record(row)
 
     def progress(self, claim: Claim, run_id: str, metrics: EpochMetrics) -> None:
@@ -85,6 +89,7 @@ class SqlRunStore:
                 RunMetricRow(run_id=run_id, **point.model_dump()) for point in outcome.curve
             )
             session.flush()
+            self._note(session, session.get_one(StudyRow, claim.study_id), row)
             return run_record(row)
 
     def get(self, run_id: str) -> Run:
@@ -162,6 +167,21 @@ class SqlRunStore:
         query = select(RunRow).join(ranked, RunRow.id == ranked.c.id).where(ranked.c.place == 1)
         with self._database.read() as session:
             return [BestRun(row.study_id, run_record(row)) for row in session.scalars(query)]
+
+    def _note(self, session: Session, study: StudyRow, run: RunRow) -> None:
+        """Tell those who follow the study that a run began or ended."""
+        details = {
+            "run_id": run.id,
+            "purpose": run.purpose.value,
+            "trial_number": run.trial_number,
+            "setting": {"alpha": run.alpha, "beta": run.beta},
+            "seed": run.seed,
+            "state": run.state.value,
+            "validation_accuracy": run.validation_accuracy,
+        }
+        note_event(
+            session, self._clock, study, EventKind.RUN, by=study.lease_owner, details=details
+        )
 
     def _running(self, session: Session, claim: Claim, run_id: str) -> RunRow:
         guard(session, claim)

@@ -54,6 +54,7 @@ def test_api_answers_whatever_is_sent_as_documented(app: FastAPI, mode: Generati
     """But for this: a schema cannot say which names go together, so 422 may answer valid data."""
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     operations = [result.ok() for result in schema.get_all_operations()]
+    operations = [row for row in operations if row.path != "/v1/events"]  # it has no end
     assert len(operations) > 15
     for operation in operations:
         if mode == GenerationMode.NEGATIVE and not _can_be_wrong(operation):
@@ -95,7 +96,8 @@ def test_every_success_has_a_schema(document: dict[str, Any]) -> None:
         for operation in methods.values():
             for status, response in operation["responses"].items():
                 if status < "400":
-                    assert response["content"]["application/json"]["schema"] != {}
+                    [content] = response["content"].values()
+                    assert content.get("schema") or content["itemSchema"]
 
 
 def test_example_of_a_request_is_accepted_as_it_stands(

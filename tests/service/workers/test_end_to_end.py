@@ -18,7 +18,15 @@ from ham import RunConfig, train
 from service.cli.scheduler_process import environment
 from service.domain.plans import resolve
 from service.domain.recommendations import recommend
-from service.records import Budget, CombinationFilter, Purpose, RunState, StudyRequest, StudyState
+from service.records import (
+    Budget,
+    CombinationFilter,
+    Command,
+    Purpose,
+    RunState,
+    StudyRequest,
+    StudyState,
+)
 from service.settings import Settings
 from service.storage import SqlStorage
 from service.workers.optuna_search import open_optuna_storage
@@ -59,6 +67,20 @@ class Workers:
     def stop(self) -> None:
         self._process.terminate()
         self._process.wait(30)
+
+    def training(self) -> list[str]:
+        """Processes in this session that run a study or train for one."""
+        listing = subprocess.run(
+            ["ps", "-s", str(self._process.pid), "-o", "stat=,args="],
+            capture_output=True,
+            text=True,
+        )
+        return [
+            line
+            for line in listing.stdout.splitlines()
+            if not line.startswith("Z")
+            and ("service.workers.runner" in line or "TrainRun" in line)
+        ]
 
     def wait_for(self, done: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -130,3 +152,35 @@ def test_a_study_killed_in_the_middle_ends_and_ham_alone_reproduces_it(
             assert sorted(trial.intermediate_values) == list(range(1, plan.recipe.epochs + 1))
     optuna_storage.remove_session()
     optuna_storage.engine.dispose()
+
+
+def test_pause_lets_trainings_end_and_cancel_frees_their_workers(
+    settings: Settings, database: object, workers: Workers
+) -> None:
+    """Both reach a study in the middle of its trainings; a resumed one goes on where it was."""
+    storage = SqlStorage(database)  # type: ignore[arg-type]
+    request = StudyRequest(model="digits_mlp", dataset="digits", sparsifier="dense")
+    study, _ = storage.studies.submit(request, resolve(request))
+
+    def state() -> StudyState:
+        return storage.studies.get(study.id).state
+
+    def runs(state: RunState) -> list[str]:
+        return [run.id for run in storage.runs.of_study(study.id) if run.state == state]
+
+    workers.wait_for(lambda: len(runs(RunState.SUCCEEDED)) >= 2)
+    storage.studies.command(study.id, Command.PAUSE)
+    workers.wait_for(lambda: state() == StudyState.PAUSED)
+    assert not runs(RunState.RUNNING) and not runs(RunState.CANCELLED)
+    ended = runs(RunState.SUCCEEDED)
+
+    storage.studies.command(study.id, Command.RESUME)
+    workers.wait_for(lambda: len(runs(RunState.SUCCEEDED)) > len(ended))
+    workers.wait_for(lambda: bool(runs(RunState.RUNNING)))
+    assert workers.training()
+    storage.studies.command(study.id, Command.CANCEL)
+    at = time.monotonic()
+    workers.wait_for(lambda: not workers.training())
+    print(f"its workers were gone {time.monotonic() - at:.1f} s after the cancellation")
+    assert state() == StudyState.CANCELLED
+    assert not runs(RunState.RUNNING)

@@ -1,0 +1,66 @@
+"""Events for those who wait for them: one look at the database serves all that listen."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from starlette.concurrency import run_in_threadpool
+
+from service.records import ENDED, StudyEvent
+from service.storage.base import Storage
+
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+class Feed:
+    """Follows the events of one storage, for any number of listeners of this process.
+
+    Args:
+        storage: where events are read.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._newest = 0
+        self._looked_at = -SECONDS_BETWEEN_LOOKS
+
+    async def newest(self) -> int:
+        """Return the newest position, at most half a second old."""
+        now = time.monotonic()
+        if now - self._looked_at >= SECONDS_BETWEEN_LOOKS:
+            self._looked_at = now
+            self._newest = await run_in_threadpool(self._storage.events.newest)
+        return self._newest
+
+    async def all_after(self, position: int) -> AsyncIterator[StudyEvent]:
+        """Yield the events of all studies after a position, without end."""
+        while True:
+            for event in await self._read(position, None):
+                yield event
+                position = event.id
+            while await self.newest() <= position:
+                await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+
+    async def of_study(self, study_id: str, position: int) -> AsyncIterator[StudyEvent]:
+        """Yield the events of one study after a position, until it has ended."""
+        while True:
+            # In this order: what comes after a look is seen by the next, and what has ended gets
+            # no further event.
+            seen = await self.newest()
+            study = await run_in_threadpool(self._storage.studies.get, study_id)
+            events = await self._read(position, study_id)
+            for event in events:
+                yield event
+                position = event.id
+            if not events:
+                if study.state in ENDED:
+                    return
+                while await self.newest() <= seen:
+                    await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+
+    async def _read(self, position: int, study_id: str | None) -> list[StudyEvent]:
+        return await run_in_threadpool(
+            lambda: self._storage.events.after(position, study_id=study_id)
+        )

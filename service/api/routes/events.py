@@ -1,0 +1,107 @@
+"""What happens to studies: as a list, and as server-sent events while it happens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from service.api.dependencies import StorageDep, StudyId
+from service.api.feed import Feed
+from service.api.problems import documented
+from service.api.schemas import EventQuery, Page
+from service.records import StudyEvent
+
+router = APIRouter(prefix="/v1", tags=["events"])
+
+LARGEST_POSITION = 2**31 - 1
+Position = Annotated[
+    int | None,
+    Header(
+        ge=0,
+        le=LARGEST_POSITION,
+        description="The `id` of the last event that arrived: go on after it. Browsers send it by "
+        "themselves when they connect again.",
+    ),
+]
+After = Annotated[
+    int | None,
+    Query(ge=0, le=LARGEST_POSITION, description="The same, for clients that set no headers."),
+]
+
+
+def _feed(request: Request) -> Feed:
+    feed: Feed = request.app.state.feed
+    return feed
+
+
+def _known_study(study_id: StudyId, storage: StorageDep) -> str:
+    return storage.studies.get(study_id).id
+
+
+FeedDep = Annotated[Feed, Depends(_feed)]
+KnownStudy = Annotated[str, Depends(_known_study)]
+
+
+@router.get(
+    "/studies/{study_id}/events",
+    summary="Follow a study",
+    response_class=EventSourceResponse,
+    responses=documented(404, 422),
+)
+async def follow_study(
+    study_id: KnownStudy, feed: FeedDep, last_event_id: Position = None, after: After = None
+) -> AsyncIterator[ServerSentEvent]:
+    """Stream what happens to a study from its beginning, as server-sent events.
+
+    Each has the `id` of its position, an `event` name (`state`, `change` or `run`) and `data`
+    like an item of the study's history. Whoever connects again with the last id that arrived
+    misses nothing and gets nothing twice. When the study has ended, an event `end` closes the
+    stream: do not connect again after it. A comment every 15 seconds keeps the connection open.
+    """
+    position = after if last_event_id is None else last_event_id
+    async for event in feed.of_study(study_id, position or 0):
+        yield _sent(event)
+    yield ServerSentEvent(event="end", data={"study_id": study_id})
+
+
+@router.get(
+    "/events",
+    summary="Follow all studies",
+    response_class=EventSourceResponse,
+    responses=documented(422),
+)
+async def follow_all(
+    feed: FeedDep, last_event_id: Position = None, after: After = None
+) -> AsyncIterator[ServerSentEvent]:
+    """Stream what happens to all studies, as server-sent events, without end.
+
+    It begins with what happens next; with `after=0`, at the very beginning.
+    """
+    position = after if last_event_id is None else last_event_id
+    if position is None:
+        position = await feed.newest()
+    async for event in feed.all_after(position):
+        yield _sent(event)
+
+
+@router.get(
+    "/studies/{study_id}/history",
+    summary="Show what happened to a study",
+    responses=documented(404, 422),
+)
+def list_history(
+    study_id: KnownStudy, query: Annotated[EventQuery, Query()], storage: StorageDep
+) -> Page[StudyEvent]:
+    """Return the events of a study, oldest first: each transition with who, when and why."""
+    position = int(query.cursor or 0)
+    events = storage.events.after(position, study_id=study_id, limit=query.limit + 1)
+    more = len(events) > query.limit
+    events = events[: query.limit]
+    return Page(items=events, next_cursor=str(events[-1].id) if more else None)
+
+
+def _sent(event: StudyEvent) -> ServerSentEvent:
+    return ServerSentEvent(id=str(event.id), event=event.kind.value, data=event)
