@@ -22,7 +22,7 @@ import httpx2
 from pydantic import BaseModel, ValidationError
 
 from ham.config import NO_HAM, RunConfig
-from service.api.schemas import Page, StudyView
+from service.api.schemas import Page, StudyView, SweepView
 from service.records import (
     Command,
     Evidence,
@@ -34,6 +34,7 @@ from service.records import (
     StudyChange,
     StudyRequest,
     StudyState,
+    SweepRequest,
 )
 
 DEFAULT_URL = "http://127.0.0.1:8642"
@@ -169,6 +170,15 @@ class Client:
         """
         body = request.model_dump(mode="json")
         return self._post(StudyView, "/v1/studies", idempotency_key, json=body)
+
+    def sweep(self, request: SweepRequest, idempotency_key: str | None = None) -> SweepView:
+        """Ask for many combinations at once."""
+        body = request.model_dump(mode="json")
+        return self._post(SweepView, "/v1/sweeps", idempotency_key, json=body)
+
+    def sweep_progress(self, sweep_id: str) -> SweepView:
+        """Return a sweep and how far it is."""
+        return self._get(SweepView, f"/v1/sweeps/{sweep_id}")
 
     def rerun(self, study_id: str, idempotency_key: str | None = None) -> StudyView:
         """Ask again for what an earlier study was asked."""

@@ -30,6 +30,7 @@ from service.api.routes import (
     recommendations,
     runs,
     studies,
+    sweeps,
 )
 from service.settings import Settings
 from service.storage import Storage, open_storage
@@ -48,6 +49,7 @@ Accuracies and sparsities are fractions; times are UTC. Every error is a problem
 
 _TAGS = [
     {"name": "studies", "description": "Ask for a combination to be tuned, and watch."},
+    {"name": "sweeps", "description": "Many combinations in one request."},
     {"name": "events", "description": "What happens to studies, while it happens."},
     {"name": "recommendations", "description": "Which alpha and beta to use, and why."},
     {"name": "leaderboards", "description": "Methods ranked under equal conditions."},
@@ -60,6 +62,7 @@ _TAGS = [
 _ROUTES = (
     studies,
     commands,
+    sweeps,
     events,
     recommendations,
     leaderboards,
@@ -102,16 +105,7 @@ def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
     app.state.metrics = Metrics(app.state.storage.monitor)
     app.state.feed = Feed(app.state.storage)
     app.state.instance = secrets.token_hex(8)
-    for module in (
-        studies,
-        commands,
-        events,
-        recommendations,
-        leaderboards,
-        runs,
-        catalog,
-        health,
-    ):
+    for module in _ROUTES:
         app.include_router(module.router)
     add_docs_page(app, _DOCS_ASSETS)
     add_pages(app)

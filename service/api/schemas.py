@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ham.config import Recipe
 from search_spaces import LogRange
-from service.records import CombinationFilter, Progress, Study, StudyState
+from service.records import CombinationFilter, Progress, Study, StudyState, Sweep, SweepProgress
 
 T = TypeVar("T")
 
@@ -77,6 +77,25 @@ class StudyQuery(CombinationQuery):
     def combinations(self) -> CombinationFilter:
         """Return the part that says which combinations."""
         return CombinationFilter(**self.model_dump(include=set(CombinationFilter.model_fields)))
+
+
+class SweepView(Sweep):
+    """A sweep and how far it is."""
+
+    progress: SweepProgress
+
+
+class SweepQuery(BaseModel):
+    """Which part of the list of sweeps."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(50, ge=1, le=200, description="Sweeps per page.")
+    cursor: str | None = Field(
+        None,
+        pattern="^sweep_[0-9a-z]{26}$",
+        description="The `next_cursor` of the page before.",
+    )
 
 
 class EventQuery(BaseModel):

@@ -29,6 +29,7 @@ from service.records.studies import (
     StudyChange,
     StudyRequest,
 )
+from service.records.sweeps import LeftOut, Sweep, SweepProgress, SweepRequest
 
 __all__ = [
     "ALL_COMBINATIONS",
@@ -51,6 +52,7 @@ __all__ = [
     "Job",
     "Leaderboard",
     "LeaderboardRow",
+    "LeftOut",
     "NewRecommendation",
     "Orders",
     "Outcome",
@@ -68,4 +70,7 @@ __all__ = [
     "StudyEvent",
     "StudyRequest",
     "StudyState",
+    "Sweep",
+    "SweepProgress",
+    "SweepRequest",
 ]

@@ -13,6 +13,7 @@ from service.storage.queue import SqlQueue
 from service.storage.recommendations import SqlRecommendationStore
 from service.storage.runs import SqlRunStore
 from service.storage.studies import SqlStudyStore
+from service.storage.sweeps import SqlSweepStore
 
 __all__ = ["Database", "SqlStorage", "Storage", "open_storage"]
 
@@ -31,6 +32,7 @@ class SqlStorage:
         self.database = database
         self.studies = SqlStudyStore(database, clock, max_queued)
         self.queue = SqlQueue(database, clock, max_attempts)
+        self.sweeps = SqlSweepStore(database, clock, max_queued)
         self.events = SqlEventStore(database)
         self.runs = SqlRunStore(database, clock)
         self.recommendations = SqlRecommendationStore(database)

@@ -36,6 +36,7 @@ from service.records import (
     Command,
     EpochMetrics,
     Job,
+    LeftOut,
     NewRecommendation,
     Orders,
     Outcome,
@@ -49,6 +50,9 @@ from service.records import (
     StudyEvent,
     StudyRequest,
     StudyState,
+    Sweep,
+    SweepProgress,
+    SweepRequest,
 )
 
 NO_PAUSE = timedelta(0)
@@ -195,6 +199,39 @@ class Queue(Protocol):
         ...
 
 
+class SweepStore(Protocol):
+    """Sweeps: one request, many studies."""
+
+    def submit(
+        self,
+        request: SweepRequest,
+        planned: Sequence[tuple[StudyRequest, Plan]],
+        left_out: Sequence[LeftOut],
+        idempotency_key: str | None = None,
+        *,
+        submitter: str = LOCAL,
+    ) -> tuple[Sweep, bool]:
+        """Queue a study per plan, all or none; the flag tells whether the sweep is new.
+
+        Raises:
+            Conflict: the key was used for another request.
+            LimitReached: the submitter would have more waiting than one may.
+        """
+        ...
+
+    def get(self, sweep_id: str) -> Sweep:
+        """Return a sweep. Raises NotFound."""
+        ...
+
+    def list(self, *, limit: int = 50, before: str | None = None) -> list[Sweep]:
+        """Return sweeps, newest first, older than the id ``before``."""
+        ...
+
+    def progress(self, sweep_ids: Sequence[str]) -> dict[str, SweepProgress]:
+        """Return how far sweeps are, by id."""
+        ...
+
+
 class EventStore(Protocol):
     """What happened to studies. Ids grow in the order in which events become visible."""
 
@@ -300,6 +337,11 @@ class Storage(Protocol):
     @property
     def queue(self) -> Queue:
         """Who works on which study."""
+        ...
+
+    @property
+    def sweeps(self) -> SweepStore:
+        """Sweeps."""
         ...
 
     @property

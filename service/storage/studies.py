@@ -139,27 +139,28 @@ class SqlStudyStore:
                     raise other_request(key, f"study {study.id}")
                 return study, False
             know_submitter(session, submitter)
-            self._check_room(session, submitter, 1)
+            check_room(session, submitter, 1, self._max_queued)
             row = add_study(session, self._clock, request, plan, submitter)
             if key is not None:
                 keep_key(session, submitter, key, now, study_id=row.id)
             session.flush()
             return study_record(row), True
 
-    def _check_room(self, session: Session, submitter: str, studies: int) -> None:
-        """Refuse what would make a submitter's queue longer than the operator allows."""
-        if self._max_queued is None:
-            return
-        waiting = session.scalar(
-            select(func.count()).where(
-                StudyRow.submitter == submitter, StudyRow.state == literal_column("'queued'")
-            )
+
+def check_room(session: Session, submitter: str, studies: int, most: int | None) -> None:
+    """Refuse what would make a submitter's queue longer than the operator allows."""
+    if most is None:
+        return
+    waiting = session.scalar(
+        select(func.count()).where(
+            StudyRow.submitter == submitter, StudyRow.state == literal_column("'queued'")
         )
-        if (waiting or 0) + studies > self._max_queued:
-            raise LimitReached(
-                f"{waiting} of your studies are waiting, and {self._max_queued} may "
-                "(HAMTUNE_MAX_QUEUED_STUDIES); wait until some have begun, or cancel some"
-            )
+    )
+    if (waiting or 0) + studies > most:
+        raise LimitReached(
+            f"{waiting} of your studies are waiting, and {most} may "
+            "(HAMTUNE_MAX_QUEUED_STUDIES); wait until some have begun, or cancel some"
+        )
 
 
 def know_submitter(session: Session, name: str) -> None:

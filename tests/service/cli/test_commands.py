@@ -155,6 +155,15 @@ def test_commands_on_a_study_tell_its_new_state(service: str, storage: SqlStorag
     assert done.exit_code == 1 and "is cancelled" in done.stderr
 
 
+def test_sweep_tells_what_was_queued_and_what_was_left_out(service: str, tuned: None) -> None:
+    args = ["sweep", "--model", "digits_cnn", "--dataset", "digits", "--sparsity", "0.9"]
+    args += ["--sparsifier", "random", "--sparsifier", "set"]
+    done = CliRunner().invoke(app, args, env={"HAMTUNE_URL": service})
+    assert done.exit_code == 0, done.output
+    assert "queued 1 studies as sweep_" in done.stdout
+    assert "left out: digits_cnn random 0.9: already tuned" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("args", "code", "says"),
     [

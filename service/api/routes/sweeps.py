@@ -1,0 +1,78 @@
+"""Sweeps: many combinations in one request."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+
+from service.api.dependencies import IdempotencyKey, StorageDep, SubmitterDep
+from service.api.problems import documented
+from service.api.schemas import Page, SweepQuery, SweepView
+from service.domain.sweeps import expand
+from service.records import Sweep, SweepRequest
+from service.storage.base import Storage
+
+router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"])
+
+SweepId = Annotated[
+    str,
+    Path(
+        pattern="^sweep_[0-9a-z]{26}$",
+        description="Id of a sweep.",
+        examples=["sweep_01kb0f4q8e9w3m5r7t1v6x2y4z"],
+    ),
+]
+
+
+@router.post(
+    "",
+    summary="Submit a sweep",
+    status_code=202,
+    response_description="Queued. `Location` is its address.",
+    responses={
+        200: {"model": SweepView, "description": "This Idempotency-Key already stands for it."},
+        **documented(400, 409, 422, 429),
+    },
+)
+def submit_sweep(
+    request: SweepRequest,
+    response: Response,
+    storage: StorageDep,
+    submitter: SubmitterDep,
+    idempotency_key: IdempotencyKey = None,
+) -> SweepView:
+    """Ask for every combination of some lists to be tuned: one study each.
+
+    Combinations that cannot be, and those tuned already at this version of their recipe, are left
+    out and named in `left_out` with the reason; `force` tunes the latter again. All studies are
+    queued, or none.
+    """
+    tuned = {row.combination.key for row in storage.recommendations.latest()}
+    planned, left_out = expand(request, tuned)
+    sweep, new = storage.sweeps.submit(
+        request, planned, left_out, idempotency_key, submitter=submitter
+    )
+    response.headers["Location"] = f"/v1/sweeps/{sweep.id}"
+    response.status_code = 202 if new else 200
+    return _views(storage, [sweep])[0]
+
+
+@router.get("", summary="List sweeps", responses=documented(422))
+def list_sweeps(query: Annotated[SweepQuery, Query()], storage: StorageDep) -> Page[SweepView]:
+    """Return sweeps with their progress, newest first."""
+    sweeps = storage.sweeps.list(limit=query.limit + 1, before=query.cursor)
+    more = len(sweeps) > query.limit
+    sweeps = sweeps[: query.limit]
+    return Page(items=_views(storage, sweeps), next_cursor=sweeps[-1].id if more else None)
+
+
+@router.get("/{sweep_id}", summary="Show a sweep", responses=documented(404, 422))
+def get_sweep(sweep_id: SweepId, storage: StorageDep) -> SweepView:
+    """Return a sweep and how far it is; `/v1/studies?sweep_id=` lists its studies."""
+    return _views(storage, [storage.sweeps.get(sweep_id)])[0]
+
+
+def _views(storage: Storage, sweeps: list[Sweep]) -> list[SweepView]:
+    progress = storage.sweeps.progress([sweep.id for sweep in sweeps])
+    return [SweepView(**dict(sweep), progress=progress[sweep.id]) for sweep in sweeps]

@@ -1,0 +1,98 @@
+"""From a sweep to its studies: every combination that can be and has not been tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from itertools import product
+from typing import NamedTuple
+
+from ham.errors import IncompatibleCombination, InvalidConfig
+from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
+from service.domain.plans import resolve
+from service.records import LeftOut, Plan, StudyRequest, SweepRequest
+from service.records.sweeps import MOST_COMBINATIONS
+
+
+class Expansion(NamedTuple):
+    """What becomes of a sweep."""
+
+    planned: list[tuple[StudyRequest, Plan]]
+    left_out: list[LeftOut]
+
+
+def expand(request: SweepRequest, tuned: Collection[str] = ()) -> Expansion:
+    """Return the studies of a sweep, and what it leaves out with the reasons.
+
+    Args:
+        request: the lists.
+        tuned: keys of combinations that have a recommendation; left out unless forced. A key
+            holds the recipe's version, so a new version is tuned again.
+
+    Raises:
+        InvalidConfig: a name is unknown, there are too many combinations, or none can be.
+    """
+    planned: list[tuple[StudyRequest, Plan]] = []
+    left_out: list[LeftOut] = []
+    seen: set[str] = set()
+    first_refusal: InvalidConfig | None = None
+    for study in _studies(request):
+        try:
+            plan = resolve(study)
+        except IncompatibleCombination as error:
+            first_refusal = first_refusal or error
+            left_out.append(_left_out(study, str(error)))
+            continue
+        key = plan.combination.key
+        if key in seen:
+            continue
+        seen.add(key)
+        if key in tuned and not request.force:
+            left_out.append(_left_out(study, f"already tuned at recipe {plan.combination.recipe}"))
+        else:
+            planned.append((study, plan))
+    if not seen and first_refusal is not None:
+        raise first_refusal
+    return Expansion(planned, left_out)
+
+
+def _studies(request: SweepRequest) -> list[StudyRequest]:
+    for registry, names in (
+        (MODELS, request.models),
+        (DATASETS, request.datasets),
+        (SPARSIFIERS, request.sparsifiers),
+        (OPTIMIZERS, request.optimizers),
+    ):
+        for name in names:
+            registry.get(name)
+    methods = [
+        (sparsifier, sparsity)
+        for sparsifier in request.sparsifiers
+        for sparsity in (
+            request.sparsities if SPARSIFIERS.get(sparsifier).takes_sparsity else (0.0,)
+        )
+    ]
+    combinations = list(product(request.models, request.datasets, methods, request.optimizers))
+    if len(combinations) > MOST_COMBINATIONS:
+        raise InvalidConfig(
+            "models",
+            len(combinations),
+            f"a sweep has at most {MOST_COMBINATIONS} combinations; submit several",
+        )
+    return [
+        StudyRequest(
+            model=model,
+            dataset=dataset,
+            sparsifier=sparsifier,
+            sparsity=sparsity,
+            optimizer=optimizer,
+            recipe=request.recipe,
+            budget=request.budget,
+            priority=request.priority,
+        )
+        for model, dataset, (sparsifier, sparsity), optimizer in combinations
+    ]
+
+
+def _left_out(study: StudyRequest, reason: str) -> LeftOut:
+    named = study.model_dump(exclude={"recipe", "budget", "priority"})
+    return LeftOut(**named, reason=reason)

@@ -1,0 +1,155 @@
+"""Sweeps in SQL: a sweep and all its studies are stored in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from service.clock import Clock
+from service.errors import NotFound
+from service.ids import new_id
+from service.records import (
+    LOCAL,
+    LeftOut,
+    Plan,
+    RunState,
+    StudyRequest,
+    StudyState,
+    Sweep,
+    SweepProgress,
+    SweepRequest,
+)
+from service.storage.database import Database
+from service.storage.idempotency import keep_key, known_key, other_request
+from service.storage.studies import add_study, check_room, know_submitter
+from service.storage.tables import RunRow, StudyRow, SweepRow
+
+
+class SqlSweepStore:
+    """Implements :class:`service.storage.base.SweepStore`."""
+
+    def __init__(self, database: Database, clock: Clock, max_queued: int | None) -> None:
+        self._database = database
+        self._clock = clock
+        self._max_queued = max_queued
+
+    def submit(
+        self,
+        request: SweepRequest,
+        planned: Sequence[tuple[StudyRequest, Plan]],
+        left_out: Sequence[LeftOut],
+        idempotency_key: str | None = None,
+        *,
+        submitter: str = LOCAL,
+    ) -> tuple[Sweep, bool]:
+        """Queue a study per plan, once per idempotency key."""
+        for last_try in (False, True):
+            try:
+                with self._database.write() as session:
+                    if known := self._known(session, submitter, idempotency_key, request):
+                        return known, False
+                    know_submitter(session, submitter)
+                    check_room(session, submitter, len(planned), self._max_queued)
+                    row = self._add(session, request, left_out, submitter)
+                    for study, plan in planned:
+                        add_study(session, self._clock, study, plan, submitter, row.id)
+                    if idempotency_key is not None:
+                        now = self._clock()
+                        keep_key(session, submitter, idempotency_key, now, sweep_id=row.id)
+                return _record(row), True
+            except IntegrityError:  # another process stored the same key in between
+                if last_try or idempotency_key is None:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    def get(self, sweep_id: str) -> Sweep:
+        """Return a sweep."""
+        with self._database.read() as session:
+            row = session.get(SweepRow, sweep_id)
+            if row is None:
+                raise NotFound(
+                    f"there is no sweep {sweep_id!r}; GET /v1/sweeps lists those there are"
+                )
+            return _record(row)
+
+    def list(self, *, limit: int = 50, before: str | None = None) -> list[Sweep]:
+        """Return sweeps, newest first."""
+        query = select(SweepRow).order_by(SweepRow.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(SweepRow.id < before)
+        with self._database.read() as session:
+            return [_record(row) for row in session.scalars(query)]
+
+    def progress(self, sweep_ids: Sequence[str]) -> dict[str, SweepProgress]:
+        """Return how far sweeps are, with two queries for all of them."""
+        studies = (
+            select(
+                StudyRow.sweep_id,
+                StudyRow.state,
+                func.count(),
+                func.sum(StudyRow.plan["expected_runs"].as_integer()),
+            )
+            .where(StudyRow.sweep_id.in_(sweep_ids))
+            .group_by(StudyRow.sweep_id, StudyRow.state)
+        )
+        runs = (
+            select(StudyRow.sweep_id, func.count())
+            .join(RunRow, RunRow.study_id == StudyRow.id)
+            .where(StudyRow.sweep_id.in_(sweep_ids), RunRow.state != RunState.RUNNING)
+            .group_by(StudyRow.sweep_id)
+        )
+        by_state: dict[str, dict[StudyState, int]] = {id: {} for id in sweep_ids}
+        planned = dict.fromkeys(sweep_ids, 0)
+        with self._database.read() as session:
+            for sweep_id, state, count, expected in session.execute(studies):
+                by_state[sweep_id][state] = count
+                planned[sweep_id] += expected
+            done = {sweep_id: count for sweep_id, count in session.execute(runs)}
+        return {
+            id: SweepProgress(
+                studies=sum(by_state[id].values()),
+                by_state=by_state[id],
+                runs_planned=planned[id],
+                runs_done=done.get(id, 0),
+            )
+            for id in sweep_ids
+        }
+
+    def _known(
+        self, session: Session, submitter: str, key: str | None, request: SweepRequest
+    ) -> Sweep | None:
+        if key is None or not (known := known_key(session, submitter, key, self._clock())):
+            return None
+        if known.sweep_id is None:
+            raise other_request(key, f"study {known.study_id}")
+        sweep = _record(session.get_one(SweepRow, known.sweep_id))
+        if sweep.request != request:
+            raise other_request(key, f"sweep {sweep.id}")
+        return sweep
+
+    def _add(
+        self, session: Session, request: SweepRequest, left_out: Sequence[LeftOut], submitter: str
+    ) -> SweepRow:
+        row = SweepRow(
+            id=new_id("sweep"),
+            submitter=submitter,
+            created_at=self._clock(),
+            request=request.model_dump(mode="json"),
+            left_out=[row.model_dump(mode="json") for row in left_out],
+        )
+        session.add(row)
+        session.flush()
+        return row
+
+
+def _record(row: SweepRow) -> Sweep:
+    return Sweep(
+        id=row.id,
+        submitter=row.submitter,
+        created_at=row.created_at,
+        request=SweepRequest.model_validate(row.request),
+        left_out=tuple(LeftOut.model_validate(item) for item in row.left_out),
+    )
