@@ -6,35 +6,62 @@ A :class:`RunConfig` is complete: two trainings of equal configs on one machine 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, Literal, get_args
 
 from ham.errors import IncompatibleCombination, InvalidConfig
 from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
 
+Schedule = Literal["constant", "linear", "cosine"]
+SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
+
 
 @dataclass(frozen=True)
 class Setting:
-    """One choice of HAM's two numbers; ``Setting(0, 0)`` is no HAM.
+    """One choice of HAM's two numbers, and of what was tuned jointly; (0, 0) is no HAM.
 
     Args:
         alpha: strength of the sign-gradient term, finite and >= 0.
         beta: strength of the shrinkage term, finite and >= 0.
+        learning_rate: multiple of the recipe's, finite and > 0.
+        weight_decay: multiple of the recipe's, finite and >= 0.
+        alpha_schedule, beta_schedule: how the strength goes to 0 over the run, if it does; see
+            :data:`SCHEDULES`.
     """
 
     alpha: float
     beta: float
+    learning_rate: float = 1.0
+    weight_decay: float = 1.0
+    alpha_schedule: Schedule = "constant"
+    beta_schedule: Schedule = "constant"
 
     def __post_init__(self) -> None:
-        for field in ("alpha", "beta"):
+        for field in ("alpha", "beta", "weight_decay"):
             value = getattr(self, field)
             if not (math.isfinite(value) and value >= 0):
                 raise InvalidConfig(field, value, "it must be finite and >= 0")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise InvalidConfig("learning_rate", self.learning_rate, "it must be finite and > 0")
+        for field in ("alpha_schedule", "beta_schedule"):
+            if getattr(self, field) not in SCHEDULES:
+                raise InvalidConfig(
+                    field, getattr(self, field), f"allowed: {', '.join(SCHEDULES)}"
+                )
 
     @property
     def is_no_ham(self) -> bool:
         """True where HAM does nothing and the base optimizer is left as it is."""
         return self.alpha == 0 and self.beta == 0
+
+    @property
+    def joint(self) -> dict[str, Any]:
+        """What beside alpha and beta departs from the recipe."""
+        return {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.default is not MISSING and getattr(self, field.name) != field.default
+        }
 
 
 NO_HAM = Setting(alpha=0.0, beta=0.0)

@@ -56,18 +56,29 @@ class SparsifierRow(Row):
         needs_dense_gradient: True where gradients of dropped weights are read.
         prune_fraction: share of the remaining weights that is pruned between two full-length
             trainings, in (0, 1); None where a run is one training.
+        settled: share of a training after which the network has its target sparsity for good,
+            in [0, 1], the latest over its presets.
     """
 
     family: Literal["dense", "at initialization", "dense to sparse", "dynamic", "continuous"]
     takes_sparsity: bool = True
     needs_dense_gradient: bool = False
     prune_fraction: float | None = None
+    settled: float = 0.0
 
     def trainings(self, sparsity: float) -> int:
         """Return how many full-length trainings one run takes, >= 1."""
         if self.prune_fraction is None:
             return 1
         return 1 + prunings(sparsity, self.prune_fraction)
+
+    def sparse_from(self, sparsity: float) -> float:
+        """Return from which share of a run on the target sparsity is held for good, in [0, 1].
+
+        Accuracies before that are of another, denser network.
+        """
+        trainings = self.trainings(sparsity)
+        return (trainings - 1 + self.settled) / trainings
 
 
 def prunings(sparsity: float, fraction: float) -> int:
@@ -274,6 +285,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             description="Prunes the smallest weights gradually along a cubic ramp.",
             reference="Zhu and Gupta, 2017, https://arxiv.org/abs/1710.01878",
             family="dense to sparse",
+            settled=0.8,
         ),
         SparsifierRow(
             name="imp",
@@ -300,6 +312,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             description="Alternates dense and sparse phases; the last one is sparse.",
             reference="Peste et al., NeurIPS 2021, https://arxiv.org/abs/2106.12379",
             family="dense to sparse",
+            settled=0.85,
         ),
         SparsifierRow(
             name="set",
@@ -325,6 +338,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             description="Prunes and grows at random under a soft memory bound that tightens.",
             reference="Yuan et al., NeurIPS 2021, https://arxiv.org/abs/2110.14032",
             family="dynamic",
+            settled=0.75,
         ),
     ),
     group="ham.sparsifiers",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
@@ -31,10 +33,15 @@ def build_optimizer(params: ParamsT, name: str, recipe: Recipe, setting: Setting
         params: parameters or parameter groups; a group may carry its own ``ham_`` entries.
         name: registry name of the base optimizer.
         recipe: learning rate, momentum, weight decay.
-        setting: alpha and beta.
+        setting: alpha and beta, and multiples of the recipe's learning rate and weight decay.
 
     Raises:
         UnknownName: no base optimizer has this name.
     """
-    base = OPTIMIZERS.get(name).load()(params, recipe)
+    tuned = replace(
+        recipe,
+        learning_rate=recipe.learning_rate * setting.learning_rate,
+        weight_decay=recipe.weight_decay * setting.weight_decay,
+    )
+    base = OPTIMIZERS.get(name).load()(params, tuned)
     return HAM(base, alpha=setting.alpha, beta=setting.beta)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,7 +23,19 @@ def describe_environment(
         "precision": "float32",
         "data_hash": data_hash,
         "ham": version("hamtune"),
+        "code": code_hash(),
     }
+
+
+@cache
+def code_hash() -> str:
+    """Return 16 hexadecimal digits of the SHA-256 of all source files of ``ham``."""
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(p for suffix in ("py", "c") for p in root.rglob(f"*.{suffix}")):
+        digest.update(str(path.relative_to(root)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def device_name(device: torch.device) -> str:

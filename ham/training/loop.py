@@ -23,6 +23,7 @@ from ham.data import Batches, batches_of
 from ham.errors import HamError, InvalidConfig
 from ham.names import DATASETS, MODELS
 from ham.optim.factory import build_optimizer
+from ham.optim.ham_schedules import StrengthSchedule
 from ham.optim.lr_schedules import learning_rate_schedule
 from ham.sparsifiers import sparsify
 from ham.training.divergence import require_finite
@@ -101,6 +102,9 @@ class Training:
         self._schedule = learning_rate_schedule(
             self.optimizer, recipe, len(self._train), self.config.combination.trainings
         )
+        self._strengths = StrengthSchedule(
+            self.optimizer, self.config.setting, self.config.epochs * len(self._train)
+        )
 
     @property
     def epochs_done(self) -> int:
@@ -149,6 +153,7 @@ class Training:
             loss.backward()
             self._meter.count_step(step, len(labels))
             self._last_learning_rate = float(self.optimizer.param_groups[0]["lr"])
+            self._strengths.set(step)
             self.optimizer.step()
             self.optimizer.zero_grad()
             self._schedule.step()

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import pytest
 
 from ham.names import SPARSIFIERS
+from ham.sparsity import Sparsifier
 from ham.testing import SparsifierContract
-from ham.testing.sparsifier_contract import MakeSparsifier
+from ham.testing.sparsifier_contract import TOTAL_STEPS, MakeSparsifier, start
 
 SPARSE = [row.name for row in SPARSIFIERS if row.takes_sparsity]
 
@@ -23,3 +27,22 @@ class TestDense(SparsifierContract):
     @pytest.fixture
     def make_sparsifier(self) -> MakeSparsifier:
         return SPARSIFIERS.get("dense").load()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_row_tells_from_when_the_target_sparsity_is_held(name: str) -> None:
+    """Early stopping compares accuracies from there on; before, the network is denser."""
+    row = SPARSIFIERS.get(name)
+    total = TOTAL_STEPS * row.trainings(0.9)
+
+    def make(sparsity: float, **given: Any) -> Sparsifier:
+        return row.load()(sparsity, **given | {"total_steps": total})  # type: ignore[no-any-return]
+
+    run = start(make, 0.9)
+    kept = [sum(run.sparsifier.kept().values())]
+    for step in range(1, total + 1):
+        run.train(step, step)
+        kept.append(sum(run.sparsifier.kept().values()))
+    held = math.ceil(row.sparse_from(0.9) * total)
+    assert set(kept[held + 1 :]) == {kept[-1]}  # IMP and LRR prune in their next step
+    assert all(count > kept[-1] for count in kept[max(0, held - 1) : held])
