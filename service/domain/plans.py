@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ham.config import NO_HAM, PAPER_DEFAULT, Combination, Setting
+from ham.errors import InvalidConfig
 from search_spaces import recipe_for, space_for
+from service.domain.early_stopping import choose
 from service.errors import Conflict
 from service.records import (
     Budget,
@@ -24,6 +26,8 @@ SEARCH_SEED = 0
 FIRST_SCREENING_SEED = 1_000
 FIRST_CONFIRMATION_SEED = 2_000
 BASELINES = (NO_HAM, PAPER_DEFAULT)
+FEWEST_TRIALS = 3
+"""The two baselines and one more: with less there is nothing to choose from."""
 
 
 def resolve(request: StudyRequest) -> Plan:
@@ -51,11 +55,13 @@ def resolve(request: StudyRequest) -> Plan:
         space=space_for(request.sparsifier),
         budget=request.budget,
         sampler="tpe",
+        early_stopping=choose(request.budget.early_stopping, combination, recipe),
         sampler_seed=int(hashlib.sha256(combination.key.encode()).hexdigest()[:8], 16),
         search_seeds=(SEARCH_SEED,),
         screening_seeds=(),
         confirmation_seeds=(),
         baselines=BASELINES,
+        reuse=not request.replicate,
         expected_runs=0,
         expected_epochs=0,
     )
@@ -64,14 +70,14 @@ def resolve(request: StudyRequest) -> Plan:
 
 def _with_budget(plan: Plan, budget: Budget) -> Plan:
     """Fix what follows from a budget: the seeds, and how much will be trained."""
-    runs = sum(stage_sizes(budget, plan.baselines))
+    sizes = stage_sizes(budget, plan.baselines)
     return plan.model_copy(
         update={
             "budget": budget,
             "screening_seeds": _seeds(FIRST_SCREENING_SEED, budget.screening_seeds),
             "confirmation_seeds": _seeds(FIRST_CONFIRMATION_SEED, budget.confirmation_seeds),
-            "expected_runs": runs,
-            "expected_epochs": runs * plan.run_epochs,
+            "expected_runs": sum(sizes),
+            "expected_epochs": _capped(sizes, budget, plan.run_epochs),
         }
     )
 
@@ -131,6 +137,23 @@ def stage_sizes(budget: Budget, baselines: Sequence[Setting]) -> StageSizes:
         screening=(budget.finalists + len(baselines)) * budget.screening_seeds,
         confirmation=(1 + len(baselines)) * budget.confirmation_seeds,
     )
+
+
+def _capped(sizes: StageSizes, budget: Budget, run_epochs: int) -> int:
+    """Return the most epochs that a study may train, or refuse a cap that leaves no search."""
+    planned = sum(sizes) * run_epochs
+    if budget.max_epochs is None:
+        return planned
+    fewest = min(FEWEST_TRIALS, sizes.search)
+    needed = (fewest + sizes.screening + sizes.confirmation) * run_epochs
+    if budget.max_epochs < needed:
+        raise InvalidConfig(
+            "max_epochs",
+            budget.max_epochs,
+            f"{fewest} search trials, the screening and the confirmation take {needed} epochs; "
+            "raise it to that or more, or ask for fewer finalists or seeds",
+        )
+    return min(budget.max_epochs, planned)
 
 
 def _seeds(first: int, count: int) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ class RunState(StrEnum):
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
+    PRUNED = "pruned"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
@@ -43,7 +44,9 @@ class Job(BaseModel):
         """Unique within a study; a search trial is one job whatever its setting."""
         if self.trial_number is not None:
             return f"{self.purpose}/{self.trial_number}"
-        return f"{self.purpose}/{self.setting.alpha!r},{self.setting.beta!r}/{self.seed}"
+        setting = ",".join(map(repr, (self.setting.alpha, self.setting.beta)))
+        joint = "".join(f",{name}={value}" for name, value in self.setting.joint.items())
+        return f"{self.purpose}/{setting}{joint}/{self.seed}"
 
 
 class EpochMetrics(BaseModel):
@@ -65,7 +68,10 @@ class EpochMetrics(BaseModel):
 
 
 class Outcome(BaseModel):
-    """What a run ended with: its numbers, or its error."""
+    """What a run ended with: its numbers, its error, or the epoch at which it was stopped.
+
+    ``pruned`` says that early stopping ended it; its accuracy is then of a low fidelity.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -76,6 +82,7 @@ class Outcome(BaseModel):
     environment: dict[str, Any] = {}
     curve: tuple[EpochMetrics, ...] = ()
     error: str | None = None
+    pruned: bool = False
 
 
 class Run(BaseModel):
@@ -92,10 +99,13 @@ class Run(BaseModel):
     seed: int
     state: RunState
     epochs: int = Field(description="Length of the full schedule.")
-    epochs_done: int = Field(description="Fidelity reached.")
-    validation_accuracy: float | None = Field(description="Fraction, of the last epoch.")
+    epochs_done: int = Field(
+        description="Fidelity: epochs trained. A `pruned` run has fewer than `epochs`, and is "
+        "never ranked beside one that has them all."
+    )
+    validation_accuracy: float | None = Field(description="Fraction, after `epochs_done`.")
     test_accuracy: float | None = Field(description="Fraction; of confirmation runs only.")
-    seconds: float | None
+    seconds: float | None = Field(description="Of training; 0 where the run was reused.")
     measures: dict[str, Any] = Field(
         description="Sparsity (target, realised, per layer), operations, exploration, dead units."
     )
@@ -104,3 +114,8 @@ class Run(BaseModel):
     attempt: int = Field(description="Times this run was begun; more than 1 after a lost runner.")
     started_at: datetime
     ended_at: datetime | None
+    reused_from: str | None = Field(
+        default=None,
+        description="The earlier run, identical in combination, setting, seed, code and data, "
+        "whose result this is; nothing was trained.",
+    )

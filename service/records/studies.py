@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,13 +12,38 @@ from search_spaces import SearchSpace
 from service.records.combinations import StoredCombination
 from service.records.lifecycle import StudyState
 
+EarlyStopping = Literal["none", "asha", "hyperband", "median"]
+
 
 class Budget(BaseModel):
-    """How much training a study may spend."""
+    """How much training a study may spend, and how it saves."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    trials: Annotated[int, Field(ge=1, le=10_000, description="Search trials.")] = 32
+    trials: Annotated[int, Field(ge=1, le=10_000, description="Search trials, at most.")] = 32
+    early_stopping: Annotated[
+        Literal["auto", "none", "asha", "hyperband", "median"],
+        Field(
+            description="How weak search trials are stopped early. `auto` is ASHA where the "
+            "training is long after its target sparsity is reached, else none."
+        ),
+    ] = "auto"
+    max_epochs: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Cap on training epochs, all stages together. What the stages after the "
+            "search need is set aside; the search ends where the rest is used up.",
+        ),
+    ] = None
+    max_seconds: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            allow_inf_nan=False,
+            description="Cap on wall time since the study began. No training begins after it.",
+        ),
+    ] = None
     finalists: Annotated[
         int, Field(ge=1, le=20, description="Best settings of the search that are re-run.")
     ] = 4
@@ -95,6 +120,11 @@ class StudyRequest(BaseModel):
         le=LARGEST_PRIORITY,
         description="Studies of a higher priority are taken up first.",
     )
+    replicate: bool = Field(
+        default=False,
+        description="Train again what an earlier study has trained. By default a run that is "
+        "identical in combination, setting, seed, code, data and device is reused.",
+    )
 
 
 class StudyChange(BaseModel):
@@ -149,6 +179,8 @@ class Plan(BaseModel):
     budget: Budget
     sampler: str
     sampler_seed: int
+    early_stopping: EarlyStopping = "none"
+    reuse: bool = True
     search_seeds: tuple[int, ...]
     screening_seeds: tuple[int, ...]
     confirmation_seeds: tuple[int, ...]

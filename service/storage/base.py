@@ -22,9 +22,9 @@ its runner says so, or when too many runners were lost over it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from service.records import (
     ALL_COMBINATIONS,
@@ -249,8 +249,15 @@ class EventStore(Protocol):
 class RunStore(Protocol):
     """Runs of studies and their learning curves."""
 
-    def begin(self, claim: Claim, job: Job, epochs: int) -> Run:
-        """Begin the run of a job, or return it if it has already ended. Raises StaleLease."""
+    def begin(
+        self, claim: Claim, job: Job, epochs: int, same_as: Mapping[str, Any] | None = None
+    ) -> Run:
+        """Begin the run of a job, or return it if it has already ended. Raises StaleLease.
+
+        With ``same_as``, an environment, a succeeded run of any study that is identical in
+        combination, setting, seed and environment is reused: the run begins and ends at once
+        with its result, points to it and costs nothing.
+        """
         ...
 
     def progress(self, claim: Claim, run_id: str, metrics: EpochMetrics) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
@@ -26,8 +27,10 @@ class SqlRunStore:
         self._database = database
         self._clock = clock
 
-    def begin(self, claim: Claim, job: Job, epochs: int) -> Run:
-        """Begin the run of a job, or return it if it has already ended."""
+    def begin(
+        self, claim: Claim, job: Job, epochs: int, same_as: Mapping[str, Any] | None = None
+    ) -> Run:
+        """Begin the run of a job, or return it if it has already ended or can be reused."""
         with self._database.write() as session:
             study = guard(session, claim)
             row = session.scalars(
@@ -43,6 +46,7 @@ class SqlRunStore:
                     trial_number=job.trial_number,
                     alpha=job.setting.alpha,
                     beta=job.setting.beta,
+                    joint=job.setting.joint or None,
                     seed=job.seed,
                     state=RunState.RUNNING,
                     epochs=epochs,
@@ -53,8 +57,11 @@ class SqlRunStore:
                     started_at=self._clock(),
                 )
                 session.add(row)
+                if same_as is not None and (twin := _twin(session, row, same_as)):
+                    _reuse(row, twin)
             elif row.state == RunState.RUNNING:  # its runner was lost: from the start again
                 row.alpha, row.beta, row.seed = job.setting.alpha, job.setting.beta, job.seed
+                row.joint = job.setting.joint or None
                 row.attempt += 1
                 row.epochs_done = 0
                 row.validation_accuracy = None
@@ -76,7 +83,7 @@ class SqlRunStore:
         """End a running run with its outcome and its curve."""
         with self._database.write() as session:
             row = self._running(session, claim, run_id)
-            row.state = RunState.FAILED if outcome.error else RunState.SUCCEEDED
+            row.state = _end_state(outcome)
             row.validation_accuracy = outcome.validation_accuracy
             row.test_accuracy = outcome.test_accuracy
             row.seconds = outcome.seconds
@@ -114,10 +121,10 @@ class SqlRunStore:
             return [run_record(row) for row in session.scalars(query)]
 
     def curve(self, run_id: str) -> list[EpochMetrics]:
-        """Return the learning curve of an ended run."""
-        self.get(run_id)
+        """Return the learning curve of an ended run; a reused run has that of its original."""
+        trained = self.get(run_id).reused_from or run_id
         query = (
-            select(RunMetricRow).where(RunMetricRow.run_id == run_id).order_by(RunMetricRow.epoch)
+            select(RunMetricRow).where(RunMetricRow.run_id == trained).order_by(RunMetricRow.epoch)
         )
         with self._database.read() as session:
             return [
@@ -191,6 +198,43 @@ class SqlRunStore:
         return row
 
 
+def _twin(session: Session, row: RunRow, environment: Mapping[str, Any]) -> RunRow | None:
+    """Return a run of any study whose result a new run would only repeat."""
+    query = select(RunRow).where(
+        RunRow.combination_id == row.combination_id,
+        RunRow.alpha == row.alpha,
+        RunRow.beta == row.beta,
+        RunRow.seed == row.seed,
+        RunRow.epochs == row.epochs,
+        RunRow.state == RunState.SUCCEEDED,
+        RunRow.reused_from.is_(None),
+    )
+    if row.purpose == Purpose.CONFIRMATION:
+        query = query.where(RunRow.test_accuracy.is_not(None))
+    with session.no_autoflush:
+        twins = session.scalars(query.order_by(RunRow.id))
+        same = (t for t in twins if t.environment == environment and t.joint == row.joint)
+        return next(same, None)
+
+
+def _reuse(row: RunRow, twin: RunRow) -> None:
+    row.state = RunState.SUCCEEDED
+    row.reused_from = twin.id
+    row.epochs_done = twin.epochs_done
+    row.validation_accuracy = twin.validation_accuracy
+    if row.purpose == Purpose.CONFIRMATION:
+        row.test_accuracy = twin.test_accuracy
+    row.seconds = 0.0
+    row.measures, row.environment = twin.measures, twin.environment
+    row.ended_at = row.started_at
+
+
+def _end_state(outcome: Outcome) -> RunState:
+    if outcome.error:
+        return RunState.FAILED
+    return RunState.PRUNED if outcome.pruned else RunState.SUCCEEDED
+
+
 def run_record(row: RunRow) -> Run:
     """Turn a row into a record."""
     return Run(
@@ -199,7 +243,7 @@ def run_record(row: RunRow) -> Run:
         combination=row.combination.key,
         purpose=row.purpose,
         trial_number=row.trial_number,
-        setting=Setting(alpha=row.alpha, beta=row.beta),
+        setting=Setting(alpha=row.alpha, beta=row.beta, **(row.joint or {})),
         seed=row.seed,
         state=row.state,
         epochs=row.epochs,
@@ -213,4 +257,5 @@ def run_record(row: RunRow) -> Run:
         attempt=row.attempt,
         started_at=row.started_at,
         ended_at=row.ended_at,
+        reused_from=row.reused_from,
     )

@@ -77,7 +77,7 @@ class Base(DeclarativeBase):
     )
     type_annotation_map: ClassVar = {
         datetime: UtcDateTime,
-        dict[str, Any]: JSON,
+        dict[str, Any]: JSON(none_as_null=True),
         list[Any]: JSON,
         StudyState: _enum(StudyState),
         RunState: _enum(RunState),
@@ -235,6 +235,10 @@ class RunRow(Base):
             "state <> 'succeeded' OR (validation_accuracy IS NOT NULL AND epochs_done = epochs)",
             name="succeeded_is_complete",
         ),
+        CheckConstraint(
+            "state <> 'pruned' OR (purpose = 'search' AND epochs_done < epochs)",
+            name="pruned_is_partial",
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -245,6 +249,7 @@ class RunRow(Base):
     trial_number: Mapped[int | None]
     alpha: Mapped[float]
     beta: Mapped[float]
+    joint: Mapped[dict[str, Any] | None]  # what else was tuned; null where nothing was
     seed: Mapped[int]
     state: Mapped[RunState]
     epochs: Mapped[int]
@@ -258,6 +263,7 @@ class RunRow(Base):
     attempt: Mapped[int] = mapped_column(default=1)
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
+    reused_from: Mapped[str | None] = mapped_column(ForeignKey("run.id"))
 
     combination: Mapped[CombinationRow] = relationship()
 

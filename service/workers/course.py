@@ -6,13 +6,18 @@ is taken up again by building a new one over the same storage.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from ham.config import RunConfig
+from service.clock import Clock, utc_now
 from service.domain import stages
+from service.domain.caps import Spending, may_begin, may_search
+from service.domain.early_stopping import GO_ON, Verdict, judge
 from service.records import Claim, EpochMetrics, Job, Outcome, Plan, Purpose, Run, RunState
 from service.storage import Storage
 from service.workers.optuna_search import OptunaSearch
@@ -52,17 +57,34 @@ class Course:
         claim: the right to write to this study.
         plan: what was planned.
         search: Optuna's side of it.
+        clock: by which the cap on wall time is kept.
 
     Attributes:
         on_hold: people want no further training of this study for now.
     """
 
-    def __init__(self, storage: Storage, claim: Claim, plan: Plan, search: OptunaSearch) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        claim: Claim,
+        plan: Plan,
+        search: OptunaSearch,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._clock = clock
         self._storage = storage
         self._claim = claim
         self._plan = plan
         self._search = search
         self._under_way: dict[str, Job] = {}
+        self._curves: dict[str, dict[int, EpochMetrics]] = {}
+        self._environment: dict[str, Any] | None = None
+        self._started = storage.studies.get(claim.study_id).started_at or clock()
+        runs = storage.runs.of_study(claim.study_id)
+        self._spent = Spending.of(runs)
+        self._finalists_chosen = any(
+            run.purpose == Purpose.SCREENING and run.setting not in plan.baselines for run in runs
+        )
         self._written: dict[str, float] = {}
         self._jobs: deque[Job] = deque()
         self._steps = deque(_STEPS)
@@ -72,10 +94,9 @@ class Course:
     @property
     def finished(self) -> bool:
         """True once every training has ended and its result is stored, or all that may begin."""
-        if self.on_hold:
-            return not self._under_way
-        searched = self._search.asked >= self._plan.budget.trials
-        return searched and not (self._steps or self._jobs or self._under_way)
+        if self._under_way:
+            return False
+        return not (self._may_begin and (self._searching or self._steps or self._jobs))
 
     def next(self) -> Assignment | None:
         """Return the next training; None while results under way must come in first, or on hold.
@@ -85,28 +106,69 @@ class Course:
             StaleLease: another runner has taken the study over.
         """
         self._heed_orders()
-        while not self.on_hold and (job := self._next_job()) is not None:
+        while self._may_begin and (job := self._next_job()) is not None:
             if assignment := self._begin(job):
                 return assignment
         return None
 
-    def report(self, run_id: str, metrics: EpochMetrics) -> None:
-        """Note an epoch of a run under way."""
+    def report(self, run_id: str, metrics: EpochMetrics) -> Verdict:
+        """Note an epoch of a run under way, and say whether it is worth going on."""
         job = self._under_way[run_id]
-        if job.trial_number is not None:
-            self._search.report(job.trial_number, metrics.epoch, metrics.validation_accuracy)
+        self._curves[run_id][metrics.epoch] = metrics
+        self._write_progress(run_id, metrics)
+        if job.trial_number is None:
+            return GO_ON
+        self._search.report(job.trial_number, metrics.epoch, metrics.validation_accuracy)
+        if self._plan.early_stopping == "none":
+            return GO_ON
+        return judge(self._plan, self._search.history(), job.trial_number, metrics.epoch)
+
+    def stop(self, run_id: str, verdict: Verdict) -> None:
+        """Store that early stopping ended a run after the last epoch that it reported."""
+        curve = self._curve(run_id)
+        self.end(
+            run_id,
+            Outcome(
+                pruned=True,
+                validation_accuracy=curve[-1].validation_accuracy,
+                seconds=sum(point.seconds for point in curve),
+                measures={
+                    "early_stopping": {
+                        "rule": self._plan.early_stopping,
+                        "rank_correlation": verdict.rank_correlation,
+                    }
+                },
+            ),
+        )
+
+    def _curve(self, run_id: str) -> tuple[EpochMetrics, ...]:
+        curve = self._curves[run_id]
+        return tuple(curve[epoch] for epoch in sorted(curve))
+
+    def _write_progress(self, run_id: str, metrics: EpochMetrics) -> None:
         now = time.monotonic()
         if now - self._written.get(run_id, 0) >= _SECONDS_BETWEEN_PROGRESS_WRITES:
             self._storage.runs.progress(self._claim, run_id, metrics)
             self._written[run_id] = now
 
     def end(self, run_id: str, outcome: Outcome) -> None:
-        """Store how a run ended: our run first, then Optuna's trial."""
+        """Store how a run ended: our run first, then Optuna's trial.
+
+        A run that brings no curve of its own, since it failed or was stopped, has trained the
+        epochs that it reported.
+        """
         job = self._under_way[run_id]
-        self._storage.runs.end(self._claim, run_id, outcome)
+        outcome = _judged(outcome)
+        if not outcome.curve:
+            outcome = outcome.model_copy(update={"curve": self._curve(run_id)})
+        run = self._storage.runs.end(self._claim, run_id, outcome)
+        self._spent.epochs += run.epochs_done - run.epochs
+        self._spent.ended += 1
+        if run.state == RunState.SUCCEEDED:
+            self._environment = run.environment
         if job.trial_number is not None:
             self._search.tell(job.trial_number, outcome)
-        del self._under_way[run_id]
+        del self._under_way[run_id], self._curves[run_id]
         self._written.pop(run_id, None)
 
     def _heed_orders(self) -> None:
@@ -118,15 +180,30 @@ class Course:
         orders = self._storage.queue.orders(self._claim)
         self.on_hold, self._plan = orders.hold, orders.plan
 
+    @property
+    def _may_begin(self) -> bool:
+        return not self.on_hold and self._allowed(may_begin)
+
+    @property
+    def _searching(self) -> bool:
+        """True until all trials are asked, or a cap forbids more; never once finalists are out."""
+        if self._finalists_chosen or self._search.asked >= self._plan.budget.trials:
+            return False
+        return self._allowed(may_search)
+
+    def _allowed(self, cap: Callable[[Plan, Spending, datetime, datetime], bool]) -> bool:
+        return cap(self._plan, self._spent, self._started, self._clock())
+
     def _next_job(self) -> Job | None:
-        if self._search.asked < self._plan.budget.trials:
+        if self._searching:
             return self._next_trial()
         while not self._jobs and self._steps and not self._awaits(self._steps[0].results_of):
             self._ask_again_at = 0.0
             self._heed_orders()  # a stage begins with the newest budget
-            if self._search.asked < self._plan.budget.trials:
+            if self._searching:
                 return self._next_trial()
             step = self._steps.popleft()
+            self._finalists_chosen |= step.results_of == Purpose.SEARCH
             runs = self._storage.runs.of_study(self._claim.study_id) if step.results_of else []
             self._jobs.extend(step.jobs(self._plan, runs))
         return self._jobs.popleft() if self._jobs else None
@@ -145,13 +222,20 @@ class Course:
         return any(job.purpose == purpose for job in self._under_way.values())
 
     def _begin(self, job: Job) -> Assignment | None:
-        """Begin a job's run, unless an earlier runner has already finished it."""
-        run = self._storage.runs.begin(self._claim, job, self._plan.run_epochs)
+        """Begin a job's run, unless an earlier runner or another study has already done it.
+
+        What may be reused is known from the first training that ends under this runner: it tells
+        what code, data and device are at work here.
+        """
+        same_as = self._environment if self._plan.reuse else None
+        run = self._storage.runs.begin(self._claim, job, self._plan.run_epochs, same_as)
         if run.state != RunState.RUNNING:
             if job.trial_number is not None:
-                self._search.tell(job.trial_number, _outcome(run))
+                self._tell_what_ended(job.trial_number, run)
             return None
+        self._spent.epochs += run.epochs
         self._under_way[run.id] = job
+        self._curves[run.id] = {}
         config = RunConfig(
             combination=self._plan.combination,
             recipe=self._plan.recipe,
@@ -160,6 +244,25 @@ class Course:
         )
         return Assignment(run.id, config, measure_test=job.purpose == Purpose.CONFIRMATION)
 
+    def _tell_what_ended(self, number: int, run: Run) -> None:
+        if run.reused_from is not None:
+            for point in self._storage.runs.curve(run.id):
+                self._search.report(number, point.epoch, point.validation_accuracy)
+        self._search.tell(number, _outcome(run))
+
+
+def _judged(outcome: Outcome) -> Outcome:
+    """An outcome without a finite accuracy is a failure, whoever brings it."""
+    accuracy = outcome.validation_accuracy
+    if outcome.error is None and (accuracy is None or not math.isfinite(accuracy)):
+        reason = f"the validation accuracy is {accuracy}"
+        return outcome.model_copy(update={"error": reason, "validation_accuracy": None})
+    return outcome
+
 
 def _outcome(run: Run) -> Outcome:
-    return Outcome(validation_accuracy=run.validation_accuracy, error=run.error)
+    return Outcome(
+        validation_accuracy=run.validation_accuracy,
+        error=run.error,
+        pruned=run.state == RunState.PRUNED,
+    )

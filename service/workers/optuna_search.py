@@ -1,8 +1,10 @@
 """The search of one study: Optuna proposes, its storage remembers.
 
-Each search trial is trained to full length, so every COMPLETE row holds a full-length value and
-every run that ended without one is FAIL, with its reason. The sampler is built anew for each
-trial from a seed and the stored history: no sampler state is lost when a runner dies.
+Every COMPLETE row holds a full-length value. A trial that early stopping ended is PRUNED and one
+that ended without a finite value is FAIL, with its reason; both keep all that they reported. So
+nothing of a low fidelity is ever the best trial, and Optuna's samplers, which put PRUNED behind
+COMPLETE (TPE) or leave it out, never take it for more. The sampler is built anew for each trial
+from a seed and the stored history: no sampler state is lost when a runner dies.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from ham.config import Setting
+from service.domain.early_stopping import History
 from service.records import Outcome, Plan
 from service.storage.database import write_ahead
 
@@ -96,14 +99,29 @@ class OptunaSearch:
                 self._trial_id(number), epoch, validation_accuracy
             )
 
+    def history(self) -> History:
+        """Return what all trials have reported so far."""
+        trials = self._trials()
+        return History(
+            accuracies={trial.number: trial.intermediate_values for trial in trials},
+            final={
+                trial.number: trial.value
+                for trial in trials
+                if trial.state == TrialState.COMPLETE and trial.value is not None
+            },
+        )
+
     def tell(self, number: int, outcome: Outcome) -> None:
-        """End a trial: COMPLETE with its full-length value, or FAIL with its reason."""
+        """End a trial: COMPLETE with its full-length value, PRUNED, or FAIL with its reason."""
         trial_id = self._trial_id(number)
         if self._storage.get_trial(trial_id).state in _ENDED:
             return
         value = outcome.validation_accuracy
         if outcome.error is None and value is not None and math.isfinite(value):
-            self._study.tell(number, value)
+            if outcome.pruned:
+                self._study.tell(number, state=TrialState.PRUNED)
+            else:
+                self._study.tell(number, value)
         else:
             reason = outcome.error or f"the validation accuracy is {value}"
             self._storage.set_trial_user_attr(trial_id, "fail_reason", reason)

@@ -1,7 +1,9 @@
-"""Lets a course drive a Ray Tune experiment through Tune's searcher interface.
+"""Lets a course drive a Ray Tune experiment through Tune's searcher and scheduler interfaces.
 
-Tune asks for the next configuration and tells results. Stock ``OptunaSearch`` is not used: it
-tells Optuna that trials stopped early are complete, and leaves trials with a NaN running for ever.
+Tune asks the searcher for the next configuration, and the scheduler after every epoch whether to
+go on. Stock ``OptunaSearch`` is not used: it tells Optuna that trials stopped early are complete,
+and leaves trials with a NaN running for ever. Nor are Tune's schedulers: their rungs forget what
+was before a restart, know no seeds or stages, and judge before the target sparsity is reached.
 """
 
 from __future__ import annotations
@@ -9,8 +11,10 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
+from service.domain.early_stopping import GO_ON, Verdict
 from service.records import EpochMetrics, Outcome
 from service.workers.course import Course
 from service.workers.trainable import EPOCH, METRIC, OUTCOME
@@ -27,6 +31,7 @@ class CourseSearcher(Searcher):
         super().__init__(metric=METRIC, mode="max")
         self._course = course
         self._run_ids: dict[str, str] = {}
+        self._stopped: dict[str, Verdict] = {}
         self.error: Exception | None = None
 
     def suggest(self, trial_id: str) -> Any:
@@ -47,21 +52,28 @@ class CourseSearcher(Searcher):
                     return None
         return Searcher.FINISHED
 
+    def worth_going_on(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Pass on one epoch; False where early stopping ends the trial after it."""
+        if EPOCH not in result:
+            return True
+        metrics = EpochMetrics.model_validate_json(result[EPOCH])
+        verdict = self._guarded(self._course.report, self._run_ids[trial_id], metrics) or GO_ON
+        if verdict.stop:
+            self._stopped[trial_id] = verdict
+        return not verdict.stop
+
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Pass on one epoch."""
-        if EPOCH in result:
-            self._guarded(
-                self._course.report,
-                self._run_ids[trial_id],
-                EpochMetrics.model_validate_json(result[EPOCH]),
-            )
+        """Do nothing: the scheduler has passed the epoch on."""
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Pass on the end of a run; its last epoch comes with it, not before."""
+        if verdict := self._stopped.pop(trial_id, None):
+            self._guarded(self._course.stop, self._run_ids.pop(trial_id), verdict)
+            return
         if result:
-            self.on_trial_result(trial_id, result)
+            self.worth_going_on(trial_id, result)
         if error or not result or OUTCOME not in result:
             outcome = Outcome(error=LOST_WORKER)
         else:
@@ -81,11 +93,25 @@ class CourseSearcher(Searcher):
     def restore(self, checkpoint_path: str) -> None:
         """Nothing to restore: a course is rebuilt from the database."""
 
-    def _guarded(self, call: Any, *args: Any) -> None:
+    def _guarded(self, call: Any, *args: Any) -> Any:
         """Keep the first error; Tune would print it and go on."""
         if self.error is None:
             try:
-                call(*args)
+                return call(*args)
             except Exception as error:
                 logger.exception("the study stops")
                 self.error = error
+        return None
+
+
+class CourseScheduler(FIFOScheduler):
+    """Runs trials in the order of the course, and stops those that it gives up."""
+
+    def __init__(self, searcher: CourseSearcher) -> None:
+        super().__init__()
+        self._searcher = searcher
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Decide after an epoch that was not the last."""
+        go_on = self._searcher.worth_going_on(trial.trial_id, result)
+        return str(self.CONTINUE if go_on else self.STOP)

@@ -29,7 +29,7 @@ from service.workers import cluster
 from service.workers.course import Course
 from service.workers.optuna_search import OptunaSearch, open_optuna_storage
 from service.workers.processes import PAUSE_AFTER_FAILURE, die_with_parent
-from service.workers.ray_searcher import CourseSearcher
+from service.workers.ray_searcher import CourseScheduler, CourseSearcher
 from service.workers.trainable import TrainRun
 
 logger = logging.getLogger(__name__)
@@ -106,6 +106,7 @@ def _run_experiment(study: Study, course: Course, settings: Settings) -> None:
         tune.with_resources(TrainRun, resources),
         tune_config=tune.TuneConfig(
             search_alg=searcher,
+            scheduler=CourseScheduler(searcher),
             num_samples=-1,  # until the course is finished: its budget may change meanwhile
             max_concurrent_trials=cluster.slots(resources),
             reuse_actors=True,

@@ -50,14 +50,14 @@ def _named(which: CombinationFilter) -> StudyRequest | None:
         return None
     request = StudyRequest(**{**which.model_dump(exclude_none=True), "sparsity": sparsity})
     Combination(
-        **request.model_dump(exclude={"budget", "priority", "recipe"}),
+        **request.model_dump(include={*CombinationFilter.model_fields} - {"recipe"}),
         recipe=which.recipe or recipe_for(request.dataset).id,
     )
     return request
 
 
 def _how_to_submit(request: StudyRequest) -> str:
-    body = request.model_dump(exclude={"budget", "priority"}, exclude_none=True)
+    body = request.model_dump(include=set(CombinationFilter.model_fields), exclude_none=True)
     options = f"--dataset {request.dataset} --sparsity {request.sparsity:g}"
     return (
         f"{request.model} on {request.dataset} with {request.sparsifier} at sparsity "

@@ -99,8 +99,8 @@ def test_end_stores_the_outcome_and_the_curve(
     outcome = an_outcome(EPOCHS, 0.9, test=0.88)
     clock.advance(5)
     ended = storage.runs.end(claim, run.id, outcome)
-    told = ended.model_dump(include=set(Outcome.model_fields) - {"curve"})
-    assert told == outcome.model_dump(exclude={"curve"})
+    told = ended.model_dump(include=set(Outcome.model_fields) - {"curve", "pruned"})
+    assert told == outcome.model_dump(exclude={"curve", "pruned"})
     assert (ended.state, ended.epochs_done) == (RunState.SUCCEEDED, EPOCHS)
     assert (ended.started_at, ended.ended_at) == (run.started_at, clock.now)
     assert storage.runs.get(run.id) == ended
@@ -210,3 +210,18 @@ def test_best_search_run_is_a_finished_one_of_the_search(
     storage.runs.end(claim, diverged.id, Outcome(validation_accuracy=0.97, error="diverged"))
     best = storage.runs.best_search_runs([claim.study_id, other.study_id])
     assert best == [(claim.study_id, search[1])], "the earliest trial of the equally good"
+
+
+def test_a_pruned_run_keeps_its_fidelity_and_is_never_the_best(
+    storage: SqlStorage, claim: Claim
+) -> None:
+    full, weak = (
+        storage.runs.begin(claim, a_job(trial_number=number), EPOCHS) for number in (0, 1)
+    )
+    storage.runs.end(claim, full.id, an_outcome(EPOCHS, 0.6))
+    pruned = storage.runs.end(
+        claim, weak.id, an_outcome(1, 0.9).model_copy(update={"pruned": True})
+    )
+    assert (pruned.state, pruned.epochs_done, pruned.epochs) == (RunState.PRUNED, 1, EPOCHS)
+    assert [point.epoch for point in storage.runs.curve(weak.id)] == [1]
+    assert [row.run.id for row in storage.runs.best_search_runs([claim.study_id])] == [full.id]

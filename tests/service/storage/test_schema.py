@@ -33,6 +33,15 @@ from tests.service.builders import a_job, a_plan, a_request, a_result, done_run,
 
 LEASE = timedelta(seconds=15)
 OWN_TABLES = set(Base.metadata.tables)
+RELEASED_ROWS = (
+    "INSERT INTO combination VALUES (1, 'k', 'm', 'd', 's', 0.5, 'o', 'r')",
+    "INSERT INTO study VALUES ('s', 1, 'running', '{}', '{}', '2026-01-01', NULL, NULL, NULL, 0, "
+    "0, NULL, '2026-01-01')",
+    "INSERT INTO run (id, study_id, combination_id, job, purpose, alpha, beta, seed, state, "
+    "epochs, epochs_done, measures, environment, attempt, started_at, validation_accuracy) VALUES "
+    "('r', 's', 1, 'j', 'search', 1, 1, 0, 'succeeded', 3, 3, '{}', '{}', 1, '2026-01-01', 0.9)",
+    "INSERT INTO run_metric VALUES ('r', 1, 0, 0, 0, 0, 0, 0)",
+)
 
 
 def _words(value: Any) -> str:
@@ -72,6 +81,22 @@ def test_migrations_go_up_down_and_up_again(unmigrated: Database) -> None:
     assert submit(SqlStorage(unmigrated)).startswith("study_")
 
 
+def test_migrations_keep_the_rows_of_a_released_database(unmigrated: Database) -> None:
+    """SQLite changes a table by replacing it, under rows of others that point to it."""
+    migrate(unmigrated, "0001")
+    with unmigrated.write() as session:
+        for statement in RELEASED_ROWS:
+            session.execute(text(statement))
+    migrate(unmigrated)
+    with unmigrated.read() as session:
+        runs = session.execute(text("SELECT id, validation_accuracy FROM run")).all()
+        epochs = session.execute(text("SELECT run_id, epoch FROM run_metric")).all()
+    assert (runs, epochs) == ([("r", 0.9)], [("r", 1)])
+    orphan = "INSERT INTO run_metric VALUES ('none', 1, 0, 0, 0, 0, 0, 0)"
+    with pytest.raises(IntegrityError), unmigrated.write() as session:
+        session.execute(text(orphan))
+
+
 def test_models_and_migrations_agree(database: Database) -> None:
     with database.engine.connect() as connection:
         options = {"compare_server_default": True, "version_table": "hamtune_version"}
@@ -109,7 +134,9 @@ def test_postgresql_gets_a_schema_for_optuna(unmigrated: Database) -> None:
         (StudyEventRow, {"source": "succeeded"}, "known_transition"),
         (StudyEventRow, {"kind": "rumour"}, "eventkind"),
         (IdempotencyKeyRow, {"study_id": None}, "stands_for_one"),
-        (RunRow, {"state": "pruned"}, "runstate"),
+        (RunRow, {"state": "stopped"}, "runstate"),
+        (RunRow, {"state": "pruned"}, "pruned_is_partial"),
+        (RunRow, {"state": "pruned", "epochs_done": 1, "purpose": "screening"}, "pruned_is"),
         (RunRow, {"purpose": "fun"}, "purpose"),
         (RunRow, {"alpha": -1.0}, "setting_range"),
         (RunRow, {"beta": -1e-9}, "setting_range"),
@@ -141,6 +168,7 @@ def test_database_itself_refuses_false_rows(
         (IdempotencyKeyRow, "submitter"),
         (RunRow, "study_id"),
         (RunRow, "combination_id"),
+        (RunRow, "reused_from"),
         (RunMetricRow, "run_id"),
         (RecommendationRow, "study_id"),
         (RecommendationRow, "combination_id"),

@@ -1,0 +1,108 @@
+"""Runs a search with pretended trainings in a real Ray: ``... ray_study FOLDER``."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+
+from ham.config import RunConfig
+from service.records import Budget, Outcome, StudyRequest
+from service.settings import Settings
+from service.storage import Database, SqlStorage
+from service.storage.migrate import migrate
+from service.workers import cluster
+from service.workers.course import Course
+from service.workers.optuna_search import OptunaSearch, open_optuna_storage
+from service.workers.ray_searcher import CourseScheduler, CourseSearcher
+from service.workers.trainable import EPOCH, METRIC, OUTCOME
+from tests.service.workers.conftest import metrics
+from tests.service.workers.simulation import claim_study
+
+TRIALS = 16
+EPOCHS = 15
+
+
+class Pretended(tune.Trainable):
+    """Reports a curve that rises to its end at once; some settings crash or diverge."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._run = RunConfig.from_json(config["run"])
+        self._epoch = 0
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.setup(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        self._epoch += 1
+        setting = self._run.setting
+        if setting.beta > 0.3:
+            diverged = Outcome(error="diverged: loss is nan").model_dump_json()
+            return {METRIC: math.nan, "done": True, OUTCOME: diverged}
+        accuracy = 0.9 - 0.05 * abs(math.log10(max(setting.alpha, 0.5) / 30)) + 0.001 * self._epoch
+        done = self._epoch == EPOCHS
+        result = {
+            METRIC: accuracy,
+            EPOCH: json.dumps(metrics(self._epoch, accuracy).model_dump()),
+            "done": done,
+        }
+        if done:
+            curve = [metrics(epoch, accuracy) for epoch in range(1, EPOCHS + 1)]
+            outcome = Outcome(validation_accuracy=accuracy, curve=tuple(curve), seconds=1)
+            result[OUTCOME] = outcome.model_dump_json()
+        return result
+
+
+class SearchOnly(Course):
+    """A course that is over when the search is."""
+
+    @property
+    def finished(self) -> bool:
+        return self._search.asked >= TRIALS and not self._under_way
+
+    def next(self) -> Any:
+        return super().next() if self._search.asked < TRIALS else None
+
+
+def main(folder: Path) -> None:
+    """Search; the databases in the folder hold what came of it."""
+    settings = Settings(data_dir=folder, cpus=2)
+    database = Database(settings.database)
+    migrate(database)
+    storage = SqlStorage(database)
+    budget = Budget(trials=TRIALS, early_stopping="asha")
+    request = StudyRequest(
+        model="digits_mlp", dataset="digits", sparsifier="random", sparsity=0.9, budget=budget
+    )
+    study, claim = claim_study(storage, request)
+    search = OptunaSearch(open_optuna_storage(settings.optuna_database), "study", study.plan)
+    searcher = CourseSearcher(SearchOnly(storage, claim, study.plan, search))
+    cluster.start_local(settings)
+    tune.Tuner(
+        Pretended,
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=CourseScheduler(searcher),
+            num_samples=TRIALS,
+            max_concurrent_trials=2,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            storage_path=str(folder / "ray"),
+            verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    ).fit()
+    ray.shutdown()
+    if searcher.error is not None:
+        raise searcher.error
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).resolve())

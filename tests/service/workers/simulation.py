@@ -1,0 +1,95 @@
+"""Simulated trainings through the real course and Optuna, epoch by epoch, without Ray."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+import optuna
+
+from ham.config import RunConfig
+from service.domain.plans import resolve
+from service.records import Claim, Outcome, Purpose, Run, Study, StudyRequest
+from service.storage import SqlStorage
+from service.workers.course import Assignment, Course
+from service.workers.optuna_search import OptunaSearch
+from tests.service.workers.conftest import metrics
+
+Curve = Callable[[RunConfig, int], float]
+"""Validation accuracy of a config after an epoch; an exception is a crash."""
+LEASE = timedelta(hours=1)
+_names = itertools.count()
+
+
+def claim_study(storage: SqlStorage, request: StudyRequest) -> tuple[Study, Claim]:
+    """Queue a study in a database that has no other waiting, and take it up."""
+    storage.studies.submit(request, resolve(request))
+    claimed = storage.queue.claim("test", LEASE)
+    assert claimed is not None
+    return claimed
+
+
+class Simulation:
+    """One study whose trainings are a function.
+
+    Args:
+        storage: of the service.
+        request: what to tune; it is queued and claimed at once.
+        curve: what trainings report.
+    """
+
+    def __init__(self, storage: SqlStorage, request: StudyRequest, curve: Curve) -> None:
+        self.storage = storage
+        study, self.claim = claim_study(storage, request)
+        self.plan, self.study_id = study.plan, study.id
+        self._curve = curve
+        self._optuna = optuna.storages.InMemoryStorage()
+        self._name = f"study {next(_names)}"
+
+    def search(self, slots: int = 2) -> None:
+        """Run all search trials, ``slots`` at once, one epoch of each in turns."""
+        optuna_search = OptunaSearch(self._optuna, self._name, self.plan)
+        course = Course(self.storage, self.claim, self.plan, optuna_search)
+        under_way: list[Iterator[None]] = []
+        while optuna_search.asked < self.plan.budget.trials or under_way:
+            while len(under_way) < slots and optuna_search.asked < self.plan.budget.trials:
+                assignment = course.next()
+                assert assignment is not None
+                under_way.append(self._train(course, assignment))
+            under_way = [training for training in under_way if next(training, True) is None]
+
+    def runs(self) -> list[Run]:
+        """Return the search runs."""
+        return self.storage.runs.of_study(self.study_id, Purpose.SEARCH)
+
+    def rows(self) -> list[optuna.trial.FrozenTrial]:
+        """Return Optuna's trials that were begun."""
+        waiting = optuna.trial.TrialState.WAITING
+        return [row for row in self.optuna_study().trials if row.state != waiting]
+
+    def optuna_study(self) -> optuna.Study:
+        """Return what the dashboard sees."""
+        return optuna.load_study(study_name=self._name, storage=self._optuna)
+
+    def _train(self, course: Course, assignment: Assignment) -> Iterator[None]:
+        config, curve = assignment.config, []
+        for epoch in range(1, config.recipe.epochs + 1):
+            try:
+                accuracy = self._curve(config, epoch)
+            except Exception as error:
+                course.end(assignment.run_id, Outcome(error=str(error)))
+                return
+            curve.append(metrics(epoch, accuracy))
+            if not math.isfinite(accuracy):
+                course.end(assignment.run_id, Outcome(validation_accuracy=accuracy))
+                return
+            verdict = course.report(assignment.run_id, curve[-1])
+            if verdict.stop:
+                course.stop(assignment.run_id, verdict)
+                return
+            yield
+        course.end(
+            assignment.run_id, Outcome(validation_accuracy=accuracy, curve=tuple(curve), seconds=1)
+        )

@@ -1,0 +1,192 @@
+"""Early stopping through the real course and Optuna: what is stored, shown, and never crowned."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from ham.config import NO_HAM, RunConfig
+from service.domain.early_stopping import ready_epoch
+from service.domain.stages import finalists
+from service.errors import StudyFailed
+from service.records import Budget, Job, Outcome, Plan, Purpose, RunState, StudyRequest
+from service.storage import Database, SqlStorage
+from service.storage.migrate import migrate
+from service.workers.optuna_search import OptunaSearch
+from tests.service.builders import a_run
+from tests.service.workers.simulation import Simulation
+
+EPOCHS = 15  # of the digits recipe
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> SqlStorage:
+    database = Database(f"sqlite:///{tmp_path}/hamtune.sqlite3")
+    migrate(database)
+    return SqlStorage(database)
+
+
+def a_request(rule: str, trials: int = 40, sparsifier: str = "random") -> StudyRequest:
+    return StudyRequest(
+        model="digits_mlp",
+        dataset="digits",
+        sparsifier=sparsifier,
+        sparsity=0.0 if sparsifier == "dense" else 0.9,
+        budget=Budget(trials=trials, early_stopping=rule),  # type: ignore[arg-type]
+    )
+
+
+def quality(config: RunConfig) -> float:
+    """From 0 to 1, best at alpha 30 and beta 1e-2."""
+    a = math.log10(max(config.setting.alpha, 0.5) / 30)
+    b = math.log10(max(config.setting.beta, 5e-5) / 1e-2)
+    return math.exp(-(a**2) - 0.3 * b**2)
+
+
+def foretelling(config: RunConfig, epoch: int) -> float:
+    """Early accuracies rank as the final ones do."""
+    return 0.5 + 0.3 * quality(config) + 0.1 * epoch / EPOCHS
+
+
+def pruned_gradually(config: RunConfig, epoch: int) -> float:
+    """Falls as sparsity ramps up; until then what is worse in the end looks better."""
+    ready = ready_epoch(config.combination, config.recipe)
+    ramp = min(1.0, epoch / ready)
+    noise = random.Random(repr((config.setting, config.seed, epoch))).gauss(0, 0.003)
+    return 0.95 - 0.3 * ramp + 0.2 * quality(config) * (2 * ramp - 1) + noise
+
+
+@pytest.mark.parametrize("rule", ["asha", "hyperband", "median"])
+def test_no_complete_row_is_below_full_length(storage: SqlStorage, rule: str) -> None:
+    """Forty trials under ASHA; Ray's own OptunaSearch leaves 36 such rows."""
+    study = Simulation(storage, a_request(rule), foretelling)
+    study.search()
+    rows = study.rows()
+    assert len(rows) == 40
+    complete = [row for row in rows if row.state == TrialState.COMPLETE]
+    pruned = [row for row in rows if row.state == TrialState.PRUNED]
+    assert all(row.last_step == EPOCHS for row in complete)
+    assert len(complete) + len(pruned) == 40
+    assert len(pruned) >= 10
+    assert study.optuna_study().best_trial in complete
+    for row in pruned:
+        assert row.last_step is not None
+        assert list(row.intermediate_values) == list(range(1, row.last_step + 1))
+        assert row.last_step < EPOCHS
+
+
+def test_every_run_carries_its_fidelity_and_its_curve(storage: SqlStorage) -> None:
+    study = Simulation(storage, a_request("asha"), foretelling)
+    study.search()
+    by_number = {row.number: row for row in study.rows()}
+    for run in study.runs():
+        row = by_number[run.trial_number]  # type: ignore[index]
+        assert row.last_step == run.epochs_done == len(storage.runs.curve(run.id))
+        assert run.epochs == EPOCHS
+        assert (run.state == RunState.PRUNED) == (row.state == TrialState.PRUNED)
+        if run.state == RunState.PRUNED:
+            assert run.validation_accuracy == row.intermediate_values[run.epochs_done]
+            assert run.measures["early_stopping"]["rank_correlation"] >= 0.7
+
+
+@pytest.mark.slow
+def test_best_full_run_wins_although_the_metric_falls_as_sparsity_ramps_up(
+    storage: SqlStorage,
+) -> None:
+    """In 100 of 100 seeds; Ray and its OptunaSearch crown a trial stopped at epoch 2."""
+    stopped = 0
+    for seed in range(100):
+
+        def curve(config: RunConfig, epoch: int, seed: int = seed) -> float:
+            luck = random.Random(repr((config.setting, seed))).gauss(0, 0.01)
+            return pruned_gradually(config, epoch) + luck
+
+        study = Simulation(storage, a_request("asha", trials=14, sparsifier="gmp"), curve)
+        study.search()
+        full = [run for run in study.runs() if run.state == RunState.SUCCEEDED]
+        best = max(full, key=lambda run: run.validation_accuracy or 0)
+        (served,) = storage.runs.best_search_runs([study.study_id])
+        assert served.run.id == best.id
+        assert study.optuna_study().best_trial.number == best.trial_number
+        stopped += sum(run.state == RunState.PRUNED for run in study.runs())
+        storage.queue.fail(study.claim, "enough seen")
+    assert stopped > 100  # early stopping was at work
+
+
+def test_early_stopping_switches_itself_off_where_early_epochs_do_not_foretell(
+    storage: SqlStorage,
+) -> None:
+    def crossing(config: RunConfig, epoch: int) -> float:
+        return 0.6 + 0.1 * quality(config) * (2 * epoch / EPOCHS - 1)
+
+    study = Simulation(storage, a_request("asha", trials=30, sparsifier="dense"), crossing)
+    study.search()
+    at_first_rungs = [run for run in study.runs() if run.epochs_done < EPOCHS / 2]
+    assert at_first_rungs == []
+
+
+def test_nan_leaves_no_running_row(storage: SqlStorage) -> None:
+    """Ray's own OptunaSearch leaves 12 of 24."""
+
+    def half_diverge(config: RunConfig, epoch: int) -> float:
+        diverges = epoch == 3 and config.setting.beta > 1e-2
+        return math.nan if diverges else foretelling(config, epoch)
+
+    study = Simulation(storage, a_request("asha", trials=24), half_diverge)
+    study.search()
+    states = Counter(row.state for row in study.rows())
+    assert states[TrialState.RUNNING] == 0
+    assert states[TrialState.FAIL] >= 4
+    for row in study.rows():
+        assert (row.state == TrialState.FAIL) == ("fail_reason" in row.user_attrs)
+    failed = [run for run in study.runs() if run.state == RunState.FAILED]
+    assert len(failed) == states[TrialState.FAIL]
+    assert {run.epochs_done for run in failed} == {2}
+
+
+def test_an_errored_or_pruned_trial_never_wins_over_a_thousand_histories(plan: Plan) -> None:
+    """Neither in Optuna nor among the finalists, whatever it reported before it ended."""
+    for seed in range(1000):
+        draw = random.Random(seed)
+        optuna_storage = optuna.storages.InMemoryStorage()
+        search = OptunaSearch(optuna_storage, "study", plan)
+        runs, full = [], {}
+        for _ in range(draw.randint(3, 7)):
+            number, setting = search.ask()
+            outcome, state = draw_ending(draw)
+            search.report(number, draw.randint(1, EPOCHS - 1), 1 + draw.random())
+            search.tell(number, outcome)
+            job = Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
+            runs.append(a_run(job, outcome.validation_accuracy, state=state))
+            if state == RunState.SUCCEEDED:
+                full[number] = outcome.validation_accuracy
+        study = optuna.load_study(study_name="study", storage=optuna_storage)
+        if full:
+            assert study.best_trial.number == max(full, key=lambda number: full[number] or 0)
+        else:
+            with pytest.raises(ValueError, match="No trials are completed"):
+                _ = study.best_trial
+        finished = {run.setting for run in runs if run.trial_number in full}
+        if finished - {NO_HAM}:
+            assert set(finalists(plan, runs)) <= finished
+        else:
+            with pytest.raises(StudyFailed):
+                finalists(plan, runs)
+
+
+def draw_ending(draw: random.Random) -> tuple[Outcome, RunState]:
+    """A trial that ran to its end, or one that did not and looks better than any that did."""
+    accuracy = draw.random()
+    endings = (
+        (Outcome(validation_accuracy=accuracy), RunState.SUCCEEDED),
+        (Outcome(validation_accuracy=1 + accuracy, pruned=True), RunState.PRUNED),
+        (Outcome(validation_accuracy=1 + accuracy, error="out of memory"), RunState.FAILED),
+        (Outcome(validation_accuracy=math.nan), RunState.FAILED),
+    )
+    return draw.choice(endings)
