@@ -18,6 +18,7 @@ from service.api.feed import Feed
 from service.api.gate import Gate
 from service.api.headers import SecurityHeaders
 from service.api.limits import BodyLimit
+from service.api.lookups import Lookups
 from service.api.metrics import Metrics
 from service.api.observe import Observe
 from service.api.openapi import describe
@@ -111,6 +112,7 @@ def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
     add_pages(app)
     add_dashboard(app, dashboard)
     add_error_handlers(app)
+    app.add_middleware(Lookups, version=app.state.storage.recommendations.version)
     app.add_middleware(BodyLimit, largest=settings.max_request_bytes)
     app.add_middleware(
         Gate,

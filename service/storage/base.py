@@ -296,6 +296,10 @@ class RecommendationStore(Protocol):
         """Return the newest recommendation of each combination that matches, newest first."""
         ...
 
+    def version(self) -> int:
+        """Return a number that grows with every recommendation, in the same transaction."""
+        ...
+
     def benchmarks(self) -> list[Benchmark]:
         """Return every benchmark that has at least one recommendation."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal_column, select
 from sqlalchemy.orm import joinedload
 
 from service.records import (
@@ -14,7 +14,7 @@ from service.records import (
 )
 from service.storage.combinations import combination_record, matches
 from service.storage.database import Database
-from service.storage.tables import CombinationRow, RecommendationRow
+from service.storage.tables import CombinationRow, RecommendationRow, StudyEventRow
 
 
 class SqlRecommendationStore:
@@ -47,6 +47,17 @@ class SqlRecommendationStore:
         )
         with self._database.read() as session:
             return [recommendation_record(row) for row in session.scalars(query)]
+
+    def version(self) -> int:
+        """Return a number that grows with every recommendation."""
+        query = (
+            select(StudyEventRow.id)
+            .where(StudyEventRow.state == literal_column("'succeeded'"))
+            .order_by(StudyEventRow.id.desc())
+            .limit(1)
+        )
+        with self._database.read() as session:
+            return session.scalar(query) or 0
 
     def benchmarks(self) -> list[Benchmark]:
         """Return every benchmark that has at least one recommendation."""

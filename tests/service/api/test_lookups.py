@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
 from ham.names import SPARSIFIERS
+from service.api.lookups import SharedLook
 from service.storage import SqlStorage
 from tests.service import studies
 
@@ -122,3 +127,68 @@ def test_recipes_and_spaces_are_those_that_plans_use(client: TestClient) -> None
     assert recipes[plan["combination"]["recipe"]]["recipe"] == plan["recipe"]
     space = plan["space"]
     assert spaces[f"{space['name']}@{space['version']}"]["alpha"] == space["alpha"]
+
+
+def test_lookup_that_is_known_is_answered_304_until_something_new_is_found(
+    client: TestClient, storage: SqlStorage
+) -> None:
+    for path in ("/v1/recommendations", "/v1/leaderboards"):
+        studies.submit(storage, studies.request_for())
+        studies.finish(storage)
+        first = client.get(path)
+        known = {"If-None-Match": f'"other", {first.headers["etag"]}'}
+        again = client.get(path, headers=known)
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"] == first.headers["etag"]
+        studies.submit(storage, studies.request_for("rigl"))
+        studies.finish(storage)
+        fresh = client.get(path, headers=known)
+        assert fresh.status_code == 200
+        assert fresh.json() != first.json()
+        assert fresh.headers["etag"] != first.headers["etag"]
+
+
+def test_lookup_is_never_older_than_the_newest_recommendation(
+    url: str, storage: SqlStorage
+) -> None:
+    """Readers all the time; each answer holds at least what was stored before it was asked for."""
+    stored: list[int] = []
+    done = threading.Event()
+
+    def read() -> int:
+        asked = 0
+        with httpx2.Client(base_url=url) as http:
+            while not done.is_set():
+                before = len(stored)
+                found = http.get("/v1/recommendations", params=NAMED)
+                version = found.json()["items"][0]["version"] if found.status_code == 200 else 0
+                assert version >= before
+                asked += 1
+        return asked
+
+    with ThreadPoolExecutor(4) as pool:
+        readers = [pool.submit(read) for _ in range(4)]
+        for _ in range(5):
+            studies.submit(storage, studies.request_for())
+            stored.append(studies.finish(storage).version)
+        done.set()
+        assert all(reader.result() for reader in readers)
+
+
+def test_failed_look_at_the_version_is_told_to_all_who_wait_and_tried_again() -> None:
+    results = iter([RuntimeError("away"), 7])
+
+    def read() -> int:
+        result = next(results)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def ask() -> list[int | BaseException]:
+        look = SharedLook(read)
+        first = await asyncio.gather(look(), look(), return_exceptions=True)
+        return [*first, await look()]
+
+    one, two, three = asyncio.run(ask())
+    assert isinstance(one, RuntimeError) and isinstance(two, RuntimeError)
+    assert three == 7
