@@ -8,6 +8,7 @@ number of weights whichever method is measured.
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from ham.errors import InvalidConfig
 
@@ -19,22 +20,34 @@ def prunable_layers(model: nn.Module) -> dict[str, PrunableLayer]:
     layers: dict[str, PrunableLayer] = {}
     seen: set[int] = set()
     for name, module in model.named_modules():
-        if isinstance(module, PrunableLayer) and id(module.weight) not in seen:
-            seen.add(id(module.weight))
+        if isinstance(module, PrunableLayer) and id(stored_tensors(module)[0]) not in seen:
+            seen.add(id(stored_tensors(module)[0]))
             layers[name] = module
     return layers
 
 
+def stored_tensors(layer: PrunableLayer) -> tuple[Tensor, ...]:
+    """Return the parameters that a layer's weight is computed from: itself, or its originals."""
+    if not parametrize.is_parametrized(layer, "weight"):
+        return (layer.weight,)
+    originals: nn.Module = layer.parametrizations["weight"]  # type: ignore[index, assignment]
+    return tuple(originals.parameters(recurse=False))
+
+
+def weight_name(layer: str) -> str:
+    """Return the ``state_dict`` name of the weight of a layer, given by its module name."""
+    return f"{layer}.weight" if layer else "weight"
+
+
 def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
-    """Return the prunable weights of a plain model, by their ``state_dict`` name.
+    """Return the prunable weights of a model, by their name in the plain architecture.
+
+    Where a layer is re-parameterized this is the weight that it computes with, not its factors.
 
     Raises:
         InvalidConfig: the model has no convolution and no linear layer.
     """
-    weights = {
-        f"{name}.weight" if name else "weight": layer.weight
-        for name, layer in prunable_layers(model).items()
-    }
+    weights = {weight_name(name): layer.weight for name, layer in prunable_layers(model).items()}
     if not weights:
         raise InvalidConfig(
             "model", type(model).__name__, "it must have a convolution or a linear layer"

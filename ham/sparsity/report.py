@@ -39,10 +39,13 @@ class SparsityReport:
     Attributes:
         target: the fraction of zeros that was asked for, in [0, 1).
         layers: counts per prunable weight, in the order of the model.
+        emerged: the fraction of zeros that a method had reached by itself when its masks were
+            fixed to the target; None where sparsity does not emerge, or before that point.
     """
 
     target: float
     layers: tuple[LayerSparsity, ...]
+    emerged: float | None = None
 
     @property
     def prunable(self) -> int:
@@ -69,6 +72,7 @@ class SparsityReport:
         return {
             "target": self.target,
             "realised": self.realised,
+            "emerged": self.emerged,
             "nonzeros": self.nonzeros,
             "kept": self.kept,
             "prunable": self.prunable,
@@ -77,11 +81,14 @@ class SparsityReport:
 
 
 def measure_sparsity(
-    target: float, weights: Mapping[str, Tensor], kept: Mapping[str, int]
+    target: float,
+    weights: Mapping[str, Tensor],
+    kept: Mapping[str, int],
+    emerged: float | None = None,
 ) -> SparsityReport:
     """Count the zeros of named weights; ``kept`` holds what the sparsifier lets train."""
     layers = (
         LayerSparsity(name, weight.numel(), kept[name], int(weight.count_nonzero()))
         for name, weight in weights.items()
     )
-    return SparsityReport(target, tuple(layers))
+    return SparsityReport(target, tuple(layers), emerged)

@@ -23,6 +23,7 @@ from torch.nn.functional import cross_entropy
 
 from ham.optim import HAM
 from ham.sparsity import Sparsifier, prunable_weights
+from ham.sparsity.prunable import prunable_layers, stored_tensors, weight_name
 
 MakeSparsifier = Callable[..., Sparsifier]
 MakeOptimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
@@ -123,6 +124,24 @@ def tensors_of(value: Any) -> Iterator[Tensor]:
             yield from tensors_of(item)
 
 
+def live_gradients(model: nn.Module) -> dict[str, int]:
+    """Return for how many weights of each layer anything that is stored has a gradient."""
+    live = {}
+    for name, layer in prunable_layers(model).items():
+        gradients = [t.grad for t in stored_tensors(layer) if t.grad is not None]
+        if gradients:
+            anywhere = torch.stack([gradient != 0 for gradient in gradients]).any(dim=0)
+            live[weight_name(name)] = int(anywhere.sum())
+    return live
+
+
+def outputs(model: nn.Module) -> Tensor:
+    """Return what a model computes from a fixed batch, in eval mode."""
+    images, _ = batch(0)
+    with torch.no_grad():
+        return model.eval()(images)
+
+
 class SparsifierContract:
     """Inherit, and give the fixture ``make_sparsifier``.
 
@@ -160,16 +179,9 @@ class SparsifierContract:
         self, make_sparsifier: MakeSparsifier, optimizer: str
     ) -> None:
         run = start(make_sparsifier, self.sparsities[-1], optimizer)
-        weights = prunable_weights(run.model)
         live: dict[str, int] = {}
-
-        def count_gradients(*_: Any) -> None:
-            for name, weight in weights.items():
-                if weight.grad is not None:
-                    live[name] = int(weight.grad.count_nonzero())
-
         # Registered after the sparsifier's own hook, so the gradients are masked by now.
-        run.optimizer.register_step_pre_hook(count_gradients)
+        run.optimizer.register_step_pre_hook(lambda *_: live.update(live_gradients(run.model)))
         for step in range(1, TOTAL_STEPS + 1):
             kept = run.sparsifier.kept()
             run.train(step, step)
@@ -182,11 +194,23 @@ class SparsifierContract:
     ) -> None:
         run = start(make_sparsifier, self.sparsities[-1])
         run.train(1, TOTAL_STEPS)
+        trained = outputs(run.model)
         run.sparsifier.finalize()
         plain = small_model()
         plain.load_state_dict(run.model.state_dict())
-        images, _ = batch(0)
-        assert torch.equal(plain.eval()(images), run.model.eval()(images))
+        assert torch.equal(outputs(run.model), trained)
+        assert torch.equal(outputs(plain), trained)
+        layout = [(name, type(p), p.shape) for name, p in run.model.named_parameters()]
+        assert layout == [(name, type(p), p.shape) for name, p in plain.named_parameters()]
+        assert [type(m) for m in run.model.modules()] == [type(m) for m in plain.modules()]
+
+    def test_finalize_twice_is_finalize_once(self, make_sparsifier: MakeSparsifier) -> None:
+        run = start(make_sparsifier, self.sparsities[-1])
+        run.train(1, TOTAL_STEPS)
+        run.sparsifier.finalize()
+        trained = outputs(run.model)
+        run.sparsifier.finalize()
+        assert torch.equal(outputs(run.model), trained)
 
     def test_same_seed_repeats_bit_by_bit(self, make_sparsifier: MakeSparsifier) -> None:
         states = []
