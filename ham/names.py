@@ -5,91 +5,21 @@ Nothing here imports torch: the rows can be listed on a machine that has only Py
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Literal
+from ham.registry import Plugin, Registry
+from ham.rows import DatasetRow, ModelRow, OptimizerRow, SparsifierRow, prunings
 
-from ham.registry import Plugin, Registry, Row
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetRow(Row):
-    """A classification dataset.
-
-    Attributes:
-        shape: (channels, height, width) of one image.
-        classes: number of classes.
-        sizes: images in (train, validation, test).
-        how_to_get: what a user does to have the data.
-    """
-
-    shape: tuple[int, int, int]
-    classes: int
-    sizes: tuple[int, int, int]
-    how_to_get: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelRow(Row):
-    """An architecture; ``input_shape`` holds None where any size will do."""
-
-    input_shape: tuple[int | None, int | None, int | None]
-
-    def accepts(self, dataset: DatasetRow) -> bool:
-        """Tell whether images of this dataset fit the first layer."""
-        pairs = zip(self.input_shape, dataset.shape, strict=True)
-        return all(wanted in (None, given) for wanted, given in pairs)
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimizerRow(Row):
-    """A base optimizer, to be wrapped by HAM."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SparsifierRow(Row):
-    """A method that makes a network sparse.
-
-    Attributes:
-        family: where in training the sparsity comes from.
-        takes_sparsity: False for ``dense``, whose sparsity is always 0.
-        needs_dense_gradient: True where gradients of dropped weights are read.
-        prune_fraction: share of the remaining weights that is pruned between two full-length
-            trainings, in (0, 1); None where a run is one training.
-        settled: share of a training after which the network has its target sparsity for good,
-            in [0, 1], the latest over its presets.
-    """
-
-    family: Literal["dense", "at initialization", "dense to sparse", "dynamic", "continuous"]
-    takes_sparsity: bool = True
-    needs_dense_gradient: bool = False
-    prune_fraction: float | None = None
-    settled: float = 0.0
-
-    def trainings(self, sparsity: float) -> int:
-        """Return how many full-length trainings one run takes, >= 1."""
-        if self.prune_fraction is None:
-            return 1
-        return 1 + prunings(sparsity, self.prune_fraction)
-
-    def sparse_from(self, sparsity: float) -> float:
-        """Return from which share of a run on the target sparsity is held for good, in [0, 1].
-
-        Accuracies before that are of another, denser network.
-        """
-        trainings = self.trainings(sparsity)
-        return (trainings - 1 + self.settled) / trainings
-
-
-def prunings(sparsity: float, fraction: float) -> int:
-    """Return how often a fraction of the rest must be pruned to reach a sparsity.
-
-    >>> [prunings(sparsity, 0.2) for sparsity in (0.0, 0.2, 0.5, 0.9)]
-    [0, 1, 4, 11]
-    """
-    round_off = 1e-9
-    return max(0, math.ceil(math.log(1 - sparsity) / math.log(1 - fraction) - round_off))
-
+__all__ = [
+    "DATASETS",
+    "MODELS",
+    "OPTIMIZERS",
+    "SPARSIFIERS",
+    "DatasetRow",
+    "ModelRow",
+    "OptimizerRow",
+    "SparsifierRow",
+    "plugins",
+    "prunings",
+]
 
 DATASETS = Registry[DatasetRow](
     "dataset",
@@ -339,6 +269,53 @@ SPARSIFIERS = Registry[SparsifierRow](
             reference="Yuan et al., NeurIPS 2021, https://arxiv.org/abs/2110.14032",
             family="dynamic",
             settled=0.75,
+        ),
+        SparsifierRow(
+            name="str",
+            title="STR",
+            factory="ham.sparsifiers.str:STR",
+            description="Learns a soft threshold per layer, then fixes the masks.",
+            reference="Kusupati et al., ICML 2020, https://arxiv.org/abs/2002.03231",
+            family="continuous",
+            settled=0.75,
+        ),
+        SparsifierRow(
+            name="spred",
+            title="spred",
+            factory="ham.sparsifiers.spred:Spred",
+            description="Trains two decayed factors per weight, then fixes the masks.",
+            reference="Ziyin and Wang, ICML 2023, https://arxiv.org/abs/2210.01212",
+            family="continuous",
+            settled=0.8,
+            takes_ham=False,
+        ),
+        SparsifierRow(
+            name="pilot",
+            title="PILoT",
+            factory="ham.sparsifiers.pilot:PILoT",
+            description="Trains two factors per weight under an adapting decay, then fixes masks.",
+            reference="Jacobs and Burkholz, ICLR 2025, https://arxiv.org/abs/2408.09966",
+            family="continuous",
+            settled=0.75,
+            takes_ham=False,
+        ),
+        SparsifierRow(
+            name="cs",
+            title="Continuous sparsification",
+            factory="ham.sparsifiers.cs:CS",
+            description="Learns a soft mask that hardens, then fixes the masks.",
+            reference="Savarese et al., NeurIPS 2020, https://arxiv.org/abs/1912.04427",
+            family="continuous",
+            settled=0.75,
+        ),
+        SparsifierRow(
+            name="sign_in",
+            title="Sign-In",
+            factory="ham.sparsifiers.sign_in:SignIn",
+            description="Trains two factors per weight under a mask fixed at initialization.",
+            reference="Gadhikar et al., NeurIPS 2025, https://arxiv.org/abs/2504.12801",
+            family="at initialization",
+            takes_ham=False,
         ),
     ),
     group="ham.sparsifiers",

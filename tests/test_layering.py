@@ -19,7 +19,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("ham", "search_spaces", "service", "benchmarks")
 
-L0 = ("ham.names", "ham.registry", "ham.config", "ham.errors")
+L0 = ("ham.names", "ham.rows", "ham.registry", "ham.config", "ham.errors")
 L1 = ("search_spaces",)
 L3 = ("service.records", "service.settings", "service.errors", "service.clock", "service.ids")
 L4 = ("service.storage",)

@@ -18,12 +18,13 @@ from tests.ham.sparsifiers.test_contract import SPARSE
 CONSTANT = ("at initialization", "dynamic")
 ALLOCATED = {
     "random": "erk",
+    "sign_in": "erk",
     "set": "erk",
     "rigl": "erk",
     "mest": "uniform",
     "gmp": "uniform",
 }
-GLOBAL = ("snip", "grasp", "synflow", "acdc", "imp", "lrr")
+GLOBAL = ("snip", "grasp", "synflow", "acdc", "imp", "lrr", "str", "spred", "pilot", "cs")
 STEPS = 24  # IMP and LRR take 22 trainings to a sparsity of 0.99
 
 

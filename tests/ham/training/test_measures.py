@@ -103,3 +103,28 @@ def test_dead_units_are_those_of_the_trained_model(make_config: MakeConfig) -> N
     result = training.finish(measure_test=False)
     rows = [w.detach().flatten(1).any(dim=1) for w in prunable_weights(training.model).values()]
     assert result.measures.dead_units == sum(int((~row).sum()) for row in rows)
+
+
+@pytest.mark.parametrize("sparsifier", ["str", "spred", "pilot", "cs", "sign_in"])
+def test_measures_of_a_reparameterized_run_are_of_its_weights(
+    make_config: MakeConfig, sparsifier: str
+) -> None:
+    training = Training(make_config(sparsifier, epochs=4))  # 48 steps; masks are fixed after 36
+    for _ in range(4):
+        before = {n: w.detach().clone() for n, w in prunable_weights(training.model).items()}
+        report = training.run_epoch()
+        after = prunable_weights(training.model)
+        products = torch.cat([(before[n] * after[n].detach()).flatten().sign() for n in after])
+        assert report.sign_flips == int((products < 0).sum()) / max(1, int((products != 0).sum()))
+    result = training.finish(measure_test=False)
+    size, kept = result.sparsity.prunable, result.sparsity.kept
+    dense_steps = 0 if sparsifier == "sign_in" else 36
+    expected = 64 * 2 * 3 * (dense_steps * size + (48 - dense_steps) * kept)
+    assert result.measures.training_flops == expected
+    assert result.measures.inference_flops == 2 * result.sparsity.nonzeros
+    assert result.measures.explored == (kept / size if sparsifier == "sign_in" else 1.0)
+    state = training.model.state_dict()
+    zeros = [(state[layer.name] == 0).all(dim=1).sum() for layer in result.sparsity.layers]
+    assert result.measures.dead_units == sum(zeros)
+    assert result.sparsity.realised == pytest.approx(0.9, abs=4 / size)
+    assert (result.sparsity.emerged is None) == (sparsifier == "sign_in")

@@ -1,0 +1,147 @@
+"""Continuous sparsification: a gate per weight that hardens over the training.
+
+Reference: Savarese, Silva and Maire, "Winning the Lottery with Continuous Sparsification",
+NeurIPS 2020, https://arxiv.org/abs/1912.04427.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ham.errors import InvalidConfig
+from ham.sparsity.base import ParamGroup, Presets
+from ham.sparsity.reparametrized import parametrization_of
+from ham.sparsity.shrinkage import Shrinkage, ShrinkingSparsifier
+
+
+class Gate(Shrinkage):
+    """The parametrization ``w -> w sigmoid(T s) / sigmoid(s_0)``, s a parameter per weight.
+
+    Args:
+        weight: gives shape, device and type.
+        start: s_0, the same for every weight.
+
+    Attributes:
+        temperature: T, set from outside.
+    """
+
+    def __init__(self, weight: Tensor, start: float) -> None:
+        super().__init__()
+        self.gate = nn.Parameter(torch.full_like(weight.detach(), start))
+        self.scale = 1 + math.exp(-start)
+        self.temperature = 1.0
+
+    def shrink(self, weight: Tensor, shift: float = 0.0) -> Tensor:
+        """Let each weight through as far as its gate, opened by ``-shift``, is open."""
+        return weight * (self.temperature * (self.gate - shift)).sigmoid() * self.scale
+
+    def slope(self) -> Tensor:
+        """Return the derivative of the soft mask by s."""
+        openness = (self.temperature * self.gate.detach()).sigmoid()
+        return self.scale * self.temperature * openness * (1 - openness)
+
+
+class CS(ShrinkingSparsifier):
+    """Learn a soft mask per weight while its temperature rises until the mask is hard.
+
+    On settling the weights with the highest s are kept. Where the method's own sparsity is the
+    target they are those with s > 0, the paper's ticket.
+
+    HAM acts on the weights, not on the gates: since the gate only scales a weight, a factor on
+    the stored weight is the same factor on the weight that the model computes with.
+
+    Args:
+        gate_start: s_0; a negative one closes the gates that the loss does not hold open.
+        final_temperature: T at the end of a round, >= 1; it rises exponentially from 1.
+        penalty: lambda, weight of the sum of all gates in the loss, >= 0.
+        rounds: how often the temperature rises before settling, >= 1. After a round open gates
+            return to s_0, and closed ones stay closed.
+        **common: see :class:`~ham.sparsity.settling.SettlingSparsifier`.
+    """
+
+    presets: ClassVar[Presets] = {"imagenet": {}, "cifar": {"rounds": 3}}
+
+    def __init__(
+        self,
+        sparsity: float,
+        *,
+        gate_start: float = -0.1,
+        final_temperature: float = 200.0,
+        penalty: float = 1e-8,
+        rounds: int = 1,
+        **common: Any,
+    ) -> None:
+        super().__init__(sparsity, **common)
+        if not final_temperature >= 1:
+            raise InvalidConfig("final_temperature", final_temperature, "it must be >= 1")
+        if not penalty >= 0:
+            raise InvalidConfig("penalty", penalty, "it must be >= 0")
+        if rounds < 1:
+            raise InvalidConfig("rounds", rounds, "it must be >= 1")
+        self.gate_start = gate_start
+        self.final_temperature = final_temperature
+        self.penalty = penalty
+        self.rounds = rounds
+
+    def progress(self, step: int) -> float:
+        """Return how many rounds are over after a step, fractions included."""
+        return min(step / self.settle_step, 1.0) * self.rounds
+
+    def temperature(self, step: int) -> float:
+        """Return T of the step that follows: ``final_temperature ** (share of the round)``."""
+        return float(self.final_temperature ** (self.progress(step) % 1))
+
+    def parametrization(self, weight: Tensor) -> nn.Module:
+        """Return a gate."""
+        return Gate(weight, self.gate_start)
+
+    def auxiliary_options(self) -> ParamGroup:
+        """Return what makes HAM skip the gates; they do not decay either."""
+        return super().auxiliary_options() | {"weight_decay": 0.0}
+
+    @property
+    def gates(self) -> dict[str, Gate]:
+        """The gates by the name of their weight."""
+        return {name: parametrization_of(layer) for name, layer in self.layers.items()}
+
+    def scores(self) -> dict[str, Tensor]:
+        """Score by s."""
+        return {name: gate.gate.detach() for name, gate in self.gates.items()}
+
+    def emerged_zeros(self) -> int:
+        """Count the gates that are more closed than open."""
+        return sum(int((score <= 0).sum()) for score in self.scores().values())
+
+    def before_step(self, step: int) -> None:
+        """Mask the gradients, and add the penalty's to that of the gates."""
+        super().before_step(step)
+        for gate in self.gates.values():
+            if gate.gate.grad is not None and not self.settled:
+                gate.gate.grad += self.penalty * gate.slope()
+
+    def after_step(self, step: int) -> None:
+        """Mask the weights, settle in time, or let the temperature rise."""
+        super().after_step(step)
+        if not self.settled:
+            if int(self.progress(step)) > int(self.progress(step - 1)):
+                self.start_round()
+            self._set_temperature(step)
+
+    @torch.no_grad()
+    def start_round(self) -> None:
+        """Return open gates to s_0 and keep closed ones closed: ``s <- min(T s, s_0)``."""
+        for gate in self.gates.values():
+            gate.gate.copy_((self.final_temperature * gate.gate).clamp(max=self.gate_start))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what :meth:`state_dict` gave."""
+        super().load_state_dict(state)
+        self._set_temperature(self.steps_taken)
+
+    def _set_temperature(self, step: int) -> None:
+        for gate in self.gates.values():
+            gate.temperature = self.temperature(step)

@@ -1,0 +1,105 @@
+"""Sign-In: factors that let the weights under a fixed mask change their sign.
+
+Reference: Gadhikar, Jacobs, Zhou and Burkholz, "Sign-In to the Lottery: Reparameterizing Sparse
+Training From Scratch", NeurIPS 2025, https://arxiv.org/abs/2504.12801.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ham.errors import InvalidConfig
+from ham.names import SPARSIFIERS
+from ham.sparsity.base import Batch, Loss
+from ham.sparsity.factors import Product, factorize
+from ham.sparsity.prunable import stored_tensors
+from ham.sparsity.regrowth import zero_optimizer_state
+from ham.sparsity.reparametrized import ReparametrizedSparsifier
+
+RESETS = 20
+
+
+class SignIn(ReparametrizedSparsifier):
+    """Train ``theta = m * w`` under a mask chosen at initialization; rebalance at intervals.
+
+    A rebalancing sets ``m^2 - w^2 = scale`` anew at unchanged theta: near zero, where m is then
+    about ``sqrt(scale)``, a weight passes to the other sign as easily as at the start.
+
+    Args:
+        mask: method at initialization that chooses the mask, by registry name.
+        mask_options: its options.
+        reset_interval: optimizer steps between rebalancings, >= 1; the paper's number of epochs
+            is UNVERIFIED. By default 20 over the training.
+        reset_optimizer: forget what the optimizer remembers of the factors at a rebalancing,
+            since they mean something else then. UNVERIFIED for the published rows.
+        scale: beta of the paper, > 0.
+        **common: see :class:`~ham.sparsity.MaskedSparsifier`.
+    """
+
+    def __init__(
+        self,
+        sparsity: float,
+        *,
+        mask: str = "random",
+        mask_options: Mapping[str, Any] | None = None,
+        reset_interval: int | None = None,
+        reset_optimizer: bool = True,
+        scale: float = 1.0,
+        **common: Any,
+    ) -> None:
+        super().__init__(sparsity, **common)
+        if mask not in choosers():
+            raise InvalidConfig("mask", mask, f"allowed: {', '.join(choosers())}")
+        if reset_interval is not None and reset_interval < 1:
+            raise InvalidConfig("reset_interval", reset_interval, "it must be >= 1 step")
+        if not scale > 0:
+            raise InvalidConfig("scale", scale, "it must be > 0")
+        self.mask = mask
+        self.mask_options = dict(mask_options or {})
+        self.reset_interval = reset_interval or max(1, self.total_steps // RESETS)
+        self.reset_optimizer = reset_optimizer
+        self.scale = scale
+
+    def choose_masks(self, model: nn.Module, batches: Iterable[Batch], loss: Loss) -> None:
+        """Let the other method choose; its seed is drawn from this one's generator."""
+        seed = int(torch.randint(2**62, (), generator=self.generator))
+        chooser = SPARSIFIERS.get(self.mask).load()(
+            self.sparsity,
+            total_steps=self.total_steps,
+            steps_per_epoch=self.steps_per_epoch,
+            seed=seed,
+            **{"dense_layers": self.dense_layers, **self.mask_options},
+        )
+        chooser.attach(model, batches, loss)
+        for name in self.masks:
+            self.masks.set(name, chooser.masks[name])
+
+    def parametrization(self, weight: Tensor) -> nn.Module:
+        """Return a product of unbalanced factors."""
+        return Product(self.scale)
+
+    def after_step(self, step: int) -> None:
+        """Mask the weights, and rebalance at intervals."""
+        super().after_step(step)
+        if step % self.reset_interval == 0:
+            self.rebalance()
+
+    @torch.no_grad()
+    def rebalance(self) -> None:
+        """Set ``m^2 - w^2 = scale`` at unchanged products; a dropped weight gets m > 0, w = 0."""
+        for layer in self.layers.values():
+            factors = stored_tensors(layer)
+            for factor, value in zip(factors, factorize(layer.weight, self.scale), strict=True):
+                factor.copy_(value)
+                if self.reset_optimizer:
+                    everywhere = torch.ones_like(factor, dtype=torch.bool)
+                    zero_optimizer_state(self.optimizer, factor, everywhere)
+
+
+def choosers() -> list[str]:
+    """Return the methods at initialization whose masks can be trained with factors."""
+    return [row.name for row in SPARSIFIERS if row.family == "at initialization" and row.takes_ham]

@@ -1,0 +1,130 @@
+"""Continuous sparsification: gates, temperature, rounds, penalty, ticket."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn.functional import cross_entropy
+
+import ham
+from ham.errors import InvalidConfig
+from ham.sparsifiers.cs import CS, Gate
+from ham.sparsity import prunable_weights
+from ham.sparsity.prunable import prunable_layers, stored_tensors
+from ham.sparsity.topk import kept_count
+from ham.testing.sparsifier_contract import TOTAL_STEPS, Run, batch, small_model, start
+
+
+def gates(run: Run) -> dict[str, Gate]:
+    assert isinstance(run.sparsifier, CS)
+    return run.sparsifier.gates
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+@given(st.lists(st.floats(-3, 3), min_size=1, max_size=9), st.floats(-1, 1), st.floats(1, 200))
+def test_weight_passes_as_far_as_its_gate_is_open(
+    values: list[float], start: float, temperature: float
+) -> None:
+    s = torch.tensor([values], dtype=torch.float64)
+    gate = Gate(torch.zeros_like(s), start)
+    gate.temperature = temperature
+    with torch.no_grad():
+        gate.gate.copy_(s)
+    weight = torch.linspace(-1, 1, s.numel(), dtype=torch.float64)[None]
+    with np.errstate(over="ignore"):
+        mask = sigmoid(temperature * s.numpy()) / sigmoid(np.array(start))
+    np.testing.assert_allclose(gate(weight).detach().numpy(), weight.numpy() * mask, rtol=1e-9)
+
+
+def test_temperature_rises_exponentially_over_each_round() -> None:
+    cs = CS(0.9, total_steps=120, settle_at=0.75, rounds=3)  # rounds of 30 steps
+    for start_of_round in (0, 30, 60):
+        assert cs.temperature(start_of_round) == pytest.approx(1)
+        assert cs.temperature(start_of_round + 15) == pytest.approx(math.sqrt(200))
+        assert cs.temperature(start_of_round + 29) == pytest.approx(200 ** (29 / 30))
+
+
+def test_round_reopens_open_gates_and_keeps_closed_ones_closed() -> None:
+    run = start(partial(CS, rounds=3, gate_start=0.1), 0.9)
+    run.train(1, 14)
+    before = {n: gate.gate.detach().numpy().copy() for n, gate in gates(run).items()}
+    rounds, after = run.sparsifier, {}
+    assert isinstance(rounds, CS)
+    rounds.start_round()
+    for name, gate in gates(run).items():
+        after[name] = gate.gate.detach().numpy()
+        expected = np.minimum(200 * before[name], np.float32(0.1))
+        np.testing.assert_allclose(after[name], expected, rtol=1e-6)
+
+
+def test_penalty_adds_its_gradient_to_the_gates_alone() -> None:
+    runs = [start(partial(CS, penalty=p), 0.9) for p in (0.0, 0.5)]
+    for run in runs:
+        run.train(1, 10)
+    for target, source in zip(runs[1].model.parameters(), runs[0].model.parameters(), strict=True):
+        target.data.copy_(source)
+    images, labels = batch(11)
+    for run in runs:
+        run.optimizer.zero_grad()
+        cross_entropy(run.model(images), labels).backward()
+        run.sparsifier.before_step(11)
+    temperature = 200 ** (10 / 45)
+    for one, other in zip(gates(runs[0]).values(), gates(runs[1]).values(), strict=True):
+        assert one.temperature == other.temperature == pytest.approx(temperature)
+        s = one.gate.detach().double().requires_grad_()
+        (0.5 * torch.sigmoid(temperature * s) / torch.sigmoid(torch.tensor(-0.1))).sum().backward()
+        added = other.gate.grad - one.gate.grad
+        torch.testing.assert_close(added.double(), s.grad, rtol=1e-4, atol=1e-6)
+    for run in runs:
+        run.gradients = [stored_tensors(x)[0].grad for x in prunable_layers(run.model).values()]  # type: ignore[attr-defined]
+    for one, other in zip(runs[0].gradients, runs[1].gradients, strict=True):  # type: ignore[attr-defined]
+        assert torch.equal(one, other)
+
+
+def test_gates_neither_decay_nor_take_hams_step() -> None:
+    model = small_model()
+    sparsifier, groups = ham.sparsify(model, "cs", sparsity=0.9, total_steps=60, penalty=0.0)
+    base = torch.optim.SGD(groups, lr=0.05, weight_decay=0.1)
+    optimizer = ham.HAM(base, alpha=10.0, beta=0.1)
+    sparsifier.bind(optimizer)
+    assert isinstance(sparsifier, CS)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for gate in sparsifier.gates.values():
+        assert torch.equal(gate.gate, torch.full_like(gate.gate, -0.1))
+
+
+@pytest.mark.parametrize("sparsity", [0.2, 0.9, 0.99])
+def test_ticket_is_the_gates_that_are_most_open(sparsity: float) -> None:
+    run = start(CS, sparsity)
+    run.train(1, TOTAL_STEPS * 3 // 4 - 1)
+    cs = run.sparsifier
+    assert isinstance(cs, CS)
+    s = {name: gate.gate.detach().numpy().copy() for name, gate in gates(run).items()}
+    together = np.sort(np.concatenate([x.ravel() for x in s.values()]))[::-1]
+    cs.settle()
+    cut = together[kept_count(together.size, sparsity) - 1]
+    for name in s:
+        mask = cs.masks[name].numpy()
+        assert mask[s[name] > cut].all()
+        assert not mask[s[name] < cut].any()
+    assert cs.emerged == np.mean(together <= 0)
+    assert not any(w.detach()[~cs.masks[n]].any() for n, w in prunable_weights(run.model).items())
+
+
+@pytest.mark.parametrize(
+    "options", [{"final_temperature": 0.5}, {"penalty": -1.0}, {"rounds": 0}], ids=str
+)
+def test_wrong_options_are_refused(options: dict[str, float]) -> None:
+    with pytest.raises(InvalidConfig, match=next(iter(options))):
+        CS(0.9, total_steps=10, **options)
