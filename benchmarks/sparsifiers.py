@@ -93,10 +93,11 @@ def configs(
     for sparsity in sparsities:
         for seed in SEEDS:
             for method in methods:
-                takes = SPARSIFIERS.get(method).takes_sparsity
+                row = SPARSIFIERS.get(method)
+                takes = row.takes_sparsity
                 if not takes and sparsity != sparsities[0]:
                     continue
-                for setting in (NO_HAM, HAM):
+                for setting in (NO_HAM, HAM) if row.takes_ham else (NO_HAM,):
                     yield RunConfig(
                         combination=Combination(
                             model=model,
@@ -190,7 +191,7 @@ def table_row(
     pairs = len(tests[True].keys() & tests[False].keys())
     gain = paired_gain(tests[False], tests[True]) if pairs >= 2 else None
     shown = f"{points(gain.mean)} ({interval(gain)})" if gain else "–"
-    seeds = f"{pairs}" + (f", {failed} runs diverged" if failed else "")
+    seeds = f"{pairs or len(tests[True])}" + (f", {failed} runs diverged" if failed else "")
     low, high = min(realised), max(realised)
     exact = f"{100 * low:.2f}" if high - low < 5e-5 else f"{100 * low:.2f} to {100 * high:.2f}"
     cells = [f"{sparsity:g}", method, mean(tests[True]), mean(tests[False]), shown, seeds, exact]

@@ -184,6 +184,24 @@ class Combination:
         return self.trainings * recipe.epochs
 
 
+def require_ham_beside(sparsifier: str) -> None:
+    """Raise where HAM has no meaning beside a sparsifier, so that there is nothing to tune.
+
+    Raises:
+        UnknownName: no sparsifier has this name.
+        IncompatibleCombination: it trains factors of the weights.
+    """
+    if not SPARSIFIERS.get(sparsifier).takes_ham:
+        beside = [row.name for row in SPARSIFIERS if row.takes_ham]
+        raise IncompatibleCombination(
+            "sparsifier",
+            sparsifier,
+            "it trains factors m * w of each weight, and HAM is itself the step of such factors: "
+            "train it without HAM (alpha = beta = 0; there is nothing to tune), or choose one "
+            f"that HAM goes with: {', '.join(beside)}",
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """One training, complete."""
@@ -198,6 +216,8 @@ class RunConfig:
             raise IncompatibleCombination(
                 "recipe", self.recipe.id, f"the combination names {self.combination.recipe!r}"
             )
+        if self.combination.sparsifier in SPARSIFIERS and not self.setting.is_no_ham:
+            require_ham_beside(self.combination.sparsifier)
 
     @property
     def epochs(self) -> int:

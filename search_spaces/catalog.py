@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ham.config import Recipe
+from ham.config import Recipe, require_ham_beside
 from ham.errors import IncompatibleCombination, InvalidConfig, UnknownName
 from ham.names import DATASETS, SPARSIFIERS
 from search_spaces.space import LogRange, SearchSpace
@@ -72,7 +72,13 @@ def recipes() -> dict[str, DeclaredRecipe]:
 
 
 def space_for(sparsifier: str) -> SearchSpace:
-    """Return the space of a sparsifier: its own, its family's, or the default."""
+    """Return the space of a sparsifier: its own, its family's, or the default.
+
+    Raises:
+        UnknownName: no such sparsifier.
+        IncompatibleCombination: HAM has no meaning beside it, so there is nothing to tune.
+    """
+    require_ham_beside(sparsifier)
     declared = spaces()
     for target in (sparsifier, SPARSIFIERS.get(sparsifier).family):
         if target in declared:

@@ -151,6 +151,7 @@ class SparsifierView(CatalogRow):
         description="Share of the remaining weights that is pruned between the full-length "
         "trainings of a run; null where a run is one training."
     )
+    takes_ham: bool = Field(description="False: HAM has no meaning beside it; studies refuse it.")
 
 
 class PluginView(BaseModel):

@@ -21,7 +21,7 @@ from search_spaces import space_for
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Everything that can be named, and the search space of each sparsifier by its name."""
+    """Everything that can be named, and the search space by sparsifier, where there is one."""
 
     sparsifiers: list[SparsifierRow]
     models: list[ModelRow]
@@ -38,6 +38,6 @@ def catalogue() -> Catalogue:
         models=MODELS.list(),
         datasets=DATASETS.list(),
         optimizers=OPTIMIZERS.list(),
-        spaces={name: space_for(name).id for name in SPARSIFIERS.names()},
+        spaces={row.name: space_for(row.name).id for row in SPARSIFIERS if row.takes_ham},
         plugins=plugins(),
     )

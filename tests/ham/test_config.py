@@ -90,6 +90,16 @@ def test_run_of_another_recipe_than_its_combination_names_is_refused() -> None:
         )
 
 
+@pytest.mark.parametrize("sparsifier", ["spred", "pilot", "sign_in"])
+def test_factors_train_without_ham_and_are_refused_with_it(sparsifier: str) -> None:
+    recipe = Recipe(name="digits", version=1, epochs=1, batch_size=1, learning_rate=0.1)
+    combination = Combination(**(VALID | {"sparsifier": sparsifier}))
+    RunConfig(combination=combination, recipe=recipe, setting=NO_HAM, seed=0)
+    for setting in (Setting(200.0, 1e-3), Setting(0.0, 1e-3)):
+        with pytest.raises(IncompatibleCombination, match="train it without HAM"):
+            RunConfig(combination=combination, recipe=recipe, setting=setting, seed=0)
+
+
 def test_key_is_readable_and_leaves_sparsity_out_where_there_is_none() -> None:
     assert Combination(**VALID).key == "digits_cnn-digits/rigl-0.90/sgd/digits@1"
     dense = Combination(**(VALID | {"sparsifier": "dense", "sparsity": 0.0}))

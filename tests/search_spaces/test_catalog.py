@@ -5,18 +5,24 @@ from __future__ import annotations
 import pytest
 
 from ham.config import NO_HAM, PAPER_DEFAULT
-from ham.errors import UnknownName
+from ham.errors import IncompatibleCombination, UnknownName
 from ham.names import DATASETS, SPARSIFIERS
 from search_spaces import recipe_for, recipes, space_for, spaces
 
 
-@pytest.mark.parametrize("sparsifier", SPARSIFIERS.names())
+@pytest.mark.parametrize("sparsifier", [row.name for row in SPARSIFIERS if row.takes_ham])
 def test_every_sparsifier_has_a_space_that_holds_no_ham_and_the_papers_default(
     sparsifier: str,
 ) -> None:
     space = space_for(sparsifier)
     assert space.contains(NO_HAM)
     assert space.contains(PAPER_DEFAULT)
+
+
+@pytest.mark.parametrize("sparsifier", [row.name for row in SPARSIFIERS if not row.takes_ham])
+def test_nothing_is_tuned_where_ham_has_no_meaning(sparsifier: str) -> None:
+    with pytest.raises(IncompatibleCombination, match=r"alpha = beta = 0.*choose one .*rigl"):
+        space_for(sparsifier)
 
 
 def test_every_declared_space_applies_to_something_that_exists() -> None:

@@ -67,8 +67,9 @@ def list_recipes() -> Page[RecipeView]:
 def list_search_spaces() -> Page[SpaceView]:
     """Return the ranges of alpha and beta that studies search, and what each applies to."""
     users: dict[SearchSpace, list[str]] = {}
-    for name in SPARSIFIERS.names():
-        users.setdefault(space_for(name), []).append(name)
+    for row in SPARSIFIERS:
+        if row.takes_ham:
+            users.setdefault(space_for(row.name), []).append(row.name)
     return Page(
         items=[
             SpaceView(id=space.id, applies_to=names, alpha=space.alpha, beta=space.beta)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from ham.config import Combination
+from ham.config import Combination, require_ham_beside
 from ham.names import SPARSIFIERS
 from search_spaces import recipe_for
 from service.api.dependencies import StorageDep, check_names
@@ -41,7 +41,7 @@ def _named(which: CombinationFilter) -> StudyRequest | None:
     """Return the request for the combination that a filter names, if it names a single one.
 
     Raises:
-        InvalidConfig: it names one, but its parts do not go together.
+        InvalidConfig: it names one, but its parts do not go together, or not with HAM.
     """
     sparsity = which.sparsity
     if which.sparsifier and not SPARSIFIERS.get(which.sparsifier).takes_sparsity:
@@ -53,6 +53,7 @@ def _named(which: CombinationFilter) -> StudyRequest | None:
         **request.model_dump(include={*CombinationFilter.model_fields} - {"recipe"}),
         recipe=which.recipe or recipe_for(request.dataset).id,
     )
+    require_ham_beside(request.sparsifier)
     return request
 
 

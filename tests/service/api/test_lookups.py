@@ -79,6 +79,12 @@ def test_named_combination_that_cannot_be_is_422(client: TestClient) -> None:
     assert response.json()["errors"][0]["field"] == "sparsity"
 
 
+def test_named_combination_beside_which_ham_has_no_meaning_is_422(client: TestClient) -> None:
+    response = client.get("/v1/recommendations", params={**NAMED, "sparsifier": "pilot"})
+    assert response.status_code == 422
+    assert "nothing to tune" in response.json()["detail"]
+
+
 def test_leaderboard_ranks_methods_by_accuracy(client: TestClient, storage: SqlStorage) -> None:
     for sparsifier, gain in (("random", 0.03), ("rigl", 0.015)):
         studies.submit(storage, studies.request_for(sparsifier))

@@ -42,6 +42,8 @@ def settings(tmp_path: Any) -> Settings:
         ({"sparsity": "0.9"}, "sparsity", "0.9", "it should be a valid number"),
         ({"sparsity": True}, "sparsity", True, "it should be a valid number"),
         ({"sparsifier": "dense"}, "sparsity", 0.9, "takes sparsity 0 only"),
+        ({"sparsifier": "spred"}, "sparsifier", "spred", "train it without HAM"),
+        ({"sparsifier": "sign_in"}, "sparsifier", "sign_in", "train it without HAM"),
         ({"budget": {"trials": 0}}, "budget.trials", 0, "greater than or equal to 1"),
         ({"budget": {"trials": -3}}, "budget.trials", -3, "greater than or equal to 1"),
         ({"budget": {"trials": 2.5}}, "budget.trials", 2.5, "it should be a valid integer"),
