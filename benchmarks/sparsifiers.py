@@ -113,17 +113,17 @@ def configs(
                     )
 
 
-def read(path: Path) -> dict[str, dict[str, float | None]]:
-    """Return the results so far by their configuration."""
+def read(path: Path) -> list[tuple[RunConfig, dict[str, Any]]]:
+    """Return what was trained so far and what came out."""
     lines = path.read_text().splitlines() if path.exists() else []
     rows = [json.loads(line) for line in lines]
-    return {json.dumps(row["config"], sort_keys=True): row for row in rows}
+    return [(RunConfig.from_json(row["config"]), row) for row in rows]
 
 
 def train_missing(wanted: Sequence[RunConfig], path: Path, minutes: float) -> int:
     """Train what the file lacks, until the time is over; return how many are left."""
-    done = read(path)
-    missing = [c for c in wanted if json.dumps(c.to_json(), sort_keys=True) not in done]
+    done = {config for config, _ in read(path)}
+    missing = [config for config in wanted if config not in done]
     deadline = time.monotonic() + 60 * minutes
     while missing and time.monotonic() < deadline:
         config = missing.pop(0)
@@ -147,14 +147,12 @@ def outcome(config: RunConfig) -> dict[str, float | None]:
 
 def print_table(path: Path) -> None:
     """Print one Markdown table per model."""
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
     tests: dict[tuple[str, float, str], dict[bool, dict[int, float]]] = defaultdict(
         lambda: {True: {}, False: {}}
     )
     realised: dict[tuple[str, float, str], list[float]] = defaultdict(list)
     failed: dict[tuple[str, float, str], int] = defaultdict(int)
-    for row in rows:
-        config = RunConfig.from_json(row["config"])
+    for config, row in read(path):
         combination = config.combination
         key = (combination.model, combination.sparsity, combination.sparsifier)
         if row["test"] is None:

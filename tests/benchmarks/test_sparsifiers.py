@@ -1,0 +1,64 @@
+"""The table of sparsifiers: paired, resumable, on the data that it names."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import sparsifiers as bench
+from ham.data import digits
+from ham.names import DATASETS, MODELS, SPARSIFIERS
+
+
+@pytest.fixture(autouse=True)
+def catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the benchmark registers is gone after the test."""
+    for registry in (DATASETS, MODELS):
+        monkeypatch.setattr(registry, "_rows", dict(registry._rows))
+    bench.register_small_resnet()
+
+
+def test_every_method_is_trained_with_and_without_ham_on_the_same_seeds() -> None:
+    wanted = list(bench.configs("digits_cnn", SPARSIFIERS.names(), bench.SPARSITIES))
+    pairs = Counter((config.combination, config.seed) for config in wanted)
+    assert set(pairs.values()) == {2}
+    assert len({config.setting for config in wanted}) == 2
+    sparse = len(SPARSIFIERS.names()) - 1
+    assert len(pairs) == 5 * (1 + sparse * len(bench.SPARSITIES))
+
+
+def test_digits_in_three_channels_are_the_digits() -> None:
+    for name in ("train", "validation", "test"):
+        images, labels = getattr(bench.load_digits_rgb(), name).tensors
+        original, same = getattr(digits.load(), name).tensors
+        assert images.shape[1:] == (3, 8, 8)
+        assert all(torch.equal(images[:, channel], original[:, 0]) for channel in range(3))
+        assert torch.equal(labels, same)
+
+
+def test_training_goes_on_where_it_was_left_and_the_table_pairs_by_seed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "runs.jsonl"
+    wanted = list(bench.configs("resnet20_8x8", ["random"], [0.9]))[:6]
+    trained = []
+
+    def outcome(config: object) -> dict[str, float | None]:
+        trained.append(config)
+        return {"test": 0.9 + 0.01 * (len(trained) % 2 == 0), "sparsity": 0.9, "seconds": 1.0}
+
+    monkeypatch.setattr(bench, "outcome", outcome)
+    assert bench.train_missing(wanted[:3], results, minutes=1) == 0
+    assert bench.train_missing(wanted, results, minutes=0) == 3
+    assert bench.train_missing(wanted, results, minutes=1) == 0
+    assert trained == wanted
+    assert len(results.read_text().splitlines()) == 6
+    assert json.loads(results.read_text().splitlines()[0])["config"]["seed"] == 0
+    bench.print_table(results)
+    row = capsys.readouterr().out.splitlines()[-1]
+    assert row.startswith("| 0.9 | random | ")
+    assert "+1.00 (+1.00 to +1.00) | 3 | 90.00 |" in row
