@@ -23,9 +23,11 @@ from service.api.metrics import Metrics
 from service.api.observe import Observe
 from service.api.openapi import describe
 from service.api.routes import (
+    bundles,
     catalog,
     commands,
     events,
+    exports,
     health,
     leaderboards,
     recommendations,
@@ -55,6 +57,7 @@ _TAGS = [
     {"name": "recommendations", "description": "Which alpha and beta to use, and why."},
     {"name": "leaderboards", "description": "Methods ranked under equal conditions."},
     {"name": "runs", "description": "The trainings behind every number."},
+    {"name": "exports", "description": "Everything there is, to take along."},
     {"name": "catalogue", "description": "What can be named in a request."},
     {"name": "health", "description": "For whoever operates the service."},
 ]
@@ -68,6 +71,8 @@ _ROUTES = (
     recommendations,
     leaderboards,
     runs,
+    bundles,
+    exports,
     catalog,
     health,
 )

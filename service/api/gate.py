@@ -23,7 +23,7 @@ from service import records
 from service.api.limits import Buckets
 from service.api.problems import problem
 from service.records import ANYONE, Principal
-from service.storage.base import KeyStore
+from service.storage.operations import KeyStore
 
 PUBLIC = ("/healthz", "/readyz")
 SECONDS_KEPT = 10.0

@@ -56,6 +56,10 @@ class CombinationQuery(CombinationFilter):
         examples=["digits@1"],
     )
 
+    def combinations(self) -> CombinationFilter:
+        """Return the part that says which combinations."""
+        return CombinationFilter(**self.model_dump(include=set(CombinationFilter.model_fields)))
+
 
 class StudyQuery(CombinationQuery):
     """Which studies, and which part of their list."""
@@ -74,9 +78,16 @@ class StudyQuery(CombinationQuery):
         description="The `next_cursor` of the page before.",
     )
 
-    def combinations(self) -> CombinationFilter:
-        """Return the part that says which combinations."""
-        return CombinationFilter(**self.model_dump(include=set(CombinationFilter.model_fields)))
+
+class ExternalRunQuery(CombinationQuery):
+    """Which runs made elsewhere, and which part of their list."""
+
+    limit: int = Field(50, ge=1, le=200, description="Runs per page.")
+    cursor: str | None = Field(
+        None,
+        pattern="^external_[0-9a-z]{26}$",
+        description="The `next_cursor` of the page before.",
+    )
 
 
 class SweepView(Sweep):

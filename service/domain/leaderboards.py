@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ham.names import SPARSIFIERS
+from service.domain.published import published_for
 from service.domain.statistics import tells_apart
 from service.errors import NotFound
 from service.records import (
@@ -32,7 +33,7 @@ def leaderboard(store: RecommendationStore, name: str) -> Leaderboard:
         )
     benchmark = benchmarks[name]
     which = CombinationFilter(**benchmark.model_dump(exclude={"name"}))
-    return Leaderboard(benchmark=benchmark, rows=rank(store.latest(which)))
+    return _board(benchmark, store.latest(which))
 
 
 def leaderboards(store: RecommendationStore) -> list[Leaderboard]:
@@ -42,9 +43,17 @@ def leaderboards(store: RecommendationStore) -> list[Leaderboard]:
         benchmark = benchmark_of(recommendation)
         boards.setdefault(benchmark.name, (benchmark, []))[1].append(recommendation)
     return [
-        Leaderboard(benchmark=benchmark, rows=rank(recommendations))
+        _board(benchmark, recommendations)
         for _, (benchmark, recommendations) in sorted(boards.items())
     ]
+
+
+def _board(benchmark: Benchmark, recommendations: Iterable[Recommendation]) -> Leaderboard:
+    return Leaderboard(
+        benchmark=benchmark,
+        rows=rank(recommendations),
+        published=published_for(benchmark.model, benchmark.dataset, benchmark.sparsity),
+    )
 
 
 def benchmark_of(recommendation: Recommendation) -> Benchmark:

@@ -1,5 +1,6 @@
 """The nouns of the service, as immutable pydantic models."""
 
+from service.records.elsewhere import ExternalRun, NewExternalRun, PublishedResult
 from service.records.events import EventKind, StudyEvent
 from service.records.keys import ANYONE, ApiKey, Principal, Scope
 from service.records.lifecycle import ENDED, HELD, Command, StudyState
@@ -50,17 +51,20 @@ __all__ = [
     "Estimate",
     "EventKind",
     "Evidence",
+    "ExternalRun",
     "Grade",
     "Job",
     "Leaderboard",
     "LeaderboardRow",
     "LeftOut",
+    "NewExternalRun",
     "NewRecommendation",
     "Orders",
     "Outcome",
     "Plan",
     "Principal",
     "Progress",
+    "PublishedResult",
     "Purpose",
     "Recommendation",
     "Run",

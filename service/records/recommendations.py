@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from ham.config import Setting, format_sparsity
 from service.records.combinations import StoredCombination
+from service.records.elsewhere import PublishedResult
 
 
 class Grade(StrEnum):
@@ -118,3 +119,8 @@ class Leaderboard(BaseModel):
 
     benchmark: Benchmark
     rows: tuple[LeaderboardRow, ...]
+    published: tuple[PublishedResult, ...] = Field(
+        default=(),
+        description="What others report at this model, dataset and sparsity, by their recipes: "
+        "beside the ranking, never in it.",
+    )

@@ -7,6 +7,8 @@ from service.settings import Settings
 from service.storage.base import Storage
 from service.storage.database import Database
 from service.storage.events import SqlEventStore
+from service.storage.export import SqlExports
+from service.storage.external import SqlExternalRunStore
 from service.storage.keys import SqlKeyStore
 from service.storage.monitor import SqlMonitor
 from service.storage.queue import SqlQueue
@@ -36,6 +38,8 @@ class SqlStorage:
         self.events = SqlEventStore(database)
         self.runs = SqlRunStore(database, clock)
         self.recommendations = SqlRecommendationStore(database)
+        self.external_runs = SqlExternalRunStore(database, clock)
+        self.exports = SqlExports(database)
         self.keys = SqlKeyStore(database, clock)
         self.monitor = SqlMonitor(database, clock)
 

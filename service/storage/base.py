@@ -29,7 +29,6 @@ from typing import Any, NamedTuple, Protocol
 from service.records import (
     ALL_COMBINATIONS,
     LOCAL,
-    ApiKey,
     Benchmark,
     Claim,
     CombinationFilter,
@@ -45,7 +44,6 @@ from service.records import (
     Recommendation,
     Run,
     RunState,
-    Scope,
     Study,
     StudyEvent,
     StudyRequest,
@@ -54,6 +52,7 @@ from service.records import (
     SweepProgress,
     SweepRequest,
 )
+from service.storage.operations import Exports, ExternalRunStore, KeyStore, Monitor
 
 NO_PAUSE = timedelta(0)
 
@@ -73,26 +72,6 @@ class BestRun(NamedTuple):
 
     study_id: str
     run: Run
-
-
-class Snapshot(NamedTuple):
-    """What is going on, for metrics.
-
-    Attributes:
-        studies: studies by state.
-        claimable: studies that wait for a scheduler now.
-        longest_wait: since the oldest of these was submitted.
-        running_runs: runs under way by purpose.
-        ended_runs: runs ended within the last five minutes, by purpose and state.
-        schedulers: schedulers that hold a study.
-    """
-
-    studies: dict[StudyState, int]
-    claimable: int
-    longest_wait: timedelta
-    running_runs: dict[Purpose, int]
-    ended_runs: dict[tuple[Purpose, RunState], int]
-    schedulers: int
 
 
 Edit = Callable[[Study], Study]
@@ -300,40 +279,12 @@ class RecommendationStore(Protocol):
         """Return a number that grows with every recommendation, in the same transaction."""
         ...
 
+    def of_study(self, study_id: str) -> Recommendation | None:
+        """Return the version that a study has reached, if it has."""
+        ...
+
     def benchmarks(self) -> list[Benchmark]:
         """Return every benchmark that has at least one recommendation."""
-        ...
-
-
-class KeyStore(Protocol):
-    """API keys: given out, looked up with every request, revoked."""
-
-    def create(self, name: str, scope: Scope) -> tuple[ApiKey, str]:
-        """Make a key; return it with its text, which is stored nowhere."""
-        ...
-
-    def list(self) -> list[ApiKey]:
-        """Return all keys, the revoked ones too, oldest first."""
-        ...
-
-    def revoke(self, key_id: str) -> ApiKey:
-        """End a key; one that has ended stays as it is. Raises NotFound."""
-        ...
-
-    def verify(self, token: str) -> ApiKey | None:
-        """Return the live key whose text this is, else None; note that it was used."""
-        ...
-
-
-class Monitor(Protocol):
-    """What operators ask."""
-
-    def check(self) -> None:
-        """Raise NotReady unless the tables are those of this version of the service."""
-        ...
-
-    def snapshot(self) -> Snapshot:
-        """Return what is going on now."""
         ...
 
 
@@ -368,6 +319,16 @@ class Storage(Protocol):
     @property
     def recommendations(self) -> RecommendationStore:
         """Recommendations."""
+        ...
+
+    @property
+    def external_runs(self) -> ExternalRunStore:
+        """Runs made elsewhere."""
+        ...
+
+    @property
+    def exports(self) -> Exports:
+        """Everything, page by page."""
         ...
 
     @property

@@ -28,7 +28,7 @@ _NO_DIGEST = "0" * 64
 
 
 class SqlKeyStore:
-    """Implements :class:`service.storage.base.KeyStore`."""
+    """Implements :class:`service.storage.operations.KeyStore`."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database

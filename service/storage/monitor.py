@@ -11,16 +11,16 @@ from sqlalchemy import func, select, text
 from service.clock import Clock
 from service.errors import NotReady
 from service.records import HELD, RunState, StudyState
-from service.storage.base import Snapshot
 from service.storage.database import Database
 from service.storage.migrate import MIGRATIONS
+from service.storage.operations import Snapshot
 from service.storage.tables import RunRow, StudyRow
 
 LATELY = timedelta(minutes=5)
 
 
 class SqlMonitor:
-    """Implements :class:`service.storage.base.Monitor`."""
+    """Implements :class:`service.storage.operations.Monitor`."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database

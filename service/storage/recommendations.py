@@ -59,6 +59,17 @@ class SqlRecommendationStore:
         with self._database.read() as session:
             return session.scalar(query) or 0
 
+    def of_study(self, study_id: str) -> Recommendation | None:
+        """Return the version that a study has reached, if it has."""
+        query = (
+            select(RecommendationRow)
+            .where(RecommendationRow.study_id == study_id)
+            .options(joinedload(RecommendationRow.combination))
+        )
+        with self._database.read() as session:
+            row = session.scalars(query).one_or_none()
+            return None if row is None else recommendation_record(row)
+
     def benchmarks(self) -> list[Benchmark]:
         """Return every benchmark that has at least one recommendation."""
         columns = (

@@ -79,6 +79,7 @@ class Base(DeclarativeBase):
         datetime: UtcDateTime,
         dict[str, Any]: JSON(none_as_null=True),
         list[Any]: JSON,
+        list[Any]: JSON,
         StudyState: _enum(StudyState),
         RunState: _enum(RunState),
         Purpose: _enum(Purpose),
@@ -316,3 +317,31 @@ class ApiKeyRow(Base):
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+
+
+class ExternalRunRow(Base):
+    """A training made outside of this service: apart from ours, so that none is taken for one."""
+
+    __tablename__ = "external_run"
+    __table_args__ = (
+        CheckConstraint("alpha >= 0 AND beta >= 0", name="setting_range"),
+        CheckConstraint("length(source) >= 3", name="names_its_source"),
+    )
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    combination_id: Mapped[int] = mapped_column(ForeignKey("combination.id"), index=True)
+    source: Mapped[str] = mapped_column(String(300))
+    submitter: Mapped[str | None] = mapped_column(String(40))
+    created_at: Mapped[datetime]
+    alpha: Mapped[float]
+    beta: Mapped[float]
+    seed: Mapped[int]
+    epochs: Mapped[int]
+    validation_accuracy: Mapped[float | None]
+    test_accuracy: Mapped[float | None]
+    seconds: Mapped[float | None]
+    measures: Mapped[dict[str, Any]]
+    environment: Mapped[dict[str, Any]]
+    curve: Mapped[list[Any]]
+
+    combination: Mapped[CombinationRow] = relationship()

@@ -1,25 +1,81 @@
-"""Runs and their learning curves."""
+"""Runs, their learning curves, and what was measured elsewhere."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
 
-from service.api.dependencies import RunId, StorageDep
+from fastapi import APIRouter, Query, Response
+
+from ham.config import Combination
+from search_spaces import recipe_for
+from service.api.dependencies import PrincipalDep, RunId, StorageDep, check_names
 from service.api.problems import documented
-from service.api.schemas import Page
-from service.records import EpochMetrics, Run
+from service.api.schemas import ExternalRunQuery, Page
+from service.domain.published import published_results
+from service.records import EpochMetrics, ExternalRun, NewExternalRun, PublishedResult, Run
 
-router = APIRouter(prefix="/v1/runs", tags=["runs"])
+router = APIRouter(prefix="/v1", tags=["runs"])
 
 
-@router.get("/{run_id}", summary="Show a run", responses=documented(404, 422))
+@router.post(
+    "/runs",
+    summary="Report a run made elsewhere",
+    status_code=201,
+    responses=documented(400, 422),
+)
+def report_run(
+    run: NewExternalRun, storage: StorageDep, principal: PrincipalDep, response: Response
+) -> ExternalRun:
+    """Store a training that was made outside of this service, with its source.
+
+    It is kept apart: marked `external`, listed and exported, and never part of a ranking or of a
+    recommendation, whose runs must be paired by seed and made alike.
+    """
+    combination = Combination(
+        model=run.model,
+        dataset=run.dataset,
+        sparsifier=run.sparsifier,
+        sparsity=run.sparsity,
+        optimizer=run.optimizer,
+        recipe=recipe_for(run.dataset, run.recipe).id,
+    )
+    stored = storage.external_runs.add(run, combination, principal.key_id)
+    response.headers["Location"] = "/v1/external-runs"
+    return stored
+
+
+@router.get("/external-runs", summary="List runs made elsewhere", responses=documented(422))
+def list_external_runs(
+    query: Annotated[ExternalRunQuery, Query()], storage: StorageDep
+) -> Page[ExternalRun]:
+    """Return reported runs, newest first, each with who reported it from where."""
+    found = storage.external_runs.list(
+        check_names(query.combinations()), limit=query.limit + 1, before=query.cursor
+    )
+    more = len(found) > query.limit
+    found = found[: query.limit]
+    return Page(items=found, next_cursor=found[-1].id if more else None)
+
+
+@router.get("/published", summary="List published results")
+def list_published() -> Page[PublishedResult]:
+    """Return what papers and authors' repositories report, each number with its source.
+
+    Their recipes are not ours, so they stand beside leaderboards and are never ranked.
+    """
+    return Page(items=list(published_results()))
+
+
+@router.get("/runs/{run_id}", summary="Show a run", responses=documented(404, 422))
 def get_run(run_id: RunId, storage: StorageDep) -> Run:
     """Return one training: its setting, seed, fidelity, metrics and environment."""
     return storage.runs.get(run_id)
 
 
 @router.get(
-    "/{run_id}/curve", summary="Show the learning curve of a run", responses=documented(404, 422)
+    "/runs/{run_id}/curve",
+    summary="Show the learning curve of a run",
+    responses=documented(404, 422),
 )
 def get_curve(run_id: RunId, storage: StorageDep) -> Page[EpochMetrics]:
     """Return the metrics of every epoch; none before the run has ended."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import insert, inspect, select, text, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
@@ -17,7 +18,7 @@ from service.records import ENDED, Purpose, StudyState
 from service.records.lifecycle import TRANSITIONS
 from service.settings import OPTUNA_SCHEMA, Settings
 from service.storage import Database, SqlStorage
-from service.storage.migrate import migrate
+from service.storage.migrate import MIGRATIONS, migrate
 from service.storage.tables import (
     Base,
     CombinationRow,
@@ -95,6 +96,23 @@ def test_migrations_keep_the_rows_of_a_released_database(unmigrated: Database) -
     orphan = "INSERT INTO run_metric VALUES ('none', 1, 0, 0, 0, 0, 0, 0)"
     with pytest.raises(IntegrityError), unmigrated.write() as session:
         session.execute(text(orphan))
+
+
+def test_every_revision_goes_up_and_down_by_itself_and_keeps_rows(unmigrated: Database) -> None:
+    """Of whatever revisions there are."""
+    history = list(ScriptDirectory(str(MIGRATIONS)).walk_revisions())
+    first, *later = [script.revision for script in reversed(history)]
+    migrate(unmigrated, first)
+    with unmigrated.write() as session:
+        for statement in RELEASED_ROWS:
+            session.execute(text(statement))
+    for revision in later:
+        migrate(unmigrated, revision)
+        migrate(unmigrated, "-1")
+        migrate(unmigrated, revision)
+        with unmigrated.read() as session:
+            assert session.execute(text("SELECT id FROM run")).all() == [("r",)], revision
+            assert session.execute(text("SELECT run_id FROM run_metric")).all() == [("r",)]
 
 
 def test_models_and_migrations_agree(database: Database) -> None:

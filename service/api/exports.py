@@ -1,0 +1,112 @@
+"""Tables as JSON lines, CSV or Parquet, written while they are read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
+from typing import Any
+
+Row = dict[str, Any]
+Column = tuple[str, type]
+
+
+class Format(StrEnum):
+    """How a table is written."""
+
+    JSONL = "jsonl"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+MEDIA_TYPES = {
+    Format.JSONL: "application/x-ndjson",
+    Format.CSV: "text/csv; charset=utf-8",
+    Format.PARQUET: "application/vnd.apache.parquet",
+}
+
+
+def written(
+    pages: Iterable[Sequence[Row]], columns: Sequence[Column], format: Format
+) -> Iterator[bytes]:
+    """Yield a table's bytes, page by page.
+
+    Args:
+        pages: rows; each has all columns. Nested values become JSON text but in JSON lines.
+        columns: names and types (str, int, float, bool), in order.
+        format: how to write them.
+    """
+    writers: dict[Format, Callable[..., Iterator[bytes]]] = {
+        Format.JSONL: _jsonl,
+        Format.CSV: _csv,
+        Format.PARQUET: _parquet,
+    }
+    return writers[format](pages, columns)
+
+
+def _jsonl(pages: Iterable[Sequence[Row]], _columns: Sequence[Column]) -> Iterator[bytes]:
+    for page in pages:
+        yield "".join(json.dumps(row) + "\n" for row in page).encode()
+
+
+def _csv(pages: Iterable[Sequence[Row]], columns: Sequence[Column]) -> Iterator[bytes]:
+    names = [name for name, _ in columns]
+    yield (",".join(names) + "\n").encode()
+    for page in pages:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, lineterminator="\n")
+        writer.writerows(_flat(row) for row in page)
+        yield text.getvalue().encode()
+
+
+def _parquet(pages: Iterable[Sequence[Row]], columns: Sequence[Column]) -> Iterator[bytes]:
+    import pyarrow  # lazy: most API processes never write Parquet
+    import pyarrow.parquet  # lazy: the same
+
+    types = {
+        str: pyarrow.string(),
+        int: pyarrow.int64(),
+        float: pyarrow.float64(),
+        bool: pyarrow.bool_(),
+    }
+    schema = pyarrow.schema([(name, types[kind]) for name, kind in columns])
+    sink = _Drain()
+    with pyarrow.parquet.ParquetWriter(sink, schema) as writer:
+        for page in pages:
+            rows = [_flat(row) for row in page]
+            writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
+            yield sink.drained()
+    yield sink.drained()
+
+
+def _flat(row: Row) -> Row:
+    return {
+        name: json.dumps(value) if isinstance(value, dict | list) else value
+        for name, value in row.items()
+    }
+
+
+class _Drain(io.RawIOBase):
+    """A file that keeps only what was not taken out yet; its place goes on growing."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._place = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def write(self, data: Any) -> int:
+        self._parts.append(bytes(data))
+        self._place += len(self._parts[-1])
+        return len(self._parts[-1])
+
+    def drained(self) -> bytes:
+        """Return what was written since the last call."""
+        parts, self._parts = b"".join(self._parts), []
+        return parts

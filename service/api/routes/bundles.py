@@ -1,0 +1,35 @@
+"""The reproduction bundle of a study."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from service.api.dependencies import StorageDep, StudyId
+from service.api.problems import documented
+from service.domain.bundle import bundle
+
+router = APIRouter(prefix="/v1/studies", tags=["studies"])
+
+_ZIP = "application/zip"
+
+
+@router.get(
+    "/{study_id}/bundle",
+    summary="Download a study's reproduction bundle",
+    response_class=Response,
+    response_description="A ZIP archive.",
+    responses={
+        200: {"content": {_ZIP: {"schema": {"type": "string", "format": "binary"}}}},
+        **documented(404, 422),
+    },
+)
+def get_bundle(study_id: StudyId, storage: StorageDep) -> Response:
+    """Return request, plan, search space, seeds, versions, hardware, runs, plots, and a script.
+
+    The script trains the runs behind the recommendation again, with `ham` alone.
+    """
+    study = storage.studies.get(study_id)
+    found = storage.recommendations.of_study(study.id)
+    content = bundle(study, storage.runs.of_study(study.id), found)
+    headers = {"Content-Disposition": f'attachment; filename="{study.id}.zip"'}
+    return Response(content, media_type=_ZIP, headers=headers)

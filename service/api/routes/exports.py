@@ -1,0 +1,221 @@
+"""Everything there is, to take along."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from enum import StrEnum
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+
+from service.api.dependencies import StorageDep, check_names
+from service.api.exports import MEDIA_TYPES, Column, Format, Row, written
+from service.api.problems import documented
+from service.api.schemas import CombinationQuery
+from service.domain.leaderboards import leaderboards
+from service.domain.published import published_results
+from service.records import CombinationFilter, Purpose
+from service.storage.base import Storage
+
+router = APIRouter(prefix="/v1/exports", tags=["exports"])
+
+_COMBINATION: list[Column] = [
+    ("model", str),
+    ("dataset", str),
+    ("sparsifier", str),
+    ("sparsity", float),
+    ("optimizer", str),
+    ("recipe", str),
+]
+_RESULT: list[Column] = [
+    ("alpha", float),
+    ("beta", float),
+    ("seed", int),
+    ("epochs", int),
+    ("validation_accuracy", float),
+    ("test_accuracy", float),
+    ("seconds", float),
+    ("measures", str),
+    ("environment", str),
+]
+_RUN: list[Column] = [
+    ("id", str),
+    ("study_id", str),
+    ("purpose", str),
+    ("trial_number", int),
+    ("state", str),
+    *_COMBINATION,
+    *_RESULT,
+    ("epochs_done", int),
+    ("error", str),
+    ("attempt", int),
+    ("started_at", str),
+    ("ended_at", str),
+]
+_EXTERNAL: list[Column] = [
+    ("id", str),
+    ("purpose", str),
+    ("source", str),
+    ("submitter", str),
+    ("created_at", str),
+    *_COMBINATION,
+    *_RESULT,
+]
+_RECOMMENDATION: list[Column] = [
+    ("id", str),
+    ("study_id", str),
+    ("version", int),
+    ("created_at", str),
+    ("grade", str),
+    *_COMBINATION,
+    ("alpha", float),
+    ("beta", float),
+    ("accuracy", str),
+    ("gain", str),
+    ("message", str),
+    ("evidence", str),
+]
+_BOARD: list[Column] = [
+    ("benchmark", str),
+    ("rank", int),
+    ("sparsifier", str),
+    ("optimizer", str),
+    ("role", str),
+    ("alpha", float),
+    ("beta", float),
+    ("test_accuracy", str),
+    ("sparsity", float),
+    ("combination", str),
+    ("study_id", str),
+]
+_PUBLISHED: list[Column] = [
+    ("purpose", str),
+    ("method", str),
+    ("ham", bool),
+    ("sam", bool),
+    ("sign_in", bool),
+    ("model", str),
+    ("dataset", str),
+    ("sparsity", float),
+    ("test_accuracy", float),
+    ("spread", float),
+    ("epochs", int),
+    ("recipe", str),
+    ("source", str),
+]
+
+
+class Table(StrEnum):
+    """What can be exported."""
+
+    RUNS = "runs"
+    EXTERNAL_RUNS = "external-runs"
+    RECOMMENDATIONS = "recommendations"
+    LEADERBOARDS = "leaderboards"
+    PUBLISHED = "published"
+
+
+class ExportQuery(CombinationQuery):
+    """What to export, and how it is written."""
+
+    format: Format = Field(Format.JSONL, description="How it is written.")
+    purpose: Purpose | None = Field(None, description="Of runs: only this stage.")
+
+
+@router.get(
+    "/{table}",
+    summary="Export a table",
+    response_class=StreamingResponse,
+    response_description="The table, streamed.",
+    responses={
+        200: {"content": {type: {"schema": {"type": "string"}} for type in MEDIA_TYPES.values()}},
+        **documented(422),
+    },
+)
+def export(
+    table: Table,
+    storage: StorageDep,
+    query: Annotated[ExportQuery, Query()],
+) -> StreamingResponse:
+    """Return all rows that match, however many: nothing is cut off, nothing is kept in memory.
+
+    `runs` are this service's own trainings; `external-runs` were made elsewhere and `published`
+    were reported by others, and both name their source. `leaderboards` and `published` take no
+    filter but model and dataset.
+    """
+    which, format = check_names(query.combinations()), query.format
+    if table == Table.RUNS:
+        pages, columns = _runs(storage, which, query.purpose), _RUN
+    else:
+        pages, columns = _OTHERS[table](storage, which)
+    name = f"hamtune-{table.value}.{format.value}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    content = written(pages, columns, format)
+    return StreamingResponse(content, media_type=MEDIA_TYPES[format], headers=headers)
+
+
+Pages = Iterator[list[Row]]
+
+
+def _runs(storage: Storage, which: CombinationFilter, purpose: Purpose | None) -> Pages:
+    for page in storage.exports.runs(which, purpose):
+        yield [_row(_RUN, {**run.model_dump(mode="json"), **asdict(of)}) for run, of in page]
+
+
+def _external(storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Column]]:
+    def pages() -> Pages:
+        last = None
+        while found := storage.external_runs.list(which, limit=500, before=last):
+            yield [
+                _row(_EXTERNAL, _with_combination(run.model_dump(mode="json"))) for run in found
+            ]
+            last = found[-1].id
+
+    return pages(), _EXTERNAL
+
+
+def _recommendations(storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Column]]:
+    found = storage.recommendations.latest(which)
+    rows = [_with_combination(row.model_dump(mode="json")) for row in found]
+    return iter([[_row(_RECOMMENDATION, row) for row in rows]]), _RECOMMENDATION
+
+
+def _boards(storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Column]]:
+    rows = [
+        _row(_BOARD, {**row.model_dump(mode="json"), "benchmark": board.benchmark.name})
+        for board in leaderboards(storage.recommendations)
+        if which.model in (None, board.benchmark.model)
+        and which.dataset in (None, board.benchmark.dataset)
+        for row in board.rows
+    ]
+    return iter([rows]), _BOARD
+
+
+def _published(_storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Column]]:
+    rows = [
+        _row(_PUBLISHED, row.model_dump(mode="json"))
+        for row in published_results()
+        if which.model in (None, row.model) and which.dataset in (None, row.dataset)
+    ]
+    return iter([rows]), _PUBLISHED
+
+
+_OTHERS: dict[Table, Callable[[Storage, CombinationFilter], tuple[Pages, list[Column]]]] = {
+    Table.EXTERNAL_RUNS: _external,
+    Table.RECOMMENDATIONS: _recommendations,
+    Table.LEADERBOARDS: _boards,
+    Table.PUBLISHED: _published,
+}
+
+
+def _with_combination(row: Row) -> Row:
+    return {**row, **row["combination"]}
+
+
+def _row(columns: list[Column], facts: dict[str, Any]) -> Row:
+    """Pick the columns; a setting is its alpha and its beta."""
+    facts = {**facts, **facts.get("setting", {})}
+    return {name: facts[name] for name, _ in columns}

@@ -1,0 +1,109 @@
+"""The reproduction bundle of a study: what is needed to judge it and to train it again."""
+
+from __future__ import annotations
+
+import io
+import json
+import platform
+import zipfile
+from collections.abc import Sequence
+from importlib.metadata import distributions, version
+from pathlib import Path
+from typing import Any
+
+from ham.config import NO_HAM, RunConfig
+from service.domain.plots import gains_plot, search_plot
+from service.records import Purpose, Recommendation, Run, Study
+
+_SCRIPT = Path(__file__).parent / "data" / "reproduce.py.in"
+_README = """\
+# {slug}
+
+Study {id}, state {state}.
+
+    pip install hamtune=={version}
+    python reproduce.py            # trains the paired runs behind the recommendation again
+    python reproduce.py --pairs 1  # only the first of them
+
+`ham` alone is needed: no service, no database. On the same kind of machine (environment.json) the
+accuracies are equal, digit by digit.
+
+request.json: what was asked. plan.json: what was planned: search space, recipe, seeds, stages.
+runs.jsonl: every training. recommendation.json: what came out, with its evidence.
+evidence.json: the paired runs, ready for `python -m ham`. environment.json: versions, hardware.
+plots/: the gains by seed, and the search.
+"""
+
+
+def bundle(study: Study, runs: Sequence[Run], recommendation: Recommendation | None) -> bytes:
+    """Return a ZIP archive.
+
+    Args:
+        study: any study; one that is under way gives what there is.
+        runs: all of its runs.
+        recommendation: what it led to, if it did.
+    """
+    readme = _README.format(
+        slug=study.plan.combination.slug,
+        id=study.id,
+        state=study.state.value,
+        version=version("hamtune"),
+    )
+    files = {
+        "README.md": readme,
+        "reproduce.py": _SCRIPT.read_text(encoding="utf-8"),
+        "request.json": _text(study.request.model_dump(mode="json")),
+        "plan.json": _text(study.plan.model_dump(mode="json")),
+        "search_space.json": _text(study.plan.model_dump(mode="json")["space"]),
+        "study.json": _text(study.model_dump(mode="json", exclude={"plan", "request"})),
+        "runs.jsonl": "".join(run.model_dump_json() + "\n" for run in runs),
+        "environment.json": _text(environment(runs)),
+        "plots/search.svg": search_plot(runs),
+    }
+    if recommendation is not None:
+        files["recommendation.json"] = _text(recommendation.model_dump(mode="json"))
+        files["evidence.json"] = _text(evidence(study, runs, recommendation))
+        files["plots/gains.svg"] = gains_plot(recommendation)
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(f"{study.id}/{name}", text)
+    return content.getvalue()
+
+
+def evidence(
+    study: Study, runs: Sequence[Run], recommendation: Recommendation
+) -> list[dict[str, Any]]:
+    """Return the paired runs, seed by seed, each with the test accuracy that was recorded."""
+    recorded = {
+        (run.setting, run.seed): run.test_accuracy
+        for run in runs
+        if run.purpose == Purpose.CONFIRMATION
+    }
+    plan = study.plan
+    return [
+        {
+            "run": RunConfig(
+                combination=plan.combination, recipe=plan.recipe, setting=setting, seed=seed
+            ).to_json(),
+            "test_accuracy": recorded[setting, seed],
+        }
+        for seed in recommendation.seeds
+        for setting in (NO_HAM, recommendation.candidate)
+    ]
+
+
+def environment(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return code version, packages of this process, and where the runs were made."""
+    machines = {json.dumps(run.environment, sort_keys=True) for run in runs if run.environment}
+    packages = {row.metadata["Name"]: row.version for row in distributions()}
+    return {
+        "hamtune": version("hamtune"),
+        "python": platform.python_version(),
+        "packages_of_the_service": dict(sorted(packages.items())),
+        "environments_of_the_runs": [json.loads(text) for text in sorted(machines)],
+    }
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, indent=2) + "\n"

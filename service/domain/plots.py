@@ -1,0 +1,108 @@
+"""Two plots of a study as SVG: small enough to draw by hand, without a plotting library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from ham.config import NO_HAM
+from service.records import Purpose, Recommendation, Run
+
+_WIDTH, _HEIGHT, _MARGIN = 640, 400, 60
+
+
+def gains_plot(recommendation: Recommendation) -> str:
+    """Return the gain in test accuracy over no HAM, seed by seed, in points, with its mean."""
+    by_setting = {row.setting: row.test_accuracies for row in recommendation.evidence}
+    control = by_setting.get(NO_HAM, {})
+    treated = by_setting.get(recommendation.candidate, {})
+    gains = [
+        (float(place), 100 * (treated[seed] - control[seed]))
+        for place, seed in enumerate(recommendation.seeds)
+    ]
+    low, high = 100 * recommendation.gain.low, 100 * recommendation.gain.high
+    span = [value for _, value in gains] + [0.0, low, high]
+    scale = _Scale((-0.5, len(gains) - 0.5), (min(span), max(span)))
+    band = (
+        f'<rect x="{_MARGIN}" width="{_WIDTH - 2 * _MARGIN}" y="{scale.y(high):.1f}" '
+        f'height="{scale.y(low) - scale.y(high):.1f}" fill="#2a7" opacity="0.2"/>'
+    )
+    lines = "".join(
+        f'<line x1="{_MARGIN}" x2="{_WIDTH - _MARGIN}" y1="{scale.y(value):.1f}" '
+        f'y2="{scale.y(value):.1f}" stroke="{colour}"/>'
+        for value, colour in ((0.0, "#888"), (100 * recommendation.gain.mean, "#2a7"))
+    )
+    title = "Gain in test accuracy over no HAM by seed, points; mean with 95 % interval"
+    return _svg(title, [band, lines, _dots(scale, gains, "#157")], scale, "seed", "points")
+
+
+def search_plot(runs: Sequence[Run]) -> str:
+    """Return the validation accuracy of the search's runs over alpha (logarithmic)."""
+    points = [
+        (math.log10(run.setting.alpha), 100 * run.validation_accuracy)
+        for run in runs
+        if run.purpose == Purpose.SEARCH
+        and run.setting.alpha > 0
+        and run.validation_accuracy is not None
+        and math.isfinite(run.validation_accuracy)
+    ]
+    scale = _Scale(_range(x for x, _ in points), _range(y for _, y in points))
+    title = "Search: validation accuracy, percent, over log10 alpha"
+    return _svg(title, [_dots(scale, points, "#157")], scale, "log10 alpha", "percent")
+
+
+class _Scale:
+    """Places values in the picture."""
+
+    def __init__(self, xs: tuple[float, float], ys: tuple[float, float]) -> None:
+        self.xs, self.ys = _widened(xs), _widened(ys)
+
+    def x(self, value: float) -> float:
+        low, high = self.xs
+        return _MARGIN + (value - low) / (high - low) * (_WIDTH - 2 * _MARGIN)
+
+    def y(self, value: float) -> float:
+        low, high = self.ys
+        return _HEIGHT - _MARGIN - (value - low) / (high - low) * (_HEIGHT - 2 * _MARGIN)
+
+
+def _range(values: Iterable[float]) -> tuple[float, float]:
+    found = list(values)
+    return (min(found), max(found)) if found else (0.0, 1.0)
+
+
+def _widened(span: tuple[float, float]) -> tuple[float, float]:
+    margin = 0.05 * (span[1] - span[0]) or 0.5
+    return span[0] - margin, span[1] + margin
+
+
+def _dots(scale: _Scale, points: Sequence[tuple[float, float]], colour: str) -> str:
+    return "".join(
+        f'<circle cx="{scale.x(x):.1f}" cy="{scale.y(y):.1f}" r="4" fill="{colour}"/>'
+        for x, y in points
+    )
+
+
+def _svg(title: str, parts: Sequence[str], scale: _Scale, across: str, up: str) -> str:
+    left, bottom = _MARGIN, _HEIGHT - _MARGIN
+    texts = (
+        (_WIDTH / 2, 30, "middle", title),
+        (_WIDTH / 2, _HEIGHT - 15, "middle", across),
+        (left, bottom + 20, "middle", f"{scale.xs[0]:.3g}"),
+        (_WIDTH - left, bottom + 20, "middle", f"{scale.xs[1]:.3g}"),
+        (left - 6, bottom, "end", f"{scale.ys[0]:.3g}"),
+        (left - 6, left, "end", f"{scale.ys[1]:.3g}"),
+        (left - 6, _HEIGHT / 2, "end", up),
+    )
+    words = "".join(
+        f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}">{escape(text)}</text>'
+        for x, y, anchor, text in texts
+    )
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+        f'font-family="sans-serif" font-size="12"><title>{escape(title)}</title>'
+        f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>'
+        f'<path d="M{left} {left}V{bottom}H{_WIDTH - left}" fill="none" stroke="black"/>'
+        f"{''.join(parts)}{words}</svg>\n"
+    )

@@ -1,0 +1,48 @@
+"""All runs, a page at a time: a million of them never sit in memory together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sqlalchemy import select
+from sqlalchemy.orm import joinedload
+
+from ham.config import Combination
+from service.records import ALL_COMBINATIONS, CombinationFilter, Purpose, Run
+from service.storage.combinations import combination_record, matches
+from service.storage.database import Database
+from service.storage.runs import run_record
+from service.storage.tables import RunRow
+
+PAGE = 1000
+
+
+class SqlExports:
+    """Implements :class:`service.storage.operations.Exports`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def runs(
+        self, which: CombinationFilter = ALL_COMBINATIONS, purpose: Purpose | None = None
+    ) -> Iterator[list[tuple[Run, Combination]]]:
+        """Yield pages of runs, oldest first; each page is one transaction."""
+        query = (
+            select(RunRow)
+            .join(RunRow.combination)
+            .where(*matches(which))
+            .options(joinedload(RunRow.combination))
+            .order_by(RunRow.id)
+            .limit(PAGE)
+        )
+        if purpose is not None:
+            query = query.where(RunRow.purpose == purpose)
+        last = ""
+        while True:
+            with self._database.read() as session:
+                rows = session.scalars(query.where(RunRow.id > last)).all()
+                page = [(run_record(row), combination_record(row.combination)) for row in rows]
+            if not page:
+                return
+            yield page
+            last = page[-1][0].id
