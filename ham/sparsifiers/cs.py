@@ -61,6 +61,12 @@ class CS(ShrinkingSparsifier):
         rounds: how often the temperature rises before settling, >= 1. After a round open gates
             return to s_0, and closed ones stay closed.
         **common: see :class:`~ham.sparsity.settling.SettlingSparsifier`.
+
+    Deviations: the temperature rises at every step, not every epoch. The authors search a ticket
+        in three rounds, each with its own learning rate schedule, and retrain it from the weights
+        of epoch 2; here a run has one schedule, and the kept weights train on from where they
+        are. Their code leaves the sparsity to s_0; here it is made exact. No settings for
+        ImageNet are known to us (UNVERIFIED).
     """
 
     presets: ClassVar[Presets] = {"imagenet": {}, "cifar": {"rounds": 3}}

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ham.errors import HamError, InvalidConfig
-from ham.sparsity.base import Batch, Loss, ParamGroup
+from ham.sparsity.base import Batch, Loss, ParamGroup, Presets
 from ham.sparsity.factors import PenalizedFactors, Product
 
 HIGHEST = 10.0  # by default the penalty grows at most tenfold
@@ -45,6 +45,8 @@ class PILoT(PenalizedFactors):
     """
 
     pull = 5.0
+    # The first version of the paper, on networks: one of 1e-4, 3e-4, 1e-3, constant.
+    presets: ClassVar[Presets] = {"imagenet": {}, "cifar": {"penalty": 2e-4, "growth": 1.0}}
 
     def __init__(
         self,

@@ -38,6 +38,9 @@ class SignIn(ReparametrizedSparsifier):
             since they mean something else then. UNVERIFIED for the published rows.
         scale: beta of the paper, > 0.
         **common: see :class:`~ham.sparsity.MaskedSparsifier`.
+
+    Deviations: no code is public. Only prunable weights are factorized (an assumption), and both
+        factors have the recipe's weight decay. Masks that move (AC/DC, RigL) are left out.
     """
 
     def __init__(
