@@ -15,7 +15,8 @@ from typing import Any
 from ham.config import Recipe, require_ham_beside
 from ham.errors import IncompatibleCombination, InvalidConfig, UnknownName
 from ham.names import DATASETS, SPARSIFIERS
-from search_spaces.space import LogRange, SearchSpace
+from search_spaces.declared import DeclaredSpace, declared_space
+from search_spaces.space import SearchSpace
 
 _HERE = Path(__file__).parent
 
@@ -38,18 +39,22 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 @cache
-def spaces() -> dict[str, SearchSpace]:
-    """Return every declared space by what it applies to: a sparsifier, a family or ``default``."""
-    declared = {}
+def spaces() -> dict[str, DeclaredSpace]:
+    """Return every declared space by what it applies to: a sparsifier, a family or ``default``.
+
+    Raises:
+        InvalidConfig: a file breaks a rule, or two apply to the same.
+    """
+    declared: dict[str, DeclaredSpace] = {}
     for path in sorted((_HERE / "spaces").glob("*.toml")):
-        data = _read(path)
-        space = SearchSpace(
-            name=path.stem,
-            version=data["version"],
-            alpha=LogRange(**data["alpha"]),
-            beta=LogRange(**data["beta"]),
-        )
-        for target in data.get("applies_to", [path.stem]):
+        space = declared_space(path.stem, _read(path))
+        for target in space.applies_to:
+            if target in declared:
+                raise InvalidConfig(
+                    f"{path.name}: applies_to",
+                    target,
+                    f"{declared[target].space.name}.toml applies to it already",
+                )
             declared[target] = space
     return declared
 
@@ -71,8 +76,10 @@ def recipes() -> dict[str, DeclaredRecipe]:
     return declared
 
 
-def space_for(sparsifier: str) -> SearchSpace:
-    """Return the space of a sparsifier: its own, its family's, or the default.
+def space_for(
+    sparsifier: str, model: str | None = None, dataset: str | None = None
+) -> SearchSpace:
+    """Return the space of a training: the sparsifier's own, its family's, or the default.
 
     Raises:
         UnknownName: no such sparsifier.
@@ -82,8 +89,8 @@ def space_for(sparsifier: str) -> SearchSpace:
     declared = spaces()
     for target in (sparsifier, SPARSIFIERS.get(sparsifier).family):
         if target in declared:
-            return declared[target]
-    return declared["default"]
+            return declared[target].space_for(model, dataset)
+    return declared["default"].space_for(model, dataset)
 
 
 def recipe_for(dataset: str, recipe: str | None = None) -> Recipe:

@@ -193,6 +193,7 @@ class SpaceView(BaseModel):
 
     id: str
     applies_to: list[str] = Field(description="The sparsifiers whose studies search it.")
+    datasets: list[str] = Field(description="On which datasets they do.")
     alpha: LogRange
     beta: LogRange
 

@@ -21,11 +21,20 @@ from statistics import median
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import spearmanr
+from numpy.typing import NDArray
 
 from ham.config import Combination, Recipe
 from ham.names import SPARSIFIERS
-from service.records import EarlyStopping, Plan
+from service.records import (
+    EarlyStopping,
+    EarlyStoppingReport,
+    Plan,
+    Purpose,
+    Rung,
+    RunState,
+    Study,
+)
+from service.storage.base import RunStore
 
 Accuracies = Mapping[int, float]
 """Validation accuracy by epoch, of one trial."""
@@ -105,6 +114,41 @@ def judge(plan: Plan, history: History, number: int, epoch: int) -> Verdict:
     return Verdict(stop=foretells, rank_correlation=correlation)
 
 
+def report(study: Study, store: RunStore) -> EarlyStoppingReport:
+    """Measure on a study's search so far what early stopping saved, and how far epochs foretell.
+
+    The rungs are those that ASHA has or would have: where nothing is stopped, the correlations
+    say whether it could pay.
+    """
+    plan, marks = study.plan, rungs(study.plan.combination, study.plan.recipe)
+    runs = store.of_study(study.id, Purpose.SEARCH)
+    curves = store.accuracies(study.id, marks)
+    number = {run.id: place for place, run in enumerate(runs)}
+    history = History(
+        accuracies={number[run.id]: curves.get(run.id, {}) for run in runs},
+        final={
+            number[run.id]: run.validation_accuracy
+            for run in runs
+            if run.state == RunState.SUCCEEDED and run.validation_accuracy is not None
+        },
+    )
+    stopped = [run for run in runs if run.state == RunState.PRUNED]
+    return EarlyStoppingReport(
+        rule=plan.early_stopping,
+        stopped=len(stopped),
+        epochs_saved=sum(run.epochs - run.epochs_done for run in stopped),
+        least_rank_correlation=LEAST_RANK_CORRELATION,
+        rungs=tuple(
+            Rung(
+                epoch=epoch,
+                finished=sum(epoch in history.accuracies[n] for n in history.final),
+                rank_correlation=rank_correlation(history, epoch),
+            )
+            for epoch in marks
+        ),
+    )
+
+
 def rank_correlation(history: History, epoch: int) -> float | None:
     """Return Spearman's correlation of the accuracies after an epoch with the final ones.
 
@@ -115,7 +159,14 @@ def rank_correlation(history: History, epoch: int) -> float | None:
     final = np.array([history.final[n] for n in numbers])
     if len(numbers) < FEWEST_FINISHED or np.ptp(early) == 0 or np.ptp(final) == 0:
         return None
-    return float(spearmanr(early, final).statistic)
+    return float(np.corrcoef(_ranks(early), _ranks(final))[0, 1])
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ranks, equal values sharing their mean; scipy.stats would take a second to import."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return ranks
 
 
 def _asha(

@@ -52,9 +52,9 @@ def resolve(request: StudyRequest) -> Plan:
     plan = Plan(
         combination=combination,
         recipe=recipe,
-        space=space_for(request.sparsifier),
+        space=space_for(request.sparsifier, request.model, request.dataset),
         budget=request.budget,
-        sampler="tpe",
+        sampler=request.sampler,
         early_stopping=choose(request.budget.early_stopping, combination, recipe),
         sampler_seed=int(hashlib.sha256(combination.key.encode()).hexdigest()[:8], 16),
         search_seeds=(SEARCH_SEED,),

@@ -1,5 +1,6 @@
 """The nouns of the service, as immutable pydantic models."""
 
+from service.records.early_stopping import EarlyStoppingReport, Rung
 from service.records.elsewhere import ExternalRun, NewExternalRun, PublishedResult
 from service.records.events import EventKind, StudyEvent
 from service.records.keys import ANYONE, ApiKey, Principal, Scope
@@ -26,6 +27,7 @@ from service.records.studies import (
     Orders,
     Plan,
     Progress,
+    Sampler,
     StageProgress,
     Study,
     StudyChange,
@@ -47,6 +49,7 @@ __all__ = [
     "CombinationFilter",
     "Command",
     "EarlyStopping",
+    "EarlyStoppingReport",
     "EpochMetrics",
     "Estimate",
     "EventKind",
@@ -69,6 +72,8 @@ __all__ = [
     "Recommendation",
     "Run",
     "RunState",
+    "Rung",
+    "Sampler",
     "Scope",
     "StageProgress",
     "Study",

@@ -13,6 +13,7 @@ from service.records.combinations import StoredCombination
 from service.records.lifecycle import StudyState
 
 EarlyStopping = Literal["none", "asha", "hyperband", "median"]
+Sampler = Literal["tpe", "gp", "cmaes", "random", "quasi_random", "grid"]
 
 
 class Budget(BaseModel):
@@ -120,6 +121,11 @@ class StudyRequest(BaseModel):
         le=LARGEST_PRIORITY,
         description="Studies of a higher priority are taken up first.",
     )
+    sampler: Sampler = Field(
+        default="tpe",
+        description="Who proposes settings: Optuna's multivariate TPE, a Gaussian process, "
+        "CMA-ES, random or quasi-random (Sobol) points, or a grid that fills the trials.",
+    )
     replicate: bool = Field(
         default=False,
         description="Train again what an earlier study has trained. By default a run that is "
@@ -177,7 +183,7 @@ class Plan(BaseModel):
     recipe: Recipe
     space: SearchSpace
     budget: Budget
-    sampler: str
+    sampler: Sampler
     sampler_seed: int
     early_stopping: EarlyStopping = "none"
     reuse: bool = True

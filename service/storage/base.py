@@ -259,6 +259,13 @@ class RunStore(Protocol):
         """Return the learning curve of an ended run. Raises NotFound."""
         ...
 
+    def accuracies(self, study_id: str, epochs: Sequence[int]) -> dict[str, dict[int, float]]:
+        """Return the validation accuracies of a study's ended search runs after some epochs.
+
+        By run and epoch; a reused run has those of its original.
+        """
+        ...
+
     def counts(self, study_ids: Sequence[str]) -> list[RunCount]:
         """Count the runs of studies by purpose and state."""
         ...

@@ -140,6 +140,25 @@ class SqlRunStore:
                 for row in session.scalars(query)
             ]
 
+    def accuracies(self, study_id: str, epochs: Sequence[int]) -> dict[str, dict[int, float]]:
+        """Return the validation accuracies of a study's ended search runs after some epochs."""
+        trained = func.coalesce(RunRow.reused_from, RunRow.id)
+        query = (
+            select(RunRow.id, RunMetricRow.epoch, RunMetricRow.validation_accuracy)
+            .join(RunMetricRow, RunMetricRow.run_id == trained)
+            .where(
+                RunRow.study_id == study_id,
+                RunRow.purpose == Purpose.SEARCH,
+                RunMetricRow.epoch.in_(epochs),
+            )
+            .order_by(RunRow.id, RunMetricRow.epoch)
+        )
+        found: dict[str, dict[int, float]] = {}
+        with self._database.read() as session:
+            for run_id, epoch, accuracy in session.execute(query):
+                found.setdefault(run_id, {})[epoch] = accuracy
+        return found
+
     def counts(self, study_ids: Sequence[str]) -> list[RunCount]:
         """Count the runs of studies by purpose and state."""
         query = (

@@ -20,6 +20,7 @@ from ham.config import Setting
 from service.domain.early_stopping import History
 from service.records import Outcome, Plan
 from service.storage.database import write_ahead
+from service.workers.samplers import grid, sampler_for
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -81,7 +82,7 @@ class OptunaSearch:
         if self._left_behind:
             trial = optuna.Trial(self._study, self._trial_id(self._left_behind.pop(0)))
         else:
-            self._study.sampler = self._sampler(len(self._trials()))
+            self._study.sampler = sampler_for(self._plan, len(self._trials()))
             trial = self._study.ask(dict[str, BaseDistribution](axes))
         sampled = {
             name: trial.suggest_float(name, axis.low, axis.high, log=True)
@@ -133,9 +134,9 @@ class OptunaSearch:
         self._study.set_user_attr("search_space", self._plan.space.id)
         for baseline in self._plan.baselines:
             self._study.enqueue_trial(self._plan.space.encode(baseline))
-
-    def _sampler(self, number: int) -> optuna.samplers.BaseSampler:
-        return optuna.samplers.TPESampler(seed=self._plan.sampler_seed + number)
+        if self._plan.sampler == "grid":
+            for point in grid(self._plan):
+                self._study.enqueue_trial(point)
 
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any, get_args, get_type_hints
+
 import pytest
 
 from ham.config import NO_HAM, PAPER_DEFAULT
-from ham.errors import IncompatibleCombination, UnknownName
-from ham.names import DATASETS, SPARSIFIERS
-from search_spaces import recipe_for, recipes, space_for, spaces
+from ham.errors import IncompatibleCombination, InvalidConfig, UnknownName
+from ham.names import DATASETS, SPARSIFIERS, SparsifierRow
+from search_spaces import LogRange, recipe_for, recipes, space_for, spaces
+from search_spaces.declared import declared_space
+
+TUNED = [row.name for row in SPARSIFIERS if row.takes_ham]
 
 
-@pytest.mark.parametrize("sparsifier", [row.name for row in SPARSIFIERS if row.takes_ham])
+@pytest.mark.parametrize("sparsifier", TUNED)
 def test_every_sparsifier_has_a_space_that_holds_no_ham_and_the_papers_default(
     sparsifier: str,
 ) -> None:
@@ -25,8 +30,57 @@ def test_nothing_is_tuned_where_ham_has_no_meaning(sparsifier: str) -> None:
         space_for(sparsifier)
 
 
+def test_every_family_has_a_file_and_every_dataset_a_space() -> None:
+    assert {row.family for row in SPARSIFIERS} <= spaces().keys()
+    for sparsifier in TUNED:
+        for dataset in DATASETS.names():
+            assert space_for(sparsifier, dataset=dataset).contains(PAPER_DEFAULT)
+
+
+def test_digits_keep_the_ranges_that_their_studies_have_searched() -> None:
+    for sparsifier in TUNED:
+        space = space_for(sparsifier, "digits_cnn", "digits")
+        assert space.alpha == LogRange(low=1.0, high=400.0, zero_share=0.1)
+        assert space.beta == LogRange(low=1e-4, high=1.0, zero_share=0.1)
+
+
+def test_override_changes_one_axis_and_the_name() -> None:
+    space = space_for("rigl", "resnet50", "imagenet")
+    assert space.id == "dynamic-imagenet@1"
+    assert (space.beta.low, space.beta.high, space.beta.zero_share) == (1e-5, 0.1, 0.1)
+    assert space.alpha == space_for("rigl").alpha
+
+
+GOOD = {
+    "version": 1,
+    "alpha": {"low": 1.0, "high": 400.0, "zero_share": 0.1},
+    "beta": {"low": 1e-4, "high": 1.0},
+}
+
+
+@pytest.mark.parametrize(
+    "changes, told",
+    [
+        ({"version": 0}, r"my\.toml: version.*whole number >= 1"),
+        ({"alpha": {"low": 2.0, "high": 1.0}}, r"my\.toml: alpha\.low.*0 < low < high"),
+        ({"alpha": {"low": "1", "high": 2}}, r"my\.toml: alpha\.low.*number"),
+        ({"alpha": {"low": 1.0}}, r"my\.toml: alpha.*missing: high"),
+        ({"gamma": {}}, r"my\.toml.*unknown: gamma"),
+        ({"beta": 3}, r"my\.toml: beta.*must be a table"),
+        ({"override": [{"beta": {"low": 1e-5}}]}, "must name a model, a dataset"),
+        ({"override": [{"dataset": "imagenet"}]}, "must change one of alpha, beta"),
+        ({"override": [{"dataset": "imagenett", "beta": {"low": 1e-5}}]}, "imagenet"),
+    ],
+    ids=str,
+)
+def test_file_that_breaks_a_rule_is_refused_by_name(changes: dict[str, Any], told: str) -> None:
+    assert declared_space("my", GOOD).space.id == "my@1"
+    with pytest.raises(InvalidConfig, match=told):
+        declared_space("my", GOOD | changes)
+
+
 def test_every_declared_space_applies_to_something_that_exists() -> None:
-    families = {row.family for row in SPARSIFIERS}
+    families = get_args(get_type_hints(SparsifierRow)["family"])
     assert spaces().keys() <= {"default", *SPARSIFIERS.names(), *families}
 
 

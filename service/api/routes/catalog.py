@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 from fastapi import APIRouter
@@ -66,14 +67,22 @@ def list_recipes() -> Page[RecipeView]:
 @router.get("/search-spaces", summary="List search spaces")
 def list_search_spaces() -> Page[SpaceView]:
     """Return the ranges of alpha and beta that studies search, and what each applies to."""
-    users: dict[SearchSpace, list[str]] = {}
-    for row in SPARSIFIERS:
-        if row.takes_ham:
-            users.setdefault(space_for(row.name), []).append(row.name)
+    users: dict[SearchSpace, tuple[list[str], list[str]]] = {}
+    tuned = [row.name for row in SPARSIFIERS if row.takes_ham]
+    for dataset, name in itertools.product(DATASETS.names(), tuned):
+        sparsifiers, datasets = users.setdefault(space_for(name, dataset=dataset), ([], []))
+        sparsifiers.append(name)
+        datasets.append(dataset)
     return Page(
         items=[
-            SpaceView(id=space.id, applies_to=names, alpha=space.alpha, beta=space.beta)
-            for space, names in users.items()
+            SpaceView(
+                id=space.id,
+                applies_to=list(dict.fromkeys(sparsifiers)),
+                datasets=list(dict.fromkeys(datasets)),
+                alpha=space.alpha,
+                beta=space.beta,
+            )
+            for space, (sparsifiers, datasets) in users.items()
         ]
     )
 

@@ -16,9 +16,10 @@ from service.api.dependencies import (
 from service.api.problems import documented
 from service.api.schemas import Page, StudyQuery, StudyView
 from service.clock import utc_now
+from service.domain import early_stopping
 from service.domain.plans import resolve
 from service.domain.progress import progress_of
-from service.records import Plan, Purpose, Run, Study, StudyRequest
+from service.records import EarlyStoppingReport, Plan, Purpose, Run, Study, StudyRequest
 from service.storage.base import Storage
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
@@ -89,6 +90,16 @@ def get_study(study_id: StudyId, storage: StorageDep) -> StudyView:
 def list_trials(study_id: StudyId, storage: StorageDep) -> Page[Run]:
     """Return the runs that the search made, oldest first: one per trial."""
     return _runs(storage, study_id, Purpose.SEARCH)
+
+
+@router.get(
+    "/{study_id}/early-stopping",
+    summary="Show what early stopping did",
+    responses=documented(404, 422),
+)
+def show_early_stopping(study_id: StudyId, storage: StorageDep) -> EarlyStoppingReport:
+    """Return how well early epochs foretell the final accuracy, and what stopping early saved."""
+    return early_stopping.report(storage.studies.get(study_id), storage.runs)
 
 
 @router.get("/{study_id}/runs", summary="List the runs of a study", responses=documented(404, 422))

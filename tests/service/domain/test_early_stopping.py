@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from ham.config import Combination, Recipe
 from ham.names import SPARSIFIERS
@@ -17,10 +19,12 @@ from service.domain.early_stopping import (
     judge,
     rank_correlation,
     ready_epoch,
+    report,
     rungs,
 )
 from service.records import Budget, Plan
-from tests.service.builders import a_plan
+from service.storage import SqlStorage
+from tests.service.builders import a_job, a_plan, an_outcome, submit
 
 EPOCHS = 15
 FIRST_RUNG = 1
@@ -83,6 +87,7 @@ def test_rungs_begin_when_the_target_sparsity_is_reached(
 
 
 @pytest.mark.parametrize("rule", ["asha", "hyperband", "median"])
+@settings(deadline=None)
 @given(weak=st.floats(0, 1), trials=st.integers(0, FEWEST_FINISHED - 1))
 def test_first_trials_run_to_full_length_whatever_they_report(
     rule: str, weak: float, trials: int
@@ -152,6 +157,34 @@ def test_rank_correlation_needs_eight_full_trials_that_differ() -> None:
     assert rank_correlation(history(full_trials(8, foretell=False)), 1) == pytest.approx(-1)
     same = {n: {1: 0.5, EPOCHS: 0.6} for n in range(9)}
     assert rank_correlation(history(same), 1) is None
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=8, max_size=30))
+def test_rank_correlation_is_spearmans(pairs: list[tuple[int, int]]) -> None:
+    trials = {n: {1: early / 10, EPOCHS: final / 10} for n, (early, final) in enumerate(pairs)}
+    found = rank_correlation(history(trials), 1)
+    early, final = zip(*pairs, strict=True)
+    if len(set(early)) == 1 or len(set(final)) == 1:
+        assert found is None
+    else:
+        assert found == pytest.approx(spearmanr(early, final).statistic)
+
+
+def test_report_counts_what_was_stopped_and_correlates_what_finished(storage: SqlStorage) -> None:
+    study_id = submit(storage, budget=Budget(trials=10, early_stopping="asha"))
+    study, claim = storage.queue.claim("a", timedelta(hours=1))  # type: ignore[misc]
+    for number in range(9):
+        run = storage.runs.begin(claim, a_job(trial_number=number), EPOCHS)
+        storage.runs.end(claim, run.id, an_outcome(EPOCHS, 0.5 + number / 100))
+    weak = storage.runs.begin(claim, a_job(trial_number=9), EPOCHS)
+    stopped = an_outcome(1, 0.1).model_copy(update={"pruned": True})
+    storage.runs.end(claim, weak.id, stopped)
+    told = report(study, storage.runs)
+    assert study.id == study_id
+    assert (told.rule, told.stopped, told.epochs_saved) == ("asha", 1, EPOCHS - 1)
+    assert [(rung.epoch, rung.finished) for rung in told.rungs] == [(1, 9), (3, 9), (9, 9)]
+    assert [rung.rank_correlation for rung in told.rungs] == pytest.approx([1.0, 1.0, 1.0])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,93 @@
+"""Optuna's samplers by name, each rebuilt for every trial from a seed and the stored history."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+import warnings
+from collections.abc import Callable
+
+from optuna.exceptions import ExperimentalWarning
+from optuna.samplers import (
+    BaseSampler,
+    CmaEsSampler,
+    GPSampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
+
+from service.records import Plan, Sampler
+
+
+def sampler_for(plan: Plan, number: int) -> BaseSampler:
+    """Build the sampler that proposes the trial of this number.
+
+    TPE is multivariate and counts trials under way as poor (constant liar), so that parallel
+    proposals spread out. GP, CMA-ES and TPE learn from full-length trials; TPE alone also takes
+    stopped ones, as worse than all of those.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return _SAMPLERS[plan.sampler](plan.sampler_seed, number)
+
+
+def _tpe(seed: int, number: int) -> BaseSampler:
+    return TPESampler(seed=seed + number, constant_liar=True)
+
+
+def _gp(seed: int, number: int) -> BaseSampler:
+    return GPSampler(seed=seed + number, deterministic_objective=False)
+
+
+def _cmaes(seed: int, number: int) -> BaseSampler:
+    return CmaEsSampler(seed=seed + number, warn_independent_sampling=False)
+
+
+def _random(seed: int, number: int) -> BaseSampler:
+    return RandomSampler(seed=seed + number)
+
+
+def _quasi_random(seed: int, number: int) -> BaseSampler:
+    """One scrambled Sobol sequence: its seed is the same for all trials of a study."""
+    return QMCSampler(
+        seed=seed,
+        scramble=True,
+        independent_sampler=RandomSampler(seed=seed + number),
+        warn_asynchronous_seeding=False,
+        warn_independent_sampling=False,
+    )
+
+
+_SAMPLERS: dict[Sampler, Callable[[int, int], BaseSampler]] = {
+    "tpe": _tpe,
+    "gp": _gp,
+    "cmaes": _cmaes,
+    "random": _random,
+    "quasi_random": _quasi_random,
+    "grid": _random,  # once the grid, which is queued, has been used up
+}
+
+
+def grid(plan: Plan) -> list[dict[str, float]]:
+    """Return the points of a square grid on the sampled axes that fills the trials, shuffled.
+
+    The baselines take their share of the trials. The lowest point of an axis that holds zero
+    means zero.
+    """
+    side = max(2, math.isqrt(max(0, plan.budget.trials - len(plan.baselines))))
+    axes = (plan.space.alpha, plan.space.beta)
+    values = [
+        [axis.floor, *(_between(axis.low, axis.high, k / (side - 2)) for k in range(side - 1))]
+        if axis.zero_share and side > 2
+        else [_between(axis.floor, axis.high, k / (side - 1)) for k in range(side)]
+        for axis in axes
+    ]
+    points = [{"alpha": a, "beta": b} for a, b in itertools.product(*values)]
+    random.Random(plan.sampler_seed).shuffle(points)
+    return points
+
+
+def _between(low: float, high: float, place: float) -> float:
+    return min(high, low * (high / low) ** place)
