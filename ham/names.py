@@ -45,6 +45,7 @@ DATASETS = Registry[DatasetRow](
             classes=10,
             sizes=(45_000, 5_000, 10_000),
             how_to_get="Unpack cifar-10-python.tar.gz in the folder that HAM_DATA_DIR names.",
+            folder="cifar-10-batches-py",
         ),
         DatasetRow(
             name="cifar100",
@@ -56,6 +57,7 @@ DATASETS = Registry[DatasetRow](
             classes=100,
             sizes=(45_000, 5_000, 10_000),
             how_to_get="Unpack cifar-100-python.tar.gz in the folder that HAM_DATA_DIR names.",
+            folder="cifar-100-python",
         ),
         DatasetRow(
             name="imagenet",
@@ -67,6 +69,7 @@ DATASETS = Registry[DatasetRow](
             classes=1000,
             sizes=(1_271_167, 10_000, 50_000),
             how_to_get="Put train/<class>/ and val/<class>/ in imagenet/ under HAM_DATA_DIR.",
+            folder="imagenet",
         ),
     ),
     group="ham.datasets",

@@ -6,10 +6,14 @@ The rows themselves are in :mod:`ham.names`.
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from ham.registry import Row
+
+DATA_VARIABLE = "HAM_DATA_DIR"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,12 +25,24 @@ class DatasetRow(Row):
         classes: number of classes.
         sizes: images in (train, validation, test).
         how_to_get: what a user does to have the data.
+        folder: where it is looked for under ``HAM_DATA_DIR``; None where a package brings it.
     """
 
     shape: tuple[int, int, int]
     classes: int
     sizes: tuple[int, int, int]
     how_to_get: str
+    folder: str | None = None
+
+    @property
+    def available(self) -> bool:
+        """Whether this machine has the data."""
+        return self.folder is None or (data_root() / self.folder).exists()
+
+
+def data_root() -> Path:
+    """Return the folder named by ``HAM_DATA_DIR``, or ``~/.cache/ham``."""
+    return Path(os.environ.get(DATA_VARIABLE) or Path.home() / ".cache" / "ham")
 
 
 @dataclass(frozen=True, kw_only=True)

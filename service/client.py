@@ -214,11 +214,11 @@ class Client:
 
     def trials(self, study_id: str) -> list[Run]:
         """Return the search runs of a study."""
-        return self._get(Page[Run], f"/v1/studies/{study_id}/trials").items
+        return self._walk(Run, f"/v1/studies/{study_id}/trials")
 
     def runs(self, study_id: str, purpose: Purpose | None = None) -> list[Run]:
         """Return the runs of a study."""
-        return self._get(Page[Run], f"/v1/studies/{study_id}/runs", purpose=purpose).items
+        return self._walk(Run, f"/v1/studies/{study_id}/runs", purpose=purpose)
 
     def recommendations(self, **combination: Any) -> list[Recommendation]:
         """Return the newest recommendation of each combination that matches.
@@ -254,6 +254,16 @@ class Client:
     def _get(self, model: type[M], path: str, /, **query: Any) -> M:
         query = {name: value for name, value in query.items() if value is not None}
         return model.model_validate_json(self._send("GET", path, params=query).content)
+
+    def _walk(self, item: type[M], path: str, /, **query: Any) -> list[M]:
+        """Return the items of all pages."""
+        items: list[M] = []
+        cursor: str | None = None
+        while True:
+            page = self._get(Page[item], path, cursor=cursor, **query)  # type: ignore[valid-type]
+            items += page.items
+            if (cursor := page.next_cursor) is None:
+                return items
 
     def _post(self, model: type[M], path: str, key: str | None, **options: Any) -> M:
         """Send once, whatever becomes of the connection: the key stands for the request."""

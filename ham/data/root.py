@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ham.errors import HamError
+from ham.rows import DATA_VARIABLE as VARIABLE
+from ham.rows import data_root
 
-VARIABLE = "HAM_DATA_DIR"
+__all__ = ["VARIABLE", "DataNotFound", "data_root", "not_found"]
 
 
 class DataNotFound(HamError, FileNotFoundError):
     """A dataset's files are not where they are looked for."""
-
-
-def data_root() -> Path:
-    """Return the folder named by ``HAM_DATA_DIR``, or ``~/.cache/ham``."""
-    return Path(os.environ.get(VARIABLE) or Path.home() / ".cache" / "ham")
 
 
 def not_found(what: str, expected: Path) -> DataNotFound:

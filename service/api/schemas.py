@@ -8,7 +8,16 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ham.config import Recipe
 from search_spaces import LogRange
-from service.records import CombinationFilter, Progress, Study, StudyState, Sweep, SweepProgress
+from service.records import (
+    CombinationFilter,
+    Progress,
+    Purpose,
+    RunState,
+    Study,
+    StudyState,
+    Sweep,
+    SweepProgress,
+)
 
 T = TypeVar("T")
 
@@ -120,6 +129,52 @@ class EventQuery(BaseModel):
     )
 
 
+class RunQuery(CombinationQuery):
+    """Which runs, and which part of their list."""
+
+    study_id: str | None = Field(
+        None, pattern="^study_[0-9a-z]{26}$", description="Only runs of this study."
+    )
+    purpose: Purpose | None = Field(None, description="Only runs of this stage.")
+    state: RunState | None = Field(None, description="Only runs in this state.")
+    limit: int = Field(50, ge=1, le=500, description="Runs per page.")
+    cursor: str | None = Field(
+        None,
+        pattern="^run_[0-9a-z]{26}$",
+        description="The `next_cursor` of the page before.",
+    )
+
+    def combinations(self) -> CombinationFilter:
+        """Return the part that says which combinations."""
+        return CombinationFilter(**self.model_dump(include=set(CombinationFilter.model_fields)))
+
+
+class CombinationListQuery(CombinationQuery):
+    """Which combinations, and which part of their list."""
+
+    limit: int = Field(50, ge=1, le=500, description="Combinations per page.")
+    cursor: str | None = Field(
+        None, pattern="^[0-9]{1,9}$", description="The `next_cursor` of the page before."
+    )
+
+    def combinations(self) -> CombinationFilter:
+        """Return the part that says which combinations."""
+        return CombinationFilter(**self.model_dump(include=set(CombinationFilter.model_fields)))
+
+
+class StudyRunsQuery(BaseModel):
+    """Which part of the runs of a study."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(200, ge=1, le=1000, description="Runs per page.")
+    cursor: str | None = Field(
+        None,
+        pattern="^run_[0-9a-z]{26}$",
+        description="The `next_cursor` of the page before.",
+    )
+
+
 class CatalogRow(BaseModel):
     """Something that can be named in a request."""
 
@@ -145,6 +200,9 @@ class DatasetView(CatalogRow):
     shape: tuple[int, int, int] = Field(description="(channels, height, width) of an image.")
     classes: int
     sizes: tuple[int, int, int] = Field(description="Images in (train, validation, test).")
+    available: bool = Field(
+        description="Whether the machine that answers has the data; workers look for it there too."
+    )
     how_to_get: str
 
 

@@ -1,5 +1,6 @@
 """The nouns of the service, as immutable pydantic models."""
 
+from service.records.combinations import CombinationEntry
 from service.records.early_stopping import EarlyStoppingReport, Rung
 from service.records.elsewhere import ExternalRun, NewExternalRun, PublishedResult
 from service.records.events import EventKind, StudyEvent
@@ -46,6 +47,7 @@ __all__ = [
     "Budget",
     "BudgetChange",
     "Claim",
+    "CombinationEntry",
     "CombinationFilter",
     "Command",
     "EarlyStopping",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ham.config import Combination
 
@@ -20,3 +20,15 @@ def _read(value: Any) -> Any:
 
 StoredCombination = Annotated[Combination, BeforeValidator(_read)]
 """A combination whose names need not be registered here: they were checked when it was made."""
+
+
+class CombinationEntry(BaseModel):
+    """A combination that was asked for, and what has become of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    key: str = Field(description="Canonical; runs carry it.")
+    combination: StoredCombination
+    studies: int = Field(description="Studies of it, in any state.")
+    recommendations: int = Field(description="Versions of its recommendation; 0: not tuned yet.")

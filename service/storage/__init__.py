@@ -5,6 +5,7 @@ from __future__ import annotations
 from service.clock import Clock, utc_now
 from service.settings import Settings
 from service.storage.base import Storage
+from service.storage.combination_list import SqlCombinationStore
 from service.storage.database import Database
 from service.storage.events import SqlEventStore
 from service.storage.export import SqlExports
@@ -34,6 +35,7 @@ class SqlStorage:
         self.database = database
         self.studies = SqlStudyStore(database, clock, max_queued)
         self.queue = SqlQueue(database, clock, max_attempts)
+        self.combinations = SqlCombinationStore(database)
         self.sweeps = SqlSweepStore(database, clock, max_queued)
         self.events = SqlEventStore(database)
         self.runs = SqlRunStore(database, clock)

@@ -35,7 +35,6 @@ from service.records import (
     Command,
     EpochMetrics,
     Job,
-    LeftOut,
     NewRecommendation,
     Orders,
     Outcome,
@@ -45,14 +44,11 @@ from service.records import (
     Run,
     RunState,
     Study,
-    StudyEvent,
     StudyRequest,
     StudyState,
-    Sweep,
-    SweepProgress,
-    SweepRequest,
 )
 from service.storage.operations import Exports, ExternalRunStore, KeyStore, Monitor
+from service.storage.smaller_stores import CombinationStore, EventStore, SweepStore
 
 NO_PAUSE = timedelta(0)
 
@@ -178,53 +174,6 @@ class Queue(Protocol):
         ...
 
 
-class SweepStore(Protocol):
-    """Sweeps: one request, many studies."""
-
-    def submit(
-        self,
-        request: SweepRequest,
-        planned: Sequence[tuple[StudyRequest, Plan]],
-        left_out: Sequence[LeftOut],
-        idempotency_key: str | None = None,
-        *,
-        submitter: str = LOCAL,
-    ) -> tuple[Sweep, bool]:
-        """Queue a study per plan, all or none; the flag tells whether the sweep is new.
-
-        Raises:
-            Conflict: the key was used for another request.
-            LimitReached: the submitter would have more waiting than one may.
-        """
-        ...
-
-    def get(self, sweep_id: str) -> Sweep:
-        """Return a sweep. Raises NotFound."""
-        ...
-
-    def list(self, *, limit: int = 50, before: str | None = None) -> list[Sweep]:
-        """Return sweeps, newest first, older than the id ``before``."""
-        ...
-
-    def progress(self, sweep_ids: Sequence[str]) -> dict[str, SweepProgress]:
-        """Return how far sweeps are, by id."""
-        ...
-
-
-class EventStore(Protocol):
-    """What happened to studies. Ids grow in the order in which events become visible."""
-
-    def after(
-        self, position: int, *, study_id: str | None = None, limit: int = 200
-    ) -> list[StudyEvent]:
-        """Return the events whose id is larger, oldest first; of one study, or of all."""
-        ...
-
-    def newest(self) -> int:
-        """Return the id of the newest event, 0 before the first."""
-        ...
-
-
 class RunStore(Protocol):
     """Runs of studies and their learning curves."""
 
@@ -255,6 +204,23 @@ class RunStore(Protocol):
         """Return the runs of a study, oldest first."""
         ...
 
+    def page(
+        self,
+        *,
+        which: CombinationFilter = ALL_COMBINATIONS,
+        study_id: str | None = None,
+        purpose: Purpose | None = None,
+        state: RunState | None = None,
+        limit: int = 50,
+        before: str | None = None,
+        after: str | None = None,
+    ) -> list[Run]:
+        """Return runs, newest first, older than the id ``before``.
+
+        With ``after`` it is oldest first, newer than that id; the empty text is before all.
+        """
+        ...
+
     def curve(self, run_id: str) -> list[EpochMetrics]:
         """Return the learning curve of an ended run. Raises NotFound."""
         ...
@@ -282,6 +248,10 @@ class RecommendationStore(Protocol):
         """Return the newest recommendation of each combination that matches, newest first."""
         ...
 
+    def history(self, combination_id: int) -> list[Recommendation]:
+        """Return every version of a combination's recommendation, newest first."""
+        ...
+
     def version(self) -> int:
         """Return a number that grows with every recommendation, in the same transaction."""
         ...
@@ -306,6 +276,11 @@ class Storage(Protocol):
     @property
     def queue(self) -> Queue:
         """Who works on which study."""
+        ...
+
+    @property
+    def combinations(self) -> CombinationStore:
+        """Combinations."""
         ...
 
     @property

@@ -10,7 +10,7 @@ from service.storage.tables import StudyEventRow
 
 
 class SqlEventStore:
-    """Implements :class:`service.storage.base.EventStore`."""
+    """Implements :class:`service.storage.smaller_stores.EventStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -48,6 +48,17 @@ class SqlRecommendationStore:
         with self._database.read() as session:
             return [recommendation_record(row) for row in session.scalars(query)]
 
+    def history(self, combination_id: int) -> list[Recommendation]:
+        """Return every version of a combination's recommendation, newest first."""
+        query = (
+            select(RecommendationRow)
+            .where(RecommendationRow.combination_id == combination_id)
+            .options(joinedload(RecommendationRow.combination))
+            .order_by(RecommendationRow.version.desc())
+        )
+        with self._database.read() as session:
+            return [recommendation_record(row) for row in session.scalars(query)]
+
     def version(self) -> int:
         """Return a number that grows with every recommendation."""
         query = (

@@ -6,14 +6,26 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, contains_eager, joinedload
 
 from ham.config import Setting
 from service.clock import Clock
 from service.errors import NotFound, StaleLease
 from service.ids import new_id
-from service.records import Claim, EpochMetrics, EventKind, Job, Outcome, Purpose, Run, RunState
+from service.records import (
+    ALL_COMBINATIONS,
+    Claim,
+    CombinationFilter,
+    EpochMetrics,
+    EventKind,
+    Job,
+    Outcome,
+    Purpose,
+    Run,
+    RunState,
+)
 from service.storage.base import BestRun, RunCount
+from service.storage.combinations import matches
 from service.storage.database import Database
 from service.storage.event_log import note_event
 from service.storage.queue import guard
@@ -117,6 +129,37 @@ class SqlRunStore:
         )
         if purpose is not None:
             query = query.where(RunRow.purpose == purpose)
+        with self._database.read() as session:
+            return [run_record(row) for row in session.scalars(query)]
+
+    def page(
+        self,
+        *,
+        which: CombinationFilter = ALL_COMBINATIONS,
+        study_id: str | None = None,
+        purpose: Purpose | None = None,
+        state: RunState | None = None,
+        limit: int = 50,
+        before: str | None = None,
+        after: str | None = None,
+    ) -> list[Run]:
+        """Return runs, newest first; oldest first with ``after``."""
+        query = (
+            select(RunRow)
+            .join(RunRow.combination)
+            .where(*matches(which))
+            .options(contains_eager(RunRow.combination))
+            .order_by(RunRow.id.desc() if after is None else RunRow.id)
+            .limit(limit)
+        )
+        wanted = {"study_id": study_id, "purpose": purpose, "state": state}
+        for name, value in wanted.items():
+            if value is not None:
+                query = query.where(getattr(RunRow, name) == value)
+        if before is not None:
+            query = query.where(RunRow.id < before)
+        if after:
+            query = query.where(RunRow.id > after)
         with self._database.read() as session:
             return [run_record(row) for row in session.scalars(query)]
 

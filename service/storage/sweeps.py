@@ -29,7 +29,7 @@ from service.storage.tables import RunRow, StudyRow, SweepRow
 
 
 class SqlSweepStore:
-    """Implements :class:`service.storage.base.SweepStore`."""
+    """Implements :class:`service.storage.smaller_stores.SweepStore`."""
 
     def __init__(self, database: Database, clock: Clock, max_queued: int | None) -> None:
         self._database = database

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
+from pydantic import Field
 
 from service.api.dependencies import (
     IdempotencyKey,
@@ -14,7 +15,7 @@ from service.api.dependencies import (
     check_names,
 )
 from service.api.problems import documented
-from service.api.schemas import Page, StudyQuery, StudyView
+from service.api.schemas import Page, StudyQuery, StudyRunsQuery, StudyView
 from service.clock import utc_now
 from service.domain import early_stopping
 from service.domain.plans import resolve
@@ -87,9 +88,15 @@ def get_study(study_id: StudyId, storage: StorageDep) -> StudyView:
 @router.get(
     "/{study_id}/trials", summary="List the search runs of a study", responses=documented(404, 422)
 )
-def list_trials(study_id: StudyId, storage: StorageDep) -> Page[Run]:
+def list_trials(
+    study_id: StudyId, query: Annotated[StudyRunsQuery, Query()], storage: StorageDep
+) -> Page[Run]:
     """Return the runs that the search made, oldest first: one per trial."""
-    return _runs(storage, study_id, Purpose.SEARCH)
+    return _runs(storage, study_id, query, Purpose.SEARCH)
+
+
+class _StageQuery(StudyRunsQuery):
+    purpose: Purpose | None = Field(None, description="Only runs of this stage.")
 
 
 @router.get(
@@ -104,17 +111,22 @@ def show_early_stopping(study_id: StudyId, storage: StorageDep) -> EarlyStopping
 
 @router.get("/{study_id}/runs", summary="List the runs of a study", responses=documented(404, 422))
 def list_runs(
-    study_id: StudyId,
-    storage: StorageDep,
-    purpose: Annotated[Purpose | None, Query(description="Only runs of this stage.")] = None,
+    study_id: StudyId, query: Annotated[_StageQuery, Query()], storage: StorageDep
 ) -> Page[Run]:
     """Return the runs of all stages, oldest first."""
-    return _runs(storage, study_id, purpose)
+    return _runs(storage, study_id, query, query.purpose)
 
 
-def _runs(storage: Storage, study_id: str, purpose: Purpose | None) -> Page[Run]:
+def _runs(
+    storage: Storage, study_id: str, query: StudyRunsQuery, purpose: Purpose | None
+) -> Page[Run]:
     storage.studies.get(study_id)  # an unknown study is NotFound, not an empty list
-    return Page(items=storage.runs.of_study(study_id, purpose))
+    runs = storage.runs.page(
+        study_id=study_id, purpose=purpose, limit=query.limit + 1, after=query.cursor or ""
+    )
+    more = len(runs) > query.limit
+    runs = runs[: query.limit]
+    return Page(items=runs, next_cursor=runs[-1].id if more else None)
 
 
 def submitted(storage: Storage, response: Response, study: Study, new: bool) -> StudyView:

@@ -1,0 +1,105 @@
+"""Lists across studies: runs, combinations, the versions of a recommendation; logs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import PlainTextResponse
+
+from service.api.dependencies import StorageDep, StudyId, check_names
+from service.api.logs import tail
+from service.api.problems import documented
+from service.api.schemas import CombinationListQuery, Page, RunQuery
+from service.records import Benchmark, CombinationEntry, Recommendation, Run
+
+router = APIRouter(prefix="/v1")
+
+CombinationId = Annotated[
+    int, Path(ge=1, le=2**31 - 1, description="Id of a combination.", examples=[1])
+]
+
+
+@router.get("/runs", summary="List runs", tags=["runs"], responses=documented(422))
+def list_all_runs(query: Annotated[RunQuery, Query()], storage: StorageDep) -> Page[Run]:
+    """Return runs of all studies, newest first."""
+    runs = storage.runs.page(
+        which=check_names(query.combinations()),
+        study_id=query.study_id,
+        purpose=query.purpose,
+        state=query.state,
+        limit=query.limit + 1,
+        before=query.cursor,
+    )
+    more = len(runs) > query.limit
+    runs = runs[: query.limit]
+    return Page(items=runs, next_cursor=runs[-1].id if more else None)
+
+
+@router.get(
+    "/combinations",
+    summary="List combinations",
+    tags=["recommendations"],
+    responses=documented(422),
+)
+def list_combinations(
+    query: Annotated[CombinationListQuery, Query()], storage: StorageDep
+) -> Page[CombinationEntry]:
+    """Return the combinations that were ever asked for, oldest first, and how often."""
+    found = storage.combinations.list(
+        check_names(query.combinations()), limit=query.limit + 1, after=int(query.cursor or 0)
+    )
+    more = len(found) > query.limit
+    found = found[: query.limit]
+    return Page(items=found, next_cursor=str(found[-1].id) if more else None)
+
+
+@router.get(
+    "/combinations/{combination_id}",
+    summary="Show a combination",
+    tags=["recommendations"],
+    responses=documented(404, 422),
+)
+def get_combination(combination_id: CombinationId, storage: StorageDep) -> CombinationEntry:
+    """Return a combination, and how often it was tuned."""
+    return storage.combinations.get(combination_id)
+
+
+@router.get(
+    "/combinations/{combination_id}/recommendations",
+    summary="Show the versions of a recommendation",
+    tags=["recommendations"],
+    responses=documented(404, 422),
+)
+def list_versions(combination_id: CombinationId, storage: StorageDep) -> Page[Recommendation]:
+    """Return every recommendation that a combination ever had, newest first. None ever changes."""
+    storage.combinations.get(combination_id)
+    return Page(items=storage.recommendations.history(combination_id))
+
+
+@router.get("/benchmarks", summary="List benchmarks", tags=["catalogue"])
+def list_benchmarks(storage: StorageDep) -> Page[Benchmark]:
+    """Return what there are leaderboards of: each a model, dataset, sparsity and recipe."""
+    return Page(items=storage.recommendations.benchmarks())
+
+
+@router.get(
+    "/studies/{study_id}/logs",
+    summary="Show the log of a study",
+    tags=["studies"],
+    response_class=PlainTextResponse,
+    responses=documented(404, 422),
+)
+def get_logs(
+    study_id: StudyId,
+    request: Request,
+    storage: StorageDep,
+    limit: Annotated[
+        int, Query(ge=1, le=2**20, description="Bytes at most, counted from the end.")
+    ] = 2**16,
+) -> str:
+    """Return the end of the log that the study's runner wrote, as text.
+
+    Only a scheduler that shares the data folder with this API leaves its logs here.
+    """
+    return tail(request.app.state.settings.data_dir, storage.studies.get(study_id).id, limit)
