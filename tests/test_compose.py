@@ -1,8 +1,10 @@
-"""docker-compose.yml: its API and its worker, run as plain processes on PostgreSQL."""
+"""docker-compose.yml: its services, run as plain processes on a real PostgreSQL."""
 
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,29 +17,58 @@ from typing import Any
 import httpx2
 import pytest
 import yaml
+from sqlalchemy.engine import make_url
 
+from service.cli.config import OTHERS
 from service.settings import Settings
 from tests.postgres import free_port
 from tests.service.builders import SMALL, a_request
 
 ROOT = Path(__file__).parents[1]
-SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())[
-    "services"
-]
+FILE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = FILE["services"]
+OURS = {name: row for name, row in SERVICES.items() if name != "db"}
+VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 SECONDS_TO_START = 60
 SECONDS_TO_TUNE = 400  # Ray workers are nice: on a busy machine they wait
 
 
-@contextmanager
-def running(service: str, *options: str, folder: Path, **environment: str) -> Iterator[None]:
-    """Run a service's command with its environment, some of it replaced."""
+def interpolated(text: str, **values: str) -> str:
+    """Put variables in as docker compose does."""
+
+    def value(found: re.Match[str]) -> str:
+        default = found[3] if found[2] == "-" else None
+        chosen = values.get(found[1], default)
+        assert chosen is not None, f"{found[1]} is needed: {found[3]}"
+        return chosen
+
+    return VARIABLE.sub(value, text)
+
+
+def environment(service: str, **replaced: str) -> dict[str, str]:
+    """Return what a service's command finds around it."""
+    own = {
+        name: interpolated(value, POSTGRES_PASSWORD="secret")
+        for name, value in SERVICES[service].get("environment", {}).items()
+    }
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HAMTUNE_", "RAY_"))}
+    return {**kept, **own, **replaced}
+
+
+def words(service: str, *options: str) -> list[str]:
+    """Return a service's command, its program being the one of this environment."""
     command = [str(part) for part in SERVICES[service]["command"]]
-    program = Path(sys.executable).with_name(command[0])
+    return [str(Path(sys.executable).with_name(command[0])), *command[1:], *options]
+
+
+@contextmanager
+def running(service: str, *options: str, folder: Path, **replaced: str) -> Iterator[None]:
+    """Run a service's command with its environment, some of it replaced."""
     log = folder / f"{service}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [str(program), *command[1:], *options],
-            env={**os.environ, **SERVICES[service]["environment"], **environment},
+            words(service, *options),
+            env=environment(service, **replaced),
             stdout=output,
             stderr=subprocess.STDOUT,
         )
@@ -56,23 +87,48 @@ def wait_for(done: Callable[[], object], seconds: float) -> None:
         time.sleep(0.2)
 
 
-def test_api_and_worker_share_one_database_and_nothing_else() -> None:
-    assert SERVICES.keys() == {"db", "api", "worker"}
-    api, worker = SERVICES["api"], SERVICES["worker"]
-    assert api["environment"] == worker["environment"]
-    for service in (api, worker):
-        assert service["depends_on"] == {"db": {"condition": "service_healthy"}}
-    assert "healthcheck" in SERVICES["db"]
-    assert not {volume.split(":")[0] for volume in api["volumes"]} & {
-        volume.split(":")[0] for volume in worker["volumes"]
-    }
+def test_every_reference_of_the_file_leads_somewhere() -> None:
+    for name, service in SERVICES.items():
+        assert service["restart"] == ("no" if name == "migrate" else "unless-stopped")
+        assert ("image" in service) and (name == "db" or service["build"] == ".")
+        for other, condition in service.get("depends_on", {}).items():
+            expected = {"db": "service_healthy", "migrate": "service_completed_successfully"}
+            assert condition == {"condition": expected[other]}
+        for volume in service.get("volumes", []):
+            source = re.sub(r"^\$\{\w+:-(\w+)\}", r"\1", volume).split(":")[0]
+            assert source in FILE["volumes"], volume
+    for name in ("db", "api"):
+        assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+
+
+def test_only_the_worker_with_the_gpu_profile_asks_for_gpus() -> None:
+    assert SERVICES["worker"]["profiles"] == ["cpu"]
+    assert SERVICES["worker-gpu"]["profiles"] == ["gpu"]
+    reserving = [name for name, row in SERVICES.items() if "deploy" in row]
+    assert reserving == ["worker-gpu"]
+    [device] = SERVICES["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}
 
 
 def test_compose_knows_only_settings_that_exist() -> None:
-    known = {f"HAMTUNE_{name.upper()}" for name in Settings.model_fields}
-    for service in ("api", "worker"):
-        assert SERVICES[service]["environment"].keys() <= known
-    assert SERVICES["api"]["ports"] == [f"127.0.0.1:{Settings().port}:{Settings().port}"]
+    known = {f"HAMTUNE_{name.upper()}" for name in Settings.model_fields} | OTHERS.keys()
+    for service in OURS.values():
+        assert service["environment"].keys() <= known
+    port = Settings().port
+    assert SERVICES["api"]["ports"] == [f"${{HAMTUNE_BIND:-127.0.0.1}}:{port}:{port}"]
+
+
+def test_example_of_the_environment_names_every_variable_and_no_other() -> None:
+    example = (ROOT / ".env.example").read_text()
+    offered = set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE))
+    used = {found[0] for found in VARIABLE.findall((ROOT / "docker-compose.yml").read_text())}
+    assert offered == used | {"COMPOSE_PROFILES"}
+    assert "POSTGRES_PASSWORD=\n" in example, "no password is shipped"
+
+
+def test_image_does_not_run_as_root() -> None:
+    last = (ROOT / "Dockerfile").read_text().rpartition("FROM ")[2]
+    assert "USER hamtune" in last.split("\n")
 
 
 @pytest.mark.slow
@@ -81,9 +137,19 @@ def test_services_of_the_compose_file_tune_a_study_together(
     empty_postgres_url: str, tmp_path: Path
 ) -> None:
     port = str(free_port())
-    environment = {"HAMTUNE_DATABASE_URL": empty_postgres_url, "HAMTUNE_CPUS": "2"}
+    replaced = {"HAMTUNE_DATABASE_URL": empty_postgres_url, "HAMTUNE_CPUS": "2"}
     budget = SMALL.model_copy(update={"trials": 3})
     request = a_request(sparsifier="dense", sparsity=0.0, model="digits_mlp", budget=budget)
+    check_database(empty_postgres_url)
+    subprocess.run(words("migrate"), env=environment("migrate", **replaced), check=True)
+    made = subprocess.run(
+        [words("api")[0], "keys", "create", "me", "--scope", "admin"],
+        env=environment("api", **replaced),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    headers = {"Authorization": f"Bearer {made.stdout.strip()}"}
     with (
         running(
             "api",
@@ -91,24 +157,20 @@ def test_services_of_the_compose_file_tune_a_study_together(
             port,
             folder=tmp_path,
             HAMTUNE_DATA_DIR=str(tmp_path / "api"),
-            **environment,
+            **replaced,
         ),
-        httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client,
+        httpx2.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client,
     ):
-
-        def ready() -> bool:
-            try:
-                return client.get("/readyz").status_code == 200
-            except httpx2.TransportError:
-                return False
-
-        wait_for(ready, SECONDS_TO_START)
+        wait_for(lambda: healthy(port), SECONDS_TO_START)
+        assert httpx2.get(f"http://127.0.0.1:{port}/v1/studies").status_code == 401
         accepted = client.post("/v1/studies", json=request.model_dump(mode="json"))
         assert accepted.status_code == 202, accepted.text
         study = accepted.headers["Location"]
         assert client.get(study).json()["state"] == "queued", "the API itself runs nothing"
         with running(
-            "worker", folder=tmp_path, HAMTUNE_DATA_DIR=str(tmp_path / "worker"), **environment
+            "worker",
+            folder=tmp_path,
+            **{**replaced, "HAMTUNE_DATA_DIR": str(tmp_path / "worker")},
         ):
             wait_for(
                 lambda: client.get(study).json()["state"] not in ("queued", "running"),
@@ -118,3 +180,23 @@ def test_services_of_the_compose_file_tune_a_study_together(
         assert (ended["state"], ended["error"]) == ("succeeded", None)
         found = client.get("/v1/recommendations", params={"model": "digits_mlp"}).json()
         assert study.endswith(found["items"][0]["study_id"])
+
+
+def healthy(port: str) -> bool:
+    """Run the API's own health check, at the port that it has here."""
+    _, program, *arguments = SERVICES["api"]["healthcheck"]["test"]
+    assert program == "python"
+    there = [part.replace(":8642/", f":{port}/") for part in arguments]
+    done = subprocess.run([sys.executable, *there], capture_output=True)
+    return done.returncode == 0
+
+
+def check_database(url: str) -> None:
+    """Run the database's own health check, where its program is installed."""
+    _, *command = SERVICES["db"]["healthcheck"]["test"]
+    if shutil.which(command[0]) is None:
+        return
+    at = make_url(url)
+    where = {"PGHOST": str(at.host), "PGPORT": str(at.port)}
+    done = subprocess.run(command, env={**os.environ, **where}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
