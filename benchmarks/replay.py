@@ -1,0 +1,104 @@
+"""Answers settings with the recorded truth instead of training them: a search in seconds.
+
+Between the settings of the grid, accuracies are interpolated, linearly in log alpha and log beta;
+zero is one step of the grid below its smallest value. Each recorded seed is a surface of its own,
+so the noise of seeds is that of real trainings. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import bisect
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ham.config import Setting
+
+IMAGES = 500
+"""In the validation split, and in the test split, of the recorded file."""
+CHANCE = 0.1
+"""What a training that diverged counts as: ten classes, guessed."""
+
+Rows = dict[tuple[float, float], list[str]]
+
+
+class Truth:
+    """The recorded trainings of one combination.
+
+    Attributes:
+        alphas, betas: the grid, ascending, zero first.
+        curves: validation accuracy, a fraction. Shape: (seed, alpha, beta, epoch).
+        test: test accuracy of the last weights. Shape: (seed, alpha, beta).
+    """
+
+    def __init__(self, seeds: Sequence[Rows]) -> None:
+        self.alphas = sorted({alpha for alpha, _ in seeds[0]})
+        self.betas = sorted({beta for _, beta in seeds[0]})
+        cells = np.array(
+            [[[_correct(rows[a, b]) for b in self.betas] for a in self.alphas] for rows in seeds]
+        )
+        self.test, self.curves = cells[..., 0], cells[..., 1:]
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds are recorded of every setting."""
+        return len(self.curves)
+
+    def curve(self, setting: Setting, seed: int) -> NDArray[np.float64]:
+        """Return the accuracies after each epoch; a seed counts modulo the recorded ones."""
+        return self._at(self.curves[seed % self.seeds], setting)
+
+    def expected(self, setting: Setting) -> float:
+        """Return the mean final validation accuracy over all seeds."""
+        return float(self._at(self._mean, setting))
+
+    @cached_property
+    def best(self) -> float:
+        """The highest mean final validation accuracy on the grid, biased up by its noise."""
+        return float(self._mean.max())
+
+    @cached_property
+    def _mean(self) -> NDArray[np.float64]:
+        mean: NDArray[np.float64] = self.curves[..., -1].mean(axis=0)
+        return mean
+
+    def _at(self, grid: NDArray[np.float64], setting: Setting) -> NDArray[np.float64]:
+        """Interpolate an array over (alpha, beta, ...)."""
+        (a, to_a), (b, to_b) = _place(self.alphas, setting.alpha), _place(self.betas, setting.beta)
+        low = grid[a, b] * (1 - to_b) + grid[a, b + 1] * to_b
+        high = grid[a + 1, b] * (1 - to_b) + grid[a + 1, b + 1] * to_b
+        return np.asarray(low * (1 - to_a) + high * to_a)
+
+
+def load(file: Path) -> dict[str, Truth]:
+    """Read every combination; seeds that are not recorded on the whole grid are left out."""
+    found: dict[str, dict[str, Rows]] = defaultdict(lambda: defaultdict(dict))
+    with file.open(newline="") as stream:
+        rows = csv.reader(stream)
+        next(rows)
+        for combination, alpha, beta, seed, _cpu_seconds, *counts in rows:
+            found[combination][seed][float(alpha), float(beta)] = counts
+    whole = {key: max(map(len, seeds.values())) for key, seeds in found.items()}
+    return {
+        key: Truth([rows for rows in seeds.values() if len(rows) == whole[key]])
+        for key, seeds in found.items()
+    }
+
+
+def _correct(counts: Sequence[str]) -> list[float]:
+    return [float(count) / IMAGES if count else CHANCE for count in counts]
+
+
+def _place(values: Sequence[float], value: float) -> tuple[int, float]:
+    """Return the grid interval that holds a value, and how far along it the value lies."""
+    if value == 0:
+        return 0, 0.0
+    value = min(max(value, values[1]), values[-1])
+    low = min(max(bisect.bisect_right(values, value) - 1, 1), len(values) - 2)
+    return low, math.log(value / values[low]) / math.log(values[low + 1] / values[low])
