@@ -34,6 +34,7 @@ from service.records import (
     StudyChange,
     StudyRequest,
     StudyState,
+    SurfaceGrid,
     SweepRequest,
 )
 
@@ -230,6 +231,10 @@ class Client:
             RequestRefused: 404 where a single combination is named that has none.
         """
         return self._get(Page[Recommendation], "/v1/recommendations", **combination).items
+
+    def surface(self, recommendation: Recommendation) -> SurfaceGrid:
+        """Return the response surface behind a recommendation, on a grid."""
+        return self._get(SurfaceGrid, f"/v1/recommendations/{recommendation.id}/surface")
 
     def evidence_runs(self, recommendation: Recommendation) -> list[RunConfig]:
         """Return the paired runs behind a recommendation: no HAM and the best setting found.

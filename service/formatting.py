@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from service.records import Estimate, Progress, StudyState
+from service.records import AxisOptimum, Estimate, Optimum, Progress, StudyState
 
 NOTHING = "–"
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E")
@@ -42,6 +42,34 @@ def amount(number: float | None) -> str:
     while abs(number) >= 999.5:
         number, prefix = number / 1000, next(prefixes)
     return f"{number:.3g} {prefix}".rstrip()
+
+
+def optimum_sentences(optimum: Optimum) -> list[str]:
+    """Say where near-optimal settings lie, what each parameter matters, and how sure that is."""
+    alpha, beta = optimum.alpha, optimum.beta
+    sentences = [
+        f"alpha {_range(alpha)} and beta {_range(beta)} are within one standard error "
+        f"({100 * optimum.standard_error:.2f} points of validation accuracy) of the best found.",
+        f"Over the whole space alpha alone explains {100 * alpha.importance:.0f} % of the "
+        f"differences, beta alone {100 * beta.importance:.0f} %, both together "
+        f"{100 * optimum.interaction:.0f} %.",
+        f"Probability that nothing else tried is better: {100 * optimum.best_probability:.0f} % "
+        f"(by a surface fitted to {optimum.runs} runs).",
+    ]
+    if local := [*_local("alpha", alpha), *_local("beta", beta)]:
+        sentences.insert(2, f"Expected change around the best, in points: {', '.join(local)}.")
+    return sentences
+
+
+def _range(axis: AxisOptimum) -> str:
+    if axis.low == axis.high:
+        return strength(axis.low)
+    return f"{strength(axis.low)} to {strength(axis.high)}"
+
+
+def _local(name: str, axis: AxisOptimum) -> list[str]:
+    changes = (("half", axis.change_if_halved), ("twice", axis.change_if_doubled))
+    return [f"{points(change)} at {of} {name}" for of, change in changes if change is not None]
 
 
 def duration(seconds: float | None) -> str:

@@ -48,7 +48,7 @@ ONLY: dict[str, tuple[str, ...]] = {
     "torch": ("ham", "benchmarks"),
     "torchvision": ("ham", "benchmarks"),
     "ray": ("service.workers",),
-    "optuna": ("service.workers", "service.api.dashboard"),
+    "optuna": ("service.workers", "service.api.dashboard", "benchmarks"),
     "optuna_dashboard": ("service.api.dashboard",),
     "fastapi": ("service.api", "service.web", "service.cli.serving"),
     "starlette": ("service.api", "service.web"),

@@ -34,6 +34,7 @@ from service.api.routes import (
     recommendations,
     runs,
     studies,
+    surfaces,
     sweeps,
 )
 from service.settings import Settings
@@ -70,6 +71,7 @@ _ROUTES = (
     sweeps,
     events,
     recommendations,
+    surfaces,
     leaderboards,
     lists,
     runs,

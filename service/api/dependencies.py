@@ -61,6 +61,14 @@ RunId = Annotated[
         examples=["run_01kb0f4q8e9w3m5r7t1v6x2y4z"],
     ),
 ]
+RecommendationId = Annotated[
+    str,
+    Path(
+        pattern="^rec_[0-9a-z]{26}$",
+        description="Id of a recommendation.",
+        examples=["rec_01kb0f4q8e9w3m5r7t1v6x2y4z"],
+    ),
+]
 
 
 def check_names(which: CombinationFilter) -> CombinationFilter:

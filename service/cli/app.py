@@ -109,13 +109,13 @@ def tune(
     recipe: Recipe = None,
     trials: Annotated[int, typer.Option(help="Search trials.")] = Budget().trials,
     finalists: Annotated[
-        int, typer.Option(help="Best settings that are screened.")
+        int, typer.Option(help="Promising settings that race on fresh seeds.")
     ] = Budget().finalists,
     screening_seeds: Annotated[
-        int, typer.Option(help="Fresh seeds on which the winner is chosen.")
+        int, typer.Option(help="Trainings of the race per finalist, on average.")
     ] = Budget().screening_seeds,
     confirmation_seeds: Annotated[
-        int, typer.Option(help="Further seeds on which its gain is measured.")
+        int, typer.Option(help="Further seeds on which its gain is measured; 0: none.")
     ] = Budget().confirmation_seeds,
     key: Annotated[
         str | None, typer.Option(help="Idempotency key: the same key gives the same study.")

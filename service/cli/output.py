@@ -13,7 +13,15 @@ from rich.text import Text
 
 from ham.config import Combination, format_sparsity
 from service.api.schemas import StudyView
-from service.formatting import interval, percent, points, stage, strength
+from service.formatting import (
+    NOTHING,
+    interval,
+    optimum_sentences,
+    percent,
+    points,
+    stage,
+    strength,
+)
 from service.records import Grade, Leaderboard, Recommendation
 
 _COLOURS = {"succeeded": "green", "failed": "red", "cancelled": "red", "queued": "dim"}
@@ -52,10 +60,10 @@ def recommendation_table(rows: Sequence[Recommendation]) -> Table:
             method(row.combination),
             strength(row.setting.alpha),
             strength(row.setting.beta),
-            f"{100 * row.accuracy.mean:.2f}",
-            points(row.gain.mean),
-            interval(row.gain),
-            str(row.gain.n),
+            f"{100 * row.accuracy.mean:.2f}" if row.accuracy else NOTHING,
+            points(row.gain.mean) if row.gain else NOTHING,
+            interval(row.gain) if row.gain else NOTHING,
+            str(row.gain.n if row.gain else 0),
             Text(row.grade.value, "green" if row.grade == Grade.CONFIRMED else "yellow"),
         )
     return table
@@ -128,6 +136,8 @@ def print_recommendation(console: Console, row: Recommendation) -> None:
     """Write one recommendation: the setting, its evidence, how to use it."""
     console.print(recommendation_table([row]))
     console.print(f"\n{row.message}", markup=False, highlight=False)
+    for sentence in optimum_sentences(row.optimum) if row.optimum else ():
+        console.print(sentence, markup=False, highlight=False)
     for warning in row.warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False)
     if row.setting.is_no_ham:

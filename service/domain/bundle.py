@@ -63,7 +63,8 @@ def bundle(study: Study, runs: Sequence[Run], recommendation: Recommendation | N
     if recommendation is not None:
         files["recommendation.json"] = _text(recommendation.model_dump(mode="json"))
         files["evidence.json"] = _text(evidence(study, runs, recommendation))
-        files["plots/gains.svg"] = gains_plot(recommendation)
+        if recommendation.gain is not None:
+            files["plots/gains.svg"] = gains_plot(recommendation, recommendation.gain)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in files.items():

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ham.config import NO_HAM, PAPER_DEFAULT, Combination, Setting
 from ham.errors import InvalidConfig
 from search_spaces import recipe_for, space_for
+from service.domain import race
 from service.domain.early_stopping import choose
 from service.errors import Conflict
 from service.records import (
@@ -74,7 +75,7 @@ def _with_budget(plan: Plan, budget: Budget) -> Plan:
     return plan.model_copy(
         update={
             "budget": budget,
-            "screening_seeds": _seeds(FIRST_SCREENING_SEED, budget.screening_seeds),
+            "screening_seeds": _seeds(FIRST_SCREENING_SEED, race.length(_heats(budget))),
             "confirmation_seeds": _seeds(FIRST_CONFIRMATION_SEED, budget.confirmation_seeds),
             "expected_runs": sum(sizes),
             "expected_epochs": _capped(sizes, budget, plan.run_epochs),
@@ -134,9 +135,13 @@ def stage_sizes(budget: Budget, baselines: Sequence[Setting]) -> StageSizes:
     """Return how many trainings a budget stands for."""
     return StageSizes(
         search=budget.trials,
-        screening=(budget.finalists + len(baselines)) * budget.screening_seeds,
+        screening=race.trainings(_heats(budget)) + len(baselines) * budget.screening_seeds,
         confirmation=(1 + len(baselines)) * budget.confirmation_seeds,
     )
+
+
+def _heats(budget: Budget) -> tuple[race.Heat, ...]:
+    return race.heats(budget.finalists, budget.screening_seeds)
 
 
 def _capped(sizes: StageSizes, budget: Budget, run_epochs: int) -> int:

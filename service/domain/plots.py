@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from ham.config import NO_HAM
-from service.records import Purpose, Recommendation, Run
+from service.records import Estimate, Purpose, Recommendation, Run
 
 _WIDTH, _HEIGHT, _MARGIN = 640, 400, 60
 
 
-def gains_plot(recommendation: Recommendation) -> str:
-    """Return the gain in test accuracy over no HAM, seed by seed, in points, with its mean."""
+def gains_plot(recommendation: Recommendation, gain: Estimate) -> str:
+    """Return its gain in test accuracy over no HAM, seed by seed, in points, with its mean."""
     by_setting = {row.setting: row.test_accuracies for row in recommendation.evidence}
     control = by_setting.get(NO_HAM, {})
     treated = by_setting.get(recommendation.candidate, {})
@@ -21,7 +21,7 @@ def gains_plot(recommendation: Recommendation) -> str:
         (float(place), 100 * (treated[seed] - control[seed]))
         for place, seed in enumerate(recommendation.seeds)
     ]
-    low, high = 100 * recommendation.gain.low, 100 * recommendation.gain.high
+    low, high = 100 * gain.low, 100 * gain.high
     span = [value for _, value in gains] + [0.0, low, high]
     scale = _Scale((-0.5, len(gains) - 0.5), (min(span), max(span)))
     band = (
@@ -31,7 +31,7 @@ def gains_plot(recommendation: Recommendation) -> str:
     lines = "".join(
         f'<line x1="{_MARGIN}" x2="{_WIDTH - _MARGIN}" y1="{scale.y(value):.1f}" '
         f'y2="{scale.y(value):.1f}" stroke="{colour}"/>'
-        for value, colour in ((0.0, "#888"), (100 * recommendation.gain.mean, "#2a7"))
+        for value, colour in ((0.0, "#888"), (100 * gain.mean, "#2a7"))
     )
     title = "Gain in test accuracy over no HAM by seed, points; mean with 95 % interval"
     return _svg(title, [band, lines, _dots(scale, gains, "#157")], scale, "seed", "points")

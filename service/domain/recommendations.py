@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from ham.config import NO_HAM, PAPER_DEFAULT, Setting
-from search_spaces import SearchSpace
-from service.domain.stages import commonest_error, runs_for, succeeded, winner
+from search_spaces import LogRange, SearchSpace
+from service.domain.edges import edge_of
+from service.domain.optimum import survey
+from service.domain.stages import (
+    commonest_error,
+    favourite,
+    runs_for,
+    seen_by,
+    succeeded,
+    surface_of,
+    winner,
+)
 from service.domain.statistics import estimate, paired_gain
 from service.errors import StudyFailed
 from service.records import (
@@ -15,38 +24,45 @@ from service.records import (
     Evidence,
     Grade,
     NewRecommendation,
+    Optimum,
     Plan,
     Purpose,
     Run,
+    SurfaceGrid,
 )
 
 FEWEST_PAIRS = 3
 """With two pairs of accuracies that count images, a gain by chance is too often exact."""
-_EDGE_SHARE = 0.05
 
 
-def recommend(plan: Plan, runs: Sequence[Run]) -> NewRecommendation:
-    """Judge a study whose confirmation has finished.
+def recommend(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> NewRecommendation:
+    """Judge a study that has run to its end.
 
     The gain is that of test accuracy over no HAM, paired by seed. Where its 95 % interval
-    includes zero, HAM is not shown to help, and the setting served is no HAM.
+    includes zero, HAM is not shown to help, and the setting served is no HAM. A study that was
+    planned without a confirmation, or was capped before three pairs of it, ends provisional.
+
+    Args:
+        plan: what was planned.
+        runs: the study's own.
+        earlier: those of earlier studies of the combination; they inform the surface.
 
     Raises:
         StudyFailed: fewer than three pairs of runs gave a result.
     """
-    candidate = winner(plan, runs)
+    if not plan.confirmation_seeds:
+        return provisional(plan, runs, earlier)
+    candidate = winner(plan, runs, earlier)
     confirmation = runs_for(runs, Purpose.CONFIRMATION)
-    evidence = tuple(
-        _evidence(runs, setting, candidate)
-        for setting in dict.fromkeys(
-            run.setting for run in [*confirmation, *runs_for(runs, Purpose.SCREENING)]
-        )
-    )
+    evidence = _all_evidence(runs, candidate)
     by_setting = {row.setting: row for row in evidence}
-    treated = by_setting[candidate].test_accuracies
-    control = by_setting[NO_HAM].test_accuracies
+    accuracies = {row.setting: row.test_accuracies for row in evidence}
+    treated, control = accuracies.get(candidate, {}), accuracies.get(NO_HAM, {})
     pairs = treated.keys() & control.keys()
     if len(pairs) < FEWEST_PAIRS:
+        compared = [run for run in confirmation if run.setting in (candidate, NO_HAM)]
+        if len(compared) < 2 * len(plan.confirmation_seeds):
+            return provisional(plan, runs, earlier)
         raise StudyFailed(
             f"only {len(pairs)} pairs of runs with and without HAM gave a result; "
             f"{commonest_error(confirmation)}"
@@ -54,6 +70,7 @@ def recommend(plan: Plan, runs: Sequence[Run]) -> NewRecommendation:
     gain = paired_gain(treated, control)
     failures = [run for run in runs if run.setting == candidate and run.error]
     shown = gain.low > 0 and not failures
+    optimum, surface = _survey(plan, runs, earlier, candidate)
     return NewRecommendation(
         grade=Grade.CONFIRMED if shown else Grade.NO_GAIN,
         setting=candidate if shown else NO_HAM,
@@ -63,16 +80,67 @@ def recommend(plan: Plan, runs: Sequence[Run]) -> NewRecommendation:
         gain_over_paper=_gain_over_paper(candidate, treated, by_setting),
         seeds=tuple(sorted(pairs)),
         message=_message(candidate, gain, failures),
-        warnings=_edge_warnings(candidate, plan.space),
+        warnings=_edge_warnings(candidate, plan.space, optimum),
         evidence=evidence,
+        optimum=optimum,
+        surface=surface,
     )
+
+
+def provisional(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> NewRecommendation:
+    """Say what a study has found so far, without a confirmation: it was stopped, or had none.
+
+    Test data is not looked at, so no gain is claimed. No HAM is served where the surface expects
+    nothing of the candidate.
+
+    Raises:
+        StudyFailed: no search trial with HAM gave a result.
+    """
+    candidate = favourite(plan, runs, earlier)
+    optimum, surface = _survey(plan, runs, earlier, candidate)
+    hopeless = optimum is not None and optimum.expected_gain.mean <= 0
+    return NewRecommendation(
+        grade=Grade.PROVISIONAL,
+        setting=NO_HAM if hopeless else candidate,
+        candidate=candidate,
+        accuracy=None,
+        gain=None,
+        gain_over_paper=None,
+        seeds=(),
+        message=_provisional_message(candidate, optimum),
+        warnings=_edge_warnings(candidate, plan.space, optimum),
+        evidence=_all_evidence(
+            [run for run in runs if run.purpose != Purpose.CONFIRMATION], candidate
+        ),
+        optimum=optimum,
+        surface=surface,
+    )
+
+
+def _survey(
+    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run], candidate: Setting
+) -> tuple[Optimum | None, SurfaceGrid | None]:
+    surface = surface_of(plan, runs, earlier)
+    if surface is None:
+        return None, None
+    return survey(plan.space, surface, seen_by(runs, earlier), candidate)
+
+
+def _all_evidence(runs: Sequence[Run], candidate: Setting) -> tuple[Evidence, ...]:
+    """Return the evidence of every setting that was re-run, the confirmed ones first."""
+    settings = dict.fromkeys(
+        run.setting
+        for purpose in (Purpose.CONFIRMATION, Purpose.SCREENING)
+        for run in runs_for(runs, purpose)
+    )
+    return tuple(_evidence(runs, setting, candidate) for setting in settings)
 
 
 def _gain_over_paper(
     candidate: Setting, treated: dict[int, float], by_setting: dict[Setting, Evidence]
 ) -> Estimate | None:
     """None where the candidate is the paper's default, or too few runs of that finished."""
-    paper = by_setting[PAPER_DEFAULT].test_accuracies
+    paper = by_setting[PAPER_DEFAULT].test_accuracies if PAPER_DEFAULT in by_setting else {}
     if candidate == PAPER_DEFAULT or len(treated.keys() & paper.keys()) < 2:
         return None
     return paired_gain(treated, paper)
@@ -127,17 +195,44 @@ def _message(candidate: Setting, gain: Estimate, failures: Sequence[Run]) -> str
     return f"{verdict}: the best setting found ({named}) gives {measured}. Train without HAM."
 
 
-def _edge_warnings(candidate: Setting, space: SearchSpace) -> tuple[str, ...]:
+def _provisional_message(candidate: Setting, optimum: Optimum | None) -> str:
+    named = f"alpha={candidate.alpha:.3g}, beta={candidate.beta:.3g}"
+    tail = "no gain has been measured on held-out seeds"
+    if optimum is None:
+        return f"Provisional: {named} was the best found by too few runs for a surface; {tail}."
+    gain = optimum.expected_gain
+    expected = (
+        f"{100 * gain.mean:+.2f} points of validation accuracy over no HAM "
+        f"(95 % credible interval {100 * gain.low:+.2f} to {100 * gain.high:+.2f}, from a surface "
+        f"fitted to {optimum.runs} runs)"
+    )
+    if gain.mean <= 0:
+        return (
+            f"Provisional: nothing found is expected to help; of the best ({named}) {expected}; "
+            f"{tail}. Train without HAM."
+        )
+    return f"Provisional: of {named} {expected} are expected; {tail}."
+
+
+def _edge_warnings(
+    candidate: Setting, space: SearchSpace, optimum: Optimum | None
+) -> tuple[str, ...]:
+    """Warn where the candidate, or its near-optimal region, touches an end of the space."""
     warnings = []
     for name in ("alpha", "beta"):
-        axis, value = getattr(space, name), getattr(candidate, name)
-        if value == 0 or not axis.contains(value):
+        axis: LogRange = getattr(space, name)
+        value = getattr(candidate, name)
+        near = getattr(optimum, name) if optimum else None
+        low, high = (near.low, near.high) if near else (value, value)
+        edge = edge_of(axis, low, high) if axis.contains(value) else None
+        if edge is None:
             continue
-        place = math.log(value / axis.low) / math.log(axis.high / axis.low)
-        at_low = place < _EDGE_SHARE and axis.zero_share == 0  # else what lies beyond is zero
-        if at_low or place > 1 - _EDGE_SHARE:
-            warnings.append(
-                f"{name}={value:.3g} is at the edge of the search space "
-                f"({axis.low:g} to {axis.high:g}); the optimum may lie beyond"
-            )
+        span = f"{name}={value:.3g}"
+        if edge_of(axis, value, value) is None:
+            span = f"the near-optimal range of {name} ({low:.3g} to {high:.3g})"
+        where = "up" if edge.side == "high" else "down"
+        warnings.append(
+            f"{span} is at the edge of the search space ({axis.low:g} to {axis.high:g}); the "
+            f"optimum may lie beyond: search {name} {where} to {edge.extension:g}"
+        )
     return tuple(warnings)

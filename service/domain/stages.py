@@ -1,11 +1,15 @@
 """The stages of a study, decided from its plan and its runs alone.
 
 search: a sampler proposes settings; each is trained once; only validation data is looked at.
-screening: the best few settings, by a surface fitted to all search runs, and the baselines are
-re-run on fresh seeds; the winner is the finalist with the best mean validation accuracy.
+screening: the settings that a surface fitted to all runs expects most of race on fresh seeds
+beside the baselines; weak ones drop out, heat by heat. The winner is the finalist of which the
+surface, now with the race, can promise most.
 confirmation: the winner and the baselines are re-run on further seeds; their test accuracy is
 what the recommendation reports. Since the winner was chosen before and on other seeds, its gain
 carries no bias from having been selected.
+
+``earlier`` are runs of other studies of the same combination that had ended before this one
+began. They inform the surface; what counts as a result of this study is in ``runs`` alone.
 """
 
 from __future__ import annotations
@@ -13,14 +17,18 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import accumulate, pairwise
 from statistics import fmean
 
 from ham.config import Setting
-from service.domain.surface import best_first
+from service.domain import race
+from service.domain.candidates import promising
+from service.domain.surface import FEWEST_RUNS, Observation, Surface, fitted, observations
 from service.errors import StudyFailed
 from service.records import Job, Plan, Purpose, Run, RunState
 
-_SAME_WITHIN = math.log(1.3)
+MOST_HEATS = 5
+"""Heats of the race of as many finalists as a budget may name."""
 
 
 def runs_for(runs: Iterable[Run], purpose: Purpose) -> list[Run]:
@@ -33,28 +41,45 @@ def succeeded(runs: Iterable[Run]) -> list[Run]:
     return [run for run in runs if run.state == RunState.SUCCEEDED]
 
 
-def finalists(plan: Plan, runs: Sequence[Run]) -> tuple[Setting, ...]:
-    """Return the best settings of a finished search that differ from each other.
+def surface_of(plan: Plan, runs: Iterable[Run], earlier: Iterable[Run] = ()) -> Surface | None:
+    """Return the surface fitted to all that search and screening have seen, if that is enough.
 
-    A setting within a factor of 1.3 of a better one, in alpha and in beta, waits until all
-    others had their turn: the seeds are better spent on telling real alternatives apart.
+    Confirmation runs stay out of it, those of earlier studies too: their seeds are the same in
+    every study, and nothing may be chosen on what confirms it.
+    """
+    seen = seen_by(runs, earlier)
+    if sum(row.counts_fully for row in seen) < FEWEST_RUNS:
+        return None
+    return fitted(plan.space, seen)
+
+
+def seen_by(runs: Iterable[Run], earlier: Iterable[Run] = ()) -> tuple[Observation, ...]:
+    """Return what search and screening have seen."""
+    return observations(
+        run for run in [*runs, *earlier] if run.purpose in (Purpose.SEARCH, Purpose.SCREENING)
+    )
+
+
+def finalists(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> tuple[Setting, ...]:
+    """Return the settings that enter the race after a finished search.
 
     Raises:
         StudyFailed: no search trial with HAM gave a result.
     """
     search = runs_for(runs, Purpose.SEARCH)
-    ranked = best_first(plan.space, succeeded(search))
-    if not ranked:
+    results = succeeded(search)
+    if not results:
         raise StudyFailed(f"no search trial gave a result; {commonest_error(search)}")
-    settings = [setting for setting in dict.fromkeys(ranked) if not setting.is_no_ham]
-    if not settings:
+    if all(run.setting.is_no_ham for run in results):
         raise StudyFailed("no setting with HAM gave a result")
-    distinct: list[Setting] = []
-    for setting in settings:
-        if not any(_close(setting, other) for other in distinct):
-            distinct.append(setting)
-    rest = [setting for setting in settings if setting not in distinct]
-    return tuple((distinct + rest)[: plan.budget.finalists])
+    surface = surface_of(plan, search, earlier)
+    by_own = sorted(results, key=_own_accuracy)
+    tried = [run.setting for run in by_own]
+    return promising(plan.space, surface, tried, plan.budget.finalists)
+
+
+def _own_accuracy(run: Run) -> tuple[float, float, float]:
+    return -(run.validation_accuracy or 0.0), run.setting.alpha, run.setting.beta
 
 
 def baseline_jobs(plan: Plan, purpose: Purpose) -> list[Job]:
@@ -62,49 +87,116 @@ def baseline_jobs(plan: Plan, purpose: Purpose) -> list[Job]:
 
     They depend on no result, so they fill the time while the last results of a stage come in.
     """
-    return _cross(purpose, plan.baselines, _seeds(plan, purpose))
+    seeds = plan.confirmation_seeds
+    if purpose == Purpose.SCREENING:
+        seeds = plan.screening_seeds[: plan.budget.screening_seeds]
+    return _cross(purpose, plan.baselines, seeds)
 
 
-def finalist_jobs(plan: Plan, runs: Sequence[Run]) -> list[Job]:
-    """Return the screening jobs of the finalists, given a finished search."""
-    fresh = [setting for setting in finalists(plan, runs) if setting not in plan.baselines]
-    return _cross(Purpose.SCREENING, fresh, plan.screening_seeds)
+def heat_count(plan: Plan) -> int:
+    """Return the heats of the race."""
+    return len(_heats(plan))
 
 
-def winner(plan: Plan, runs: Sequence[Run]) -> Setting:
-    """Return the finalist to be confirmed, given a finished screening.
+def heat_jobs(
+    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = (), *, number: int
+) -> list[Job]:
+    """Return the jobs of one heat of the race, given all that came before; none after the last.
 
-    It is the one with the fewest failed runs, then the best mean validation accuracy.
+    A baseline in the race runs only where it does not run as a baseline anyway.
+    """
+    if number >= heat_count(plan):
+        return []
+    done = {job.name for job in baseline_jobs(plan, Purpose.SCREENING)}
+    jobs = _cross(
+        Purpose.SCREENING, _entrants(plan, runs, earlier, number), _heat_seeds(plan)[number]
+    )
+    return [job for job in jobs if job.name not in done]
+
+
+def favourite(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> Setting:
+    """Return the finalist that stands best, however far the race has come.
+
+    It is the one with the fewest failed runs on fresh seeds, then the best lower confidence bound
+    (mean less one standard deviation) of the surface; the best mean where there is no surface.
+    """
+    racing = finalists(plan, runs, earlier)
+    return _ranked(plan, runs, earlier, racing, caution=1.0)[0]
+
+
+def winner(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> Setting:
+    """Return the finalist to be confirmed, given a race that has finished, or was cut by a cap.
 
     Raises:
-        StudyFailed: no run of any finalist gave a result.
+        StudyFailed: finalists were run, and none gave a result.
     """
-    screening = runs_for(runs, Purpose.SCREENING)
-
-    def standing(setting: Setting) -> tuple[int, float]:
-        mine = [run for run in screening if run.setting == setting]
-        scores = [run.validation_accuracy or 0 for run in succeeded(mine)]
-        return len(scores) - len(mine), fmean(scores) if scores else -math.inf
-
-    best = max(finalists(plan, runs), key=standing)
-    if standing(best)[1] == -math.inf:
+    racing = finalists(plan, runs, earlier)
+    screening = [run for run in runs_for(runs, Purpose.SCREENING) if run.setting in racing]
+    if screening and not succeeded(screening):
         raise StudyFailed(f"no finalist finished on fresh seeds; {commonest_error(screening)}")
-    return best
+    return favourite(plan, runs, earlier)
 
 
-def winner_jobs(plan: Plan, runs: Sequence[Run]) -> list[Job]:
-    """Return the confirmation jobs of the winner, given a finished screening."""
-    best = winner(plan, runs)
+def winner_jobs(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> list[Job]:
+    """Return the confirmation jobs of the winner, given a finished race."""
+    if not plan.confirmation_seeds:
+        return []
+    best = winner(plan, runs, earlier)
     fresh = [] if best in plan.baselines else [best]
     return _cross(Purpose.CONFIRMATION, fresh, plan.confirmation_seeds)
 
 
-def _seeds(plan: Plan, purpose: Purpose) -> tuple[int, ...]:
-    return {
-        Purpose.SEARCH: plan.search_seeds,
-        Purpose.SCREENING: plan.screening_seeds,
-        Purpose.CONFIRMATION: plan.confirmation_seeds,
-    }[purpose]
+def _heats(plan: Plan) -> tuple[race.Heat, ...]:
+    return race.heats(plan.budget.finalists, plan.budget.screening_seeds)
+
+
+def _heat_seeds(plan: Plan) -> list[tuple[int, ...]]:
+    ends = accumulate((heat.seeds for heat in _heats(plan)), initial=0)
+    return [plan.screening_seeds[start:end] for start, end in pairwise(ends)]
+
+
+def _entrants(
+    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run], number: int
+) -> tuple[Setting, ...]:
+    """Replay the race: what was decided then depends only on what was known then."""
+    racing = finalists(plan, runs, earlier)
+    known: set[int] = set()
+    for seeds in _heat_seeds(plan)[:number]:
+        known.update(seeds)
+        then = [run for run in runs if run.purpose == Purpose.SEARCH or run.seed in known]
+        racing = _ranked(plan, then, earlier, racing)[: race.survivors(len(racing))]
+    return racing
+
+
+def _ranked(
+    plan: Plan,
+    runs: Sequence[Run],
+    earlier: Sequence[Run],
+    racing: tuple[Setting, ...],
+    caution: float = 0.0,
+) -> tuple[Setting, ...]:
+    """Order settings: the fewest failures first, then what can be expected of them."""
+    screening = runs_for(runs, Purpose.SCREENING)
+    expected = _expected(surface_of(plan, runs, earlier), screening, racing, caution)
+
+    def standing(setting: Setting) -> tuple[bool, int, float]:
+        mine = [run for run in screening if run.setting == setting]
+        failures = sum(run.state not in (RunState.SUCCEEDED, RunState.RUNNING) for run in mine)
+        return not succeeded(mine), failures, -expected[setting]
+
+    return tuple(sorted(racing, key=standing))
+
+
+def _expected(
+    surface: Surface | None, screening: Sequence[Run], racing: Sequence[Setting], caution: float
+) -> dict[Setting, float]:
+    if surface is not None:
+        bound = surface.mean(racing) - caution * surface.deviation(racing)
+        return dict(zip(racing, bound.tolist(), strict=True))
+    accuracies: dict[Setting, list[float]] = {setting: [] for setting in racing}
+    for run in succeeded(screening):
+        accuracies.get(run.setting, []).append(run.validation_accuracy or 0.0)
+    return {setting: fmean(own) if own else -math.inf for setting, own in accuracies.items()}
 
 
 def _cross(purpose: Purpose, settings: Iterable[Setting], seeds: Sequence[int]) -> list[Job]:
@@ -112,13 +204,6 @@ def _cross(purpose: Purpose, settings: Iterable[Setting], seeds: Sequence[int]) 
     return [
         Job(purpose=purpose, setting=setting, seed=seed) for seed in seeds for setting in settings
     ]
-
-
-def _close(one: Setting, other: Setting) -> bool:
-    pairs = ((one.alpha, other.alpha), (one.beta, other.beta))
-    return all(
-        a == b or (a > 0 and b > 0 and abs(math.log(a / b)) < _SAME_WITHIN) for a, b in pairs
-    )
 
 
 def commonest_error(runs: Iterable[Run]) -> str:

@@ -9,76 +9,193 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
-from statistics import median
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.linalg import solve_triangular
+from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from ham.config import Setting
-from search_spaces import SearchSpace
-from service.records import Run
+from search_spaces import LogRange, SearchSpace
+from service.domain.kernel import Array, RunKernel
+from service.records import Run, RunState
 
 FEWEST_RUNS = 8
-"""With fewer runs than this there is no surface to speak of."""
+"""With fewer full-length runs than this there is no surface to speak of."""
+
+_FLOOR = 2.0
+_JITTER = 1e-8
+_PRIOR_WIDTH = {"length_alpha": 0.6, "length_beta": 0.6}
+"""Deviations of the log-normal priors, whose medians are the kernel's defaults; 1 if left out."""
 
 
-def best_first(space: SearchSpace, runs: Sequence[Run]) -> list[Setting]:
-    """Order the settings of full-length runs by what the surface expects of them.
+class Observation(NamedTuple):
+    """What a run says of its setting.
 
-    Where the runs are too few for a surface, each setting is judged by its own run.
+    Attributes:
+        shortfall: share of the full length that was not trained, in [0, 1); 0 where it failed.
+        accuracy: validation accuracy at the end, a fraction; None where it failed.
     """
-    by_own = sorted(runs, key=lambda run: -(run.validation_accuracy or 0.0))
-    settings = [run.setting for run in by_own]
-    if len(runs) < FEWEST_RUNS:
-        return settings
-    expected = Surface(space, by_own).expected(settings)
-    order = sorted(zip(expected, settings, strict=True), key=lambda pair: -pair[0])
-    return [setting for _, setting in order]
+
+    setting: Setting
+    seed: int
+    shortfall: float
+    accuracy: float | None
+
+    @property
+    def counts_fully(self) -> bool:
+        """True for a result of full length."""
+        return self.accuracy is not None and self.shortfall == 0
+
+
+def observations(runs: Iterable[Run]) -> tuple[Observation, ...]:
+    """Return what ended runs say, in an order that does not depend on theirs.
+
+    Equal settings and seeds give equal results, so of those only the longest counts: two studies
+    that made the same run have not seen it twice.
+    """
+    longest: dict[tuple[Setting, int], Observation] = {}
+    for run in runs:
+        if (seen := _observation(run)) is not None:
+            known = longest.setdefault((run.setting, run.seed), seen)
+            longest[run.setting, run.seed] = min(known, seen, key=_preference)
+    return tuple(sorted(longest.values(), key=_place_in_order))
+
+
+def _observation(run: Run) -> Observation | None:
+    if run.state == RunState.RUNNING:
+        return None
+    if run.state == RunState.FAILED or run.validation_accuracy is None:
+        return Observation(run.setting, run.seed, 0.0, None)
+    missing = 1 - run.epochs_done / run.epochs
+    return Observation(run.setting, run.seed, missing, run.validation_accuracy)
+
+
+def _preference(seen: Observation) -> tuple[bool, float]:
+    return seen.accuracy is None, seen.shortfall
+
+
+def _place_in_order(seen: Observation) -> tuple[float, float, int, str]:
+    return seen.setting.alpha, seen.setting.beta, seen.seed, repr(seen.setting)
+
+
+@lru_cache(maxsize=8)
+def fitted(space: SearchSpace, seen: tuple[Observation, ...]) -> Surface:
+    """Return the surface of observations; the same ones are not fitted again."""
+    return Surface(space, seen)
 
 
 class Surface:
-    """The posterior of a Gaussian process over settings.
+    """The posterior of a Gaussian process over settings, at full length and over all seeds.
 
     Args:
         space: whose sampled axes, scaled to [0, 1], are the inputs; zero has its place on them.
-        runs: full-length runs with a result, at least :data:`FEWEST_RUNS`.
+        seen: at least :data:`FEWEST_RUNS` of full length.
 
-    The kernel is Matern 5/2 with a length scale per axis plus white noise, all fitted by marginal
-    likelihood. Accuracies below the median count as the median: that a setting is poor keeps the
-    surface down around it, but how far a run collapsed would drown the differences near the top.
+    The hyperparameters are the most probable ones under weak log-normal priors. Accuracies far
+    below the median, and runs that failed, count as a little below it: that a setting is poor
+    keeps the surface down around it, but how far a run collapsed would drown the differences near
+    the top.
     """
 
-    def __init__(self, space: SearchSpace, runs: Sequence[Run]) -> None:
+    def __init__(self, space: SearchSpace, seen: Sequence[Observation]) -> None:
         self._space = space
-        accuracies = [run.validation_accuracy or 0.0 for run in runs]
-        kernel = ConstantKernel(1.0, (1e-2, 1e2)) * Matern(
-            length_scale=[0.4, 0.4], length_scale_bounds=(0.1, 3.0), nu=2.5
-        ) + WhiteKernel(0.3, (0.1, 1e1))
-        self._process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
+        floor = _floor(np.array([row.accuracy for row in seen if row.counts_fully]))
+        accuracies = np.array([max(row.accuracy or 0.0, floor) for row in seen])
+        self._centre = float(np.mean(accuracies))
+        self._unit = float(np.std(accuracies)) or 1.0
+        inputs = self._inputs(
+            [row.setting for row in seen],
+            [row.seed for row in seen],
+            [row.shortfall for row in seen],
+        )
+        process = GaussianProcessRegressor(RunKernel(), alpha=_JITTER, optimizer=_most_probable)
         with warnings.catch_warnings():  # a bound that is met is an answer, not a mistake
             warnings.simplefilter("ignore", ConvergenceWarning)
-            self._process.fit(
-                self._inputs([run.setting for run in runs]),
-                np.maximum(accuracies, median(accuracies)),
-            )
+            process.fit(inputs, (accuracies - self._centre) / self._unit)
+        self._inputs_seen = inputs
+        self._kernel: RunKernel = process.kernel_
+        self._weights: Array = process.alpha_
+        self._factor: Array = process.L_
 
-    def expected(self, settings: Sequence[Setting]) -> list[float]:
-        """Return the posterior mean of the validation accuracy at each setting."""
-        return [float(value) for value in self._process.predict(self._inputs(settings))]
+    def mean(self, settings: Sequence[Setting]) -> Array:
+        """Return the expected validation accuracy of each setting, a fraction."""
+        across = self._kernel.surface(self._inputs(settings), self._inputs_seen)
+        mean: Array = self._centre + self._unit * (across @ self._weights)
+        return mean
 
-    def _inputs(self, settings: Sequence[Setting]) -> NDArray[np.float64]:
-        axes = {"alpha": self._space.alpha, "beta": self._space.beta}
-        points = [self._space.encode(setting) for setting in settings]
-        return np.array(
-            [
-                [
-                    math.log(point[name] / axis.floor) / math.log(axis.high / axis.floor)
-                    for name, axis in axes.items()
-                ]
-                for point in points
-            ]
-        )
+    def deviation(self, settings: Sequence[Setting]) -> Array:
+        """Return the standard deviation of each expectation, a fraction."""
+        inputs = self._inputs(settings)
+        explained = self._explained(inputs)
+        kernel = self._kernel
+        prior = kernel.main_alpha + kernel.main_beta + kernel.joint
+        variance = np.maximum(prior - np.sum(explained**2, axis=0), 0)
+        deviation: Array = self._unit * np.sqrt(variance)
+        return deviation
+
+    def covariance(self, settings: Sequence[Setting]) -> Array:
+        """Return how the expectations go together. Shape: (len(settings), len(settings))."""
+        inputs = self._inputs(settings)
+        explained = self._explained(inputs)
+        prior = self._kernel.surface(inputs, inputs)
+        covariance: Array = self._unit**2 * (prior - explained.T @ explained)
+        return covariance
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of single runs around their setting and seed, a fraction."""
+        return self._unit * math.sqrt(self._kernel.noise)
+
+    def _explained(self, inputs: Array) -> Array:
+        """Return the part of the prior deviation that the runs explain (R & W, Alg. 2.1)."""
+        across = self._kernel.surface(self._inputs_seen, inputs)
+        explained: Array = solve_triangular(self._factor, across, lower=True)
+        return explained
+
+    def _inputs(
+        self,
+        settings: Sequence[Setting],
+        seeds: Sequence[int] | int = 0,
+        shortfalls: Sequence[float] | float = 0.0,
+    ) -> Array:
+        inputs = np.empty((len(settings), 4))
+        inputs[:, 0] = [place(self._space.alpha, setting.alpha) for setting in settings]
+        inputs[:, 1] = [place(self._space.beta, setting.beta) for setting in settings]
+        inputs[:, 2], inputs[:, 3] = seeds, shortfalls
+        return inputs
+
+
+def place(axis: LogRange, value: float) -> float:
+    """Return where a value lies on a sampled axis: 0 at its floor (zero), 1 at its high end."""
+    return math.log(axis.encode(value) / axis.floor) / math.log(axis.high / axis.floor)
+
+
+def _floor(accuracies: Array) -> float:
+    """Return the accuracy below which a run merely counts as poor.
+
+    The scale is that of the better half, which no collapse can stretch.
+    """
+    middle = float(np.median(accuracies))
+    better = accuracies[accuracies >= middle]
+    return middle - _FLOOR * math.sqrt(float(np.mean((better - middle) ** 2)))
+
+
+def _most_probable(
+    objective: Callable[[Array], tuple[float, Array]], start: Array, bounds: Array
+) -> tuple[Array, float]:
+    """Maximize likelihood times priors: what scikit-learn calls as its optimizer."""
+    names = [parameter.name for parameter in RunKernel().hyperparameters]
+    width = np.array([_PRIOR_WIDTH.get(name, 1.0) for name in names])
+
+    def posterior(theta: Array) -> tuple[float, Array]:
+        value, slope = objective(theta)
+        away = (theta - start) / width
+        return value + float(away @ away) / 2, slope + away / width
+
+    found = minimize(posterior, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    return found.x, found.fun

@@ -34,6 +34,13 @@ from service.records.studies import (
     StudyChange,
     StudyRequest,
 )
+from service.records.surfaces import (
+    AxisOptimum,
+    Expectation,
+    Optimum,
+    SurfaceGrid,
+    TriedSetting,
+)
 from service.records.sweeps import LeftOut, Sweep, SweepProgress, SweepRequest
 
 __all__ = [
@@ -43,6 +50,7 @@ __all__ = [
     "HELD",
     "LOCAL",
     "ApiKey",
+    "AxisOptimum",
     "Benchmark",
     "Budget",
     "BudgetChange",
@@ -56,6 +64,7 @@ __all__ = [
     "Estimate",
     "EventKind",
     "Evidence",
+    "Expectation",
     "ExternalRun",
     "Grade",
     "Job",
@@ -64,6 +73,7 @@ __all__ = [
     "LeftOut",
     "NewExternalRun",
     "NewRecommendation",
+    "Optimum",
     "Orders",
     "Outcome",
     "Plan",
@@ -83,7 +93,9 @@ __all__ = [
     "StudyEvent",
     "StudyRequest",
     "StudyState",
+    "SurfaceGrid",
     "Sweep",
     "SweepProgress",
     "SweepRequest",
+    "TriedSetting",
 ]

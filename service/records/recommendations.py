@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 from ham.config import Setting, format_sparsity
 from service.records.combinations import StoredCombination
 from service.records.elsewhere import PublishedResult
+from service.records.surfaces import Optimum, SurfaceGrid
 
 
 class Grade(StrEnum):
@@ -17,6 +18,25 @@ class Grade(StrEnum):
 
     CONFIRMED = "confirmed"
     NO_GAIN = "no gain"
+    PROVISIONAL = "provisional"
+    TRANSFERRED = "transferred"
+    PAPER = "paper"
+
+    @property
+    def meaning(self) -> str:
+        """What the grade says, in one sentence."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Grade.CONFIRMED: "On held-out seeds and test data, the whole interval of its gain over no HAM "
+    "is above zero.",
+    Grade.NO_GAIN: "On held-out seeds and test data, HAM is not shown to help; no HAM is served.",
+    Grade.PROVISIONAL: "Found by a search on validation data; its gain has not been measured on "
+    "held-out seeds.",
+    Grade.TRANSFERRED: "Carried over from similar combinations; nothing was trained for this one.",
+    Grade.PAPER: "The paper's default; nothing was trained for this combination.",
+}
 
 
 class Estimate(BaseModel):
@@ -52,9 +72,12 @@ class NewRecommendation(BaseModel):
     grade: Grade
     setting: Setting = Field(description="What to use; (0, 0) where no gain is shown.")
     candidate: Setting = Field(description="The best setting found, whose gain was measured.")
-    accuracy: Estimate = Field(description="Test accuracy of `setting`, a fraction.")
-    gain: Estimate = Field(
-        description="Test accuracy of `candidate` minus that of no HAM, paired by seed."
+    accuracy: Estimate | None = Field(
+        description="Test accuracy of `setting`, a fraction; null where none was measured."
+    )
+    gain: Estimate | None = Field(
+        description="Test accuracy of `candidate` minus that of no HAM, paired by seed; null "
+        "where it was not measured."
     )
     gain_over_paper: Estimate | None = Field(
         description="The same over the paper's default (alpha 200, beta 1e-3)."
@@ -63,6 +86,12 @@ class NewRecommendation(BaseModel):
     message: str = Field(description="The evidence in one sentence.")
     warnings: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...]
+    optimum: Optimum | None = Field(
+        default=None, description="The candidate's surroundings; null with too few runs for it."
+    )
+    surface: SurfaceGrid | None = Field(
+        default=None, exclude=True, description="Kept beside it: see its own address."
+    )
 
 
 class Recommendation(NewRecommendation):

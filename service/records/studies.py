@@ -46,14 +46,23 @@ class Budget(BaseModel):
         ),
     ] = None
     finalists: Annotated[
-        int, Field(ge=1, le=20, description="Best settings of the search that are re-run.")
-    ] = 4
+        int, Field(ge=1, le=20, description="Promising settings that race on fresh seeds.")
+    ] = 8
     screening_seeds: Annotated[
-        int, Field(ge=1, le=100, description="Fresh seeds on which the winner is chosen.")
-    ] = 5
-    confirmation_seeds: Annotated[
         int,
-        Field(ge=3, le=100, description="Further fresh seeds on which its gain is measured."),
+        Field(
+            ge=1,
+            le=100,
+            description="Trainings of the race per finalist, on average: weak ones drop out "
+            "early, and what they save goes to the others.",
+        ),
+    ] = 3
+    confirmation_seeds: Annotated[
+        Literal[0] | Annotated[int, Field(ge=3, le=100)],
+        Field(
+            description="Further fresh seeds on which the winner's gain is measured; 0 leaves the "
+            "confirmation out, and the recommendation is then provisional."
+        ),
     ] = 20
 
 
@@ -64,10 +73,10 @@ class BudgetChange(BaseModel):
 
     trials: int | None = Field(default=None, ge=1, le=10_000, description="Search trials.")
     finalists: int | None = Field(
-        default=None, ge=1, le=20, description="Best settings of the search that are re-run."
+        default=None, ge=1, le=20, description="Promising settings that race on fresh seeds."
     )
     screening_seeds: int | None = Field(
-        default=None, ge=1, le=100, description="Fresh seeds on which the winner is chosen."
+        default=None, ge=1, le=100, description="Trainings of the race per finalist, on average."
     )
     confirmation_seeds: int | None = Field(
         default=None, ge=3, le=100, description="Further seeds on which its gain is measured."

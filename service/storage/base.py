@@ -46,6 +46,7 @@ from service.records import (
     Study,
     StudyRequest,
     StudyState,
+    SurfaceGrid,
 )
 from service.storage.operations import Exports, ExternalRunStore, KeyStore, Monitor
 from service.storage.smaller_stores import CombinationStore, EventStore, SweepStore
@@ -221,6 +222,14 @@ class RunStore(Protocol):
         """
         ...
 
+    def earlier(self, study_id: str) -> list[Run]:
+        """Return what other studies of the combination had found out when this study began.
+
+        Those are the runs of their searches and screenings that had ended before it was first
+        claimed, oldest first; none before that. The same ones, whenever it is asked.
+        """
+        ...
+
     def curve(self, run_id: str) -> list[EpochMetrics]:
         """Return the learning curve of an ended run. Raises NotFound."""
         ...
@@ -258,6 +267,10 @@ class RecommendationStore(Protocol):
 
     def of_study(self, study_id: str) -> Recommendation | None:
         """Return the version that a study has reached, if it has."""
+        ...
+
+    def surface(self, recommendation_id: str) -> SurfaceGrid:
+        """Return the response surface behind a recommendation. Raises NotFound."""
         ...
 
     def benchmarks(self) -> list[Benchmark]:

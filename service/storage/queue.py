@@ -144,6 +144,7 @@ class SqlQueue:
                 alpha=result.setting.alpha,
                 beta=result.setting.beta,
                 result=result.model_dump(mode="json"),
+                surface=result.surface and result.surface.model_dump(mode="json"),
             )
             session.add(row)
             self._move(session, study, StudyState.SUCCEEDED, None)

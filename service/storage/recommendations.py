@@ -5,12 +5,14 @@ from __future__ import annotations
 from sqlalchemy import func, literal_column, select
 from sqlalchemy.orm import joinedload
 
+from service.errors import NotFound
 from service.records import (
     ALL_COMBINATIONS,
     Benchmark,
     CombinationFilter,
     NewRecommendation,
     Recommendation,
+    SurfaceGrid,
 )
 from service.storage.combinations import combination_record, matches
 from service.storage.database import Database
@@ -80,6 +82,20 @@ class SqlRecommendationStore:
         with self._database.read() as session:
             row = session.scalars(query).one_or_none()
             return None if row is None else recommendation_record(row)
+
+    def surface(self, recommendation_id: str) -> SurfaceGrid:
+        """Return the response surface behind a recommendation."""
+        query = select(RecommendationRow.surface).where(RecommendationRow.id == recommendation_id)
+        with self._database.read() as session:
+            found = session.execute(query).one_or_none()
+        if found is None:
+            raise NotFound(f"there is no recommendation {recommendation_id!r}")
+        if found.surface is None:
+            raise NotFound(
+                f"recommendation {recommendation_id!r} has no response surface: its study had "
+                "too few runs for one, or was made by an older version"
+            )
+        return SurfaceGrid.model_validate(found.surface)
 
     def benchmarks(self) -> list[Benchmark]:
         """Return every benchmark that has at least one recommendation."""

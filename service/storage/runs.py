@@ -163,6 +163,24 @@ class SqlRunStore:
         with self._database.read() as session:
             return [run_record(row) for row in session.scalars(query)]
 
+    def earlier(self, study_id: str) -> list[Run]:
+        """Return what other studies of the combination had found out when this study began."""
+        query = (
+            select(RunRow)
+            .join(StudyRow, RunRow.combination_id == StudyRow.combination_id)
+            .where(
+                StudyRow.id == study_id,
+                RunRow.study_id != study_id,
+                RunRow.purpose.in_((Purpose.SEARCH, Purpose.SCREENING)),
+                RunRow.state != RunState.RUNNING,
+                RunRow.ended_at < StudyRow.started_at,
+            )
+            .order_by(RunRow.id)
+            .options(joinedload(RunRow.combination))
+        )
+        with self._database.read() as session:
+            return [run_record(row) for row in session.scalars(query)]
+
     def curve(self, run_id: str) -> list[EpochMetrics]:
         """Return the learning curve of an ended run; a reused run has that of its original."""
         trained = self.get(run_id).reused_from or run_id

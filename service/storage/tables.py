@@ -300,6 +300,7 @@ class RecommendationRow(Base):
     alpha: Mapped[float]
     beta: Mapped[float]
     result: Mapped[dict[str, Any]]
+    surface: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
 
     combination: Mapped[CombinationRow] = relationship()
 

@@ -86,7 +86,7 @@ def overview(storage: Storage, now: datetime) -> Overview:
         active=[StudyCard(study, progress[study.id]) for study in active],
         more_active=MOST_ACTIVE in map(len, by_state),
         recommendations=recommendations,
-        gains=Axis.around([row.gain for row in recommendations], 0.0),
+        gains=Axis.around([row.gain for row in recommendations if row.gain], 0.0),
         boards=[
             Board(board, Axis.around([row.test_accuracy for row in board.rows]))
             for board in leaderboards(storage.recommendations)

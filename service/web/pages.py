@@ -12,11 +12,12 @@ from fastapi.templating import Jinja2Templates
 
 from ham.config import format_sparsity
 from service import formatting
-from service.api.dependencies import RunId, StorageDep, StudyId
+from service.api.dependencies import RecommendationId, RunId, StorageDep, StudyId
 from service.clock import utc_now
 from service.web.catalogue import catalogue
 from service.web.measures import run_page, study_page
 from service.web.overview import overview
+from service.web.surface_map import HEIGHT, WIDTH, surface_map
 
 _HERE = Path(__file__).parent
 _templates = Jinja2Templates(directory=_HERE / "templates")
@@ -25,6 +26,7 @@ _templates.env.filters |= {
     "points": formatting.points,
     "interval": formatting.interval,
     "strength": formatting.strength,
+    "optimum": formatting.optimum_sentences,
     "duration": formatting.duration,
     "amount": formatting.amount,
     "count": formatting.count,
@@ -71,6 +73,21 @@ def show_study(request: Request, study_id: StudyId, storage: StorageDep) -> Resp
 def show_run(request: Request, run_id: RunId, storage: StorageDep) -> Response:
     """Show all that is known of a run."""
     return _page(request, "run.html", {"page": run_page(storage, run_id)})
+
+
+@router.get("/recommendations/{recommendation_id}/surface.svg")
+def show_surface(
+    request: Request, recommendation_id: RecommendationId, storage: StorageDep
+) -> Response:
+    """Draw the response surface behind a recommendation, which never changes."""
+    drawn = surface_map(storage.recommendations.surface(recommendation_id))
+    return _templates.TemplateResponse(
+        request,
+        "surface.svg",
+        {"map": drawn, "width": WIDTH, "height": HEIGHT},
+        headers={"Cache-Control": "private, max-age=86400, immutable"},
+        media_type="image/svg+xml",
+    )
 
 
 def _page(request: Request, template: str, context: dict[str, Any]) -> Response:

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
 from ham.config import RunConfig
@@ -38,13 +39,19 @@ class Step(NamedTuple):
     """Jobs that can be named once all results of one purpose are in."""
 
     results_of: Purpose | None
-    jobs: Callable[[Plan, Sequence[Run]], list[Job]]
+    jobs: Callable[[Plan, Sequence[Run], Sequence[Run]], list[Job]]
+
+
+def _heat(number: int) -> Step:
+    jobs = partial(stages.heat_jobs, number=number)
+    return Step(Purpose.SCREENING if number else Purpose.SEARCH, jobs)
 
 
 _STEPS = (
-    Step(None, lambda plan, _: stages.baseline_jobs(plan, Purpose.SCREENING)),
-    Step(Purpose.SEARCH, stages.finalist_jobs),
-    Step(None, lambda plan, _: stages.baseline_jobs(plan, Purpose.CONFIRMATION)),
+    Step(None, lambda plan, *_: stages.baseline_jobs(plan, Purpose.SCREENING)),
+    _heat(0),
+    Step(None, lambda plan, *_: stages.baseline_jobs(plan, Purpose.CONFIRMATION)),
+    *(_heat(number) for number in range(1, stages.MOST_HEATS)),
     Step(Purpose.SCREENING, stages.winner_jobs),
 )
 
@@ -204,8 +211,10 @@ class Course:
                 return self._next_trial()
             step = self._steps.popleft()
             self._finalists_chosen |= step.results_of == Purpose.SEARCH
-            runs = self._storage.runs.of_study(self._claim.study_id) if step.results_of else []
-            self._jobs.extend(step.jobs(self._plan, runs))
+            store, study_id = self._storage.runs, self._claim.study_id
+            runs = store.of_study(study_id) if step.results_of else []
+            earlier = store.earlier(study_id) if step.results_of else []
+            self._jobs.extend(step.jobs(self._plan, runs, earlier))
         return self._jobs.popleft() if self._jobs else None
 
     def _next_trial(self) -> Job:

@@ -89,8 +89,9 @@ def run_study(storage: SqlStorage, claim: Claim, settings: Settings, ray_address
     if course.on_hold:
         storage.queue.release(claim, "its trainings have ended")
         return
-    runs = storage.runs.of_study(study.id)
-    recommendation = storage.queue.succeed(claim, recommend(study.plan, runs))
+    runs, earlier = storage.runs.of_study(study.id), storage.runs.earlier(study.id)
+    plan = storage.studies.get(study.id).plan  # its budget may have changed meanwhile
+    recommendation = storage.queue.succeed(claim, recommend(plan, runs, earlier))
     logger.info("%s: %s", study.plan.combination.slug, recommendation.message)
 
 

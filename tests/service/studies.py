@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import random
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from ham.config import Setting
 from service.domain.plans import resolve
 from service.domain.recommendations import recommend
-from service.domain.stages import baseline_jobs, finalist_jobs, winner_jobs
+from service.domain.stages import baseline_jobs, heat_count, heat_jobs, winner_jobs
 from service.records import (
     Budget,
     Claim,
@@ -109,10 +110,14 @@ def finish(storage: Storage, gain: float = 0.02) -> Recommendation:
     plan = study.plan
     noise = random.Random(plan.combination.key)
     search(storage, study, held, plan.budget.trials)
-    stages = ((Purpose.SCREENING, finalist_jobs), (Purpose.CONFIRMATION, winner_jobs))
-    for purpose, chosen_jobs in stages:
-        chosen = chosen_jobs(plan, storage.runs.of_study(study.id))
-        for job in [*baseline_jobs(plan, purpose), *chosen]:
+    heats = [partial(heat_jobs, number=number) for number in range(heat_count(plan))]
+    for stage in (
+        lambda plan, _: baseline_jobs(plan, Purpose.SCREENING),
+        *heats,
+        lambda plan, _: baseline_jobs(plan, Purpose.CONFIRMATION),
+        winner_jobs,
+    ):
+        for job in stage(plan, storage.runs.of_study(study.id)):
             helped = 0.0 if job.setting.is_no_ham else gain if job.setting.alpha < 200 else -0.01
             train(storage, held, job, 0.93 + helped + 0.006 * noise.random())
     return storage.queue.succeed(held, recommend(plan, storage.runs.of_study(study.id)))

@@ -48,8 +48,8 @@ def submit_study(
     """Ask for alpha and beta of one combination to be tuned.
 
     The answer comes at once; the study is worked on in the background: a search, then a
-    screening of the best settings on fresh seeds, then a confirmation against no HAM on further
-    seeds. Its result appears under `/v1/recommendations` and `/v1/leaderboards`.
+    race of the most promising settings on fresh seeds (screening), then a confirmation against
+    no HAM on further seeds. Its result appears under `/v1/recommendations` and `/v1/leaderboards`.
     """
     study, new = storage.studies.submit(
         request, resolve(request), idempotency_key, submitter=submitter

@@ -20,8 +20,18 @@ def search_runs(settings: Sequence[Setting], measure: Measure) -> list[Run]:
     return [a_run(job, *measure(job)) for job in jobs]
 
 
-def screening_jobs(plan: Plan, runs: Sequence[Run]) -> list[Job]:
-    return stages.baseline_jobs(plan, Purpose.SCREENING) + stages.finalist_jobs(plan, runs)
+def race_jobs(plan: Plan, runs: Sequence[Run], number: int) -> list[Job]:
+    """Return the jobs of one heat, the baselines with the first."""
+    baselines = stages.baseline_jobs(plan, Purpose.SCREENING) if number == 0 else []
+    return baselines + stages.heat_jobs(plan, runs, number=number)
+
+
+def raced(plan: Plan, runs: Sequence[Run], measure: Measure) -> list[Run]:
+    """Return the runs with those of the whole race."""
+    runs = list(runs)
+    for number in range(stages.heat_count(plan)):
+        runs += [a_run(job, *measure(job)) for job in race_jobs(plan, runs, number)]
+    return runs
 
 
 def confirmation_jobs(plan: Plan, runs: Sequence[Run]) -> list[Job]:
@@ -36,7 +46,7 @@ def whole_study(plan: Plan, settings: Sequence[Setting], measure: Measure) -> li
         settings: what the search proposes.
         measure: (validation accuracy, test accuracy) of a job; None, None where it fails.
     """
-    runs = search_runs(settings, measure)
-    runs += [a_run(job, *measure(job)) for job in screening_jobs(plan, runs)]
-    runs += [a_run(job, *measure(job)) for job in confirmation_jobs(plan, runs)]
+    runs = raced(plan, search_runs(settings, measure), measure)
+    if plan.confirmation_seeds:
+        runs += [a_run(job, *measure(job)) for job in confirmation_jobs(plan, runs)]
     return runs

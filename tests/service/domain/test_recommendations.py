@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
 
 from ham.config import NO_HAM, PAPER_DEFAULT, Setting
-from service.domain.recommendations import recommend
+from service.domain.recommendations import provisional, recommend
 from service.errors import StudyFailed
 from service.records import Budget, Grade, Job, NewRecommendation, Purpose
 from tests.service.builders import a_plan
-from tests.service.domain.history import whole_study
+from tests.service.domain.history import search_runs, whole_study
 
 TUNED = Setting(alpha=20.0, beta=0.01)
 OTHER = Setting(alpha=5.0, beta=0.05)
@@ -134,3 +135,67 @@ def test_winner_at_the_edge_of_the_space_comes_with_a_warning(
     setting: Setting, edges: list[str]
 ) -> None:
     assert [warning.split("=")[0] for warning in judged(tuned=setting).warnings] == edges
+
+
+def measured(job: Job) -> tuple[float, float]:
+    """A peak at alpha 20, four points above no HAM."""
+    gain = 0.0 if job.setting.is_no_ham else 0.04 - 0.01 * abs(math.log(job.setting.alpha / 20))
+    return 0.9 + gain + 0.0005 * (job.seed % 3), 0.5
+
+
+MANY = [NO_HAM, PAPER_DEFAULT, *(Setting(alpha=2.0**n, beta=0.01) for n in range(8))]
+
+
+def test_planned_without_confirmation_is_provisional_and_claims_no_gain() -> None:
+    plan = a_plan(budget=Budget(trials=10, finalists=3, screening_seeds=2, confirmation_seeds=0))
+    result = recommend(plan, whole_study(plan, MANY, measured))
+    assert result.grade == Grade.PROVISIONAL
+    assert (result.gain, result.accuracy, result.seeds) == (None, None, ())
+    assert 7 < result.setting.alpha < 60
+    assert result.optimum is not None
+    assert result.optimum.expected_gain.low > 0
+    assert "validation accuracy" in result.message
+    assert "no gain has been measured on held-out seeds" in result.message
+    assert all(row.test_accuracy is None for row in result.evidence)
+
+
+def test_capped_before_its_confirmation_is_provisional() -> None:
+    plan = a_plan(budget=Budget(trials=10, finalists=3, screening_seeds=2))
+    whole = whole_study(plan, MANY, measured)
+    for kept in (0, 2):
+        seeds = plan.confirmation_seeds[:kept]
+        runs = [r for r in whole if r.purpose != Purpose.CONFIRMATION or r.seed in seeds]
+        assert recommend(plan, runs).grade == Grade.PROVISIONAL
+    assert recommend(plan, whole).grade != Grade.PROVISIONAL
+
+
+def test_stopped_in_its_search_serves_the_best_it_expects() -> None:
+    plan = a_plan(budget=Budget(trials=30))
+    result = provisional(plan, search_runs(MANY, measured))
+    assert result.grade == Grade.PROVISIONAL
+    assert 7 < result.setting.alpha < 60
+
+
+def test_stopped_with_too_few_runs_says_so() -> None:
+    plan = a_plan(budget=Budget(trials=30))
+    result = provisional(plan, search_runs(MANY[:4], measured))
+    assert result.optimum is None
+    assert "too few runs" in result.message
+
+
+def test_nothing_to_be_expected_serves_no_ham_even_provisionally() -> None:
+    plan = a_plan(budget=Budget(trials=30))
+    harmful = [(0.9 if setting.is_no_ham else 0.89) for setting in MANY]
+    runs = search_runs(MANY, lambda job: (harmful[job.trial_number or 0], None))
+    result = provisional(plan, runs)
+    assert result.setting == NO_HAM
+    assert result.message.endswith("Train without HAM.")
+
+
+def test_every_grade_says_what_it_means() -> None:
+    assert len({grade.meaning for grade in Grade}) == len(Grade)
+
+
+def test_edge_warning_names_the_bound_to_search_to() -> None:
+    [warning] = judged(tuned=Setting(alpha=390.0, beta=0.01)).warnings
+    assert warning.endswith("search alpha up to 1000")

@@ -6,42 +6,66 @@ import math
 from statistics import fmean, stdev
 
 import numpy as np
+import pytest
 
 from ham.config import NO_HAM, PAPER_DEFAULT, Setting
 from service.domain.recommendations import recommend
-from service.records import Budget, Grade, Job, NewRecommendation
+from service.records import Budget, Grade, Job, NewRecommendation, Plan
 from tests.service.builders import a_plan
 from tests.service.domain.history import whole_study
 
-REPETITIONS = 1000
-PROPOSED = [NO_HAM, PAPER_DEFAULT, *(Setting(alpha=2.0**n, beta=0.01) for n in range(1, 6))]
-PLAN = a_plan(
-    budget=Budget(trials=len(PROPOSED), finalists=3, screening_seeds=2, confirmation_seeds=5)
+OF_SEED, OF_RUN = 0.02, 0.01
+GAIN = 0.004
+SMALL = (
+    a_plan(budget=Budget(trials=3, finalists=2, screening_seeds=1, confirmation_seeds=8)),
+    [Setting(alpha=2.0**n, beta=0.01) for n in range(1, 4)],
+)
+WITH_SURFACE = (
+    a_plan(budget=Budget(trials=10, finalists=4, screening_seeds=2, confirmation_seeds=5)),
+    [NO_HAM, PAPER_DEFAULT, *(Setting(alpha=2.0**n, beta=4.0**-n) for n in range(8))],
 )
 
 
-def study_of_equals(rng: np.random.Generator) -> NewRecommendation:
-    """Every setting is equally good; every run has its own noise, also shared by seed."""
-    of_seed = rng.normal(0, 0.02, 10_000)
+def study_of_equals(
+    rng: np.random.Generator, plan: Plan, proposed: list[Setting], gain: float
+) -> NewRecommendation:
+    """Every setting with HAM is equally good; luck is of the run, and of the seed for all."""
+    of_seed = rng.normal(0, OF_SEED, 10_000)
 
     def measure(job: Job) -> tuple[float, float]:
-        validation, test = 0.9 + of_seed[job.seed] + rng.normal(0, 0.01, 2)
+        level = 0.9 + of_seed[job.seed] + (0 if job.setting.is_no_ham else gain)
+        validation, test = level + rng.normal(0, OF_RUN, 2)
         return float(validation), float(test)
 
-    return recommend(PLAN, whole_study(PLAN, PROPOSED, measure))
+    return recommend(plan, whole_study(plan, proposed, measure))
 
 
-def test_gain_among_equals_is_zero_and_confirmed_as_seldom_as_promised() -> None:
+@pytest.mark.parametrize(
+    "study, repetitions", [(SMALL, 2000), (WITH_SURFACE, 60)], ids=["by means", "by surface"]
+)
+def test_gain_among_equals_is_unbiased_covered_and_confirmed_as_seldom_as_promised(
+    study: tuple[Plan, list[Setting]], repetitions: int
+) -> None:
     rng = np.random.default_rng(0)
-    results = [study_of_equals(rng) for _ in range(REPETITIONS)]
-    gains = [result.gain.mean for result in results]
-    assert abs(fmean(gains)) < 3 * stdev(gains) / math.sqrt(REPETITIONS)
+    results = [study_of_equals(rng, *study, gain=0.0) for _ in range(repetitions)]
+    gains = [result.gain.mean for result in results if result.gain]
+    chance = 3 / math.sqrt(repetitions)
+    assert len(gains) == repetitions
+    assert abs(fmean(gains)) < 3 * stdev(gains) / math.sqrt(repetitions)
+    assert abs(fmean(gains)) < 0.1 * OF_RUN
     confirmed = fmean(result.grade == Grade.CONFIRMED for result in results)
-    assert abs(confirmed - 0.025) < 3 * math.sqrt(0.025 * 0.975 / REPETITIONS)
+    assert abs(confirmed - 0.025) < chance * math.sqrt(0.025 * 0.975)
+
+
+def test_intervals_cover_the_true_gain_as_often_as_they_say() -> None:
+    rng = np.random.default_rng(1)
+    results = [study_of_equals(rng, *SMALL, gain=GAIN) for _ in range(2000)]
+    covered = fmean(row.gain.low <= GAIN <= row.gain.high for row in results if row.gain)
+    assert 0.93 <= covered <= 0.97
 
 
 def test_the_search_itself_would_have_boasted() -> None:
     """The check above can fail: the best of the search looks better than it is."""
     rng = np.random.default_rng(1)
-    boasts = [float(np.max(rng.normal(0, 0.01, len(PROPOSED)))) for _ in range(REPETITIONS)]
-    assert fmean(boasts) > 3 * stdev(boasts) / math.sqrt(REPETITIONS)
+    boasts = [float(np.max(rng.normal(0, OF_RUN, 10))) for _ in range(1000)]
+    assert fmean(boasts) > 0.1 * OF_RUN

@@ -1,23 +1,25 @@
-"""The surface that finalists are chosen by."""
+"""The surface that settings are chosen by."""
 
 from __future__ import annotations
 
 import math
 import random
-from statistics import fmean, median
+from statistics import median
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ham.config import Setting
 from search_spaces import SearchSpace
-from service.domain.surface import Surface, best_first
-from service.records import Run
+from service.domain.kernel import RunKernel
+from service.domain.surface import Observation, Surface, fitted, observations
+from service.records import Run, RunState
 from tests.service.builders import a_job, a_plan, a_run
 
 GAP = 0.012
-NOISE = GAP
+NOISE = GAP / 2
 
 
 @pytest.fixture
@@ -44,52 +46,138 @@ def searched(space: SearchSpace, seed: int, trials: int = 40) -> list[Run]:
                 for name, axis in (("alpha", space.alpha), ("beta", space.beta))
             }
         )
-        noisy = truth(setting) + draw.gauss(0, NOISE)
-        job = a_job(setting=setting, trial_number=number)
-        runs.append(a_run(job, noisy))
+        job = a_job(setting=setting, trial_number=number, seed=number)
+        runs.append(a_run(job, truth(setting) + draw.gauss(0, NOISE)))
     return runs
 
 
-def test_surface_chooses_better_settings_than_the_luckiest_run(space: SearchSpace) -> None:
-    """Regret, as a share of the gap between the best setting and no HAM."""
-    by_surface, by_luck = [], []
-    for seed in range(60):
-        runs = searched(space, seed)
-        best = max(truth(run.setting) for run in runs)
-        lucky = max(runs, key=lambda run: run.validation_accuracy or 0)
-        by_surface.append((best - truth(best_first(space, runs)[0])) / GAP)
-        by_luck.append((best - truth(lucky.setting)) / GAP)
-    assert fmean(by_surface) < fmean(by_luck)
+def surface_of(space: SearchSpace, runs: list[Run]) -> Surface:
+    return Surface(space, observations(runs))
+
+
+def test_gradient_of_the_kernel_is_that_of_its_values() -> None:
+    rng = np.random.default_rng(0)
+    inputs = rng.uniform(size=(12, 4))
+    inputs[:, 2] = rng.integers(0, 3, 12)
+    kernel = RunKernel()
+    values, gradient = kernel(inputs, eval_gradient=True)
+    assert np.allclose(kernel.diag(inputs), np.diag(values))
+    for number in range(len(kernel.theta)):
+        step = np.zeros(len(kernel.theta))
+        step[number] = 1e-6
+        up, down = (
+            kernel.clone_with_theta(kernel.theta + sign * step)(inputs) for sign in (1, -1)
+        )
+        assert np.allclose((up - down) / 2e-6, gradient[:, :, number], atol=1e-6)
+
+
+def test_surface_follows_the_truth_within_its_deviation(space: SearchSpace) -> None:
+    runs = searched(space, seed=0, trials=80)
+    surface = surface_of(space, runs)
+    settings = [run.setting for run in runs if run.setting.alpha < 100]
+    away = surface.mean(settings) - [truth(setting) for setting in settings]
+    assert np.mean(np.abs(away) < 2 * surface.deviation(settings)) > 0.9
+    assert NOISE / 2 < surface.noise < 2 * NOISE
+
+
+def test_deviation_is_the_diagonal_of_the_covariance_and_shrinks_with_runs(
+    space: SearchSpace,
+) -> None:
+    runs = searched(space, seed=1)
+    surface = surface_of(space, runs)
+    settings = [run.setting for run in runs]
+    variances = np.diag(surface.covariance(settings))
+    assert np.allclose(np.sqrt(np.maximum(variances, 0)), surface.deviation(settings), atol=1e-6)
+    again = [
+        a_run(a_job(setting=settings[0], seed=500 + n, trial_number=500 + n), truth(settings[0]))
+        for n in range(8)
+    ]
+    replicated = surface_of(space, runs + again)
+    assert replicated.deviation(settings[:1])[0] < 0.7 * surface.deviation(settings[:1])[0]
 
 
 def test_how_far_a_run_collapsed_does_not_matter(space: SearchSpace) -> None:
     runs = searched(space, seed=3)
     middle = median(run.validation_accuracy or 0 for run in runs)
+    collapsed = {run.id for run in runs if (run.validation_accuracy or 0) < middle - 8 * NOISE}
+    assert collapsed
     deeper = [
-        run.model_copy(update={"validation_accuracy": 0.1})
-        if (run.validation_accuracy or 0) < middle - NOISE
-        else run
+        run.model_copy(update={"validation_accuracy": 0.1}) if run.id in collapsed else run
         for run in runs
     ]
-    assert deeper != runs
-    assert set(best_first(space, deeper)[:20]) == set(best_first(space, runs)[:20])
+    settings = [run.setting for run in runs]
+    assert np.allclose(
+        surface_of(space, deeper).mean(settings), surface_of(space, runs).mean(settings)
+    )
 
 
-def test_too_few_runs_are_ordered_by_their_own_accuracy(space: SearchSpace) -> None:
-    runs = searched(space, seed=4, trials=5)
-    ordered = sorted(runs, key=lambda run: -(run.validation_accuracy or 0))
-    assert best_first(space, runs) == [run.setting for run in ordered]
+def test_failed_run_keeps_the_surface_down_around_it(space: SearchSpace) -> None:
+    runs = searched(space, seed=4)
+    best = max(runs, key=lambda run: run.validation_accuracy or 0)
+    failed = a_run(a_job(setting=best.setting, seed=999, trial_number=999), None)
+    before, after = surface_of(space, runs), surface_of(space, [*runs, failed])
+    assert after.mean([best.setting])[0] < before.mean([best.setting])[0] - NOISE / 4
 
 
-@settings(max_examples=10, deadline=None)
+def test_luck_of_a_seed_is_told_from_what_a_setting_does(space: SearchSpace) -> None:
+    """The second seed is two gaps luckier, and only poor settings were run on it."""
+    runs = [
+        run.model_copy(update={"seed": 0}) for run in searched(space, seed=5) if run.setting.alpha
+    ]
+    weak = [Setting(alpha=1.5 + 0.1 * n, beta=0.5) for n in range(12)]
+    lucky = [
+        a_run(a_job(setting=setting, seed=1, trial_number=100 + n), truth(setting) + 2 * GAP)
+        for n, setting in enumerate(weak)
+    ]
+    paired = [
+        a_run(
+            a_job(setting=run.setting, seed=1, trial_number=200 + n), truth(run.setting) + 2 * GAP
+        )
+        for n, run in enumerate(runs[:12])
+        if run.setting.alpha < 100
+    ]
+    surface = surface_of(space, runs + lucky + paired)
+    peak, poor = surface.mean([Setting(alpha=30, beta=0.01), weak[0]])
+    assert peak > poor
+
+
+def test_stopped_run_tells_little_and_never_passes_for_a_full_one(space: SearchSpace) -> None:
+    runs = searched(space, seed=6)
+    setting = Setting(alpha=1.2, beta=0.9)
+    promising = a_run(
+        a_job(setting=setting, seed=0, trial_number=900),
+        0.999,
+        state=RunState.SUCCEEDED,
+        epochs_done=3,
+    )
+    before, after = surface_of(space, runs), surface_of(space, [*runs, promising])
+    full = promising.model_copy(update={"epochs_done": 15})
+    believed = surface_of(space, [*runs, full])
+    rise = after.mean([setting])[0] - before.mean([setting])[0]
+    assert rise < (believed.mean([setting])[0] - before.mean([setting])[0]) / 3
+
+
+def test_equal_settings_and_seeds_are_one_observation() -> None:
+    run = a_run(a_job(setting=Setting(5, 0.1), seed=3), 0.9)
+    twin = run.model_copy(update={"id": "run_other", "study_id": "study_2"})
+    lost = run.model_copy(
+        update={"state": RunState.FAILED, "validation_accuracy": None, "error": "lost"}
+    )
+    assert observations([lost, run, twin]) == (Observation(Setting(5, 0.1), 3, 0.0, 0.9),)
+    under_way = run.model_copy(update={"state": RunState.RUNNING})
+    assert observations([under_way]) == ()
+
+
+@settings(max_examples=5, deadline=None)
 @given(st.permutations(range(12)))
-def test_order_does_not_depend_on_the_order_of_the_runs(places: list[int]) -> None:
+def test_surface_does_not_depend_on_the_order_of_the_runs(places: list[int]) -> None:
     space = a_plan().space
-    runs = searched(space, seed=5, trials=12)
-    assert best_first(space, [runs[place] for place in places]) == best_first(space, runs)
+    runs = searched(space, seed=7, trials=12)
+    shuffled = observations([runs[place] for place in places])
+    assert fitted(space, shuffled) is fitted(space, observations(runs))
 
 
 def test_zero_has_its_place_on_the_surface(space: SearchSpace) -> None:
-    surface = Surface(space, searched(space, seed=2))
-    zero, weak = surface.expected([Setting(0, 0.01), Setting(space.alpha.low, 0.01)])
+    surface = surface_of(space, searched(space, seed=2))
+    zero, weak = surface.mean([Setting(0, 0.01), Setting(space.alpha.low, 0.01)])
     assert zero == pytest.approx(weak, abs=NOISE)

@@ -1,0 +1,215 @@
+"""What the whole selection is worth, on simulated noisy surfaces of several shapes.
+
+``python -m benchmarks.selection`` prints, for each shape, the regret of the recommended setting
+beside that of the best single trial of a search that spends all the trainings alone. Regret is
+the loss of true accuracy against the best setting there is, in units of the gap between that and
+no HAM; the noise of a training is half the gap, some of it shared by all settings of a seed.
+
+Nothing is trained. The search is the product's own (Optuna), and so are the choice of finalists,
+the race and the winner: only the measured accuracies are made up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import fmean, stdev
+
+import numpy as np
+import optuna
+
+from ham.config import Setting
+from service.domain import race, stages
+from service.domain.candidates import grid
+from service.domain.plans import resolve
+from service.domain.surface import place
+from service.records import Job, Outcome, Plan, Purpose, Run, RunState, StudyRequest
+from service.workers.optuna_search import OptunaSearch
+
+NOISE = 0.5
+SEED_SHARE = 0.3
+CLIFF = 50.0
+Shape = Callable[[float, float], float]
+
+
+def _step(value: float) -> float:
+    return 1 / (1 + math.exp(-max(-500.0, min(500.0, value))))
+
+
+def _hill(a: float, b: float) -> float:
+    """A smooth hill in the middle."""
+    return math.exp(-(((a - 0.5) / 0.25) ** 2) - ((b - 0.6) / 0.25) ** 2)
+
+
+def _ridge(a: float, b: float) -> float:
+    """A ridge near a cliff, beyond which trainings collapse."""
+    high = math.exp(-(((a - 0.62) / 0.17) ** 2) - ((b - 0.55) / 0.27) ** 2)
+    return high - CLIFF * _step((a - 0.82) / 0.012)
+
+
+def _plateau(a: float, b: float) -> float:
+    """A wide plateau between nothing and a cliff."""
+    flat = _step((a - 0.35) / 0.04) * _step((0.75 - a) / 0.03)
+    return flat * (0.85 + 0.15 * math.exp(-(((b - 0.5) / 0.3) ** 2))) - CLIFF * _step(
+        (a - 0.82) / 0.012
+    )
+
+
+def _shrinkage(a: float, b: float) -> float:
+    """Beta alone matters, until alpha is too strong."""
+    return math.exp(-(((b - 0.85) / 0.2) ** 2)) - CLIFF * _step(
+        (a - 0.82 - 0.15 * (b - 0.5)) / 0.012
+    )
+
+
+def _diagonal(a: float, b: float) -> float:
+    """A narrow ridge along which alpha and beta make up for each other."""
+    across = (a + 0.6 * (b - 0.5) - 0.55) / 0.12
+    return math.exp(-(across**2) - ((b - 0.5) / 0.3) ** 2) - CLIFF * _step((a - 0.82) / 0.012)
+
+
+def _flat(a: float, b: float) -> float:
+    """Hardly any slope anywhere, over a cliff."""
+    return -((a - 0.4) ** 2 + (b - 0.5) ** 2) / 0.41 - CLIFF * _step((a - 0.8) / 0.012)
+
+
+SHAPES: dict[str, Shape] = {
+    "hill": _hill,
+    "ridge": _ridge,
+    "plateau": _plateau,
+    "shrinkage": _shrinkage,
+    "diagonal": _diagonal,
+    "flat": _flat,
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """A true surface over the settings of a plan: 0 at the best, -1 at no HAM."""
+
+    plan: Plan
+    shape: Shape
+
+    def __post_init__(self) -> None:
+        heights = [self._height(setting) for setting in grid(self.plan.space)]
+        object.__setattr__(self, "_best", max(heights))
+        object.__setattr__(self, "_gap", max(heights) - self._height(Setting(0, 0)))
+
+    def _height(self, setting: Setting) -> float:
+        space = self.plan.space
+        return self.shape(place(space.alpha, setting.alpha), place(space.beta, setting.beta))
+
+    def regret(self, setting: Setting) -> float:
+        """Return the loss against the best setting, in gaps."""
+        loss: float = (self._best - self._height(setting)) / self._gap  # type: ignore[attr-defined]
+        return loss
+
+
+class Lab:
+    """Measures settings of a world with the luck of seeds and of runs."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self._world = world
+        self._rng = np.random.default_rng([number, 7])
+        self._of_seed: dict[int, float] = {}
+
+    def run(self, job: Job) -> Run:
+        """Return the run of a job, as if trained; 1 of accuracy is one gap."""
+        if job.seed not in self._of_seed:
+            self._of_seed[job.seed] = SEED_SHARE * NOISE * float(self._rng.normal())
+        luck = math.sqrt(1 - SEED_SHARE**2) * NOISE * float(self._rng.normal())
+        return _run(job, -self._world.regret(job.setting) + self._of_seed[job.seed] + luck)
+
+
+def _run(job: Job, accuracy: float) -> Run:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return Run(
+        id=job.name,
+        study_id="simulated",
+        combination="",
+        purpose=job.purpose,
+        trial_number=job.trial_number,
+        setting=job.setting,
+        seed=job.seed,
+        state=RunState.SUCCEEDED,
+        epochs=1,
+        epochs_done=1,
+        validation_accuracy=accuracy,
+        test_accuracy=None,
+        seconds=None,
+        measures={},
+        environment={},
+        error=None,
+        attempt=1,
+        started_at=now,
+        ended_at=now,
+    )
+
+
+def search(plan: Plan, lab: Lab, trials: int) -> list[Run]:
+    """Return the runs of the product's own search."""
+    proposer = OptunaSearch(optuna.storages.InMemoryStorage(), "simulated", plan)
+    runs = []
+    for _ in range(trials):
+        number, setting = proposer.ask()
+        job = Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
+        runs.append(lab.run(job))
+        proposer.tell(number, Outcome(validation_accuracy=runs[-1].validation_accuracy))
+    return runs
+
+
+def recommended(plan: Plan, lab: Lab, searched: list[Run]) -> Setting:
+    """Return the winner of the race after a search."""
+    runs = searched + [lab.run(job) for job in stages.baseline_jobs(plan, Purpose.SCREENING)]
+    for number in range(stages.heat_count(plan)):
+        runs += [lab.run(job) for job in stages.heat_jobs(plan, runs, number=number)]
+    return stages.winner(plan, runs)
+
+
+def best_single(searched: list[Run]) -> Setting:
+    """Return the setting of the trial that measured best."""
+    return max(searched, key=lambda run: run.validation_accuracy or -math.inf).setting
+
+
+def regrets(shape: Shape, repetitions: int) -> Iterator[tuple[float, float]]:
+    """Yield the regrets of the recommendation and of the best of as many single trials."""
+    request = StudyRequest(model="digits_cnn", dataset="digits", sparsifier="random", sparsity=0.9)
+    for number in range(repetitions):
+        plan = resolve(request).model_copy(update={"sampler_seed": 1000 * number})
+        world, lab = World(plan, shape), Lab(World(plan, shape), number)
+        budget = plan.budget
+        racing = race.trainings(race.heats(budget.finalists, budget.screening_seeds))
+        trials = search(plan, lab, budget.trials + racing)
+        ours = recommended(plan, lab, trials[: budget.trials])
+        yield world.regret(ours), world.regret(best_single(trials))
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repetitions", type=int, default=200)
+    parser.add_argument("--shapes", nargs="*", default=list(SHAPES), choices=list(SHAPES))
+    args = parser.parse_args()
+    print(f"regret in gaps, {args.repetitions} repetitions, noise {NOISE} gaps")
+    print(f"{'shape':10} {'recommended':>16} {'best single':>16} {'ratio':>6}")
+    everything: list[tuple[float, float]] = []
+    for name in args.shapes:
+        rows = list(regrets(SHAPES[name], args.repetitions))
+        everything += rows
+        _print(name, rows)
+    _print("all", everything)
+
+
+def _print(name: str, rows: list[tuple[float, float]]) -> None:
+    ours, single = zip(*rows, strict=True)
+    root = math.sqrt(len(rows))
+    cells = [f"{fmean(side):.3f} +- {stdev(side) / root:.3f}" for side in (ours, single)]
+    ratio = fmean(ours) / fmean(single)
+    print(f"{name:10} {cells[0]:>16} {cells[1]:>16} {ratio:6.2f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

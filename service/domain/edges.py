@@ -1,0 +1,32 @@
+"""Whether an optimum lies at an edge of the search space, where a better one may lie beyond."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from search_spaces import LogRange
+from service.domain.surface import place
+
+_NEAR = 0.05
+_REACH = 0.2
+
+
+class Edge(NamedTuple):
+    """An edge that is touched, and the bound to search to instead."""
+
+    side: Literal["low", "high"]
+    extension: float
+
+
+def edge_of(axis: LogRange, low: float, high: float) -> Edge | None:
+    """Return the edge that a range of values touches, where the space really ends there.
+
+    Below a low end with a share of zeros lies zero, which is in the space: it does not end there.
+    The extension adds a fifth of the axis.
+    """
+    reach = (axis.high / axis.low) ** _REACH
+    if place(axis, high) > 1 - _NEAR:
+        return Edge("high", float(f"{axis.high * reach:.1g}"))
+    if axis.zero_share == 0 and place(axis, low) < _NEAR:
+        return Edge("low", float(f"{axis.low / reach:.1g}"))
+    return None

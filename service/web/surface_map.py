@@ -1,0 +1,137 @@
+"""A response surface as a picture: where it is high, what was tried, where the optimum lies."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+from service.formatting import strength
+from service.records import SurfaceGrid
+
+WIDTH, HEIGHT = 440, 330
+LEFT, RIGHT, TOP, BOTTOM = 62, 16, 14, 46
+_ZERO_BAND = 26
+_COLOURS = ((0x2B, 0x2D, 0x5B), (0x1F, 0x6E, 0x8C), (0x3F, 0xB0, 0x8F), (0xF4, 0xE0, 0x7A))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A rectangle of one colour."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    colour: str
+    near: bool
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something at one place."""
+
+    x: float
+    y: float
+    label: str
+
+
+@dataclass(frozen=True)
+class SurfaceMap:
+    """All that is drawn, in pixels."""
+
+    cells: list[Cell]
+    tried: list[Mark]
+    candidate: Mark
+    alpha_ticks: list[Mark]
+    beta_ticks: list[Mark]
+    low: float
+    high: float
+
+
+class _Axis:
+    """Places values between two pixels: zero in a band of its own, the rest by logarithm."""
+
+    def __init__(self, levels: tuple[float, ...], start: float, end: float) -> None:
+        self._positive = [level for level in levels if level > 0]
+        band = math.copysign(_ZERO_BAND, end - start) if levels[0] == 0 else 0.0
+        self._zero = start + band / 2
+        self._start, self._end = start + band * 1.3, end
+        self._low, self._high = self._positive[0], self._positive[-1]
+
+    def place(self, value: float) -> float:
+        if value == 0:
+            return self._zero
+        inside = min(max(value, self._low), self._high)
+        share = math.log(inside / self._low) / math.log(self._high / self._low)
+        return round(self._start + share * (self._end - self._start), 1)
+
+    def spans(self, levels: tuple[float, ...]) -> list[tuple[float, float]]:
+        """Return the two ends of each level's cell."""
+        places = [self.place(level) for level in self._positive]
+        between = [(one + other) / 2 for one, other in pairwise(places)]
+        edges = [self._start, *between, self._end]
+        spans = [(min(pair), max(pair)) for pair in pairwise(edges)]
+        if levels[0] == 0:
+            half = _ZERO_BAND / 2
+            spans.insert(0, (self._zero - half, self._zero + half))
+        return spans
+
+    def ticks(self) -> list[float]:
+        decades = range(math.ceil(math.log10(self._low)), math.floor(math.log10(self._high)) + 1)
+        return [10.0**decade for decade in decades]
+
+
+def surface_map(grid: SurfaceGrid) -> SurfaceMap:
+    """Lay a surface out: alpha to the right, beta upwards."""
+    across = _Axis(grid.alphas, LEFT, WIDTH - RIGHT)
+    upwards = _Axis(grid.betas, HEIGHT - BOTTOM, TOP)
+    values = [value for row in grid.mean for value in row]
+    low, high = min(values), max(values)
+    cells = [
+        Cell(
+            x=round(x0, 1),
+            y=round(y0, 1),
+            width=round(x1 - x0 + 0.4, 1),  # neighbours overlap a little, so that no seam shows
+            height=round(y1 - y0 + 0.4, 1),
+            colour=_colour((value - low) / (high - low) if high > low else 0.5),
+            near=value >= grid.near_optimal,
+        )
+        for (x0, x1), row in zip(across.spans(grid.alphas), grid.mean, strict=True)
+        for (y0, y1), value in zip(upwards.spans(grid.betas), row, strict=True)
+    ]
+
+    def mark(alpha: float, beta: float, label: str) -> Mark:
+        return Mark(across.place(alpha), upwards.place(beta), label)
+
+    zero_x = [0.0] if grid.alphas[0] == 0 else []
+    zero_y = [0.0] if grid.betas[0] == 0 else []
+    return SurfaceMap(
+        cells=cells,
+        tried=[
+            mark(row.setting.alpha, row.setting.beta, f"{row.runs} runs") for row in grid.tried
+        ],
+        candidate=mark(grid.candidate.alpha, grid.candidate.beta, "best found"),
+        alpha_ticks=[
+            Mark(across.place(value), HEIGHT - BOTTOM + 17, strength(value))
+            for value in [*zero_x, *across.ticks()]
+        ],
+        beta_ticks=[
+            Mark(LEFT - 8, upwards.place(value) + 4, strength(value))
+            for value in [*zero_y, *upwards.ticks()]
+        ],
+        low=low,
+        high=high,
+    )
+
+
+def _colour(share: float) -> str:
+    """Return a colour between dark (0) and light (1)."""
+    position = share * (len(_COLOURS) - 1)
+    lower = min(int(position), len(_COLOURS) - 2)
+    part = position - lower
+    mixed = (
+        round(a + part * (b - a))
+        for a, b in zip(_COLOURS[lower], _COLOURS[lower + 1], strict=True)
+    )
+    return "#" + "".join(f"{channel:02x}" for channel in mixed)
