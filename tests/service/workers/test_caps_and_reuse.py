@@ -126,17 +126,21 @@ def test_cap_that_leaves_no_search_is_refused_with_what_it_takes(request_: Study
     assert resolve(request_.model_copy(update={"budget": enough})).expected_epochs == needed
 
 
-def test_second_identical_study_trains_once_and_reuses_the_rest(play: Play) -> None:
+def test_second_study_reuses_all_that_the_first_has_trained(play: Play) -> None:
+    """It may race other settings, since it knows what the first found out; nothing twice."""
     first, second = play(), play()
-    trained = [run for run in second if run.reused_from is None]
+    known = {(run.setting, run.seed, run.purpose) for run in first}
+    again = [run for run in second if (run.setting, run.seed, run.purpose) in known]
+    trained = [run for run in again if run.reused_from is None]
     assert len(trained) == 1  # it shows that code, data and device are the same
+    assert len(again) > len(second) / 2
     facts = {"setting", "seed", "purpose", "validation_accuracy", "test_accuracy", "epochs_done"}
-    assert [run.model_dump(include=facts) for run in second] == [
-        run.model_dump(include=facts) for run in first
-    ]
-    assert sum(run.seconds or 0 for run in second) == trained[0].seconds
-    originals = {run.id for run in first}
-    assert all(run.reused_from in originals for run in second if run.reused_from)
+    originals = {run.id: run for run in first}
+    for run in again[1:]:
+        assert run.reused_from is not None
+        original = originals[run.reused_from]
+        assert run.model_dump(include=facts) == original.model_dump(include=facts)
+        assert run.seconds == 0
 
 
 def test_replicate_trains_everything_again(play: Play) -> None:
