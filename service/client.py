@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -36,10 +37,12 @@ from service.records import (
     StudyState,
     SurfaceGrid,
     SweepRequest,
+    TransferredRecommendation,
 )
 
 DEFAULT_URL = "http://127.0.0.1:8642"
 ADDRESS_FILE = "service.json"
+NOT_FOUND = 404
 _ATTEMPTS = 3
 _SECONDS_BETWEEN_ATTEMPTS = 0.5
 
@@ -75,17 +78,23 @@ class RequestRefused(ClientError):
         super().__init__(detail)
 
 
+class NotTuned(UserWarning):
+    """The setting was carried over: nothing was trained for this combination."""
+
+
 class Recommended(Mapping[str, float]):
     """A recommended setting: unpacks to ``alpha`` and ``beta``, and carries its evidence."""
 
-    def __init__(self, recommendation: Recommendation) -> None:
+    def __init__(self, recommendation: Recommendation | TransferredRecommendation) -> None:
         self.recommendation = recommendation
         self.alpha = recommendation.setting.alpha
         self.beta = recommendation.setting.beta
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
-        """What every confirmed setting reached, no HAM among them."""
+        """What every confirmed setting reached, no HAM among them; empty where transferred."""
+        if isinstance(self.recommendation, TransferredRecommendation):
+            return ()
         return self.recommendation.evidence
 
     def __getitem__(self, name: str) -> float:
@@ -232,6 +241,18 @@ class Client:
         """
         return self._get(Page[Recommendation], "/v1/recommendations", **combination).items
 
+    def transferred(self, **combination: Any) -> TransferredRecommendation:
+        """Return what similar combinations say about one that has not been tuned.
+
+        Args:
+            **combination: model, dataset, sparsifier, sparsity, optimizer, recipe.
+
+        Raises:
+            RequestRefused: with status 404 where too few similar ones have been tuned.
+        """
+        path = "/v1/recommendations/transferred"
+        return self._get(TransferredRecommendation, path, **combination)
+
     def surface(self, recommendation: Recommendation) -> SurfaceGrid:
         """Return the response surface behind a recommendation, on a grid."""
         return self._get(SurfaceGrid, f"/v1/recommendations/{recommendation.id}/surface")
@@ -310,9 +331,14 @@ def recommend(
     *,
     optimizer: str = "sgd",
     recipe: str | None = None,
+    transfer: bool = True,
     url: str | None = None,
 ) -> Recommended:
     """Look up the recommended alpha and beta of a combination.
+
+    Args:
+        transfer: for a combination that has not been tuned, carry over what helped similar ones,
+            with a :class:`NotTuned` warning that says what to expect.
 
     Returns:
         A mapping of ``alpha`` and ``beta``, to be unpacked into ``HAM``; both are 0 where HAM is
@@ -320,15 +346,42 @@ def recommend(
 
     Raises:
         ServiceNotRunning: nothing answers.
-        RequestRefused: a name is unknown, or the combination has not been tuned.
+        RequestRefused: a name is unknown, or the combination has not been tuned and nothing can
+            be carried over.
     """
+    combination = {
+        "model": model,
+        "dataset": dataset,
+        "sparsifier": sparsifier,
+        "sparsity": sparsity,
+        "optimizer": optimizer,
+        "recipe": recipe,
+    }
     with Client(url) as client:
-        found = client.recommendations(
-            model=model,
-            dataset=dataset,
-            sparsifier=sparsifier,
-            sparsity=sparsity,
-            optimizer=optimizer,
-            recipe=recipe,
-        )
+        if transfer:
+            found = or_transferred(client, combination)
+        else:
+            found = client.recommendations(**combination)
+    if isinstance(found, TransferredRecommendation):
+        warnings.warn(found.message, NotTuned, stacklevel=2)
+        return Recommended(found)
     return Recommended(found[0])
+
+
+def or_transferred(
+    client: Client, combination: dict[str, Any]
+) -> list[Recommendation] | TransferredRecommendation:
+    """Look up recommendations, or what can be carried over where one combination has none.
+
+    Raises:
+        RequestRefused: as :meth:`Client.recommendations`, where nothing can be carried over.
+    """
+    try:
+        return client.recommendations(**combination)
+    except RequestRefused as refusal:
+        if refusal.status != NOT_FOUND:
+            raise
+        try:
+            return client.transferred(**combination)
+        except RequestRefused:
+            raise refusal from None

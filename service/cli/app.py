@@ -21,13 +21,14 @@ from service.cli.output import (
     leaderboard_table,
     print_json,
     print_recommendation,
+    print_transferred,
     recommendation_table,
     study_table,
 )
 from service.cli.upkeep import backup, clean
 from service.cli.watch import watch as watch_studies
-from service.client import Client
-from service.records import Budget, StudyRequest, StudyState
+from service.client import Client, or_transferred
+from service.records import Budget, StudyRequest, StudyState, TransferredRecommendation
 from service.settings import Settings
 
 app = typer.Typer(
@@ -176,16 +177,19 @@ def recommend(
 ) -> None:
     """Look up recommended settings; what is left out matches all."""
     with told(), Client(url) as client:
-        found = client.recommendations(
-            model=model,
-            dataset=dataset,
-            sparsifier=sparsifier,
-            sparsity=sparsity,
-            optimizer=optimizer,
-            recipe=recipe,
-        )
+        combination = {
+            "model": model,
+            "dataset": dataset,
+            "sparsifier": sparsifier,
+            "sparsity": sparsity,
+            "optimizer": optimizer,
+            "recipe": recipe,
+        }
+        found = or_transferred(client, combination)
         if json:
             print_json(found)
+        elif isinstance(found, TransferredRecommendation):
+            print_transferred(console, found)
         elif not found:
             console.print("nothing that matches has been tuned yet; see: hamtune tune --help")
         elif len(found) == 1:

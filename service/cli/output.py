@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ham.config import Combination, format_sparsity
+from ham.config import Combination, Setting, format_sparsity
 from service.api.schemas import StudyView
 from service.formatting import (
     NOTHING,
@@ -22,7 +22,7 @@ from service.formatting import (
     stage,
     strength,
 )
-from service.records import Grade, Leaderboard, Recommendation
+from service.records import Grade, Leaderboard, Recommendation, TransferredRecommendation
 
 _COLOURS = {"succeeded": "green", "failed": "red", "cancelled": "red", "queued": "dim"}
 _ROLES = {"tuned": "+ HAM, tuned", "paper": "+ HAM, paper", "no HAM": "without HAM"}
@@ -140,9 +140,33 @@ def print_recommendation(console: Console, row: Recommendation) -> None:
         console.print(sentence, markup=False, highlight=False)
     for warning in row.warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False)
-    if row.setting.is_no_ham:
-        use = "train with the base optimizer alone"
-    else:
-        setting = row.setting  # every digit: it is the setting that was measured
+    _print_use(console, row.setting)
+
+
+def print_transferred(console: Console, row: TransferredRecommendation) -> None:
+    """Write what similar combinations say about one that nobody has tuned."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for title in ("similar combination", "distance", "grade", "alpha", "beta"):
+        table.add_column(title)
+    for near in row.neighbours:
+        setting = near.setting
+        table.add_row(
+            near.combination.slug,
+            f"{near.distance:.2f}",
+            near.grade,
+            strength(setting.alpha),
+            strength(setting.beta),
+        )
+    console.print(table)
+    console.print(row.message, style="yellow", markup=False, highlight=False)
+    others = [f"({s.alpha:.3g}, {s.beta:.3g})" for s in row.portfolio[1:]]
+    if others:
+        console.print(f"worth a try as well: {', '.join(others)}", markup=False, highlight=False)
+    _print_use(console, row.setting)
+
+
+def _print_use(console: Console, setting: Setting) -> None:
+    use = "train with the base optimizer alone"
+    if not setting.is_no_ham:  # every digit: it is the setting that was measured
         use = f"optimizer = ham.HAM(base, alpha={setting.alpha!r}, beta={setting.beta!r})"
     console.print(f"use: {use}", markup=False, highlight=False)

@@ -63,6 +63,7 @@ def resolve(request: StudyRequest) -> Plan:
         confirmation_seeds=(),
         baselines=BASELINES,
         reuse=not request.replicate,
+        transfer=request.transfer,
         expected_runs=0,
         expected_epochs=0,
     )

@@ -42,6 +42,7 @@ from service.records.surfaces import (
     TriedSetting,
 )
 from service.records.sweeps import LeftOut, Sweep, SweepProgress, SweepRequest
+from service.records.transfers import TransferredRecommendation, TunedNeighbour
 
 __all__ = [
     "ALL_COMBINATIONS",
@@ -97,5 +98,7 @@ __all__ = [
     "Sweep",
     "SweepProgress",
     "SweepRequest",
+    "TransferredRecommendation",
     "TriedSetting",
+    "TunedNeighbour",
 ]

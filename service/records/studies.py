@@ -135,6 +135,11 @@ class StudyRequest(BaseModel):
         description="Who proposes settings: Optuna's multivariate TPE, a Gaussian process, "
         "CMA-ES, random or quasi-random (Sobol) points, or a grid that fills the trials.",
     )
+    transfer: bool = Field(
+        default=True,
+        description="Begin the search with settings that helped similar combinations, where "
+        "enough of them have been tuned.",
+    )
     replicate: bool = Field(
         default=False,
         description="Train again what an earlier study has trained. By default a run that is "
@@ -196,6 +201,7 @@ class Plan(BaseModel):
     sampler_seed: int
     early_stopping: EarlyStopping = "none"
     reuse: bool = True
+    transfer: bool = True
     search_seeds: tuple[int, ...]
     screening_seeds: tuple[int, ...]
     confirmation_seeds: tuple[int, ...]

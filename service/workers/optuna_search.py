@@ -10,6 +10,8 @@ from a seed and the stored history: no sampler state is lost when a runner dies.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import NamedTuple
 
 import optuna
@@ -52,19 +54,26 @@ class OptunaSearch:
         storage: Optuna's storage.
         name: the Optuna study's name, unique in the storage.
         plan: space, sampler and seeds.
+        opening: settings to try first, where the search has not begun yet.
 
     Attributes:
         asked: trials begun so far; those left behind count when they are asked again.
     """
 
-    def __init__(self, storage: optuna.storages.BaseStorage, name: str, plan: Plan) -> None:
+    def __init__(
+        self,
+        storage: optuna.storages.BaseStorage,
+        name: str,
+        plan: Plan,
+        opening: Sequence[Setting] = (),
+    ) -> None:
         self._plan = plan
         self._storage = storage
         self._study = optuna.create_study(
             storage=storage, study_name=name, direction="maximize", load_if_exists=True
         )
         if not self._study.get_trials(deepcopy=False):
-            self._introduce()
+            self._introduce(opening)
         self._trial_ids: dict[int, int] = {}
         states = [trial.state for trial in self._trials()]
         self._left_behind = [
@@ -128,12 +137,13 @@ class OptunaSearch:
             self._storage.set_trial_user_attr(trial_id, "fail_reason", reason)
             self._study.tell(number, state=TrialState.FAIL)
 
-    def _introduce(self) -> None:
-        """Queue the baselines first, so that the sampler knows them from the start."""
+    def _introduce(self, opening: Sequence[Setting]) -> None:
+        """Queue the baselines and the opening, so that the sampler knows them from the start."""
         self._study.set_user_attr("combination", self._plan.combination.key)
         self._study.set_user_attr("search_space", self._plan.space.id)
-        for baseline in self._plan.baselines:
-            self._study.enqueue_trial(self._plan.space.encode(baseline))
+        self._study.set_user_attr("transferred", [asdict(setting) for setting in opening])
+        for setting in dict.fromkeys([*self._plan.baselines, *opening]):
+            self._study.enqueue_trial(self._plan.space.encode(setting))
         if self._plan.sampler == "grid":
             for point in grid(self._plan):
                 self._study.enqueue_trial(point)

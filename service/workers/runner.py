@@ -21,6 +21,7 @@ from structlog.contextvars import bind_contextvars
 from ham.errors import InvalidConfig
 from service import logs
 from service.domain.recommendations import recommend
+from service.domain.transferred import warm_start
 from service.errors import StaleLease, StudyFailed
 from service.records import Claim, Study
 from service.settings import Settings
@@ -82,7 +83,9 @@ def run_study(storage: SqlStorage, claim: Claim, settings: Settings, ray_address
     cluster.connect(ray_address)
     _release_on_sigterm(storage, claim)  # again: ray.init has put its own handler there
     optuna_storage = open_optuna_storage(settings.optuna_database)
-    search = OptunaSearch(optuna_storage, optuna_name(study), study.plan)
+    search = OptunaSearch(
+        optuna_storage, optuna_name(study), study.plan, warm_start(storage, study.plan)
+    )
     course = Course(storage, claim, study.plan, search)
     with _ending_when_lost(storage, claim):
         _run_experiment(study, course, settings)

@@ -8,13 +8,21 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from ham.config import Combination, require_ham_beside
+from ham.errors import InvalidConfig
 from ham.names import SPARSIFIERS
 from search_spaces import recipe_for
 from service.api.dependencies import StorageDep, check_names
 from service.api.problems import documented
 from service.api.schemas import CombinationQuery, Page
+from service.domain.plans import resolve
+from service.domain.transferred import transferred
 from service.errors import NotFound
-from service.records import CombinationFilter, Recommendation, StudyRequest
+from service.records import (
+    CombinationFilter,
+    Recommendation,
+    StudyRequest,
+    TransferredRecommendation,
+)
 
 router = APIRouter(prefix="/v1/recommendations", tags=["recommendations"])
 
@@ -26,7 +34,8 @@ def list_recommendations(
     """Return the newest recommendation of each combination that matches, newest first.
 
     A query that names one combination (model, dataset, sparsifier, and its sparsity unless the
-    sparsifier is `dense`) and finds nothing answers 404 and says how to submit a study. A wider
+    sparsifier is `dense`) and finds nothing answers 404 and says how to submit a study;
+    `/v1/recommendations/transferred` may still know what helped similar combinations. A wider
     query that finds nothing answers an empty list.
     """
     which = check_names(query)
@@ -35,6 +44,28 @@ def list_recommendations(
     if not found and asked is not None:
         raise NotFound(_how_to_submit(asked))
     return Page(items=found)
+
+
+@router.get(
+    "/transferred",
+    summary="Carry over a setting for what nobody has tuned",
+    responses=documented(404, 422),
+)
+def transfer_recommendation(
+    query: Annotated[CombinationQuery, Query()], storage: StorageDep
+) -> TransferredRecommendation:
+    """Return what similar combinations that have been tuned say about another one.
+
+    Nothing is trained. The interval is that of a further combination like them, so it holds how
+    far they differ from each other. Where fewer than three are near enough, the answer is 404.
+    """
+    asked = _named(check_names(query))
+    if asked is None:
+        raise InvalidConfig(
+            "model", query.model, "name one combination: model, dataset, sparsifier and sparsity"
+        )
+    plan = resolve(asked)
+    return transferred(storage, plan.combination, plan.recipe, plan.space)
 
 
 def _named(which: CombinationFilter) -> StudyRequest | None:

@@ -1,0 +1,123 @@
+"""Transferred recommendations and warm starts, from what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ham.config import Combination, Recipe, Setting
+from search_spaces import SearchSpace
+from service.domain.transfer import (
+    FEWEST_NEIGHBOURS,
+    Known,
+    Transfer,
+    distance,
+    neighbours,
+    transfer,
+)
+from service.errors import NotFound
+from service.records import (
+    Expectation,
+    Plan,
+    Recommendation,
+    TransferredRecommendation,
+    TunedNeighbour,
+)
+from service.storage.base import Storage
+
+
+class _Tuned(NamedTuple):
+    """A stored recommendation with the surface it was made from."""
+
+    recommendation: Recommendation
+    known: Known
+
+
+def transferred(
+    storage: Storage, combination: Combination, recipe: Recipe, space: SearchSpace
+) -> TransferredRecommendation:
+    """Return what tuned combinations say about another one.
+
+    Raises:
+        NotFound: too few of them are near; the message names the nearest.
+    """
+    tuned = _tuned(storage, combination)
+    found = transfer(combination, recipe, space, [row.known for row in tuned])
+    if found is None:
+        raise NotFound(_refusal(combination, recipe, [row.known for row in tuned]))
+    return TransferredRecommendation(
+        combination=combination,
+        setting=found.setting,
+        expected_gain=Expectation(mean=found.gain, low=found.low, high=found.high),
+        portfolio=found.portfolio,
+        neighbours=_neighbours(found, tuned),
+        message=_message(found),
+    )
+
+
+def warm_start(storage: Storage, plan: Plan) -> tuple[Setting, ...]:
+    """Return the settings that a search tries first: what helped similar combinations.
+
+    It is asked when a search begins, not when it is planned, so that the later studies of a sweep
+    learn from the earlier ones. Optuna's study keeps what was tried.
+    """
+    if not plan.transfer:
+        return ()
+    known = [row.known for row in _tuned(storage, plan.combination)]
+    found = transfer(plan.combination, plan.recipe, plan.space, known)
+    if found is None:
+        return ()
+    return tuple(setting for setting in found.portfolio if not setting.is_no_ham)
+
+
+def _tuned(storage: Storage, target: Combination) -> list[_Tuned]:
+    """Return what is known of other combinations with a surface."""
+    found = []
+    for row in storage.recommendations.latest():
+        if row.optimum is not None and row.combination != target:
+            surface = storage.recommendations.surface(row.id)
+            recipe = storage.studies.get(row.study_id).plan.recipe
+            found.append(_Tuned(row, Known(row.combination, recipe, surface)))
+    return found
+
+
+def _neighbours(found: Transfer, tuned: Sequence[_Tuned]) -> tuple[TunedNeighbour, ...]:
+    by_combination = {row.known.combination: row.recommendation for row in tuned}
+    return tuple(
+        TunedNeighbour(
+            combination=near.known.combination,
+            distance=round(near.distance, 2),
+            grade=by_combination[near.known.combination].grade,
+            setting=by_combination[near.known.combination].setting,
+            recommendation_id=by_combination[near.known.combination].id,
+        )
+        for near in found.neighbours
+    )
+
+
+def _message(found: Transfer) -> str:
+    nearest = found.neighbours[0]
+    source = (
+        f"{len(found.neighbours)} similar combinations, the nearest "
+        f"{nearest.known.combination.slug} at distance {nearest.distance:.2f}"
+    )
+    if found.setting.is_no_ham:
+        return f"Not tuned, and {source}, promise no gain: train without HAM, or submit a study."
+    return (
+        f"Not tuned: alpha={found.setting.alpha:.3g}, beta={found.setting.beta:.3g} is carried "
+        f"over from {source}. Expect {100 * found.gain:+.2f} points of validation accuracy over "
+        f"no HAM (95 % interval {100 * found.low:+.2f} to {100 * found.high:+.2f}). "
+        "Submit a study to know."
+    )
+
+
+def _refusal(target: Combination, recipe: Recipe, known: Sequence[Known]) -> str:
+    near = neighbours(target, recipe, known)
+    said = (
+        f"{target.slug} has not been tuned, and only {len(near)} of the {FEWEST_NEIGHBOURS} "
+        "similar combinations that a transferred setting needs have been"
+    )
+    if known and not near:
+        nearest = min(known, key=lambda row: distance(target, row.combination))
+        said += f" (nearest: {nearest.combination.slug})"
+    return f"{said}; submit a study"
