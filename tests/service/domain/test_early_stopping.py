@@ -56,7 +56,10 @@ def history(trials: dict[int, dict[int, float]]) -> History:
     return History(trials, final)
 
 
-@pytest.mark.parametrize("sparsifier", SPARSIFIERS.names())
+TUNED = [row.name for row in SPARSIFIERS if row.takes_ham]
+
+
+@pytest.mark.parametrize("sparsifier", TUNED)
 @pytest.mark.parametrize("epochs", [1, 2, 15, 100, 200])
 def test_no_rung_is_before_the_target_sparsity_nor_at_the_end(
     sparsifier: str, epochs: int
