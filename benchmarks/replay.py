@@ -58,6 +58,16 @@ class Truth:
         """Return the mean final validation accuracy over all seeds."""
         return float(self._at(self._mean, setting))
 
+    def expected_test(self, setting: Setting) -> float:
+        """Return the mean test accuracy over all seeds."""
+        return float(self._at(self.test.mean(axis=0), setting))
+
+    @cached_property
+    def best_setting(self) -> Setting:
+        """The setting of the grid with the highest mean final validation accuracy."""
+        alpha, beta = np.unravel_index(int(self._mean.argmax()), self._mean.shape)
+        return Setting(alpha=self.alphas[alpha], beta=self.betas[beta])
+
     @cached_property
     def best(self) -> float:
         """The highest mean final validation accuracy on the grid, biased up by its noise."""

@@ -16,7 +16,7 @@ JRSS A 2009; Roever, Bayesian random-effects meta-analysis, Journal of Statistic
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,7 @@ from service.domain.candidates import grid
 from service.records import SurfaceGrid
 
 Array = NDArray[np.float64]
+Carry = Callable[[Setting, Recipe, Recipe], Setting]
 
 FEWEST_NEIGHBOURS = 3
 """How far combinations differ cannot be told from fewer."""
@@ -118,7 +119,11 @@ def neighbours(target: Combination, recipe: Recipe, known: Sequence[Known]) -> l
 
 
 def transfer(
-    target: Combination, recipe: Recipe, space: SearchSpace, known: Sequence[Known]
+    target: Combination,
+    recipe: Recipe,
+    space: SearchSpace,
+    known: Sequence[Known],
+    carry: Carry | None = None,
 ) -> Transfer | None:
     """Return what is expected of a combination, or None where too few neighbours are near.
 
@@ -127,12 +132,13 @@ def transfer(
         recipe: its recipe.
         space: what a study of it would search.
         known: tuned combinations.
+        carry: how a setting goes from one recipe to another; :func:`carried` if left out.
     """
     near = neighbours(target, recipe, known)
     if len(near) < FEWEST_NEIGHBOURS:
         return None
     settings = grid(space)
-    gains = np.array([_gains(n.known, recipe, settings) for n in near])
+    gains = np.array([_gains(n.known, recipe, settings, carry or carried) for n in near])
     pooled = _pool(gains[:, 0], gains[:, 1], np.array([n.distance for n in near]))
     best = int(np.argmax(pooled.mean - _CAUTION * pooled.deviation))
     if pooled.mean[best] <= 0:
@@ -154,9 +160,9 @@ def carried(setting: Setting, origin: Recipe, goal: Recipe) -> Setting:
     return Setting(alpha=setting.alpha * ratio, beta=setting.beta * ratio)
 
 
-def _gains(known: Known, goal: Recipe, settings: Sequence[Setting]) -> Array:
+def _gains(known: Known, goal: Recipe, settings: Sequence[Setting], carry: Carry) -> Array:
     """Return a neighbour's gains over no HAM and their variances. Shape: (2, settings)."""
-    back = [carried(setting, goal, known.recipe) for setting in settings]
+    back = [carry(setting, goal, known.recipe) for setting in settings]
     read = _Table(known.surface)
     mean, deviation = read([*back, NO_HAM])
     return np.array([mean[:-1] - mean[-1], deviation[:-1] ** 2 + deviation[-1] ** 2])
