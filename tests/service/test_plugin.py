@@ -1,0 +1,111 @@
+"""A sparsifier of somebody else's package, from its installation to a leaderboard."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.client import Client
+from service.records import Budget, StudyRequest, StudyState
+from tests.service.cli.conftest import environment, free_port
+
+pytestmark = pytest.mark.slow
+
+PATIENCE_SECONDS = 240
+BUDGET = Budget(trials=4, finalists=1, screening_seeds=1, confirmation_seeds=3)
+ROW = """
+from ham.names import SparsifierRow
+
+CHECKERBOARD = SparsifierRow(
+    name="checkerboard",
+    title="Checkerboard",
+    factory="checkers.method:Checkerboard",
+    description="Keeps every other weight, or every tenth.",
+    family="at initialization",
+)
+"""
+METHOD = """
+import torch
+from ham.sparsity import MaskedSparsifier
+from ham.sparsity.topk import kept_count
+
+class Checkerboard(MaskedSparsifier):
+    def choose_masks(self, model, batches, loss):
+        for name, weight in self.masks.weights.items():
+            count = kept_count(weight.numel(), self.sparsity)
+            places = torch.linspace(0, weight.numel() - 1, count).long()
+            mask = torch.zeros(weight.numel(), dtype=torch.bool)
+            mask[places] = True
+            self.masks.set(name, mask.view_as(weight))
+"""
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """A folder as ``pip install`` leaves it: a package, its entry points, and a broken one."""
+    package, metadata = tmp_path / "site" / "checkers", tmp_path / "site" / "checkers-1.dist-info"
+    package.mkdir(parents=True)
+    metadata.mkdir()
+    (package / "__init__.py").touch()
+    (package / "rows.py").write_text(ROW)
+    (package / "method.py").write_text(METHOD)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: checkers\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text(
+        "[ham.sparsifiers]\ncheckerboard = checkers.rows:CHECKERBOARD\nbroken = checkers.no:ROW\n"
+    )
+    return tmp_path / "site"
+
+
+@pytest.fixture
+def client(installed: Path, tmp_path: Path) -> Iterator[Client]:
+    """A client of ``hamtune serve``, scheduler and all, where the plug-in is installed."""
+    data_dir, port = tmp_path / "data", free_port()
+    paths = [str(installed), os.environ.get("PYTHONPATH", "")]
+    service = subprocess.Popen(
+        [sys.executable, "-m", "service.cli", "serve", "--port", str(port)],
+        env=environment(data_dir) | {"PYTHONPATH": os.pathsep.join(paths)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until(lambda: (data_dir / "service.json").exists())
+    with Client(f"http://127.0.0.1:{port}") as client:
+        yield client
+    service.terminate()
+    service.wait(60)
+
+
+def until(done: object) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not done():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+
+
+def test_a_plugin_is_listed_tuned_recommended_and_ranked(client: Client) -> None:
+    listed = client._http.get("/v1/plugins").json()
+    assert "checkerboard" in str(listed) and "checkers.no" in str(listed)
+    names = [row["name"] for row in client._http.get("/v1/sparsifiers").json()["items"]]
+    assert "checkerboard" in names
+
+    study = client.submit(
+        StudyRequest(
+            model="digits_mlp",
+            dataset="digits",
+            sparsifier="checkerboard",
+            sparsity=0.9,
+            budget=BUDGET,
+        )
+    )
+    until(lambda: client.study(study.id).state in (StudyState.SUCCEEDED, StudyState.FAILED))
+
+    assert client.study(study.id).state == StudyState.SUCCEEDED, client.study(study.id).error
+    (found,) = client.recommendations(sparsifier="checkerboard")
+    assert found.evidence[0].sparsity == pytest.approx(0.9, abs=0.005)
+    board = client.leaderboard("digits_mlp-digits-0.90-digits@1")
+    assert {row.sparsifier for row in board.rows} == {"checkerboard"}
