@@ -25,7 +25,6 @@ from ham.config import Setting
 from service.domain import race, stages
 from service.domain.candidates import grid
 from service.domain.plans import resolve
-from service.domain.surface import place
 from service.records import Job, Outcome, Plan, Purpose, Run, RunState, StudyRequest
 from service.workers.optuna_search import OptunaSearch
 
@@ -100,7 +99,7 @@ class World:
 
     def _height(self, setting: Setting) -> float:
         space = self.plan.space
-        return self.shape(place(space.alpha, setting.alpha), place(space.beta, setting.beta))
+        return self.shape(space.alpha.place(setting.alpha), space.beta.place(setting.beta))
 
     def regret(self, setting: Setting) -> float:
         """Return the loss against the best setting, in gaps."""

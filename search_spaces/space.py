@@ -57,6 +57,10 @@ class LogRange:
             return self.floor
         return min(max(value, self.low), self.high)
 
+    def place(self, value: float) -> float:
+        """Return where a value lies on the sampled axis: 0 at its floor (zero), 1 at `high`."""
+        return math.log(self.encode(value) / self.floor) / math.log(self.high / self.floor)
+
     def contains(self, value: float) -> bool:
         """Tell whether decoding can give this value."""
         return self.low <= value <= self.high or (value == 0 and self.zero_share > 0)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import product
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ham.config import Setting
 from search_spaces import LogRange, SearchSpace
-from service.domain.surface import Surface, place
+
+if TYPE_CHECKING:
+    from service.domain.surface import Surface  # scikit-learn: the API starts without it
 
 LEVELS = 31
 """Levels of the grid on each axis, beside zero where the axis has it."""
@@ -72,7 +75,7 @@ def _apart(space: SearchSpace, settings: Iterable[Setting], count: int) -> tuple
 
 def _close(space: SearchSpace, one: Setting, other: Setting) -> bool:
     return all(
-        abs(place(axis, a) - place(axis, b)) < _APART
+        abs(axis.place(a) - axis.place(b)) < _APART
         for axis, a, b in (
             (space.alpha, one.alpha, other.alpha),
             (space.beta, one.beta, other.beta),

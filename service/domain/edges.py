@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from search_spaces import LogRange
-from service.domain.surface import place
 
 _NEAR = 0.05
 _REACH = 0.2
@@ -25,8 +24,8 @@ def edge_of(axis: LogRange, low: float, high: float) -> Edge | None:
     The extension adds a fifth of the axis.
     """
     reach = (axis.high / axis.low) ** _REACH
-    if place(axis, high) > 1 - _NEAR:
+    if axis.place(high) > 1 - _NEAR:
         return Edge("high", float(f"{axis.high * reach:.1g}"))
-    if axis.zero_share == 0 and place(axis, low) < _NEAR:
+    if axis.zero_share == 0 and axis.place(low) < _NEAR:
         return Edge("low", float(f"{axis.low / reach:.1g}"))
     return None

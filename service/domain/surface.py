@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 
 from ham.config import Setting
-from search_spaces import LogRange, SearchSpace
+from search_spaces import SearchSpace
 from service.domain.kernel import Array, RunKernel
 from service.records import Run, RunState
 
@@ -164,15 +164,10 @@ class Surface:
         shortfalls: Sequence[float] | float = 0.0,
     ) -> Array:
         inputs = np.empty((len(settings), 4))
-        inputs[:, 0] = [place(self._space.alpha, setting.alpha) for setting in settings]
-        inputs[:, 1] = [place(self._space.beta, setting.beta) for setting in settings]
+        inputs[:, 0] = [self._space.alpha.place(setting.alpha) for setting in settings]
+        inputs[:, 1] = [self._space.beta.place(setting.beta) for setting in settings]
         inputs[:, 2], inputs[:, 3] = seeds, shortfalls
         return inputs
-
-
-def place(axis: LogRange, value: float) -> float:
-    """Return where a value lies on a sampled axis: 0 at its floor (zero), 1 at its high end."""
-    return math.log(axis.encode(value) / axis.floor) / math.log(axis.high / axis.floor)
 
 
 def _floor(accuracies: Array) -> float:

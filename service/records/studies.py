@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from ham.config import Recipe, Setting
 from search_spaces import SearchSpace
@@ -14,6 +14,12 @@ from service.records.lifecycle import StudyState
 
 EarlyStopping = Literal["none", "asha", "hyperband", "median"]
 Sampler = Literal["tpe", "gp", "cmaes", "random", "quasi_random", "grid"]
+
+
+def _none_or_enough(seeds: int) -> int:
+    if seeds != 0 and not 3 <= seeds <= 100:
+        raise ValueError("it should be 0, or 3 to 100")
+    return seeds
 
 
 class Budget(BaseModel):
@@ -58,7 +64,11 @@ class Budget(BaseModel):
         ),
     ] = 3
     confirmation_seeds: Annotated[
-        Literal[0] | Annotated[int, Field(ge=3, le=100)],
+        int,
+        AfterValidator(_none_or_enough),
+        WithJsonSchema(
+            {"anyOf": [{"const": 0}, {"type": "integer", "minimum": 3, "maximum": 100}]}
+        ),
         Field(
             description="Further fresh seeds on which the winner's gain is measured; 0 leaves the "
             "confirmation out, and the recommendation is then provisional."

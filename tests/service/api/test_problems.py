@@ -49,7 +49,7 @@ def settings(tmp_path: Any) -> Settings:
         ({"budget": {"trials": 2.5}}, "budget.trials", 2.5, "it should be a valid integer"),
         ({"budget": {"trials": True}}, "budget.trials", True, "it should be a valid integer"),
         ({"budget": {"trials": 10**30}}, "budget.trials", 10**30, "less than or equal to 10000"),
-        ({"budget": {"confirmation_seeds": 2}}, "budget.confirmation_seeds", 2, "equal to 3"),
+        ({"budget": {"confirmation_seeds": 2}}, "budget.confirmation_seeds", 2, "0, or 3 to 100"),
         ({"budget": {"trails": 9}}, "budget.trails", 9, "did you mean 'trials'?"),
         ({"budget": None}, "budget", None, "it should be"),
         ({"sparsety": 0.5}, "sparsety", 0.5, "did you mean 'sparsity'"),

@@ -22,7 +22,7 @@ from service.domain.stages import (
     surface_of,
     winner,
 )
-from service.domain.surface import FEWEST_RUNS, place
+from service.domain.surface import FEWEST_RUNS
 from service.errors import StudyFailed
 from service.records import Budget, Job, Plan, Purpose, Run, RunState
 from tests.service.builders import a_plan, a_run
@@ -279,7 +279,7 @@ def test_search_that_never_left_no_ham_has_nothing_to_race() -> None:
 
 def _near(one: Setting, other: Setting) -> bool:
     return all(
-        abs(place(axis, a) - place(axis, b)) < 0.12
+        abs(axis.place(a) - axis.place(b)) < 0.12
         for axis, a, b in (
             (SPACE.alpha, one.alpha, other.alpha),
             (SPACE.beta, one.beta, other.beta),
