@@ -19,7 +19,7 @@ from itertools import product
 from pathlib import Path
 from time import process_time
 
-from ham.config import Combination, RunConfig, Setting
+from ham.config import Combination, Recipe, RunConfig, Setting
 from ham.data.digits import TEST_SIZE, VALIDATION_SIZE
 from ham.errors import DivergedRun
 from ham.training import train
@@ -34,7 +34,8 @@ SLOW = replace(RECIPE, name="digits-lr0.03", learning_rate=0.03)
 LONG = replace(RECIPE, name="digits-45-epochs", epochs=45)
 POINTS = 15
 
-CELLS = (
+Cell = tuple[str, str, float, Recipe]
+CELLS: tuple[Cell, ...] = (
     ("digits_cnn", "random", 0.9, RECIPE),
     ("digits_cnn", "rigl", 0.9, RECIPE),
     ("digits_cnn", "acdc", 0.9, RECIPE),
@@ -52,20 +53,25 @@ HEADER = ["combination", "alpha", "beta", "seed", "cpu_seconds", "test"] + [
 ]
 
 
+def combination(cell: Cell) -> Combination:
+    """Return the combination of a cell."""
+    model, sparsifier, sparsity, recipe = cell
+    return Combination(
+        model=model,
+        dataset="digits",
+        sparsifier=sparsifier,
+        sparsity=sparsity,
+        optimizer="sgd",
+        recipe=recipe.id,
+    )
+
+
 def configs() -> Iterator[RunConfig]:
     """Yield all trainings, seed by seed: a part of the file is a whole truth on fewer seeds."""
     for seed, cell, alpha, beta in product(SEEDS, CELLS, ALPHAS, BETAS):
-        model, sparsifier, sparsity, recipe = cell
-        combination = Combination(
-            model=model,
-            dataset="digits",
-            sparsifier=sparsifier,
-            sparsity=sparsity,
-            optimizer="sgd",
-            recipe=recipe.id,
+        yield RunConfig(
+            combination=combination(cell), recipe=cell[3], setting=Setting(alpha, beta), seed=seed
         )
-        setting = Setting(alpha, beta)
-        yield RunConfig(combination=combination, recipe=recipe, setting=setting, seed=seed)
 
 
 def key(config: RunConfig) -> tuple[str, ...]:

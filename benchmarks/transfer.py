@@ -18,9 +18,9 @@ from statistics import fmean, median
 import numpy as np
 import optuna
 
-from benchmarks.recorded_truth import CELLS, FILE
+from benchmarks.recorded_truth import CELLS, FILE, combination
 from benchmarks.replay import Truth, load
-from ham.config import NO_HAM, Combination, Recipe, Setting
+from ham.config import NO_HAM, Recipe, Setting
 from search_spaces import space_for
 from service.domain.plans import resolve
 from service.domain.transfer import Known, carried, transfer
@@ -53,17 +53,10 @@ CARRIES: dict[str, Carry] = {
 
 def known(truths: dict[str, Truth]) -> Iterator[tuple[Known, Truth]]:
     """Yield every recorded combination as a study of the whole grid would know it."""
-    for model, sparsifier, sparsity, recipe in CELLS:
-        combination = Combination(
-            model=model,
-            dataset="digits",
-            sparsifier=sparsifier,
-            sparsity=sparsity,
-            optimizer="sgd",
-            recipe=recipe.id,
-        )
-        truth = truths[combination.key]
-        yield Known(combination, recipe, _surface(truth)), truth
+    for cell in CELLS:
+        where = combination(cell)
+        truth = truths[where.key]
+        yield Known(where, cell[3], _surface(truth)), truth
 
 
 def _surface(truth: Truth) -> SurfaceGrid:
@@ -128,21 +121,21 @@ def warm_starts(
     """Yield each combination with the median trials needed without and with a warm start."""
     everything = [one for one, _ in rows]
     for left_out, truth in rows:
-        combination = left_out.combination
+        where = left_out.combination
         request = StudyRequest(
-            model=combination.model,
-            dataset=combination.dataset,
-            sparsifier=combination.sparsifier,
-            sparsity=combination.sparsity,
+            model=where.model,
+            dataset=where.dataset,
+            sparsifier=where.sparsifier,
+            sparsity=where.sparsity,
         )
         base = resolve(request)
-        found = transfer(combination, left_out.recipe, base.space, everything)
+        found = transfer(where, left_out.recipe, base.space, everything)
         needed: tuple[list[int], list[int]] = ([], [])
         for number in range(repetitions):
             plan = base.model_copy(update={"sampler_seed": 1000 * number})
             for opening, into in zip(((), found.portfolio if found else ()), needed, strict=True):
                 into.append(trials_needed(plan, truth, opening))
-        yield combination.key, median(needed[0]), median(needed[1])
+        yield where.key, median(needed[0]), median(needed[1])
 
 
 def main() -> None:

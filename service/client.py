@@ -253,6 +253,22 @@ class Client:
         path = "/v1/recommendations/transferred"
         return self._get(TransferredRecommendation, path, **combination)
 
+    def look_up(self, **combination: Any) -> list[Recommendation] | TransferredRecommendation:
+        """Return recommendations, or what can be carried over where one combination has none.
+
+        Raises:
+            RequestRefused: as :meth:`recommendations`, where nothing can be carried over.
+        """
+        try:
+            return self.recommendations(**combination)
+        except RequestRefused as refusal:
+            if refusal.status != NOT_FOUND:
+                raise
+            try:
+                return self.transferred(**combination)
+            except RequestRefused:
+                raise refusal from None
+
     def surface(self, recommendation: Recommendation) -> SurfaceGrid:
         """Return the response surface behind a recommendation, on a grid."""
         return self._get(SurfaceGrid, f"/v1/recommendations/{recommendation.id}/surface")
@@ -349,39 +365,17 @@ def recommend(
         RequestRefused: a name is unknown, or the combination has not been tuned and nothing can
             be carried over.
     """
-    combination = {
-        "model": model,
-        "dataset": dataset,
-        "sparsifier": sparsifier,
-        "sparsity": sparsity,
-        "optimizer": optimizer,
-        "recipe": recipe,
-    }
     with Client(url) as client:
-        if transfer:
-            found = or_transferred(client, combination)
-        else:
-            found = client.recommendations(**combination)
+        ask = client.look_up if transfer else client.recommendations
+        found = ask(
+            model=model,
+            dataset=dataset,
+            sparsifier=sparsifier,
+            sparsity=sparsity,
+            optimizer=optimizer,
+            recipe=recipe,
+        )
     if isinstance(found, TransferredRecommendation):
         warnings.warn(found.message, NotTuned, stacklevel=2)
         return Recommended(found)
     return Recommended(found[0])
-
-
-def or_transferred(
-    client: Client, combination: dict[str, Any]
-) -> list[Recommendation] | TransferredRecommendation:
-    """Look up recommendations, or what can be carried over where one combination has none.
-
-    Raises:
-        RequestRefused: as :meth:`Client.recommendations`, where nothing can be carried over.
-    """
-    try:
-        return client.recommendations(**combination)
-    except RequestRefused as refusal:
-        if refusal.status != NOT_FOUND:
-            raise
-        try:
-            return client.transferred(**combination)
-        except RequestRefused:
-            raise refusal from None

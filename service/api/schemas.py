@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,6 +20,12 @@ from service.records import (
 )
 
 T = TypeVar("T")
+
+
+def _cursor(pattern: str) -> Any:
+    """Return the field by which a list is continued."""
+    description = "The `next_cursor` of the page before."
+    return Field(None, pattern=f"^{pattern}$", description=description)
 
 
 class Page(BaseModel, Generic[T]):
@@ -81,22 +87,14 @@ class StudyQuery(CombinationQuery):
         None, pattern="^sweep_[0-9a-z]{26}$", description="Only studies of this sweep."
     )
     limit: int = Field(50, ge=1, le=200, description="Studies per page.")
-    cursor: str | None = Field(
-        None,
-        pattern="^study_[0-9a-z]{26}$",
-        description="The `next_cursor` of the page before.",
-    )
+    cursor: str | None = _cursor("study_[0-9a-z]{26}")
 
 
 class ExternalRunQuery(CombinationQuery):
     """Which runs made elsewhere, and which part of their list."""
 
     limit: int = Field(50, ge=1, le=200, description="Runs per page.")
-    cursor: str | None = Field(
-        None,
-        pattern="^external_[0-9a-z]{26}$",
-        description="The `next_cursor` of the page before.",
-    )
+    cursor: str | None = _cursor("external_[0-9a-z]{26}")
 
 
 class SweepView(Sweep):
@@ -111,11 +109,7 @@ class SweepQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(50, ge=1, le=200, description="Sweeps per page.")
-    cursor: str | None = Field(
-        None,
-        pattern="^sweep_[0-9a-z]{26}$",
-        description="The `next_cursor` of the page before.",
-    )
+    cursor: str | None = _cursor("sweep_[0-9a-z]{26}")
 
 
 class EventQuery(BaseModel):
@@ -124,9 +118,7 @@ class EventQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(100, ge=1, le=500, description="Events per page.")
-    cursor: str | None = Field(
-        None, pattern="^[0-9]{1,9}$", description="The `next_cursor` of the page before."
-    )
+    cursor: str | None = _cursor("[0-9]{1,9}")
 
 
 class RunQuery(CombinationQuery):
@@ -138,28 +130,14 @@ class RunQuery(CombinationQuery):
     purpose: Purpose | None = Field(None, description="Only runs of this stage.")
     state: RunState | None = Field(None, description="Only runs in this state.")
     limit: int = Field(50, ge=1, le=500, description="Runs per page.")
-    cursor: str | None = Field(
-        None,
-        pattern="^run_[0-9a-z]{26}$",
-        description="The `next_cursor` of the page before.",
-    )
-
-    def combinations(self) -> CombinationFilter:
-        """Return the part that says which combinations."""
-        return CombinationFilter(**self.model_dump(include=set(CombinationFilter.model_fields)))
+    cursor: str | None = _cursor("run_[0-9a-z]{26}")
 
 
 class CombinationListQuery(CombinationQuery):
     """Which combinations, and which part of their list."""
 
     limit: int = Field(50, ge=1, le=500, description="Combinations per page.")
-    cursor: str | None = Field(
-        None, pattern="^[0-9]{1,9}$", description="The `next_cursor` of the page before."
-    )
-
-    def combinations(self) -> CombinationFilter:
-        """Return the part that says which combinations."""
-        return CombinationFilter(**self.model_dump(include=set(CombinationFilter.model_fields)))
+    cursor: str | None = _cursor("[0-9]{1,9}")
 
 
 class StudyRunsQuery(BaseModel):
@@ -168,11 +146,7 @@ class StudyRunsQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     limit: int = Field(200, ge=1, le=1000, description="Runs per page.")
-    cursor: str | None = Field(
-        None,
-        pattern="^run_[0-9a-z]{26}$",
-        description="The `next_cursor` of the page before.",
-    )
+    cursor: str | None = _cursor("run_[0-9a-z]{26}")
 
 
 class CatalogRow(BaseModel):

@@ -27,7 +27,7 @@ from service.cli.output import (
 )
 from service.cli.upkeep import backup, clean
 from service.cli.watch import watch as watch_studies
-from service.client import Client, or_transferred
+from service.client import Client
 from service.records import Budget, StudyRequest, StudyState, TransferredRecommendation
 from service.settings import Settings
 
@@ -177,15 +177,14 @@ def recommend(
 ) -> None:
     """Look up recommended settings; what is left out matches all."""
     with told(), Client(url) as client:
-        combination = {
-            "model": model,
-            "dataset": dataset,
-            "sparsifier": sparsifier,
-            "sparsity": sparsity,
-            "optimizer": optimizer,
-            "recipe": recipe,
-        }
-        found = or_transferred(client, combination)
+        found = client.look_up(
+            model=model,
+            dataset=dataset,
+            sparsifier=sparsifier,
+            sparsity=sparsity,
+            optimizer=optimizer,
+            recipe=recipe,
+        )
         if json:
             print_json(found)
         elif isinstance(found, TransferredRecommendation):

@@ -9,6 +9,7 @@ from ham.config import Combination, Recipe, Setting
 from search_spaces import SearchSpace
 from service.domain.transfer import (
     FEWEST_NEIGHBOURS,
+    MOST_NEIGHBOURS,
     Known,
     Transfer,
     distance,
@@ -71,14 +72,26 @@ def warm_start(storage: Storage, plan: Plan) -> tuple[Setting, ...]:
 
 
 def _tuned(storage: Storage, target: Combination) -> list[_Tuned]:
-    """Return what is known of other combinations with a surface."""
-    found = []
-    for row in storage.recommendations.latest():
-        if row.optimum is not None and row.combination != target:
-            surface = storage.recommendations.surface(row.id)
-            recipe = storage.studies.get(row.study_id).plan.recipe
-            found.append(_Tuned(row, Known(row.combination, recipe, surface)))
-    return found
+    """Return what is known of the nearest other combinations with a surface.
+
+    Their learning rates, which also count, are in their plans: so a few more are looked at than
+    may have a say.
+    """
+    others = [
+        row
+        for row in storage.recommendations.latest()
+        if row.optimum is not None and row.combination != target
+    ]
+    others.sort(key=lambda row: distance(target, row.combination))
+    return [_Tuned(row, _known(storage, row)) for row in others[: 2 * MOST_NEIGHBOURS]]
+
+
+def _known(storage: Storage, row: Recommendation) -> Known:
+    return Known(
+        row.combination,
+        storage.studies.get(row.study_id).plan.recipe,
+        storage.recommendations.surface(row.id),
+    )
 
 
 def _neighbours(found: Transfer, tuned: Sequence[_Tuned]) -> tuple[TunedNeighbour, ...]:

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy import delete
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.errors import Conflict
 from service.storage.tables import IdempotencyKeyRow
 
+T = TypeVar("T")
+
 LIFETIME = timedelta(days=30)
 """After so long a key is forgotten, and may stand for something new."""
+
+
+def once(attempt: Callable[[], T], key: str | None) -> T:
+    """Submit under a key; a second time where another process stored the key in between."""
+    try:
+        return attempt()
+    except IntegrityError:
+        if key is None:
+            raise
+        return attempt()  # the key is known now
 
 
 def known_key(

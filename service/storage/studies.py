@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import func, literal_column, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.clock import Clock
@@ -28,7 +27,7 @@ from service.storage.base import Edit
 from service.storage.combinations import combination_id, insert_for, matches
 from service.storage.database import Database
 from service.storage.event_log import note_event
-from service.storage.idempotency import keep_key, known_key, other_request
+from service.storage.idempotency import keep_key, known_key, once, other_request
 from service.storage.tables import StudyRow, SubmitterRow
 from service.storage.transitions import move
 
@@ -50,12 +49,9 @@ class SqlStudyStore:
         submitter: str = LOCAL,
     ) -> tuple[Study, bool]:
         """Queue a study, once per idempotency key."""
-        try:
-            return self._submit(request, plan, idempotency_key, submitter)
-        except IntegrityError:  # another process stored the same key in between
-            if idempotency_key is None:
-                raise
-            return self._submit(request, plan, idempotency_key, submitter)
+        return once(
+            lambda: self._submit(request, plan, idempotency_key, submitter), idempotency_key
+        )
 
     def get(self, study_id: str) -> Study:
         """Return a study."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service.clock import Clock
@@ -23,7 +22,7 @@ from service.records import (
     SweepRequest,
 )
 from service.storage.database import Database
-from service.storage.idempotency import keep_key, known_key, other_request
+from service.storage.idempotency import keep_key, known_key, once, other_request
 from service.storage.studies import add_study, check_room, know_submitter
 from service.storage.tables import RunRow, StudyRow, SweepRow
 
@@ -46,24 +45,10 @@ class SqlSweepStore:
         submitter: str = LOCAL,
     ) -> tuple[Sweep, bool]:
         """Queue a study per plan, once per idempotency key."""
-        for last_try in (False, True):
-            try:
-                with self._database.write() as session:
-                    if known := self._known(session, submitter, idempotency_key, request):
-                        return known, False
-                    know_submitter(session, submitter)
-                    check_room(session, submitter, len(planned), self._max_queued)
-                    row = self._add(session, request, left_out, submitter)
-                    for study, plan in planned:
-                        add_study(session, self._clock, study, plan, submitter, row.id)
-                    if idempotency_key is not None:
-                        now = self._clock()
-                        keep_key(session, submitter, idempotency_key, now, sweep_id=row.id)
-                return _record(row), True
-            except IntegrityError:  # another process stored the same key in between
-                if last_try or idempotency_key is None:
-                    raise
-        raise AssertionError("the last try returns or raises")
+        return once(
+            lambda: self._submit(request, planned, left_out, idempotency_key, submitter),
+            idempotency_key,
+        )
 
     def get(self, sweep_id: str) -> Sweep:
         """Return a sweep."""
@@ -117,6 +102,27 @@ class SqlSweepStore:
             )
             for id in sweep_ids
         }
+
+    def _submit(
+        self,
+        request: SweepRequest,
+        planned: Sequence[tuple[StudyRequest, Plan]],
+        left_out: Sequence[LeftOut],
+        key: str | None,
+        submitter: str,
+    ) -> tuple[Sweep, bool]:
+        with self._database.write() as session:
+            if known := self._known(session, submitter, key, request):
+                return known, False
+            know_submitter(session, submitter)
+            check_room(session, submitter, len(planned), self._max_queued)
+            row = self._add(session, request, left_out, submitter)
+            for study, plan in planned:
+                add_study(session, self._clock, study, plan, submitter, row.id)
+            if key is not None:
+                keep_key(session, submitter, key, self._clock(), sweep_id=row.id)
+            session.flush()
+            return _record(row), True
 
     def _known(
         self, session: Session, submitter: str, key: str | None, request: SweepRequest

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,10 +25,21 @@ from service.records import (
     RunState,
     StudyRequest,
 )
-from service.storage import Storage
+from service.settings import Settings
+from service.storage import SqlStorage, Storage, open_storage
+from service.storage.migrate import migrate
 
 SETTING = Setting(alpha=20.0, beta=0.01)
 SMALL = Budget(trials=2, finalists=1, screening_seeds=1, confirmation_seeds=3)
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[SqlStorage]:
+    """A storage with its tables, on the real clock."""
+    storage = open_storage(settings)
+    migrate(storage.database)
+    yield storage
+    storage.database.close()
 
 
 def a_request(**changes: Any) -> StudyRequest:

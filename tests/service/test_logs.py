@@ -13,8 +13,7 @@ import pytest
 from service.logs import masked
 from service.records import Scope
 from service.settings import Settings
-from service.storage import open_storage
-from service.storage.migrate import migrate
+from tests.service.builders import opened
 
 TOKEN = "hamtune_01kb0f4q8e9w3m5r7t1v6x2y4z_" + "s3cr3t-" * 6 + "x"
 
@@ -42,10 +41,8 @@ assert broken.status_code == 500 and broken.headers["x-request-id"] in broken.js
 def logged(tmp_path: Path, format: str) -> tuple[str, str]:
     """Return a key, and what an API logs that is asked three things with it."""
     settings = Settings(data_dir=tmp_path)
-    storage = open_storage(settings)
-    migrate(storage.database)
-    _, token = storage.keys.create("ada", Scope.READ)
-    storage.database.close()
+    with opened(settings) as storage:
+        _, token = storage.keys.create("ada", Scope.READ)
     done = subprocess.run(
         [sys.executable, "-c", SERVE_THREE_REQUESTS, str(tmp_path), token, format],
         capture_output=True,

@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 
 from service.api.app import create_app
 from service.settings import Settings
-from service.storage import SqlStorage, open_storage
-from service.storage.migrate import migrate
+from service.storage import SqlStorage
+from tests.service.builders import opened
 
 
 def make_an_optuna_study(settings: Settings) -> None:
@@ -28,12 +28,9 @@ def make_an_optuna_study(settings: Settings) -> None:
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """One dashboard for what does not depend on the database."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("dashboard"))
-    storage = open_storage(settings)
-    migrate(storage.database)
     make_an_optuna_study(settings)
-    with TestClient(create_app(settings, storage)) as client:
+    with opened(settings) as storage, TestClient(create_app(settings, storage)) as client:
         yield client
-    storage.database.close()
 
 
 def test_dashboard_shows_the_studies_of_optunas_storage(

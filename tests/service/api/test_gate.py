@@ -15,9 +15,9 @@ from service.api.limits import Buckets
 from service.api.local_only import LocalOnly
 from service.records import Scope
 from service.settings import Settings
-from service.storage import SqlStorage, open_storage
-from service.storage.migrate import migrate
+from service.storage import SqlStorage
 from tests.service import studies
+from tests.service.builders import opened
 
 STUDY = studies.request_for().model_dump(mode="json")
 GATED = ("/", "/docs", "/openapi.json", "/dashboard", "/api/studies", "/static/bundle.js")
@@ -31,10 +31,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="module")
 def storage(settings: Settings) -> Iterator[SqlStorage]:
-    storage = open_storage(settings)
-    migrate(storage.database)
-    yield storage
-    storage.database.close()
+    with opened(settings) as storage:
+        yield storage
 
 
 @pytest.fixture

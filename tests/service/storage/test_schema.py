@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -82,12 +82,17 @@ def test_migrations_go_up_down_and_up_again(unmigrated: Database) -> None:
     assert submit(SqlStorage(unmigrated)).startswith("study_")
 
 
-def test_migrations_keep_the_rows_of_a_released_database(unmigrated: Database) -> None:
-    """SQLite changes a table by replacing it, under rows of others that point to it."""
+def _release_with(unmigrated: Database, statements: Iterable[str]) -> None:
+    """Make a database of the first release that holds rows."""
     migrate(unmigrated, "0001")
     with unmigrated.write() as session:
-        for statement in RELEASED_ROWS:
+        for statement in statements:
             session.execute(text(statement))
+
+
+def test_migrations_keep_the_rows_of_a_released_database(unmigrated: Database) -> None:
+    """SQLite changes a table by replacing it, under rows of others that point to it."""
+    _release_with(unmigrated, RELEASED_ROWS)
     migrate(unmigrated)
     with unmigrated.read() as session:
         runs = session.execute(text("SELECT id, validation_accuracy FROM run")).all()
@@ -252,10 +257,7 @@ def test_a_study_is_born_queued(full: SqlStorage) -> None:
 
 def test_rows_of_the_first_release_survive_the_way_up_and_down(unmigrated: Database) -> None:
     """Events learn from which state they led; what the first release cannot say is rounded."""
-    migrate(unmigrated, "0001")
-    with unmigrated.write() as session:
-        for statement in FIRST_RELEASE:
-            session.execute(text(statement))
+    _release_with(unmigrated, FIRST_RELEASE)
     migrate(unmigrated)
     with unmigrated.read() as session:
         events = select(StudyEventRow.source, StudyEventRow.state).order_by(StudyEventRow.id)

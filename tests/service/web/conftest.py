@@ -9,9 +9,9 @@ import pytest
 
 from service.api.app import create_app
 from service.settings import Settings
-from service.storage import SqlStorage, open_storage
-from service.storage.migrate import migrate
+from service.storage import SqlStorage
 from tests.service.api.server import serving
+from tests.service.builders import opened
 
 
 @pytest.fixture
@@ -23,10 +23,8 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def storage(settings: Settings) -> Iterator[SqlStorage]:
     """On the real clock, since the page tells times."""
-    storage = open_storage(settings)
-    migrate(storage.database)
-    yield storage
-    storage.database.close()
+    with opened(settings) as storage:
+        yield storage
 
 
 @pytest.fixture
