@@ -15,12 +15,24 @@ class Conflict(ServiceError):
     """The request contradicts what is stored."""
 
 
+class Forbidden(ServiceError):
+    """The caller's key does not allow it."""
+
+
 class NotReady(ServiceError):
     """The database is not what this version of the service needs."""
 
 
 class LimitReached(ServiceError):
-    """A submitter asks for more than the operator allows at a time."""
+    """A submitter asks for more than the operator allows at a time.
+
+    Attributes:
+        retry_after: seconds after which it is worth asking again.
+    """
+
+    def __init__(self, message: str, retry_after: int = 60) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class StaleLease(ServiceError):

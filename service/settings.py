@@ -9,6 +9,9 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.records.keys import Limits
+from service.records.studies import LARGEST_PRIORITY
+
 
 class Settings(BaseSettings):
     """Where the service keeps its data, where it listens and what its workers may use."""
@@ -54,6 +57,19 @@ class Settings(BaseSettings):
         ge=1,
         description="Studies that one submitter may have waiting; unlimited where unset.",
     )
+    gpu_hours: float | None = Field(
+        default=None,
+        ge=0,
+        description="GPU hours that the trainings of one submitter may take within 30 days; "
+        "unlimited where unset.",
+    )
+    max_priority: int = Field(
+        default=0,
+        ge=-LARGEST_PRIORITY,
+        le=LARGEST_PRIORITY,
+        description="Highest priority that a `submit` key may ask for; an `admin` key may ask "
+        "for any.",
+    )
 
     require_keys: bool | None = Field(
         default=None,
@@ -81,6 +97,11 @@ class Settings(BaseSettings):
     def keys_required(self) -> bool:
         """Whether requests need an API key."""
         return not is_loopback(self.host) if self.require_keys is None else self.require_keys
+
+    @property
+    def limits(self) -> Limits:
+        """What a submitter may have whose key has no limits of its own."""
+        return Limits(max_queued_studies=self.max_queued_studies, gpu_hours=self.gpu_hours)
 
     @property
     def database(self) -> str:

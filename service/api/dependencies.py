@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import Depends, Header, Path, Request
 
 from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
-from service.records import LOCAL, CombinationFilter, Principal
+from service.domain.permissions import require_owner
+from service.records import LOCAL, CombinationFilter, Principal, Study
 from service.storage.base import Storage
 
 
@@ -33,6 +34,15 @@ def _submitter(principal: PrincipalDep) -> str:
 
 
 SubmitterDep = Annotated[str, Depends(_submitter)]
+
+
+def _highest_priority(request: Request) -> int:
+    highest: int = request.app.state.settings.max_priority
+    return highest
+
+
+HighestPriority = Annotated[int, Depends(_highest_priority)]
+"""What a key that is no administrator's may ask for."""
 
 IdempotencyKey = Annotated[
     str | None,
@@ -69,6 +79,16 @@ RecommendationId = Annotated[
         examples=["rec_01kb0f4q8e9w3m5r7t1v6x2y4z"],
     ),
 ]
+
+
+def _owned_study(study_id: StudyId, storage: StorageDep, principal: PrincipalDep) -> Study:
+    """Return a study that the caller may act on."""
+    study = storage.studies.get(study_id)
+    require_owner(principal, study)
+    return study
+
+
+OwnedStudy = Annotated[Study, Depends(_owned_study)]
 
 
 def check_names(which: CombinationFilter) -> CombinationFilter:

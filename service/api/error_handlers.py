@@ -12,10 +12,8 @@ from starlette.exceptions import HTTPException
 
 from ham.errors import InvalidConfig, UnknownName
 from service.api.problems import FieldProblem, field_problem, problem
-from service.errors import Conflict, LimitReached, NotFound
+from service.errors import Conflict, Forbidden, LimitReached, NotFound
 from service.records import Budget, StudyRequest
-
-_RETRY_AFTER_SECONDS = 60
 
 
 def add_error_handlers(app: FastAPI) -> None:
@@ -24,6 +22,7 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(NotFound, _not_found)
     app.add_exception_handler(Conflict, _conflict)
+    app.add_exception_handler(Forbidden, _forbidden)
     app.add_exception_handler(LimitReached, _limit_reached)
     app.add_exception_handler(HTTPException, _http)
 
@@ -46,8 +45,13 @@ def _conflict(request: Request, error: Exception) -> Response:
     return problem(409, str(error), request.url.path)
 
 
+def _forbidden(request: Request, error: Exception) -> Response:
+    return problem(403, str(error), request.url.path)
+
+
 def _limit_reached(request: Request, error: Exception) -> Response:
-    headers = {"Retry-After": str(_RETRY_AFTER_SECONDS)}
+    assert isinstance(error, LimitReached)
+    headers = {"Retry-After": str(error.retry_after)}
     return problem(429, str(error), request.url.path, headers=headers)
 
 

@@ -14,7 +14,7 @@ from service.cli.errors import NOT_FOUND, fail, told
 from service.cli.options import Json
 from service.cli.output import print_json, table_of
 from service.errors import NotFound
-from service.records import ApiKey, Scope
+from service.records import ApiKey, Limits, Scope
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,11 +33,18 @@ def create(
     scope: Annotated[
         Scope, typer.Option(help="read: ask; submit: also submit studies; admin: everything.")
     ] = Scope.SUBMIT,
+    max_queued: Annotated[
+        int | None, typer.Option(help="Studies that may wait at a time.", min=1)
+    ] = None,
+    gpu_hours: Annotated[
+        float | None, typer.Option(help="GPU hours of trainings within 30 days.", min=0)
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Make a key and write it to stdout. It is shown this once, and stored nowhere."""
     with _keys(data_dir) as keys:
-        key, token = keys.create(name, scope)
+        limits = Limits(max_queued_studies=max_queued, gpu_hours=gpu_hours)
+        key, token = keys.create(name, scope, limits)
     Console(stderr=True).print(f"{key.id}: a {scope.value} key for {name}", markup=False)
     print(token)
 
@@ -50,10 +57,10 @@ def list_keys(json: Json = False, data_dir: DataDir = None) -> None:
     if json:
         return print_json(found)
     table = table_of()
-    for column in ("id", "name", "scope", "created", "last used", "revoked"):
+    for column in ("id", "name", "scope", "created", "last used", "revoked", "limits"):
         table.add_column(column, no_wrap=column == "id")
     for key in found:
-        table.add_row(key.id, key.name, key.scope.value, *_days(key))
+        table.add_row(key.id, key.name, key.scope.value, *_days(key), _limited(key.limits))
     Console().print(table if found else "there are no keys; see: hamtune keys create --help")
 
 
@@ -89,3 +96,12 @@ def _keys(data_dir: Path | None) -> Iterator[KeyStore]:
 def _days(key: ApiKey) -> list[str]:
     times = (key.created_at, key.last_used_at, key.revoked_at)
     return [time.strftime("%Y-%m-%d %H:00") if time else "-" for time in times]
+
+
+def _limited(limits: Limits) -> str:
+    parts = []
+    if limits.max_queued_studies is not None:
+        parts.append(f"{limits.max_queued_studies} queued")
+    if limits.gpu_hours is not None:
+        parts.append(f"{limits.gpu_hours:g} GPU h")
+    return ", ".join(parts) or "-"

@@ -4,7 +4,7 @@ from service.records.combinations import CombinationEntry
 from service.records.early_stopping import EarlyStoppingReport, Rung
 from service.records.elsewhere import ExternalRun, NewExternalRun, PublishedResult
 from service.records.events import EventKind, StudyEvent
-from service.records.keys import ANYONE, ApiKey, Principal, Scope
+from service.records.keys import ANYONE, UNLIMITED, ApiKey, Limits, Principal, Scope
 from service.records.lifecycle import ENDED, HELD, Command, StudyState
 from service.records.recommendations import (
     Benchmark,
@@ -16,7 +16,7 @@ from service.records.recommendations import (
     NewRecommendation,
     Recommendation,
 )
-from service.records.runs import EpochMetrics, Job, Outcome, Purpose, Run, RunState
+from service.records.runs import Cost, EpochMetrics, Job, Outcome, Purpose, Run, RunState
 from service.records.studies import (
     ALL_COMBINATIONS,
     LOCAL,
@@ -50,6 +50,7 @@ __all__ = [
     "ENDED",
     "HELD",
     "LOCAL",
+    "UNLIMITED",
     "ApiKey",
     "AxisOptimum",
     "Benchmark",
@@ -59,6 +60,7 @@ __all__ = [
     "CombinationEntry",
     "CombinationFilter",
     "Command",
+    "Cost",
     "EarlyStopping",
     "EarlyStoppingReport",
     "EpochMetrics",
@@ -72,6 +74,7 @@ __all__ = [
     "Leaderboard",
     "LeaderboardRow",
     "LeftOut",
+    "Limits",
     "NewExternalRun",
     "NewRecommendation",
     "Optimum",

@@ -21,6 +21,22 @@ class Scope(StrEnum):
         return order.index(self) >= order.index(needed)
 
 
+class Limits(BaseModel):
+    """What one submitter may have; what is None is not limited, or not otherwise than for all."""
+
+    model_config = ConfigDict(frozen=True)
+
+    max_queued_studies: int | None = Field(
+        default=None, ge=1, description="Studies that may wait at a time."
+    )
+    gpu_hours: float | None = Field(
+        default=None, ge=0, description="GPU hours of trainings within 30 days."
+    )
+
+
+UNLIMITED = Limits()
+
+
 class ApiKey(BaseModel):
     """An API key, without its secret, which nobody but its holder has."""
 
@@ -32,6 +48,7 @@ class ApiKey(BaseModel):
     created_at: datetime
     last_used_at: datetime | None = Field(description="To the hour; null while never used.")
     revoked_at: datetime | None
+    limits: Limits = Field(default=UNLIMITED, description="Of this key, instead of those of all.")
 
 
 class Principal(BaseModel):

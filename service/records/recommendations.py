@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 from ham.config import Setting, format_sparsity
 from service.records.combinations import StoredCombination
 from service.records.elsewhere import PublishedResult
+from service.records.runs import Cost
 from service.records.surfaces import Optimum, SurfaceGrid
 
 
@@ -102,6 +103,7 @@ class Recommendation(NewRecommendation):
     study_id: str
     version: int
     created_at: datetime
+    cost: Cost = Field(description="Of all studies of the combination until then.")
 
 
 class LeaderboardRow(BaseModel):

@@ -84,6 +84,21 @@ class Outcome(BaseModel):
     error: str | None = None
     pruned: bool = False
 
+    @property
+    def gpu_seconds(self) -> float | None:
+        """GPUs held times seconds, as the worker measured it; None where it did not."""
+        seconds: float | None = self.measures.get("cost", {}).get("gpu_seconds")
+        return seconds
+
+
+class Cost(BaseModel):
+    """What trainings have cost together; a run that was reused cost nothing."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seconds: float = Field(description="Of training, summed over runs.")
+    gpu_seconds: float = Field(description="GPUs held times seconds, summed over runs.")
+
 
 class Run(BaseModel):
     """A stored run, without its curve."""
@@ -106,6 +121,9 @@ class Run(BaseModel):
     validation_accuracy: float | None = Field(description="Fraction, after `epochs_done`.")
     test_accuracy: float | None = Field(description="Fraction; of confirmation runs only.")
     seconds: float | None = Field(description="Of training; 0 where the run was reused.")
+    gpu_seconds: float | None = Field(
+        default=None, description="GPUs held times seconds; null where it was not measured."
+    )
     measures: dict[str, Any] = Field(
         description="Sparsity (target, realised, per layer), operations, exploration, dead units."
     )

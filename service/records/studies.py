@@ -11,6 +11,7 @@ from ham.config import Recipe, Setting
 from search_spaces import SearchSpace
 from service.records.combinations import StoredCombination
 from service.records.lifecycle import StudyState
+from service.records.runs import Cost
 
 EarlyStopping = Literal["none", "asha", "hyperband", "median"]
 Sampler = Literal["tpe", "gp", "cmaes", "random", "quasi_random", "grid"]
@@ -281,6 +282,7 @@ class Study(BaseModel):
     error: str | None = Field(
         description="Why it failed or was cancelled, or why its last runner stopped."
     )
+    cost: Cost = Field(description="Of its runs that have ended.")
 
 
 class Claim(BaseModel):

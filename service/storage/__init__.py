@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.clock import Clock, utc_now
+from service.records import UNLIMITED, Limits
 from service.settings import Settings
 from service.storage.base import Storage
 from service.storage.combination_list import SqlCombinationStore
@@ -13,6 +14,7 @@ from service.storage.external import SqlExternalRunStore
 from service.storage.keys import SqlKeyStore
 from service.storage.monitor import SqlMonitor
 from service.storage.queue import SqlQueue
+from service.storage.quotas import Quotas
 from service.storage.recommendations import SqlRecommendationStore
 from service.storage.runs import SqlRunStore
 from service.storage.studies import SqlStudyStore
@@ -30,13 +32,14 @@ class SqlStorage:
         *,
         clock: Clock = utc_now,
         max_attempts: int = 5,
-        max_queued: int | None = None,
+        limits: Limits = UNLIMITED,
     ) -> None:
         self.database = database
-        self.studies = SqlStudyStore(database, clock, max_queued)
-        self.queue = SqlQueue(database, clock, max_attempts)
+        quotas = Quotas(limits)
+        self.studies = SqlStudyStore(database, clock, quotas)
+        self.queue = SqlQueue(database, clock, max_attempts, quotas)
         self.combinations = SqlCombinationStore(database)
-        self.sweeps = SqlSweepStore(database, clock, max_queued)
+        self.sweeps = SqlSweepStore(database, clock, quotas)
         self.events = SqlEventStore(database)
         self.runs = SqlRunStore(database, clock)
         self.recommendations = SqlRecommendationStore(database)
@@ -51,5 +54,5 @@ def open_storage(settings: Settings) -> SqlStorage:
     return SqlStorage(
         Database(settings.database),
         max_attempts=settings.max_attempts,
-        max_queued=settings.max_queued_studies,
+        limits=settings.limits,
     )

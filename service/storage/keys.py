@@ -18,8 +18,9 @@ from sqlalchemy import select
 from service.clock import Clock
 from service.errors import NotFound
 from service.ids import new_id
-from service.records import ApiKey, Scope
+from service.records import UNLIMITED, ApiKey, Limits, Scope
 from service.storage.database import Database
+from service.storage.quotas import key_limits
 from service.storage.tables import ApiKeyRow
 
 USE_IS_NOTED_EVERY = timedelta(hours=1)
@@ -34,7 +35,7 @@ class SqlKeyStore:
         self._database = database
         self._clock = clock
 
-    def create(self, name: str, scope: Scope) -> tuple[ApiKey, str]:
+    def create(self, name: str, scope: Scope, limits: Limits = UNLIMITED) -> tuple[ApiKey, str]:
         """Make a key; its text is returned this once and stored nowhere."""
         id, secret = new_id("key"), secrets.token_urlsafe(32)
         row = ApiKeyRow(
@@ -42,6 +43,7 @@ class SqlKeyStore:
             name=name,
             scope=scope,
             digest=_digest(secret),
+            **limits.model_dump(),
             created_at=self._clock(),
         )
         with self._database.write() as session:
@@ -100,4 +102,5 @@ def _record(row: ApiKeyRow) -> ApiKey:
         created_at=row.created_at,
         last_used_at=row.last_used_at,
         revoked_at=row.revoked_at,
+        limits=key_limits(row),
     )

@@ -9,9 +9,11 @@ from typing import NamedTuple, Protocol
 from ham.config import Combination
 from service.records import (
     ALL_COMBINATIONS,
+    UNLIMITED,
     ApiKey,
     CombinationFilter,
     ExternalRun,
+    Limits,
     NewExternalRun,
     Purpose,
     Run,
@@ -73,7 +75,7 @@ class Exports(Protocol):
 class KeyStore(Protocol):
     """API keys: given out, looked up with every request, revoked."""
 
-    def create(self, name: str, scope: Scope) -> tuple[ApiKey, str]:
+    def create(self, name: str, scope: Scope, limits: Limits = UNLIMITED) -> tuple[ApiKey, str]:
         """Make a key; return it with its text, which is stored nowhere."""
         ...
 

@@ -13,6 +13,7 @@ from service.ids import new_id
 from service.records import (
     HELD,
     Claim,
+    Cost,
     NewRecommendation,
     Orders,
     Plan,
@@ -23,6 +24,7 @@ from service.records import (
 from service.records.lifecycle import LET_GO
 from service.storage.base import NO_PAUSE
 from service.storage.database import Database
+from service.storage.quotas import Quotas
 from service.storage.recommendations import recommendation_record
 from service.storage.studies import study_record
 from service.storage.tables import (
@@ -64,13 +66,25 @@ def _lock_combination(session: Session, study: StudyRow) -> None:
     )
 
 
+def _cost_of_all(session: Session, study: StudyRow) -> Cost:
+    """Return what all studies of a combination have cost so far."""
+    sums = select(func.sum(StudyRow.seconds), func.sum(StudyRow.gpu_seconds)).where(
+        StudyRow.combination_id == study.combination_id
+    )
+    seconds, gpu_seconds = session.execute(sums).one()
+    return Cost(seconds=seconds, gpu_seconds=gpu_seconds)
+
+
 class SqlQueue:
     """Implements :class:`service.storage.base.Queue`."""
 
-    def __init__(self, database: Database, clock: Clock, max_attempts: int) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, max_attempts: int, quotas: Quotas
+    ) -> None:
         self._database = database
         self._clock = clock
         self._max_attempts = max_attempts
+        self._quotas = quotas
 
     def claim(self, owner: str, lease: timedelta) -> tuple[Study, Claim] | None:
         """Take up the study whose turn it is."""
@@ -129,6 +143,7 @@ class SqlQueue:
         with self._database.write() as session:
             study = guard(session, claim)
             _lock_combination(session, study)
+            cost = _cost_of_all(session, study)
             newest = session.scalar(
                 select(func.max(RecommendationRow.version)).where(
                     RecommendationRow.combination_id == study.combination_id
@@ -145,6 +160,8 @@ class SqlQueue:
                 beta=result.setting.beta,
                 result=result.model_dump(mode="json"),
                 surface=result.surface and result.surface.model_dump(mode="json"),
+                seconds=cost.seconds,
+                gpu_seconds=cost.gpu_seconds,
             )
             session.add(row)
             self._move(session, study, StudyState.SUCCEEDED, None)
@@ -166,6 +183,8 @@ class SqlQueue:
         if (row := _first(session, lost)) is not None:
             return row
         for submitter in self._by_turn(session):
+            if not self._quotas.may_begin(session, submitter, self._clock()):
+                continue
             if (row := _first(session, self._queue(submitter))) is not None:
                 return row
         return None

@@ -10,6 +10,7 @@ from service.records import (
     ALL_COMBINATIONS,
     Benchmark,
     CombinationFilter,
+    Cost,
     NewRecommendation,
     Recommendation,
     SurfaceGrid,
@@ -128,4 +129,5 @@ def recommendation_record(row: RecommendationRow) -> Recommendation:
         study_id=row.study_id,
         version=row.version,
         created_at=row.created_at,
+        cost=Cost(seconds=row.seconds, gpu_seconds=row.gpu_seconds),
     )

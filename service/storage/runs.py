@@ -99,6 +99,7 @@ class SqlRunStore:
             row.validation_accuracy = outcome.validation_accuracy
             row.test_accuracy = outcome.test_accuracy
             row.seconds = outcome.seconds
+            row.gpu_seconds = outcome.gpu_seconds
             row.measures = outcome.measures
             row.environment = outcome.environment
             row.error = outcome.error
@@ -107,8 +108,11 @@ class SqlRunStore:
             session.add_all(
                 RunMetricRow(run_id=run_id, **point.model_dump()) for point in outcome.curve
             )
+            study = session.get_one(StudyRow, claim.study_id)
+            study.seconds += row.seconds or 0.0
+            study.gpu_seconds += row.gpu_seconds or 0.0
             session.flush()
-            self._note(session, session.get_one(StudyRow, claim.study_id), row)
+            self._note(session, study, row)
             return run_record(row)
 
     def get(self, run_id: str) -> Run:
@@ -305,6 +309,7 @@ def _reuse(row: RunRow, twin: RunRow) -> None:
     if row.purpose == Purpose.CONFIRMATION:
         row.test_accuracy = twin.test_accuracy
     row.seconds = 0.0
+    row.gpu_seconds = 0.0
     row.measures, row.environment = twin.measures, twin.environment
     row.ended_at = row.started_at
 
@@ -331,6 +336,7 @@ def run_record(row: RunRow) -> Run:
         validation_accuracy=row.validation_accuracy,
         test_accuracy=row.test_accuracy,
         seconds=row.seconds,
+        gpu_seconds=row.gpu_seconds,
         measures=row.measures,
         environment=row.environment,
         error=row.error,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import func, literal_column, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.clock import Clock
-from service.errors import Conflict, LimitReached, NotFound
+from service.errors import Conflict, NotFound
 from service.ids import new_id
 from service.records import (
     ALL_COMBINATIONS,
@@ -16,6 +16,7 @@ from service.records import (
     LOCAL,
     CombinationFilter,
     Command,
+    Cost,
     EventKind,
     Plan,
     Study,
@@ -28,6 +29,7 @@ from service.storage.combinations import combination_id, insert_for, matches
 from service.storage.database import Database
 from service.storage.event_log import note_event
 from service.storage.idempotency import keep_key, known_key, once, other_request
+from service.storage.quotas import Quotas
 from service.storage.tables import StudyRow, SubmitterRow
 from service.storage.transitions import move
 
@@ -35,10 +37,10 @@ from service.storage.transitions import move
 class SqlStudyStore:
     """Implements :class:`service.storage.base.StudyStore`."""
 
-    def __init__(self, database: Database, clock: Clock, max_queued: int | None) -> None:
+    def __init__(self, database: Database, clock: Clock, quotas: Quotas) -> None:
         self._database = database
         self._clock = clock
-        self._max_queued = max_queued
+        self._quotas = quotas
 
     def submit(
         self,
@@ -135,28 +137,12 @@ class SqlStudyStore:
                     raise other_request(key, f"study {study.id}")
                 return study, False
             know_submitter(session, submitter)
-            check_room(session, submitter, 1, self._max_queued)
+            self._quotas.check(session, submitter, 1, now)
             row = add_study(session, self._clock, request, plan, submitter)
             if key is not None:
                 keep_key(session, submitter, key, now, study_id=row.id)
             session.flush()
             return study_record(row), True
-
-
-def check_room(session: Session, submitter: str, studies: int, most: int | None) -> None:
-    """Refuse what would make a submitter's queue longer than the operator allows."""
-    if most is None:
-        return
-    waiting = session.scalar(
-        select(func.count()).where(
-            StudyRow.submitter == submitter, StudyRow.state == literal_column("'queued'")
-        )
-    )
-    if (waiting or 0) + studies > most:
-        raise LimitReached(
-            f"{waiting} of your studies are waiting, and {most} may "
-            "(HAMTUNE_MAX_QUEUED_STUDIES); wait until some have begun, or cancel some"
-        )
 
 
 def know_submitter(session: Session, name: str) -> None:
@@ -228,4 +214,5 @@ def study_record(row: StudyRow) -> Study:
         ended_at=row.ended_at,
         attempts=row.attempts,
         error=row.error,
+        cost=Cost(seconds=row.seconds, gpu_seconds=row.gpu_seconds),
     )

@@ -23,17 +23,18 @@ from service.records import (
 )
 from service.storage.database import Database
 from service.storage.idempotency import keep_key, known_key, once, other_request
-from service.storage.studies import add_study, check_room, know_submitter
+from service.storage.quotas import Quotas
+from service.storage.studies import add_study, know_submitter
 from service.storage.tables import RunRow, StudyRow, SweepRow
 
 
 class SqlSweepStore:
     """Implements :class:`service.storage.smaller_stores.SweepStore`."""
 
-    def __init__(self, database: Database, clock: Clock, max_queued: int | None) -> None:
+    def __init__(self, database: Database, clock: Clock, quotas: Quotas) -> None:
         self._database = database
         self._clock = clock
-        self._max_queued = max_queued
+        self._quotas = quotas
 
     def submit(
         self,
@@ -115,7 +116,7 @@ class SqlSweepStore:
             if known := self._known(session, submitter, key, request):
                 return known, False
             know_submitter(session, submitter)
-            check_room(session, submitter, len(planned), self._max_queued)
+            self._quotas.check(session, submitter, len(planned), self._clock())
             row = self._add(session, request, left_out, submitter)
             for study, plan in planned:
                 add_study(session, self._clock, study, plan, submitter, row.id)

@@ -146,6 +146,7 @@ class StudyRow(Base):
             "claimable_at",
             **_where("state IN ('running', 'pausing', 'draining')"),
         ),
+        Index("ix_study_gpu_use", "submitter", "ended_at", **_where("gpu_seconds > 0")),
         CheckConstraint(
             f"place >= -{LARGEST_PRIORITY} AND place <= {LARGEST_PRIORITY}", name="place_range"
         ),
@@ -172,6 +173,9 @@ class StudyRow(Base):
     token: Mapped[int] = mapped_column(default=0)
     lease_owner: Mapped[str | None] = mapped_column(String(200))
     claimable_at: Mapped[datetime | None]
+    seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    gpu_seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    """What its ended runs have cost together."""
 
     combination: Mapped[CombinationRow] = relationship()
 
@@ -259,6 +263,7 @@ class RunRow(Base):
     validation_accuracy: Mapped[float | None]
     test_accuracy: Mapped[float | None]
     seconds: Mapped[float | None]
+    gpu_seconds: Mapped[float | None]
     measures: Mapped[dict[str, Any]] = mapped_column(default=dict)
     environment: Mapped[dict[str, Any]] = mapped_column(default=dict)
     error: Mapped[str | None]
@@ -299,6 +304,9 @@ class RecommendationRow(Base):
     grade: Mapped[Grade]
     alpha: Mapped[float]
     beta: Mapped[float]
+    seconds: Mapped[float] = mapped_column(server_default="0")
+    gpu_seconds: Mapped[float] = mapped_column(server_default="0")
+    """What all studies of its combination had cost until then."""
     result: Mapped[dict[str, Any]]
     surface: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
 
@@ -314,6 +322,8 @@ class ApiKeyRow(Base):
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     name: Mapped[str] = mapped_column(String(100))
     scope: Mapped[Scope]
+    max_queued_studies: Mapped[int | None]
+    gpu_hours: Mapped[float | None]
     digest: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
     last_used_at: Mapped[datetime | None]

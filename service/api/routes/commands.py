@@ -1,4 +1,4 @@
-"""What people may do to a study that is there."""
+"""What its submitter and administrators may do to a study that is there."""
 
 from __future__ import annotations
 
@@ -6,10 +6,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Response
 
-from service.api.dependencies import IdempotencyKey, StorageDep, StudyId, SubmitterDep
+from service.api.dependencies import (
+    HighestPriority,
+    IdempotencyKey,
+    OwnedStudy,
+    PrincipalDep,
+    StorageDep,
+    StudyId,
+    SubmitterDep,
+)
 from service.api.problems import documented
 from service.api.routes.studies import SUBMITTED, submitted, views
 from service.api.schemas import Reason, StudyView
+from service.domain.permissions import require_priority
 from service.domain.plans import changed, resolve
 from service.records import Command, Study, StudyChange
 from service.storage.base import Storage
@@ -22,49 +31,54 @@ ERRORS = documented(400, 404, 409, 422)
 
 @router.post("/{study_id}/cancel", summary="Cancel a study", responses=ERRORS)
 def cancel_study(
-    study_id: StudyId, storage: StorageDep, by: SubmitterDep, why: WhyBody = None
+    study: OwnedStudy, storage: StorageDep, by: SubmitterDep, why: WhyBody = None
 ) -> StudyView:
     """End a study at once. Trainings under way are stopped within seconds and end as cancelled.
 
     What has finished stays. There is no way back; a re-run makes a new study.
     """
-    return _do(storage, study_id, Command.CANCEL, by, why)
+    return _do(storage, study, Command.CANCEL, by, why)
 
 
 @router.post("/{study_id}/pause", summary="Pause a study", responses=ERRORS)
 def pause_study(
-    study_id: StudyId, storage: StorageDep, by: SubmitterDep, why: WhyBody = None
+    study: OwnedStudy, storage: StorageDep, by: SubmitterDep, why: WhyBody = None
 ) -> StudyView:
     """Begin no further training; those under way go on to their end.
 
     The study is `pausing` meanwhile, then `paused` until it is resumed.
     """
-    return _do(storage, study_id, Command.PAUSE, by, why)
+    return _do(storage, study, Command.PAUSE, by, why)
 
 
 @router.post("/{study_id}/resume", summary="Resume a study", responses=ERRORS)
 def resume_study(
-    study_id: StudyId, storage: StorageDep, by: SubmitterDep, why: WhyBody = None
+    study: OwnedStudy, storage: StorageDep, by: SubmitterDep, why: WhyBody = None
 ) -> StudyView:
     """Go on with a paused study from where it was."""
-    return _do(storage, study_id, Command.RESUME, by, why)
+    return _do(storage, study, Command.RESUME, by, why)
 
 
 @router.post("/{study_id}/drain", summary="Drain a study", responses=ERRORS)
 def drain_study(
-    study_id: StudyId, storage: StorageDep, by: SubmitterDep, why: WhyBody = None
+    study: OwnedStudy, storage: StorageDep, by: SubmitterDep, why: WhyBody = None
 ) -> StudyView:
     """Let the trainings under way go on to their end, then end the study as cancelled.
 
     Nothing that was trained is lost. To conclude early with a recommendation instead, lower
     `budget.trials`.
     """
-    return _do(storage, study_id, Command.DRAIN, by, why)
+    return _do(storage, study, Command.DRAIN, by, why)
 
 
 @router.patch("/{study_id}", summary="Change a study", responses=ERRORS)
 def change_study(
-    study_id: StudyId, change: StudyChange, storage: StorageDep, by: SubmitterDep
+    study: OwnedStudy,
+    change: StudyChange,
+    storage: StorageDep,
+    by: SubmitterDep,
+    principal: PrincipalDep,
+    highest: HighestPriority,
 ) -> StudyView:
     """Give a study that has not ended another priority or budget, also while it runs.
 
@@ -72,11 +86,12 @@ def change_study(
     `trials` and `finalists` until finalists are screened, the seeds of a stage until that stage.
     Lowering `trials` to what is done ends the search.
     """
+    require_priority(principal, change.priority, highest)
 
     def edit(study: Study) -> Study:
         return changed(study, change, storage.runs.of_study(study.id))
 
-    return views(storage, [storage.studies.change(study_id, edit, by=by)])[0]
+    return views(storage, [storage.studies.change(study.id, edit, by=by)])[0]
 
 
 @router.post(
@@ -91,10 +106,16 @@ def rerun_study(
     response: Response,
     storage: StorageDep,
     submitter: SubmitterDep,
+    principal: PrincipalDep,
+    highest: HighestPriority,
     idempotency_key: IdempotencyKey = None,
 ) -> StudyView:
-    """Submit the request of an earlier study as a new one, planned by today's catalogue."""
+    """Submit the request of an earlier study as a new one, planned by today's catalogue.
+
+    It is the caller's then, whoever submitted the earlier one.
+    """
     request = storage.studies.get(study_id).request
+    require_priority(principal, request.priority, highest)
     study, new = storage.studies.submit(
         request, resolve(request), idempotency_key, submitter=submitter
     )
@@ -102,7 +123,7 @@ def rerun_study(
 
 
 def _do(
-    storage: Storage, study_id: str, command: Command, by: str, why: Reason | None
+    storage: Storage, study: Study, command: Command, by: str, why: Reason | None
 ) -> StudyView:
-    study = storage.studies.command(study_id, command, by=by, reason=why.reason if why else None)
-    return views(storage, [study])[0]
+    reason = why.reason if why else None
+    return views(storage, [storage.studies.command(study.id, command, by=by, reason=reason)])[0]

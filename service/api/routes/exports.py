@@ -50,6 +50,7 @@ _RUN: list[Column] = [
     *_COMBINATION,
     *_RESULT,
     ("epochs_done", int),
+    ("gpu_seconds", float),
     ("error", str),
     ("attempt", int),
     ("started_at", str),
@@ -76,6 +77,7 @@ _RECOMMENDATION: list[Column] = [
     ("accuracy", str),
     ("gain", str),
     ("message", str),
+    ("cost", str),
     ("evidence", str),
 ]
 _BOARD: list[Column] = [

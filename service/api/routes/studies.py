@@ -8,7 +8,9 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from service.api.dependencies import (
+    HighestPriority,
     IdempotencyKey,
+    PrincipalDep,
     StorageDep,
     StudyId,
     SubmitterDep,
@@ -18,6 +20,7 @@ from service.api.problems import documented
 from service.api.schemas import Page, StudyQuery, StudyRunsQuery, StudyView
 from service.clock import utc_now
 from service.domain import early_stopping
+from service.domain.permissions import require_priority
 from service.domain.plans import resolve
 from service.domain.progress import progress_of
 from service.records import EarlyStoppingReport, Plan, Purpose, Run, Study, StudyRequest
@@ -43,6 +46,8 @@ def submit_study(
     response: Response,
     storage: StorageDep,
     submitter: SubmitterDep,
+    principal: PrincipalDep,
+    highest: HighestPriority,
     idempotency_key: IdempotencyKey = None,
 ) -> StudyView:
     """Ask for alpha and beta of one combination to be tuned.
@@ -51,6 +56,7 @@ def submit_study(
     race of the most promising settings on fresh seeds (screening), then a confirmation against
     no HAM on further seeds. Its result appears under `/v1/recommendations` and `/v1/leaderboards`.
     """
+    require_priority(principal, request.priority, highest)
     study, new = storage.studies.submit(
         request, resolve(request), idempotency_key, submitter=submitter
     )

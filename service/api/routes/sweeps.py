@@ -6,9 +6,16 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from service.api.dependencies import IdempotencyKey, StorageDep, SubmitterDep
+from service.api.dependencies import (
+    HighestPriority,
+    IdempotencyKey,
+    PrincipalDep,
+    StorageDep,
+    SubmitterDep,
+)
 from service.api.problems import documented
 from service.api.schemas import Page, SweepQuery, SweepView
+from service.domain.permissions import require_priority
 from service.domain.sweeps import expand
 from service.records import Sweep, SweepRequest
 from service.storage.base import Storage
@@ -40,6 +47,8 @@ def submit_sweep(
     response: Response,
     storage: StorageDep,
     submitter: SubmitterDep,
+    principal: PrincipalDep,
+    highest: HighestPriority,
     idempotency_key: IdempotencyKey = None,
 ) -> SweepView:
     """Ask for every combination of some lists to be tuned: one study each.
@@ -48,6 +57,7 @@ def submit_sweep(
     out and named in `left_out` with the reason; `force` tunes the latter again. All studies are
     queued, or none.
     """
+    require_priority(principal, request.priority, highest)
     tuned = {row.combination.key for row in storage.recommendations.latest()}
     planned, left_out = expand(request, tuned)
     sweep, new = storage.sweeps.submit(

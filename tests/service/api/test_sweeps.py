@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from service.api.app import create_app
-from service.records import Command
+from service.records import Command, Limits
 from service.settings import Settings
 from service.storage import SqlStorage
 from tests.service import studies
@@ -109,7 +109,7 @@ def test_key_stands_for_the_sweep(client: TestClient) -> None:
 
 
 def test_sweep_beyond_the_limit_queues_nothing(settings: Settings, storage: SqlStorage) -> None:
-    limited = SqlStorage(storage.database, max_queued=9)
+    limited = SqlStorage(storage.database, limits=Limits(max_queued_studies=9))
     with TestClient(create_app(settings, limited)) as client:
         response = client.post("/v1/sweeps", json=BODY)
         assert response.status_code == 429

@@ -9,7 +9,7 @@ import pytest
 
 from service.domain.plans import resolve
 from service.errors import Conflict, LimitReached, NotFound, StaleLease
-from service.records import Claim, Command, RunState, StudyState
+from service.records import Claim, Command, Limits, RunState, StudyState
 from service.storage import SqlStorage
 from service.storage.idempotency import LIFETIME
 from tests.conftest import MovableClock
@@ -128,7 +128,7 @@ def test_submitters_get_equal_shares_however_much_they_queue(
 
 
 def test_limit_of_waiting_studies_holds_per_submitter(storage: SqlStorage) -> None:
-    limited = SqlStorage(storage.database, max_queued=2)
+    limited = SqlStorage(storage.database, limits=Limits(max_queued_studies=2))
 
     def queue(submitter: str) -> None:
         limited.studies.submit(a_request(), a_plan(), submitter=submitter)
