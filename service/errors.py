@@ -23,6 +23,10 @@ class NotReady(ServiceError):
     """The database is not what this version of the service needs."""
 
 
+class Unavailable(ServiceError):
+    """The database is away; the same may be tried again later."""
+
+
 class LimitReached(ServiceError):
     """A submitter asks for more than the operator allows at a time.
 

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from uuid import uuid4
@@ -40,8 +40,8 @@ def server() -> Iterator[str]:
     elif _answers(LOCAL):
         yield LOCAL
     else:
-        with _own_server() as url:
-            yield url
+        with own_server() as own:
+            yield own.url
 
 
 @contextmanager
@@ -83,27 +83,49 @@ def _answers(url: str) -> bool:
     return True
 
 
+class OwnServer:
+    """A server on a free port, with its data in a temporary folder, that can be stopped.
+
+    Attributes:
+        url: where it answers, while it does.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._user = _server_user()
+        if self._user is not None:
+            shutil.chown(folder, self._user)
+        self._binaries = _binaries(folder)
+        self._port = free_port()
+        self.url = f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
+        self._call("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync")
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        options = f"-h 127.0.0.1 -p {self._port} -k {self._folder} -F"
+        self._call("pg_ctl", "start", "--wait", "-l", str(self._folder / "log"), "-o", options)
+
+    def stop(self) -> None:
+        """Stop it as a crash would: connections break, nothing is tidied up."""
+        self._call("pg_ctl", "stop", "--wait", "-m", "immediate")
+
+    def _call(self, command: str, *arguments: str) -> None:
+        where = ["-D", str(self._folder / "data")]
+        _run([str(self._binaries / command), *where, *arguments], self._folder, self._user)
+
+
 @contextmanager
-def _own_server() -> Iterator[str]:
-    """Start a server on a free port with its data in a temporary folder; remove both after."""
+def own_server() -> Iterator[OwnServer]:
+    """Start a server of one's own; stop it and remove its data after."""
     folder = Path(tempfile.mkdtemp(prefix="hamtune-postgres-"))
     try:
-        user = _server_user()
-        if user is not None:
-            shutil.chown(folder, user)
-        binaries = _binaries(folder)
-        data, port = folder / "data", free_port()
-
-        def run(command: str, *arguments: str) -> None:
-            _run([str(binaries / command), "-D", str(data), *arguments], folder, user)
-
-        run("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync")
-        options = f"-h 127.0.0.1 -p {port} -k {folder} -F"
-        run("pg_ctl", "start", "--wait", "-l", str(folder / "log"), "-o", options)
+        server = OwnServer(folder)
+        server.start()
         try:
-            yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+            yield server
         finally:
-            run("pg_ctl", "stop", "--wait", "-m", "immediate")
+            with suppress(NoServer):  # it may have been stopped
+                server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

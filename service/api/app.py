@@ -31,6 +31,7 @@ from service.api.routes import (
     health,
     leaderboards,
     lists,
+    logs,
     recommendations,
     runs,
     studies,
@@ -74,6 +75,7 @@ _ROUTES = (
     surfaces,
     leaderboards,
     lists,
+    logs,
     runs,
     bundles,
     exports,
@@ -91,7 +93,8 @@ def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
         storage: an open storage; the one that the settings name if left out. Its tables must be
             there (``hamtune migrate``).
     """
-    dashboard = OptunaDashboard(settings.optuna_database)
+    storage = storage or open_storage(settings)
+    dashboard = OptunaDashboard(settings.optuna_database, storage.monitor.check)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -111,9 +114,9 @@ def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
         swagger_ui_parameters={"defaultModelsExpandDepth": 0, "tryItOutEnabled": True},
     )
     app.state.settings = settings
-    app.state.storage = storage or open_storage(settings)
-    app.state.metrics = Metrics(app.state.storage.monitor)
-    app.state.feed = Feed(app.state.storage)
+    app.state.storage = storage
+    app.state.metrics = Metrics(storage.monitor)
+    app.state.feed = Feed(storage)
     app.state.instance = secrets.token_hex(8)
     for module in _ROUTES:
         app.include_router(module.router)
@@ -121,11 +124,11 @@ def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
     add_pages(app)
     add_dashboard(app, dashboard)
     add_error_handlers(app)
-    app.add_middleware(Lookups, version=app.state.storage.recommendations.version)
+    app.add_middleware(Lookups, version=storage.recommendations.version)
     app.add_middleware(BodyLimit, largest=settings.max_request_bytes)
     app.add_middleware(
         Gate,
-        keys=app.state.storage.keys,
+        keys=storage.keys,
         required=settings.keys_required,
         requests_per_second=settings.requests_per_second,
     )

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from a2wsgi import WSGIMiddleware
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.problems import problem
+from service.api.problems import problem, unavailable
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
 
 logger = logging.getLogger(__name__)
 
+_ASKS_THE_DATABASE = ("/api/", "/csv/")
 _PATHS = (
     "/dashboard",
     "/dashboard/{rest:path}",
@@ -42,10 +45,12 @@ class OptunaDashboard:
 
     Args:
         database: SQLAlchemy URL of Optuna's storage.
+        ping: raises where the database is away.
     """
 
-    def __init__(self, database: str) -> None:
+    def __init__(self, database: str, ping: Callable[[], object]) -> None:
         self._database = database
+        self._ping = ping
         self._loaded: _Loaded | None = None
         self._loading = asyncio.Lock()
 
@@ -60,7 +65,9 @@ class OptunaDashboard:
         except Exception:  # not kept: the next request tries again
             logger.exception("the Optuna dashboard cannot be loaded")
             detail = "the Optuna dashboard cannot be loaded; the service's log says why"
-            return await problem(503, detail, scope["path"])(scope, receive, send)
+            return await unavailable(detail, scope["path"])(scope, receive, send)
+        if scope["path"].startswith(_ASKS_THE_DATABASE):
+            await run_in_threadpool(self._ping)  # the dashboard itself would answer 500
         app = cast(ASGIApp, loaded.app)
         await app(_with_accept_encoding(scope), receive, send)
 
@@ -89,7 +96,8 @@ def _load(database: str) -> _Loaded:
     from optuna.storages import RDBStorage  # lazy: the same
 
     # Another process writes to the same SQLite file: wait for it rather than fail.
-    options = {"connect_args": {"timeout": 30}} if database.startswith("sqlite") else {}
+    sqlite = database.startswith("sqlite")
+    options = {"connect_args": {"timeout": 30}} if sqlite else {"pool_pre_ping": True}
     storage = RDBStorage(database, engine_kwargs=options)
     return _Loaded(WSGIMiddleware(optuna_dashboard.wsgi(storage)), storage)
 

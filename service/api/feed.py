@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
+from service.errors import Unavailable
 from service.records import ENDED, StudyEvent
 from service.storage.base import Storage
 
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
 SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_WHILE_AWAY = 2.0
 
 
 class Feed:
@@ -31,7 +38,7 @@ class Feed:
         now = time.monotonic()
         if now - self._looked_at >= SECONDS_BETWEEN_LOOKS:
             self._looked_at = now
-            self._newest = await run_in_threadpool(self._storage.events.newest)
+            self._newest = await self._patiently(self._storage.events.newest)
         return self._newest
 
     async def all_after(self, position: int) -> AsyncIterator[StudyEvent]:
@@ -49,7 +56,7 @@ class Feed:
             # In this order: what comes after a look is seen by the next, and what has ended gets
             # no further event.
             seen = await self.newest()
-            study = await run_in_threadpool(self._storage.studies.get, study_id)
+            study = await self._patiently(lambda: self._storage.studies.get(study_id))
             events = await self._read(position, study_id)
             for event in events:
                 yield event
@@ -61,6 +68,15 @@ class Feed:
                     await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
 
     async def _read(self, position: int, study_id: str | None) -> list[StudyEvent]:
-        return await run_in_threadpool(
+        return await self._patiently(
             lambda: self._storage.events.after(position, study_id=study_id)
         )
+
+    async def _patiently(self, read: Callable[[], T]) -> T:
+        """Read, however long the database is away: a stream that broke off would say nothing."""
+        while True:
+            try:
+                return await run_in_threadpool(read)
+            except Unavailable as error:
+                logger.warning("events wait: %s", error)
+                await asyncio.sleep(SECONDS_WHILE_AWAY)

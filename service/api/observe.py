@@ -12,7 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
 from service.api.metrics import Metrics
-from service.api.problems import problem
+from service.api.problems import problem, unavailable
+from service.errors import Unavailable
 
 logger = logging.getLogger("hamtune.request")
 
@@ -49,6 +50,11 @@ class Observe:
         with bound_contextvars(request_id=request_id):
             try:
                 await self._app(scope, receive, noted)
+            except Unavailable as error:
+                logger.warning("%s", error.__cause__ or error)
+                if status:
+                    raise
+                await unavailable(str(error), scope["path"])(scope, receive, noted)
             except Exception as error:
                 logger.exception("a request broke", extra={"path": scope["path"]})
                 if status:  # too late to say so in the answer

@@ -49,7 +49,7 @@ def _describe_gate(document: dict[str, Any], keys_required: bool) -> None:
         }
     }
     for path, methods in document["paths"].items():
-        statuses = [429] if path in PUBLIC else [401, 403, 429]
+        statuses = [429] if path in PUBLIC else [401, 403, 429, 503]
         for operation in methods.values():
             body = [413] if "requestBody" in operation else []
             for status in (*statuses, *body):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MEDIA_TYPE = "application/problem+json"
 _LONGEST_SHOWN = 200
+_RETRY_AFTER_SECONDS = "5"
 
 
 class FieldProblem(BaseModel):
@@ -76,6 +77,11 @@ def problem(
     return Response(content, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
+def unavailable(detail: str, instance: str) -> Response:
+    """Return the problem of a service that will soon be there again."""
+    return problem(503, detail, instance, headers={"Retry-After": _RETRY_AFTER_SECONDS})
+
+
 def field_problem(field: str, value: object, allowed: str) -> FieldProblem:
     """Return a field problem whose value is safe to show: short, and valid JSON."""
     plain = value is None or isinstance(value, str | bool | int | float)
@@ -95,7 +101,7 @@ _MEANINGS = {
     413: "The body is larger than the service takes.",
     422: "A field breaks a rule; `errors` names each with its value and what is allowed.",
     429: "Too much at a time; `Retry-After` says when to try again.",
-    503: "The service is not ready; `detail` says why.",
+    503: "The database is away or not ready; `Retry-After` says when to try again.",
 }
 
 

@@ -10,6 +10,7 @@ from ham.config import Recipe
 from search_spaces import LogRange
 from service.records import (
     CombinationFilter,
+    LogLevel,
     Progress,
     Purpose,
     RunState,
@@ -119,6 +120,16 @@ class EventQuery(BaseModel):
 
     limit: int = Field(100, ge=1, le=500, description="Events per page.")
     cursor: str | None = _cursor("[0-9]{1,9}")
+
+
+class LogQuery(BaseModel):
+    """Which part of a log."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    level: LogLevel = Field(LogLevel.DEBUG, description="Only lines that matter as much.")
+    limit: int = Field(200, ge=1, le=1000, description="Lines per page.")
+    cursor: str | None = _cursor("[0-9]{1,18}")
 
 
 class RunQuery(CombinationQuery):

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from ham.errors import HamError
 from service.client import RequestRefused, ServiceNotRunning
+from service.errors import ServiceError, Unavailable
 
 FAILED = 1
 USAGE = 2
@@ -31,6 +32,8 @@ def told() -> Iterator[None]:
         fail(str(error), {404: NOT_FOUND, 422: USAGE}.get(error.status, FAILED))
     except ValidationError as error:
         fail("; ".join(_sentence(row["loc"], row) for row in error.errors()), USAGE)
+    except ServiceError as error:
+        fail(str(error), NOT_RUNNING if isinstance(error, Unavailable) else FAILED)
     except (HamError, ValueError, OSError) as error:
         fail(str(error), USAGE)
     except KeyboardInterrupt:

@@ -60,6 +60,7 @@ def clean(
         try:
             before = datetime.now(UTC) - timedelta(days=days)
             old = list(_left_behind(settings.data_dir, storage.studies, before))
+            lines = storage.logs.forget(before, dry_run=dry_run)
         finally:
             storage.database.close()
         for path in [] if dry_run else old:
@@ -67,7 +68,8 @@ def clean(
     for path in old:
         print(path)
     verb = "would be removed" if dry_run else "removed"
-    Console(stderr=True).print(f"{len(old)} {verb}")
+    text = f"{len(old)} files and folders and {lines} log lines {verb}"
+    Console(stderr=True).print(text, highlight=False)
 
 
 def _left_behind(data_dir: Path, studies: StudyStore, before: datetime) -> Iterator[Path]:

@@ -6,6 +6,7 @@ from service.records.elsewhere import ExternalRun, NewExternalRun, PublishedResu
 from service.records.events import EventKind, StudyEvent
 from service.records.keys import ANYONE, UNLIMITED, ApiKey, Limits, Principal, Scope
 from service.records.lifecycle import ENDED, HELD, Command, StudyState
+from service.records.logs import LogLevel, LogLine, NewLogLine
 from service.records.recommendations import (
     Benchmark,
     Estimate,
@@ -75,7 +76,10 @@ __all__ = [
     "LeaderboardRow",
     "LeftOut",
     "Limits",
+    "LogLevel",
+    "LogLine",
     "NewExternalRun",
+    "NewLogLine",
     "NewRecommendation",
     "Optimum",
     "Orders",

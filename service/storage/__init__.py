@@ -12,6 +12,7 @@ from service.storage.events import SqlEventStore
 from service.storage.export import SqlExports
 from service.storage.external import SqlExternalRunStore
 from service.storage.keys import SqlKeyStore
+from service.storage.log_lines import SqlLogStore
 from service.storage.monitor import SqlMonitor
 from service.storage.queue import SqlQueue
 from service.storage.quotas import Quotas
@@ -41,6 +42,7 @@ class SqlStorage:
         self.combinations = SqlCombinationStore(database)
         self.sweeps = SqlSweepStore(database, clock, quotas)
         self.events = SqlEventStore(database)
+        self.logs = SqlLogStore(database)
         self.runs = SqlRunStore(database, clock)
         self.recommendations = SqlRecommendationStore(database)
         self.external_runs = SqlExternalRunStore(database, clock)
@@ -49,10 +51,16 @@ class SqlStorage:
         self.monitor = SqlMonitor(database, clock)
 
 
-def open_storage(settings: Settings) -> SqlStorage:
-    """Open the storage that the settings name; its tables must be there (``migrate``)."""
+def open_storage(settings: Settings, patience: float = 0.0) -> SqlStorage:
+    """Open the storage that the settings name; its tables must be there (``migrate``).
+
+    Args:
+        settings: name the database.
+        patience: seconds to wait for it where it is away; what is then tried again may have been
+            done already, which only what the law calls repeatable can bear.
+    """
     return SqlStorage(
-        Database(settings.database),
+        Database(settings.database, patience),
         max_attempts=settings.max_attempts,
         limits=settings.limits,
     )

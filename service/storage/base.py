@@ -49,7 +49,7 @@ from service.records import (
     SurfaceGrid,
 )
 from service.storage.operations import Exports, ExternalRunStore, KeyStore, Monitor
-from service.storage.smaller_stores import CombinationStore, EventStore, SweepStore
+from service.storage.smaller_stores import CombinationStore, EventStore, LogStore, SweepStore
 
 NO_PAUSE = timedelta(0)
 
@@ -304,6 +304,11 @@ class Storage(Protocol):
     @property
     def events(self) -> EventStore:
         """What happened to studies."""
+        ...
+
+    @property
+    def logs(self) -> LogStore:
+        """What runners log."""
         ...
 
     @property

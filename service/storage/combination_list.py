@@ -10,9 +10,11 @@ from service.errors import NotFound
 from service.records import ALL_COMBINATIONS, CombinationEntry, CombinationFilter
 from service.storage.combinations import combination_record, matches
 from service.storage.database import Database
+from service.storage.resilience import resilient
 from service.storage.tables import CombinationRow, RecommendationRow, StudyRow
 
 
+@resilient
 class SqlCombinationStore:
     """Implements :class:`service.storage.smaller_stores.CombinationStore`."""
 

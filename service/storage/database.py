@@ -13,6 +13,9 @@ from sqlalchemy.orm import Session
 
 from service.storage.event_log import write_noted_events
 
+_IMPATIENT = {"connect_timeout": 5, "tcp_user_timeout": 30_000}
+"""Of connections to PostgreSQL: seconds to connect, milliseconds until silence is a loss."""
+
 
 class Database:
     """One database. Writing transactions on SQLite take the write lock when they begin:
@@ -22,10 +25,12 @@ class Database:
 
     Args:
         url: SQLAlchemy URL, ``sqlite:///...`` or ``postgresql+psycopg://...``.
+        patience: seconds that stores wait for it where it is away (``resilience.py``).
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float = 0.0) -> None:
         self.url = url
+        self.patience = patience
         self.is_sqlite = url.startswith("sqlite")
         if self.is_sqlite:
             path = make_url(url).database
@@ -35,7 +40,7 @@ class Database:
             _take_over_transactions(self.engine)
             self._reader = self.engine
         else:
-            self.engine = create_engine(url, pool_pre_ping=True)
+            self.engine = create_engine(url, pool_pre_ping=True, connect_args=_IMPATIENT)
             self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ")
         self._writer = self.engine.execution_options(hamtune_write=True)
 

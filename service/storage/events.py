@@ -6,9 +6,11 @@ from sqlalchemy import func, select
 
 from service.records import StudyEvent, StudyState
 from service.storage.database import Database
+from service.storage.resilience import resilient
 from service.storage.tables import StudyEventRow
 
 
+@resilient
 class SqlEventStore:
     """Implements :class:`service.storage.smaller_stores.EventStore`."""
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import joinedload
 
 from ham.config import Combination
 from service.records import ALL_COMBINATIONS, CombinationFilter, Purpose, Run
 from service.storage.combinations import combination_record, matches
 from service.storage.database import Database
+from service.storage.resilience import persist
 from service.storage.runs import run_record
 from service.storage.tables import RunRow
 
@@ -38,11 +40,11 @@ class SqlExports:
         if purpose is not None:
             query = query.where(RunRow.purpose == purpose)
         last = ""
-        while True:
-            with self._database.read() as session:
-                rows = session.scalars(query.where(RunRow.id > last)).all()
-                page = [(run_record(row), combination_record(row.combination)) for row in rows]
-            if not page:
-                return
+        while page := persist(partial(self._page, query.where(RunRow.id > last))):
             yield page
             last = page[-1][0].id
+
+    def _page(self, query: Select[RunRow]) -> list[tuple[Run, Combination]]:
+        with self._database.read() as session:
+            rows = session.scalars(query).all()
+            return [(run_record(row), combination_record(row.combination)) for row in rows]

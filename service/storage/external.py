@@ -17,11 +17,13 @@ from service.records import (
 )
 from service.storage.combinations import combination_id, combination_record, matches
 from service.storage.database import Database
+from service.storage.resilience import resilient
 from service.storage.tables import ExternalRunRow
 
 _NOT_STORED_AS_THEY_ARE = {"model", "dataset", "sparsifier", "sparsity", "optimizer", "recipe"}
 
 
+@resilient
 class SqlExternalRunStore:
     """Implements :class:`service.storage.operations.ExternalRunStore`."""
 

@@ -21,6 +21,7 @@ from service.ids import new_id
 from service.records import UNLIMITED, ApiKey, Limits, Scope
 from service.storage.database import Database
 from service.storage.quotas import key_limits
+from service.storage.resilience import resilient
 from service.storage.tables import ApiKeyRow
 
 USE_IS_NOTED_EVERY = timedelta(hours=1)
@@ -28,6 +29,7 @@ _TOKEN = re.compile(r"hamtune_([0-9a-z]{26})_([A-Za-z0-9_-]{43})")
 _NO_DIGEST = "0" * 64
 
 
+@resilient
 class SqlKeyStore:
     """Implements :class:`service.storage.operations.KeyStore`."""
 

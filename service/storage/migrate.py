@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from service.settings import OPTUNA_SCHEMA
 from service.storage.database import Database
+from service.storage.resilience import persist
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x68616D74  # any fixed number: processes that start together migrate one by one
@@ -21,7 +22,14 @@ def migrate(database: Database, revision: str = "head") -> None:
     """Upgrade the tables to a revision, in one transaction; ``base`` or ``-1`` downgrades.
 
     On PostgreSQL it also makes the schema that Optuna's own tables live in.
+
+    Raises:
+        Unavailable: the database is away.
     """
+    persist(lambda: _migrate(database, revision), database.patience)
+
+
+def _migrate(database: Database, revision: str) -> None:
     with _writing(database) as connection:
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})

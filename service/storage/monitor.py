@@ -14,11 +14,13 @@ from service.records import HELD, RunState, StudyState
 from service.storage.database import Database
 from service.storage.migrate import MIGRATIONS
 from service.storage.operations import Snapshot
+from service.storage.resilience import resilient
 from service.storage.tables import RunRow, StudyRow
 
 LATELY = timedelta(minutes=5)
 
 
+@resilient
 class SqlMonitor:
     """Implements :class:`service.storage.operations.Monitor`."""
 

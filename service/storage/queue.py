@@ -26,6 +26,7 @@ from service.storage.base import NO_PAUSE
 from service.storage.database import Database
 from service.storage.quotas import Quotas
 from service.storage.recommendations import recommendation_record
+from service.storage.resilience import resilient
 from service.storage.studies import study_record
 from service.storage.tables import (
     CombinationRow,
@@ -40,7 +41,7 @@ def guard(session: Session, claim: Claim) -> StudyRow:
     """Lock the study of a claim for this transaction, or raise :class:`StaleLease`."""
     row = session.scalars(_held(claim).with_for_update(of=StudyRow)).one_or_none()
     if row is None:
-        raise _stale(claim)
+        raise stale(claim)
     return row
 
 
@@ -50,7 +51,8 @@ def _held(claim: Claim) -> Select[StudyRow]:
     )
 
 
-def _stale(claim: Claim) -> StaleLease:
+def stale(claim: Claim) -> StaleLease:
+    """Return the refusal of a write under an old token."""
     return StaleLease(
         f"study {claim.study_id} is no longer held under token {claim.token}: it has ended "
         "or another runner has taken it over; stop working on it"
@@ -75,6 +77,7 @@ def _cost_of_all(session: Session, study: StudyRow) -> Cost:
     return Cost(seconds=seconds, gpu_seconds=gpu_seconds)
 
 
+@resilient
 class SqlQueue:
     """Implements :class:`service.storage.base.Queue`."""
 
@@ -121,7 +124,7 @@ class SqlQueue:
         with self._database.read() as session:
             row = session.scalars(_held(claim)).one_or_none()
             if row is None:
-                raise _stale(claim)
+                raise stale(claim)
             hold = row.state != StudyState.RUNNING
             return Orders(hold=hold, plan=Plan.model_validate(row.plan))
 

@@ -17,9 +17,11 @@ from service.records import (
 )
 from service.storage.combinations import combination_record, matches
 from service.storage.database import Database
+from service.storage.resilience import resilient
 from service.storage.tables import CombinationRow, RecommendationRow, StudyEventRow
 
 
+@resilient
 class SqlRecommendationStore:
     """Implements :class:`service.storage.base.RecommendationStore`."""
 

@@ -29,9 +29,11 @@ from service.storage.combinations import matches
 from service.storage.database import Database
 from service.storage.event_log import note_event
 from service.storage.queue import guard
+from service.storage.resilience import resilient
 from service.storage.tables import RunMetricRow, RunRow, StudyRow
 
 
+@resilient
 class SqlRunStore:
     """Implements :class:`service.storage.base.RunStore`."""
 

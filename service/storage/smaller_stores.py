@@ -1,16 +1,21 @@
-"""The smaller stores that a storage holds: sweeps, events, combinations. The law: ``base.py``."""
+"""The smaller stores of a storage: sweeps, events, logs, combinations. The law: ``base.py``."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from service.records import (
     ALL_COMBINATIONS,
     LOCAL,
+    Claim,
     CombinationEntry,
     CombinationFilter,
     LeftOut,
+    LogLevel,
+    LogLine,
+    NewLogLine,
     Plan,
     StudyEvent,
     StudyRequest,
@@ -64,6 +69,42 @@ class EventStore(Protocol):
 
     def newest(self) -> int:
         """Return the id of the newest event, 0 before the first."""
+        ...
+
+
+class LogStore(Protocol):
+    """What runners log of studies and runs, until it is forgotten."""
+
+    def append(self, claim: Claim, lines: Sequence[NewLogLine]) -> None:
+        """Store lines from whoever held the study last, also just after its end.
+
+        Raises:
+            StaleLease: another runner has taken it over.
+        """
+        ...
+
+    def page(
+        self,
+        *,
+        study_id: str | None = None,
+        run_id: str | None = None,
+        least: LogLevel = LogLevel.DEBUG,
+        limit: int = 200,
+        after: int = 0,
+    ) -> list[LogLine]:
+        """Return lines of a study or about a run, oldest first, whose id is larger.
+
+        Args:
+            study_id: only lines of this study.
+            run_id: only lines about this run.
+            least: only lines that matter as much.
+            limit: at most so many.
+            after: an id; 0 is before all.
+        """
+        ...
+
+    def forget(self, before: datetime, *, dry_run: bool = False) -> int:
+        """Remove the lines of studies that ended before a time; return how many."""
         ...
 
 

@@ -30,10 +30,12 @@ from service.storage.database import Database
 from service.storage.event_log import note_event
 from service.storage.idempotency import keep_key, known_key, once, other_request
 from service.storage.quotas import Quotas
+from service.storage.resilience import resilient
 from service.storage.tables import StudyRow, SubmitterRow
 from service.storage.transitions import move
 
 
+@resilient
 class SqlStudyStore:
     """Implements :class:`service.storage.base.StudyStore`."""
 

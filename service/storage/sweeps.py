@@ -24,10 +24,12 @@ from service.records import (
 from service.storage.database import Database
 from service.storage.idempotency import keep_key, known_key, once, other_request
 from service.storage.quotas import Quotas
+from service.storage.resilience import resilient
 from service.storage.studies import add_study, know_submitter
 from service.storage.tables import RunRow, StudyRow, SweepRow
 
 
+@resilient
 class SqlSweepStore:
     """Implements :class:`service.storage.smaller_stores.SweepStore`."""
 

@@ -7,12 +7,14 @@ from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     CheckConstraint,
     DateTime,
     Dialect,
     Enum,
     ForeignKey,
     Index,
+    Integer,
     MetaData,
     String,
     TypeDecorator,
@@ -22,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from service.records import EventKind, Grade, Purpose, RunState, Scope, StudyState
+from service.records import EventKind, Grade, LogLevel, Purpose, RunState, Scope, StudyState
 from service.records.studies import LARGEST_PRIORITY
 from service.storage import guards
 
@@ -63,6 +65,9 @@ def _where(condition: str) -> dict[str, Any]:
     return {f"{name}_where": text(condition) for name in ("sqlite", "postgresql")}
 
 
+_LONG = BigInteger().with_variant(Integer(), "sqlite")
+
+
 class Base(DeclarativeBase):
     """Names every constraint, so that migrations can name them too."""
 
@@ -86,6 +91,7 @@ class Base(DeclarativeBase):
         Grade: _enum(Grade),
         Scope: _enum(Scope),
         EventKind: _enum(EventKind),
+        LogLevel: _enum(LogLevel),
     }
 
 
@@ -208,6 +214,25 @@ class StudyEventRow(Base):
     state: Mapped[StudyState]
     reason: Mapped[str | None]
     details: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class LogLineRow(Base):
+    """A line that a runner logged; kept until its study has ended long ago."""
+
+    __tablename__ = "log_line"
+    __table_args__ = (
+        Index(None, "study_id", "id"),
+        Index(None, "run_id", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(_LONG, primary_key=True)
+    study_id: Mapped[str] = mapped_column(ForeignKey("study.id"))
+    run_id: Mapped[str | None] = mapped_column(ForeignKey("run.id"))
+    at: Mapped[datetime]
+    level: Mapped[LogLevel]
+    event: Mapped[str]
+    details: Mapped[dict[str, Any]]
 
 
 class IdempotencyKeyRow(Base):

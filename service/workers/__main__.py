@@ -13,6 +13,7 @@ from service import logs
 from service.settings import Settings
 from service.storage import open_storage
 from service.storage.migrate import migrate
+from service.storage.resilience import PATIENCE_OF_WORKERS
 from service.workers import cluster
 from service.workers.optuna_search import open_optuna_storage
 from service.workers.processes import die_with_parent
@@ -31,7 +32,7 @@ def main() -> None:
         die_with_parent()
     settings = Settings()
     logs.configure(settings)
-    storage = open_storage(settings)
+    storage = open_storage(settings, PATIENCE_OF_WORKERS)
     migrate(storage.database)
     open_optuna_storage(settings.optuna_database)
     address = settings.ray_address or cluster.start_local(settings)

@@ -41,8 +41,14 @@ def _known_study(study_id: StudyId, storage: StorageDep) -> str:
     return storage.studies.get(study_id).id
 
 
+def _newest(storage: StorageDep) -> int:
+    """Look before the stream begins, so that a database that is away is told as such."""
+    return storage.events.newest()
+
+
 FeedDep = Annotated[Feed, Depends(_feed)]
 KnownStudy = Annotated[str, Depends(_known_study)]
+Newest = Annotated[int, Depends(_newest)]
 
 
 @router.get(
@@ -74,16 +80,14 @@ async def follow_study(
     responses=documented(422),
 )
 async def follow_all(
-    feed: FeedDep, last_event_id: Position = None, after: After = None
+    feed: FeedDep, newest: Newest, last_event_id: Position = None, after: After = None
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream what happens to all studies, as server-sent events, without end.
 
     It begins with what happens next; with `after=0`, at the very beginning.
     """
     position = after if last_event_id is None else last_event_id
-    if position is None:
-        position = await feed.newest()
-    async for event in feed.all_after(position):
+    async for event in feed.all_after(newest if position is None else position):
         yield _sent(event)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from enum import StrEnum
+from itertools import chain
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -156,6 +157,8 @@ def export(
     name = f"hamtune-{table.value}.{format.value}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     content = written(pages, columns, format)
+    first = next(content, b"")  # before the status goes out: the database may be away
+    content = chain((first,), content)
     return StreamingResponse(content, media_type=MEDIA_TYPES[format], headers=headers)
 
 

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, Request, Response
 
 from service.api.dependencies import StorageDep
-from service.api.problems import documented, problem
+from service.api.problems import documented, unavailable
 from service.api.schemas import Health
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def readyz(request: Request, storage: StorageDep) -> Health | Response:
             f"the database does not answer as it should ({type(error).__name__}); the log has "
             "more. Is it up, and did `hamtune migrate` run?"
         )
-        return problem(503, detail, request.url.path)
+        return unavailable(detail, request.url.path)
     return _health(request)
 
 

@@ -1,14 +1,12 @@
-"""Lists across studies: runs, combinations, the versions of a recommendation; logs."""
+"""Lists across studies: runs, combinations, the versions of a recommendation."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import PlainTextResponse
+from fastapi import APIRouter, Path, Query
 
-from service.api.dependencies import StorageDep, StudyId, check_names
-from service.api.logs import tail
+from service.api.dependencies import StorageDep, check_names
 from service.api.problems import documented
 from service.api.schemas import CombinationListQuery, Page, RunQuery
 from service.records import Benchmark, CombinationEntry, Recommendation, Run
@@ -81,25 +79,3 @@ def list_versions(combination_id: CombinationId, storage: StorageDep) -> Page[Re
 def list_benchmarks(storage: StorageDep) -> Page[Benchmark]:
     """Return what there are leaderboards of: each a model, dataset, sparsity and recipe."""
     return Page(items=storage.recommendations.benchmarks())
-
-
-@router.get(
-    "/studies/{study_id}/logs",
-    summary="Show the log of a study",
-    tags=["studies"],
-    response_class=PlainTextResponse,
-    responses=documented(404, 422),
-)
-def get_logs(
-    study_id: StudyId,
-    request: Request,
-    storage: StorageDep,
-    limit: Annotated[
-        int, Query(ge=1, le=2**20, description="Bytes at most, counted from the end.")
-    ] = 2**16,
-) -> str:
-    """Return the end of the log that the study's runner wrote, as text.
-
-    Only a scheduler that shares the data folder with this API leaves its logs here.
-    """
-    return tail(request.app.state.settings.data_dir, storage.studies.get(study_id).id, limit)

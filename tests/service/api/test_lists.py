@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from service.clock import utc_now
+from service.records import LogLevel, NewLogLine
 from service.settings import Settings
 from service.storage import SqlStorage
 from tests.service import studies
@@ -96,7 +98,7 @@ def test_log_of_a_study_is_cut_to_its_end_at_a_line(
     client: TestClient, storage: SqlStorage, settings: Settings
 ) -> None:
     study_id = studies.submit(storage, studies.request_for()).id
-    address = f"/v1/studies/{study_id}/logs"
+    address = f"/v1/studies/{study_id}/output"
     missing = client.get(address)
     assert missing.status_code == 404 and "no scheduler" in missing.json()["detail"]
     log = settings.data_dir / "logs" / f"{study_id}.log"
@@ -106,7 +108,26 @@ def test_log_of_a_study_is_cut_to_its_end_at_a_line(
     assert whole.headers["content-type"].startswith("text/plain")
     assert whole.text == "first line\nsecond � line\nthird line\n"
     assert client.get(address, params={"limit": 15}).text == "third line\n"
-    assert client.get("/v1/studies/study_" + "0" * 26 + "/logs").status_code == 404
+    assert client.get("/v1/studies/study_" + "0" * 26 + "/output").status_code == 404
+
+
+def test_logs_are_walked_by_study_and_by_run(client: TestClient, storage: SqlStorage) -> None:
+    study_id = studies.submit(storage, studies.request_for()).id
+    study, held = studies.claim(storage)
+    studies.search(storage, study, held, 1)
+    [run] = storage.runs.of_study(study_id)
+    events = ("a run began", "a run ended", "the study stops")
+    lines = [
+        NewLogLine(at=utc_now(), level=LogLevel.INFO, event=event, run_id=run_id)
+        for event, run_id in zip(events, (run.id, run.id, None), strict=True)
+    ]
+    storage.logs.append(held, lines)
+    of_study = walk(client, f"/v1/studies/{study_id}/logs", limit=2)
+    assert [line["event"] for line in of_study] == list(events)
+    assert walk(client, f"/v1/runs/{run.id}/logs", limit=1) == of_study[:2]
+    assert client.get(f"/v1/studies/{study_id}/logs?level=warning").json()["items"] == []
+    for missing in ("studies/study_", "runs/run_"):
+        assert client.get(f"/v1/{missing}{'0' * 26}/logs").status_code == 404
 
 
 def test_datasets_say_whether_their_data_are_here(

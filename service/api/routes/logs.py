@@ -1,0 +1,85 @@
+"""Logs of studies and of runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import PlainTextResponse
+
+from service.api.dependencies import RunId, StorageDep, StudyId
+from service.api.logs import tail
+from service.api.problems import documented
+from service.api.schemas import LogQuery, Page
+from service.records import LogLine
+from service.storage.base import Storage
+
+router = APIRouter(prefix="/v1")
+
+
+@router.get(
+    "/studies/{study_id}/logs",
+    summary="Show the log of a study",
+    tags=["studies"],
+    responses=documented(404, 422),
+)
+def get_study_logs(
+    study_id: StudyId, query: Annotated[LogQuery, Query()], storage: StorageDep
+) -> Page[LogLine]:
+    """Return what its runners logged, oldest first; lines about a training carry its `run_id`.
+
+    Lines are kept until `hamtune clean` removes those of studies that ended long ago.
+    """
+    storage.studies.get(study_id)  # an unknown study is NotFound, not an empty list
+    return _page(storage, query, study_id=study_id)
+
+
+@router.get(
+    "/runs/{run_id}/logs",
+    summary="Show the log of a run",
+    tags=["runs"],
+    responses=documented(404, 422),
+)
+def get_run_logs(
+    run_id: RunId, query: Annotated[LogQuery, Query()], storage: StorageDep
+) -> Page[LogLine]:
+    """Return what was logged about one training, oldest first, with the traceback of an error."""
+    storage.runs.get(run_id)
+    return _page(storage, query, run_id=run_id)
+
+
+@router.get(
+    "/studies/{study_id}/output",
+    summary="Show the raw output of a study",
+    tags=["studies"],
+    response_class=PlainTextResponse,
+    responses=documented(404, 422),
+)
+def get_output(
+    study_id: StudyId,
+    request: Request,
+    storage: StorageDep,
+    limit: Annotated[
+        int, Query(ge=1, le=2**20, description="Bytes at most, counted from the end.")
+    ] = 2**16,
+) -> str:
+    """Return the end of all that the study's runner and its libraries wrote, as text.
+
+    Only a scheduler that shares the data folder with this API leaves it here.
+    """
+    return tail(request.app.state.settings.data_dir, storage.studies.get(study_id).id, limit)
+
+
+def _page(
+    storage: Storage, query: LogQuery, study_id: str | None = None, run_id: str | None = None
+) -> Page[LogLine]:
+    lines = storage.logs.page(
+        study_id=study_id,
+        run_id=run_id,
+        least=query.level,
+        limit=query.limit + 1,
+        after=int(query.cursor or 0),
+    )
+    more = len(lines) > query.limit
+    lines = lines[: query.limit]
+    return Page(items=lines, next_cursor=str(lines[-1].id) if more else None)
