@@ -85,6 +85,7 @@ MODELS = Registry[ModelRow](
             factory="ham.models.digits:digits_cnn",
             description="Three 3x3 convolutions and a linear layer for 8x8 images.",
             input_shape=(1, 8, 8),
+            gpus=0.125,
         ),
         ModelRow(
             name="digits_mlp",
@@ -92,6 +93,7 @@ MODELS = Registry[ModelRow](
             factory="ham.models.digits:digits_mlp",
             description="Three linear layers for 8x8 images.",
             input_shape=(1, 8, 8),
+            gpus=0.125,
         ),
         ModelRow(
             name="resnet20",
@@ -100,6 +102,7 @@ MODELS = Registry[ModelRow](
             description="The 20-layer ResNet for 32x32 images.",
             reference="He et al., CVPR 2016, https://arxiv.org/abs/1512.03385",
             input_shape=(3, 32, 32),
+            gpus=0.25,
         ),
         ModelRow(
             name="resnet32",
@@ -108,6 +111,7 @@ MODELS = Registry[ModelRow](
             description="The 32-layer ResNet for 32x32 images.",
             reference="He et al., CVPR 2016, https://arxiv.org/abs/1512.03385",
             input_shape=(3, 32, 32),
+            gpus=0.25,
         ),
         ModelRow(
             name="resnet56",
@@ -116,6 +120,7 @@ MODELS = Registry[ModelRow](
             description="The 56-layer ResNet for 32x32 images.",
             reference="He et al., CVPR 2016, https://arxiv.org/abs/1512.03385",
             input_shape=(3, 32, 32),
+            gpus=0.25,
         ),
         ModelRow(
             name="resnet18_cifar",
@@ -124,6 +129,7 @@ MODELS = Registry[ModelRow](
             description="ResNet-18 with a 3x3 stem for 32x32 images.",
             reference="He et al., CVPR 2016, https://arxiv.org/abs/1512.03385",
             input_shape=(3, 32, 32),
+            gpus=0.5,
         ),
         ModelRow(
             name="resnet50_cifar",

@@ -47,9 +47,16 @@ def data_root() -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRow(Row):
-    """An architecture; ``input_shape`` holds None where any size will do."""
+    """An architecture.
+
+    Attributes:
+        input_shape: (channels, height, width) that it takes; None where any size will do.
+        gpus: share of one GPU that a training fills, so that several fit on it; 1 is a whole one.
+            The shares of the small models are presumed, not measured.
+    """
 
     input_shape: tuple[int | None, int | None, int | None]
+    gpus: float = 1.0
 
     def accepts(self, dataset: DatasetRow) -> bool:
         """Tell whether images of this dataset fit the first layer."""

@@ -42,7 +42,18 @@ class Settings(BaseSettings):
     gpus_per_trial: float | None = Field(
         default=None,
         ge=0,
-        description="GPUs of one training; where unset, 1 if the cluster has any, else 0.",
+        description="GPUs of one training; where unset, what its model fills, or 0 without GPUs.",
+    )
+    run_seconds: float = Field(
+        default=86_400.0,
+        gt=0,
+        description="A training that is not done after so long is ended, and recorded as hung.",
+    )
+    checkpoint_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        description="Long trainings save their state so often, or less where that would take "
+        "more than a hundredth of the time.",
     )
     lease_seconds: float = Field(
         default=30.0,

@@ -47,7 +47,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
 ONLY: dict[str, tuple[str, ...]] = {
     "torch": ("ham", "benchmarks"),
     "torchvision": ("ham", "benchmarks"),
-    "ray": ("service.workers",),
+    "ray": ("service.workers", "benchmarks"),
     "optuna": ("service.workers", "service.api.dashboard", "benchmarks"),
     "optuna_dashboard": ("service.api.dashboard",),
     "fastapi": ("service.api", "service.web", "service.cli.serving"),

@@ -89,6 +89,16 @@ def rungs(combination: Combination, recipe: Recipe) -> tuple[int, ...]:
     return tuple(found)
 
 
+def decisions(plan: Plan) -> tuple[int, ...]:
+    """Return the epochs after which a search trial may be stopped; it waits there."""
+    if plan.early_stopping == "none":
+        return ()
+    marks = rungs(plan.combination, plan.recipe)
+    if plan.early_stopping == "median" and marks:
+        return tuple(range(marks[0], plan.combination.epochs(plan.recipe)))
+    return marks
+
+
 def choose(asked: str, combination: Combination, recipe: Recipe) -> EarlyStopping:
     """Return the rule that a request stands for.
 

@@ -16,6 +16,7 @@ from service.storage.migrate import migrate
 from service.storage.resilience import PATIENCE_OF_WORKERS
 from service.workers import cluster
 from service.workers.optuna_search import open_optuna_storage
+from service.workers.pool import open_pool
 from service.workers.processes import die_with_parent
 from service.workers.scheduler import Scheduler
 
@@ -37,6 +38,8 @@ def main() -> None:
     open_optuna_storage(settings.optuna_database)
     address = settings.ray_address or cluster.start_local(settings)
     logger.info("Ray at %s", address)
+    if settings.ray_address is None:
+        warm_up()
     scheduler = Scheduler(storage, settings, address)
     try:
         scheduler.run_forever()
@@ -45,6 +48,15 @@ def main() -> None:
     finally:
         scheduler.stop()
         ray.shutdown()
+
+
+def warm_up() -> None:
+    """Start the workers of a local Ray before there is a study.
+
+    Not on GPUs: what a worker takes of one depends on the model.
+    """
+    if not ray.cluster_resources().get("GPU"):
+        open_pool().warm.remote({"CPU": 1.0})
 
 
 if __name__ == "__main__":

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
+from time import monotonic
 
 import ray
 
+from ham.names import MODELS
 from service.settings import Settings
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the old one is silent at verbose=0
+os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # relative paths go on meaning the same
+os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1e9")  # the database is the memory
+os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "64")  # trainables that may start at once
+os.environ.setdefault("TUNE_RESULT_BUFFER_LENGTH", "1000")  # over 1: trainables batch results
 
 # Tune looks for result files that its loggers, being off, have not written, and complains.
 logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.CRITICAL)
 logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
 
 _LOCAL_OBJECT_STORE_BYTES = 100 * 2**20  # results are small dictionaries
+_SECONDS_BETWEEN_LOOKS = 2.0
 
 
 def start_local(settings: Settings) -> str:
@@ -39,15 +46,41 @@ def connect(address: str) -> None:
     ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
 
 
-def resources_per_trial(settings: Settings) -> dict[str, float]:
-    """Return what one training occupies: a CPU, and a GPU where the cluster has any."""
+def resources_per_trial(settings: Settings, model: str) -> dict[str, float]:
+    """Return what one training occupies: a CPU, and of a GPU what its model fills, if any."""
     gpus = settings.gpus_per_trial
     if gpus is None:
-        gpus = 1.0 if ray.cluster_resources().get("GPU", 0) > 0 else 0.0
-    return {"cpu": 1, "gpu": gpus} if gpus else {"cpu": 1}
+        gpus = MODELS.get(model).gpus if ray.cluster_resources().get("GPU", 0) > 0 else 0.0
+    return {"CPU": 1.0, "GPU": gpus} if gpus else {"CPU": 1.0}
 
 
-def slots(resources: dict[str, float]) -> int:
-    """Return how many trainings the cluster can hold at once, at least 1."""
-    total = ray.cluster_resources()
-    return max(1, int(min(total.get(name.upper(), 0) / need for name, need in resources.items())))
+def resources_of_a_trial() -> dict[str, float]:
+    """Return what a Tune trial occupies itself: a place beside its runner, and next to nothing.
+
+    Beside its runner, with which it ends. No CPU, or workers that hold all CPUs would wait for
+    trials, and trials for CPUs, for ever.
+    """
+    here = f"node:{ray.util.get_node_ip_address()}"
+    return {here: 0.001} if here in ray.cluster_resources() else {"memory": 1.0}
+
+
+class Slots:
+    """How many trainings the cluster can hold at once, now: it may grow and shrink.
+
+    Args:
+        resources: what one occupies.
+    """
+
+    def __init__(self, resources: dict[str, float]) -> None:
+        self._resources = resources
+        self._looked_at = -_SECONDS_BETWEEN_LOOKS
+        self._count = 1
+
+    def count(self) -> int:
+        """Return the number, at least 1; at most a few seconds old."""
+        if monotonic() - self._looked_at >= _SECONDS_BETWEEN_LOOKS:
+            total = ray.cluster_resources()
+            fitting = [total.get(name, 0) / need for name, need in self._resources.items()]
+            self._count = max(1, int(min(fitting)))
+            self._looked_at = monotonic()
+        return self._count

@@ -18,7 +18,7 @@ from ham.config import RunConfig
 from service.clock import Clock, utc_now
 from service.domain import stages
 from service.domain.caps import Spending, may_begin, may_search
-from service.domain.early_stopping import GO_ON, Verdict, judge
+from service.domain.early_stopping import GO_ON, Verdict, decisions, judge
 from service.records import Claim, EpochMetrics, Job, Outcome, Plan, Purpose, Run, RunState
 from service.storage import Storage
 from service.workers.optuna_search import OptunaSearch
@@ -28,11 +28,12 @@ _SECONDS_BETWEEN_ORDERS = 1.0
 
 
 class Assignment(NamedTuple):
-    """A training to be done now."""
+    """A training to be done now; after the epochs of ``pauses`` it waits whether to go on."""
 
     run_id: str
     config: RunConfig
     measure_test: bool
+    pauses: tuple[int, ...]
 
 
 class Step(NamedTuple):
@@ -251,7 +252,12 @@ class Course:
             setting=job.setting,
             seed=job.seed,
         )
-        return Assignment(run.id, config, measure_test=job.purpose == Purpose.CONFIRMATION)
+        return Assignment(
+            run.id,
+            config,
+            measure_test=job.purpose == Purpose.CONFIRMATION,
+            pauses=decisions(self._plan) if job.purpose == Purpose.SEARCH else (),
+        )
 
     def _tell_what_ended(self, number: int, run: Run) -> None:
         if run.reused_from is not None:

@@ -7,9 +7,24 @@ import signal
 import threading
 import time
 from datetime import timedelta
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from service.records import Claim
 
 PAUSE_AFTER_FAILURE = timedelta(seconds=10)
 _POLL_SECONDS = 0.5
+
+DONE = "done"
+"""A runner's reply to an order."""
+
+
+class Order(BaseModel):
+    """What a scheduler tells a runner, as a line of JSON: the study to run, and where to log."""
+
+    claim: Claim
+    log: Path
 
 
 def die_with_parent() -> None:

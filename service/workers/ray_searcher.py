@@ -9,7 +9,7 @@ was before a restart, know no seeds or stages, and judge before the target spars
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Protocol
 
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
@@ -17,11 +17,9 @@ from ray.tune.search import Searcher
 from service.domain.early_stopping import GO_ON, Verdict
 from service.records import EpochMetrics, Outcome
 from service.workers.course import Course
-from service.workers.trainable import EPOCH, METRIC, OUTCOME
+from service.workers.trainable import EPOCH, LOST_WORKER, METRIC, OUTCOME
 
 logger = logging.getLogger(__name__)
-
-LOST_WORKER = "the worker that trained it was lost (killed, out of memory, or its machine went)"
 
 
 class CourseSearcher(Searcher):
@@ -45,8 +43,10 @@ class CourseSearcher(Searcher):
                 if assignment is not None:
                     self._run_ids[trial_id] = assignment.run_id
                     return {
+                        "run_id": assignment.run_id,
                         "run": assignment.config.to_json(),
                         "measure_test": assignment.measure_test,
+                        "pauses": list(assignment.pauses),
                     }
                 if not self._course.finished:
                     return None
@@ -104,10 +104,17 @@ class CourseSearcher(Searcher):
         return None
 
 
+class Decides(Protocol):
+    """Whoever knows which trials are worth going on."""
+
+    def worth_going_on(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Take note of one epoch; False ends the trial after it."""
+
+
 class CourseScheduler(FIFOScheduler):
     """Runs trials in the order of the course, and stops those that it gives up."""
 
-    def __init__(self, searcher: CourseSearcher) -> None:
+    def __init__(self, searcher: Decides) -> None:
         super().__init__()
         self._searcher = searcher
 

@@ -1,7 +1,9 @@
-"""Runs one claimed study to its end: ``python -m service.workers.runner STUDY TOKEN ADDRESS``.
+"""Runs claimed studies, one after the other: ``python -m service.workers.runner RAY_ADDRESS``.
 
-One study is one Ray Tune experiment. The process owns nothing that the database does not know:
-killed at any moment, its successor goes on from the runs that have ended.
+Orders come in line by line on the standard input, and each is answered when its study has ended
+well: starting this process, Ray and Tune takes longer than many a training. After any failure it
+ends instead. It owns nothing that the database does not know: killed at any moment, its successor
+goes on from the runs that have ended.
 """
 
 from __future__ import annotations
@@ -10,13 +12,14 @@ import argparse
 import logging
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
-from ray import tune
-from structlog.contextvars import bind_contextvars
+from structlog.contextvars import bound_contextvars
 
 from ham.errors import InvalidConfig
 from service import logs
@@ -28,47 +31,61 @@ from service.settings import Settings
 from service.storage import SqlStorage, open_storage
 from service.workers import cluster
 from service.workers.course import Course
+from service.workers.engine import Engine
 from service.workers.optuna_search import OptunaSearch, open_optuna_storage
-from service.workers.processes import PAUSE_AFTER_FAILURE, die_with_parent
-from service.workers.ray_searcher import CourseScheduler, CourseSearcher
-from service.workers.trainable import TrainRun
+from service.workers.processes import DONE, PAUSE_AFTER_FAILURE, Order, die_with_parent
 
 logger = logging.getLogger(__name__)
 
-RETRIES_OF_LOST_WORKERS = 2
+STUDIES_PER_RUNNER = 20  # Tune remembers every trial, and looks through them all
 _SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def main() -> None:
-    """Run the study that the command line names; the exit status tells little, the queue all."""
+    """Run the studies that the scheduler names; the exit status tells little, the queue all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("study_id")
-    parser.add_argument("token", type=int)
     parser.add_argument("ray_address")
     args = parser.parse_args()
+    orders, replies = sys.stdin, os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     die_with_parent()
     settings = Settings()
     logs.configure(settings)
-    bind_contextvars(study_id=args.study_id, token=args.token)
     storage = open_storage(settings)
-    claim = Claim(study_id=args.study_id, token=args.token)
+    cluster.connect(args.ray_address)
+    engine = Engine(settings)
+    for number, order in enumerate(orders, start=1):
+        task = Order.model_validate_json(order)
+        _write_to(task.log)
+        with bound_contextvars(study_id=task.claim.study_id, token=task.claim.token):
+            _run(storage, task.claim, settings, engine)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing is held that could be given back
+        if number == STUDIES_PER_RUNNER:
+            break
+        print(DONE, file=replies)
+    os._exit(0)  # Tune's threads still wait for the next study
+
+
+def _run(storage: SqlStorage, claim: Claim, settings: Settings, engine: Engine) -> None:
+    """Run one study; after an error this process ends, and what is left of the study with it."""
     _release_on_sigterm(storage, claim)
     try:
-        run_study(storage, claim, settings, args.ray_address)
+        run_study(storage, claim, settings, engine)
     except StaleLease as error:
         logger.warning("%s", error)
+        os._exit(0)
     except StudyFailed as error:
         logger.error("%s", error)
         storage.queue.fail(claim, str(error))
+        os._exit(0)
     except Exception as error:
         logger.exception("the runner stops; the study goes back to the queue")
         storage.queue.release(
             claim, f"{type(error).__name__}: {error}", PAUSE_AFTER_FAILURE, lost=True
         )
-        raise SystemExit(1) from error
+        os._exit(1)
 
 
-def run_study(storage: SqlStorage, claim: Claim, settings: Settings, ray_address: str) -> None:
+def run_study(storage: SqlStorage, claim: Claim, settings: Settings, engine: Engine) -> None:
     """Take a claimed study through its stages and store its recommendation.
 
     Raises:
@@ -76,26 +93,25 @@ def run_study(storage: SqlStorage, claim: Claim, settings: Settings, ray_address
         StaleLease: another runner has taken the study over.
     """
     study = storage.studies.get(claim.study_id)
+    combination = study.plan.combination
     try:
-        study.plan.combination.check()
+        combination.check()
     except InvalidConfig as error:  # a plug-in that this machine lacks
         raise StudyFailed(f"this worker cannot train it: {error}") from error
-    cluster.connect(ray_address)
-    _release_on_sigterm(storage, claim)  # again: ray.init has put its own handler there
     optuna_storage = open_optuna_storage(settings.optuna_database)
     search = OptunaSearch(
         optuna_storage, optuna_name(study), study.plan, warm_start(storage, study.plan)
     )
     course = Course(storage, claim, study.plan, search)
     with _ending_when_lost(storage, claim):
-        _run_experiment(study, course, settings)
+        engine.run(course, combination.model)
     if course.on_hold:
         storage.queue.release(claim, "its trainings have ended")
         return
     runs, earlier = storage.runs.of_study(study.id), storage.runs.earlier(study.id)
     plan = storage.studies.get(study.id).plan  # its budget may have changed meanwhile
     recommendation = storage.queue.succeed(claim, recommend(plan, runs, earlier))
-    logger.info("%s: %s", study.plan.combination.slug, recommendation.message)
+    logger.info("%s: %s", combination.slug, recommendation.message)
 
 
 def optuna_name(study: Study) -> str:
@@ -103,36 +119,19 @@ def optuna_name(study: Study) -> str:
     return f"{study.plan.combination.slug} {study.id}"
 
 
-def _run_experiment(study: Study, course: Course, settings: Settings) -> None:
-    searcher = CourseSearcher(course)
-    resources = cluster.resources_per_trial(settings)
-    tuner = tune.Tuner(
-        tune.with_resources(TrainRun, resources),
-        tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=CourseScheduler(searcher),
-            num_samples=-1,  # until the course is finished: its budget may change meanwhile
-            max_concurrent_trials=cluster.slots(resources),
-            reuse_actors=True,
-        ),
-        run_config=tune.RunConfig(
-            name=f"{study.id}-{os.getpid()}",
-            storage_path=str(settings.data_dir.resolve() / "ray"),
-            verbose=0,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            failure_config=tune.FailureConfig(max_failures=RETRIES_OF_LOST_WORKERS),
-        ),
-    )
-    tuner.fit()
-    if searcher.error is not None:
-        raise searcher.error
+def _write_to(log: Path) -> None:
+    """Send all output of this process, and of the libraries in it, to a study's log."""
+    with log.open("ab") as file:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(file.fileno(), stream.fileno())
 
 
 @contextmanager
 def _ending_when_lost(storage: SqlStorage, claim: Claim) -> Iterator[None]:
     """End this process, and with it its trainings, soon after its study was cancelled or lost.
 
-    Ray ends the workers of a driver that is gone, in the middle of whatever they do.
+    The pool takes back the workers of a runner that is gone, and ends one in a long epoch.
     """
     over = threading.Event()
 

@@ -1,21 +1,25 @@
-"""Claims queued studies and runs each in a runner process of its own."""
+"""Claims queued studies and gives each to a runner process.
+
+A runner works on one study at a time, so what breaks one study breaks no other. One that has
+ended its study well is kept for the next: it is warm.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
 import socket
-import subprocess
-import sys
 import time
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
 
 from service.errors import StaleLease
-from service.records import Claim, Study
+from service.records import Claim
 from service.settings import Settings
 from service.storage import Storage
-from service.workers.processes import PAUSE_AFTER_FAILURE
+from service.workers.processes import PAUSE_AFTER_FAILURE, Order
+from service.workers.runner_process import RunnerProcess
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +41,8 @@ class Scheduler:
         self._ray_address = ray_address
         self._lease = timedelta(seconds=settings.lease_seconds)
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
-        self._runners: dict[subprocess.Popen[bytes], Claim] = {}
+        self._runners: dict[RunnerProcess, Claim] = {}
+        self._idle: list[RunnerProcess] = []
         self._next_heartbeat = 0.0
 
     def run_forever(self) -> None:
@@ -48,20 +53,18 @@ class Scheduler:
 
     def step(self) -> bool:
         """Look after the runners and claim at most one study; tell whether one was claimed."""
+        self._welcome_the_idle()
         self._bury_the_dead()
         self._keep_leases()
         return self._claim_one()
 
     def stop(self) -> None:
         """Tell every runner to stop; each gives its study back."""
-        for runner in self._runners:
-            runner.terminate()
-        for runner in self._runners:
-            try:
-                runner.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                runner.kill()
-                runner.wait()
+        runners = [*self._runners, *self._idle]
+        for runner in runners:
+            runner.tell_to_stop()
+        for runner in runners:
+            runner.wait(_STOP_SECONDS)
         self._bury_the_dead()
 
     def _claim_one(self) -> bool:
@@ -73,18 +76,23 @@ class Scheduler:
         study, claim = claimed
         slug = study.plan.combination.slug
         logger.info("claimed %s (%s), attempt %d", study.id, slug, study.attempts)
-        self._runners[self._start(study, claim)] = claim
+        runner = self._idle.pop() if self._idle else self._start()
+        self._runners[runner] = claim
+        runner.send(Order(claim=claim, log=self._log(study.id)))
         return True
 
-    def _start(self, study: Study, claim: Claim) -> subprocess.Popen[bytes]:
-        log = self._settings.data_dir.resolve() / "logs" / f"{study.id}.log"
+    def _start(self) -> RunnerProcess:
+        return RunnerProcess(self._ray_address, self._log("runners"))
+
+    def _log(self, name: str) -> Path:
+        log = self._settings.data_dir.resolve() / "logs" / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "service.workers.runner"]
-        command += [study.id, str(claim.token), self._ray_address]
-        with log.open("ab") as output:
-            return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-            )
+        return log
+
+    def _welcome_the_idle(self) -> None:
+        for runner in [runner for runner in self._runners if runner.has_done_it()]:
+            del self._runners[runner]
+            self._idle.append(runner)
 
     def _keep_leases(self) -> None:
         if time.monotonic() < self._next_heartbeat:
@@ -95,9 +103,13 @@ class Scheduler:
                 self._storage.queue.heartbeat(claim, self._lease)
 
     def _bury_the_dead(self) -> None:
-        for runner in [runner for runner in self._runners if runner.poll() is not None]:
+        for runner in [runner for runner in self._idle if runner.status is not None]:
+            self._idle.remove(runner)
+            runner.close()
+        for runner in [runner for runner in self._runners if runner.status is not None]:
             claim = self._runners.pop(runner)
-            reason = f"its runner ended with status {runner.returncode}; its log says more"
+            runner.close()
+            reason = f"its runner ended with status {runner.status}; its log says more"
             try:
                 self._storage.queue.release(claim, reason, PAUSE_AFTER_FAILURE, lost=True)
             except StaleLease:

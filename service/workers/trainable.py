@@ -1,87 +1,167 @@
-"""One training as a Ray Tune trainable: a step is an epoch, the actor serves many trainings.
+"""One training as a Ray Tune trainable: it leases a warm worker and passes on what that reports.
 
+The trainable itself trains nothing, so it is light, and Tune's results are batched: a worker
+trains for about a second, or to the next epoch at which somebody may stop it, between two calls.
 Records travel as JSON text, since Tune flattens nested results.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
-import traceback
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from time import monotonic
+from typing import Any
 
+import ray
 from ray import tune
+from ray.exceptions import GetTimeoutError, RayError
 
-from ham.config import RunConfig
-from ham.errors import DivergedRun
+from service.workers.pool import open_pool
 
-if TYPE_CHECKING:
-    from ham.training import RunResult, Training
+logger = logging.getLogger(__name__)
 
 METRIC = "validation_accuracy"
 EPOCH = "epoch_metrics"
 OUTCOME = "outcome"
+LOST_WORKER = "the worker that trained it was lost (killed, out of memory, or its machine went)"
+RETRIES_OF_LOST_WORKERS = 2
+
+_BATCH_SECONDS = 1.0  # how far progress may lag
+_SAVING_SHARE = 0.01
+_LAST = 2**31
 
 
 class TrainRun(tune.Trainable):
     """Trains what its config names.
 
-    An error of the training is a result like any other, with its reason. So whatever Tune sees
-    as a failure is a lost worker, the one cause worth a retry.
+    Config: ``run_id``, ``run`` (the run's config), ``measure_test``, ``resources`` of a worker,
+    ``seconds`` that the training may take, ``pauses`` (epochs after which it waits for Tune's
+    decision), ``checkpoint_seconds`` between two states saved.
+
+    An error of the training is a result like any other, with its reason, and so is a hang. A lost
+    worker is the one cause worth a retry: another goes on from the state saved last, which is kept
+    here, in memory, and never in Ray Tune's hands.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Prepare the first training of this actor."""
-        self._training: Training | None = None
+        """Prepare the first training of this trainable."""
+        self._worker: Any = None
+        self._pool = open_pool()
         self._prepare(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Prepare the next training in the same process: torch and data stay loaded."""
+        """Prepare the next training."""
+        self._let_go()
         self._prepare(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch; the last one also returns the outcome."""
-        try:
-            if self._training is None:
-                self._training = _begin_training(self._run)
-            report = self._training.run_epoch()
-            result: dict[str, Any] = {
-                METRIC: report.validation_accuracy,
-                EPOCH: json.dumps(asdict(report)),
-                "done": self._training.finished,
-            }
-            if self._training.finished:
-                result[OUTCOME] = self._outcome()
-            return result
-        except DivergedRun as error:
-            return _failed(f"diverged: {error}")
-        except Exception as error:
-            traceback.print_exc()
-            return _failed(f"{type(error).__name__}: {error}")
+        """Report one epoch, the last one with the outcome."""
+        if not self._reports:
+            self._reports.extend(self._advance(0))
+        return self._reports.popleft()
+
+    def train_buffered(self, *_limits: float) -> list[dict[str, Any]]:
+        """Report all epochs that a worker trains in about a second: one call instead of many.
+
+        Tune's own limits are left aside: it passes the longest time and the greatest number of
+        results in each other's place.
+        """
+        if not self._reports:
+            self._reports.extend(self._advance(_BATCH_SECONDS))
+        results = [self.train()]
+        while self._reports:
+            results.append(self.train())
+        return results
+
+    def cleanup(self) -> None:
+        """Let the worker go."""
+        self._let_go()
 
     def _prepare(self, config: dict[str, Any]) -> None:
-        self._run = RunConfig.from_json(config["run"])
-        self._measure_test = config["measure_test"]
-        self._training = None
+        self._config = config
+        self._reports: deque[dict[str, Any]] = deque()
+        self._epochs_done = 0
+        self._started = self._saved_at = math.inf
+        self._saving_took = 0.0
+        self._state: bytes | None = None
+        self._losses = 0
 
-    def _outcome(self) -> str:
-        assert self._training is not None
-        return outcome_of(self._training.finish(measure_test=self._measure_test))
+    def _advance(self, seconds: float) -> list[dict[str, Any]]:
+        """Let a worker train for a while and return what Tune is to hear of it."""
+        while self._losses <= RETRIES_OF_LOST_WORKERS:
+            try:
+                return self._results(*self._train_for(seconds))
+            except GetTimeoutError:
+                self._let_go(lost=True)
+                return [_failed(self._too_slow())]
+            except RayError:
+                logger.warning("%s: %s", self._config["run_id"], LOST_WORKER)
+                self._let_go(lost=True)
+                self._losses += 1
+        return [_failed(LOST_WORKER)]
+
+    def _train_for(self, seconds: float) -> tuple[list[str], str | None]:
+        if self._worker is None:
+            self._begin()
+        until = min((at for at in self._config["pauses"] if at > self._epochs_done), default=_LAST)
+        left = self._started + self._config["seconds"] - monotonic()
+        advance = self._worker.advance.remote(seconds, until)
+        epochs, outcome = ray.get(advance, timeout=max(left, 0))
+        if outcome is None and self._saving_is_due():
+            self._save()
+        return epochs, outcome
+
+    def _begin(self) -> None:
+        run = self._config
+        lease = self._pool.lease.remote(run["run_id"], run["resources"], self._myself())
+        self._worker = ray.get(lease)
+        self._worker.begin.remote(run["run"], run["measure_test"], self._state)
+        self._started = self._saved_at = monotonic()
+
+    def _results(self, epochs: list[str], outcome: str | None) -> list[dict[str, Any]]:
+        results = [_reported(epoch) for epoch in epochs]
+        if results:
+            self._epochs_done = json.loads(epochs[-1])["epoch"]
+        if outcome is None:
+            return results
+        self._let_go()
+        if "error" in json.loads(outcome):
+            return [*results, {METRIC: math.nan, "done": True, OUTCOME: outcome}]
+        results[-1] |= {"done": True, OUTCOME: outcome}
+        return results
+
+    def _save(self) -> None:
+        started = monotonic()
+        self._state = ray.get(self._worker.state.remote())
+        self._saved_at = monotonic()
+        self._saving_took = self._saved_at - started
+
+    def _saving_is_due(self) -> bool:
+        """Rarely enough to cost less than a hundredth of the time; short trainings need none."""
+        pause = max(self._config["checkpoint_seconds"], self._saving_took / _SAVING_SHARE)
+        return monotonic() - self._saved_at >= pause
+
+    def _let_go(self, lost: bool = False) -> None:
+        if self._worker is not None:
+            self._worker = None
+            self._pool.give_back.remote(self._config["run_id"], lost)
+
+    def _too_slow(self) -> str:
+        return (
+            f"hung or too slow: not done within {self._config['seconds']:.0f} s "
+            f"(HAMTUNE_RUN_SECONDS); {self._epochs_done} epochs were reported"
+        )
+
+    def _myself(self) -> Any:
+        return ray.get_runtime_context().current_actor
 
 
-def outcome_of(result: RunResult) -> str:
-    """Return what is stored of a finished training, as JSON of an Outcome."""
-    facts = result.to_json()
-    facts["measures"]["sparsity"] = facts.pop("sparsity")
-    return json.dumps(facts)
-
-
-def _begin_training(run: RunConfig) -> Training:
-    from ham.training import Training  # lazy: the driver reads this file and needs no torch
-
-    return Training(run)
+def _reported(epoch: str) -> dict[str, Any]:
+    accuracy = json.loads(epoch)["validation_accuracy"]
+    return {METRIC: accuracy, EPOCH: epoch, "done": False}
 
 
 def _failed(reason: str) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -12,7 +10,7 @@ from service.formatting import amount, count, percent
 from service.records import Job, Outcome, Purpose, Run
 from service.storage import SqlStorage
 from service.web.measures import line, measured
-from service.workers.trainable import outcome_of
+from service.workers.trainer import facts_of
 from tests.service import studies
 from tests.service.web.test_page import CONTRAST, page
 
@@ -30,7 +28,7 @@ def run(storage: SqlStorage) -> Run:
     )
     begun = storage.runs.begin(held, job, plan.run_epochs)
     result = train(config, measure_test=True, device="cpu")
-    outcome = Outcome.model_validate(json.loads(outcome_of(result)))
+    outcome = Outcome.model_validate(facts_of(result))
     return storage.runs.end(held, begun.id, outcome)
 
 

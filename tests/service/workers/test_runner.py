@@ -26,4 +26,4 @@ def test_study_of_a_sparsifier_that_this_worker_lacks_fails_with_its_name(
     claimed = storage.queue.claim("a", timedelta(seconds=15))
     assert claimed is not None
     with pytest.raises(StudyFailed, match=r"this worker cannot train it: sparsifier='somebodys'"):
-        run_study(storage, claimed[1], settings, "nowhere")
+        run_study(storage, claimed[1], settings, engine=None)  # type: ignore[arg-type]

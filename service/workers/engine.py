@@ -1,0 +1,180 @@
+"""One Ray Tune experiment that serves study after study, so that nothing is started anew.
+
+Tune ends what it has started when an experiment ends, and starting it takes seconds. So the
+experiment of a runner goes on: between two studies its searcher waits for the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from typing import Any
+
+from ray import tune
+from ray.tune.search import Searcher
+from structlog.contextvars import bind_contextvars, get_contextvars
+
+from service.settings import Settings
+from service.workers import cluster
+from service.workers.course import Course
+from service.workers.pool import open_pool
+from service.workers.ray_searcher import CourseScheduler, CourseSearcher
+from service.workers.trainable import METRIC, TrainRun
+
+
+class Engine:
+    """Runs courses, one after the other, on the cluster that this process is connected to.
+
+    Args:
+        settings: resources of a training, and where Ray keeps its files.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._relay = Relay(settings)
+        self._thread = threading.Thread(target=self._serve, name="ray-tune", daemon=True)
+        self._broken: Exception | None = None
+
+    def run(self, course: Course, model: str) -> None:
+        """Take a course to its end.
+
+        Raises:
+            Exception: what the course raised; the engine is then of no further use.
+        """
+        searcher = CourseSearcher(course)
+        self._relay.take_up(searcher, cluster.resources_per_trial(self._settings, model))
+        if self._thread.ident is None:
+            self._thread.start()
+        self._relay.idle.wait()
+        if error := searcher.error or self._broken:
+            raise error
+
+    def _serve(self) -> None:
+        try:
+            self._tuner().fit()
+        except Exception as error:
+            self._broken = error
+        finally:
+            self._relay.idle.set()
+
+    def _tuner(self) -> tune.Tuner:
+        return tune.Tuner(
+            tune.with_resources(TrainRun, cluster.resources_of_a_trial()),
+            tune_config=tune.TuneConfig(
+                search_alg=self._relay,
+                scheduler=WarmScheduler(self._relay),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_dirname_creator=_folder,
+            ),
+            run_config=tune.RunConfig(
+                name=f"runner-{os.getpid()}",
+                storage_path=str(self._settings.data_dir.resolve() / "ray"),
+                verbose=0,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
+        )
+
+
+class Relay(Searcher):
+    """Passes Tune's questions to the searcher of the study under way; between studies it waits.
+
+    Attributes:
+        idle: set while no study is under way.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(metric=METRIC, mode="max")
+        self._settings = settings
+        self._inbox: queue.Queue[tuple[CourseSearcher, dict[str, float]]] = queue.Queue()
+        self._searcher: CourseSearcher | None = None
+        self._run_ids: dict[str, str] = {}
+        self.idle = threading.Event()
+        self._pool = open_pool()
+
+    @property
+    def at_work(self) -> int:
+        """Trainings that are under way."""
+        return len(self._run_ids)
+
+    def take_up(self, searcher: CourseSearcher, resources: dict[str, float]) -> None:
+        """Serve another study."""
+        self.idle.clear()
+        self._log_facts = get_contextvars()
+        self._inbox.put((searcher, resources))
+
+    def suggest(self, trial_id: str) -> Any:
+        """Return the next training of the study under way, or None to wait."""
+        if self._searcher is None:
+            self._searcher, self._resources = self._inbox.get()
+            self._slots = cluster.Slots(self._resources)
+            bind_contextvars(**self._log_facts)  # this is another thread
+        if len(self._run_ids) >= self._slots.count():
+            return None
+        suggestion = self._searcher.suggest(trial_id)
+        if suggestion == Searcher.FINISHED:
+            self.idle.set()
+            if self._searcher.error is not None:
+                return Searcher.FINISHED
+            self._searcher = None
+            return self.suggest(trial_id)
+        if suggestion is not None:
+            self._run_ids[trial_id] = suggestion["run_id"]
+            suggestion |= {
+                "resources": self._resources,
+                "seconds": self._settings.run_seconds,
+                "checkpoint_seconds": self._settings.checkpoint_seconds,
+            }
+        return suggestion
+
+    def worth_going_on(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Pass on an epoch."""
+        assert self._searcher is not None
+        return self._searcher.worth_going_on(trial_id, result)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Pass on the end of a training; its worker is free, also where Tune stopped it."""
+        run_id = self._run_ids.pop(trial_id)
+        self._pool.give_back.remote(run_id)
+        assert self._searcher is not None
+        self._searcher.on_trial_complete(trial_id, result, error)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing to pickle: Tune copies its searcher for a restore that is never asked for."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: the database knows all."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore: the database knows all."""
+
+
+class WarmScheduler(CourseScheduler):
+    """Keeps Tune's trainables: of those that have nothing to do, Tune would end all but one."""
+
+    def __init__(self, relay: Relay) -> None:
+        super().__init__(relay)
+        self._relay = relay
+        self._kept = 0
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Let as many trainables idle as have ever been at work at once."""
+        super().on_trial_add(tune_controller, trial)
+        at_work = self._relay.at_work
+        if at_work > self._kept:
+            cache = _inner(tune_controller)._actor_cache
+            cache.increase_max(trial.placement_group_factory, at_work - self._kept)
+            self._kept = at_work
+
+
+def _inner(controller: Any) -> Any:
+    """Return the controller that Tune hides behind a wrapper from searchers and schedulers."""
+    return getattr(controller, "_tune_controller", controller)
+
+
+def _folder(trial: Any) -> str:
+    return str(trial.config["run_id"])

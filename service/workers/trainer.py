@@ -1,0 +1,174 @@
+"""A process that trains one run after another: torch and data stay loaded between them.
+
+Workers live in the pool (:mod:`service.workers.pool`) and know nothing of Ray Tune, whose import
+alone takes seconds. Records travel as JSON text, states as bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib import import_module
+from time import perf_counter
+from typing import Any, NamedTuple, Protocol
+
+from ham.config import RunConfig
+from ham.errors import DivergedRun
+
+_BYTES_PER_MAXRSS = 1 if sys.platform == "darwin" else 1024
+
+
+class Advance(NamedTuple):
+    """What came of a while of training.
+
+    Attributes:
+        epochs: the epochs trained, as JSON.
+        outcome: how the training ended, as JSON; None while it goes on.
+    """
+
+    epochs: list[str]
+    outcome: str | None
+
+
+class EpochByEpoch(Protocol):
+    """The part of :class:`ham.training.Training` that a worker uses."""
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs trained so far."""
+
+    @property
+    def finished(self) -> bool:
+        """True once all are trained."""
+
+    def run_epoch(self) -> Any:
+        """Train one epoch and return its report, a dataclass."""
+
+    def finish(self, *, measure_test: bool) -> Any:
+        """Return the result, which has ``to_json``."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a bit-equal continuation needs."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore it."""
+
+
+class Trainer:
+    """Trains what it is told to; an error of the training is an outcome, with its reason.
+
+    So whatever comes out of a call as an exception is a lost worker, the one cause worth a retry.
+
+    Args:
+        make_training: makes a training from its config.
+        gpus: GPUs that belong to this process.
+    """
+
+    def __init__(
+        self, make_training: Callable[[RunConfig], EpochByEpoch] | None = None, gpus: float = 0
+    ) -> None:
+        self._make_training = make_training or _training
+        self._gpus = gpus
+        self._training: EpochByEpoch | None = None
+
+    def warm_up(self) -> None:
+        """Import what every training needs."""
+        if self._make_training is _training:
+            import_module("ham.training.process")
+
+    def begin(self, run: dict[str, Any], measure_test: bool, state: bytes | None = None) -> None:
+        """Take up a run, from the start or from a state; it is built when it first advances."""
+        self._run, self._measure_test, self._state = run, measure_test, state
+        self._training = None
+
+    def advance(self, seconds: float, until: int | None = None) -> Advance:
+        """Train whole epochs until the time is over, an epoch is reached, or the end.
+
+        Args:
+            seconds: no further epoch begins after so long; at least one is trained.
+            until: last epoch to train for now.
+        """
+        epochs: list[str] = []
+        try:
+            outcome = self._advance(epochs, perf_counter() + seconds, until)
+        except DivergedRun as error:
+            outcome = json.dumps({"error": f"diverged: {error}"})
+        except Exception as error:
+            traceback.print_exc()
+            outcome = json.dumps({"error": f"{type(error).__name__}: {error}"})
+        if outcome is not None:
+            self.stop()
+        return Advance(epochs, outcome)
+
+    def state(self) -> bytes:
+        """Return the state of the training under way, between two epochs."""
+        from ham.training.process import dump_state  # lazy: imports torch
+
+        assert self._training is not None
+        return dump_state(self._training.state_dict())
+
+    def stop(self) -> None:
+        """Forget the training under way."""
+        self._training = self._state = None
+
+    def _advance(self, epochs: list[str], deadline: float, until: int | None) -> str | None:
+        training = self._training = self._training or self._build(epochs)
+        while not training.finished:
+            epochs.append(json.dumps(asdict(training.run_epoch())))
+            reached = until is not None and training.epochs_done >= until
+            if not training.finished and (reached or perf_counter() >= deadline):
+                return None
+        return self._outcome(training)
+
+    def _build(self, epochs: list[str]) -> EpochByEpoch:
+        """Make the training; epochs that a state brings with it are reported again."""
+        run = RunConfig.from_json(self._run)
+        training = self._make_training(run)
+        if self._state is None:
+            return training
+        try:
+            state = self._read(self._state)
+            training.load_state_dict(state)
+        except Exception:  # cut off while it was written, or of other code
+            traceback.print_exc()
+            return self._make_training(run)
+        epochs.extend(json.dumps(epoch) for epoch in state["curve"])
+        return training
+
+    def _read(self, state: bytes) -> dict[str, Any]:
+        from ham.training.process import load_state  # lazy: imports torch
+
+        return load_state(state)
+
+    def _outcome(self, training: EpochByEpoch) -> str:
+        facts = facts_of(training.finish(measure_test=self._measure_test))
+        facts["measures"]["cost"] = {
+            "gpu_seconds": self._gpus * facts["seconds"],
+            "peak_memory_bytes": peak_memory_bytes(),
+        }
+        return json.dumps(facts)
+
+
+def facts_of(result: Any) -> dict[str, Any]:
+    """Return what is stored of a finished training, in the shape of an Outcome."""
+    facts: dict[str, Any] = result.to_json()
+    facts["measures"]["sparsity"] = facts.pop("sparsity", None)
+    return facts
+
+
+def peak_memory_bytes() -> int:
+    """Return the most memory this process has held: on the GPU where it uses one, else in RAM."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        return int(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _BYTES_PER_MAXRSS
+
+
+def _training(run: RunConfig) -> EpochByEpoch:
+    from ham.training import Training  # lazy: imports torch
+
+    return Training(run)

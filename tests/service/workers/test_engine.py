@@ -1,0 +1,182 @@
+"""The engine on a real Ray: what becomes of trainings that crash, hang or last long."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+
+from ham.config import NO_HAM, PAPER_DEFAULT, RunConfig, Setting
+from service.domain.plans import resolve
+from service.records import Claim, Plan, Purpose, Run, RunState, StudyRequest
+from service.settings import Settings
+from service.storage import SqlStorage
+from service.workers import cluster
+from service.workers.course import Course
+from service.workers.engine import Engine
+from service.workers.optuna_search import OptunaSearch, open_optuna_storage
+from service.workers.pool import open_pool
+from service.workers.trainable import LOST_WORKER
+from service.workers.trainer import Trainer
+from tests.service.workers.conftest import SMALL, known_accuracy, metrics, outcome_of
+
+pytestmark = pytest.mark.slow
+
+RUN_SECONDS = 15.0
+
+
+@dataclass
+class Report:
+    """An epoch."""
+
+    epoch: int
+    train_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    seconds: float
+    sign_flips: float
+    mask_churn: float
+
+
+class Result:
+    """An outcome in the shape of a training's result."""
+
+    def __init__(self, run: RunConfig, measure_test: bool) -> None:
+        self._json = outcome_of(run, measure_test).model_dump(mode="json", exclude={"error"})
+        self._json["environment"] = {"pid": os.getpid()}
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self._json, "sparsity": self._json["measures"].pop("sparsity")}
+
+
+class Fake:
+    """Trains nothing; ``trouble`` may happen before an epoch."""
+
+    def __init__(self, run: RunConfig, trouble: Callable[[RunConfig, int], None]) -> None:
+        self._run, self._trouble = run, trouble
+        self.epochs_done = 0
+
+    @property
+    def finished(self) -> bool:
+        return self.epochs_done >= self._run.recipe.epochs
+
+    def run_epoch(self) -> Report:
+        self._trouble(self._run, self.epochs_done + 1)
+        self.epochs_done += 1
+        return Report(**metrics(self.epochs_done, known_accuracy(self._run)).model_dump())
+
+    def finish(self, *, measure_test: bool) -> Result:
+        return Result(self._run, measure_test)
+
+    def state_dict(self) -> dict[str, Any]:
+        epochs = range(1, self.epochs_done + 1)
+        accuracy = known_accuracy(self._run)
+        return {"curve": [metrics(epoch, accuracy).model_dump() for epoch in epochs]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epochs_done = len(state["curve"])
+
+
+def trainer(trouble: Callable[[RunConfig, int], None]) -> type[Trainer]:
+    class FakeTrainer(Trainer):
+        def __init__(self, gpus: float = 0) -> None:
+            super().__init__(lambda run: Fake(run, trouble), gpus)  # type: ignore[arg-type]
+
+        def state(self) -> bytes:
+            """No torch: its import would count as training."""
+            assert self._training is not None
+            return json.dumps(self._training.state_dict()).encode()
+
+        def _read(self, state: bytes) -> dict[str, Any]:
+            read: dict[str, Any] = json.loads(state)
+            return read
+
+    return FakeTrainer
+
+
+@pytest.fixture
+def engine(settings: Settings, tmp_path: Path) -> Iterator[Engine]:
+    settings = settings.model_copy(
+        update={"cpus": 2, "run_seconds": RUN_SECONDS, "checkpoint_seconds": 0.0}
+    )
+    cluster.start_local(settings)
+    plan = resolve(request())
+    search, screening = plan.search_seeds[0], plan.screening_seeds[0]
+    trained = tmp_path / "trained"
+    trained.mkdir()
+
+    def trouble(run: RunConfig, epoch: int) -> None:
+        """Crash once in a long training, hang in another, always crash in a third."""
+        if run.combination.sparsity != request().sparsity:
+            return
+        if (run.setting, run.seed) == (NO_HAM, search):
+            with (trained / "epochs").open("a") as file:
+                file.write(f"{epoch}\n")
+            time.sleep(0.25)
+            if epoch == 10 and not (trained / "crashed").exists():
+                (trained / "crashed").touch()
+                os._exit(1)
+        elif (run.setting, run.seed) == (PAPER_DEFAULT, search):
+            time.sleep(3600)
+        elif (run.setting, run.seed) == (PAPER_DEFAULT, screening):
+            os._exit(1)
+
+    open_pool(trainer(trouble))
+    yield Engine(settings)
+    ray.shutdown()
+
+
+def request(sparsity: float = 0.9) -> StudyRequest:
+    return StudyRequest(
+        model="digits_mlp", dataset="digits", sparsifier="random", sparsity=sparsity, budget=SMALL
+    )
+
+
+def run_study(
+    engine: Engine, storage: SqlStorage, settings: Settings, plan: Plan, asked: StudyRequest
+) -> list[Run]:
+    study, _ = storage.studies.submit(asked, plan)
+    claimed = storage.queue.claim("a test", timedelta(minutes=5))
+    assert claimed is not None
+    claim: Claim = claimed[1]
+    search = OptunaSearch(open_optuna_storage(settings.optuna_database), study.id, plan)
+    engine.run(Course(storage, claim, plan, search), "digits_mlp")
+    return storage.runs.of_study(study.id)
+
+
+def find(runs: list[Run], purpose: Purpose, setting: Setting) -> Run:
+    return next(run for run in runs if (run.purpose, run.setting) == (purpose, setting))
+
+
+def test_trouble_is_recorded_retried_where_it_can_pass_and_stops_no_study(
+    engine: Engine, settings: Settings, storage: SqlStorage, tmp_path: Path
+) -> None:
+    runs = run_study(engine, storage, settings, resolve(request()), request())
+
+    resumed = find(runs, Purpose.SEARCH, NO_HAM)
+    assert resumed.state == RunState.SUCCEEDED, resumed.error
+    epochs = [int(line) for line in (tmp_path / "trained" / "epochs").read_text().split()]
+    assert epochs[:10] == list(range(1, 11))
+    assert 1 < epochs[10] <= 10, "it goes on from its last state"
+    assert epochs[-1] == resumed.epochs
+
+    hung = find(runs, Purpose.SEARCH, PAPER_DEFAULT)
+    assert hung.state == RunState.FAILED
+    assert "HAMTUNE_RUN_SECONDS" in (hung.error or "")
+
+    crashed = find(runs, Purpose.SCREENING, PAPER_DEFAULT)
+    assert crashed.error == LOST_WORKER
+    others = [run for run in runs if run not in (hung, crashed)]
+    assert {run.state for run in others} == {RunState.SUCCEEDED}
+
+    again = run_study(engine, storage, settings, resolve(request(0.8)), request(0.8))
+    pids = {run.environment["pid"] for run in again if run.state == RunState.SUCCEEDED}
+    assert pids & {run.environment["pid"] for run in others}, "the workers stayed warm"

@@ -1,0 +1,99 @@
+"""What a worker process does, with real trainings and no Ray."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ham.config import PAPER_DEFAULT, RunConfig
+from ham.errors import DivergedRun
+from service.records import EpochMetrics, Outcome, Plan
+from service.workers.trainer import Advance, Trainer
+
+EPOCHS = 3
+LONG = 1e9
+
+
+@pytest.fixture
+def run(plan: Plan) -> dict[str, Any]:
+    return RunConfig(
+        combination=plan.combination,
+        recipe=replace(plan.recipe, epochs=EPOCHS),
+        setting=PAPER_DEFAULT,
+        seed=0,
+    ).to_json()
+
+
+def epochs(advance: Advance) -> list[int]:
+    return [EpochMetrics.model_validate_json(epoch).epoch for epoch in advance.epochs]
+
+
+def curve(advance: Advance) -> list[float]:
+    return [
+        EpochMetrics.model_validate_json(epoch).validation_accuracy for epoch in advance.epochs
+    ]
+
+
+def test_it_trains_until_an_epoch_or_until_the_time_is_over(run: dict[str, Any]) -> None:
+    trainer = Trainer()
+    trainer.begin(run, measure_test=True)
+    assert epochs(trainer.advance(LONG, until=1)) == [1]
+    assert epochs(trainer.advance(0)) == [2]
+    last = trainer.advance(LONG)
+    assert epochs(last) == [3]
+    assert last.outcome is not None
+    outcome = Outcome.model_validate_json(last.outcome)
+    assert outcome.error is None
+    assert outcome.test_accuracy is not None
+    assert [point.epoch for point in outcome.curve] == [1, 2, 3]
+    assert outcome.measures["cost"]["peak_memory_bytes"] > 0
+
+
+def test_a_state_goes_on_in_another_worker_as_if_nothing_had_happened(
+    run: dict[str, Any],
+) -> None:
+    whole, first, second = Trainer(), Trainer(), Trainer()
+    whole.begin(run, measure_test=False)
+    undisturbed = whole.advance(LONG)
+
+    first.begin(run, measure_test=False)
+    first.advance(LONG, until=2)
+    second.begin(run, measure_test=False, state=first.state())
+    resumed = second.advance(LONG)
+    assert epochs(resumed) == [1, 2, 3], "what the state brings with it is reported again"
+    assert curve(resumed) == curve(undisturbed)
+    accuracy = [
+        json.loads(advance.outcome or "")["validation_accuracy"]
+        for advance in (resumed, undisturbed)
+    ]
+    assert accuracy[0] == accuracy[1]
+
+
+def test_a_state_that_cannot_be_read_is_no_reason_to_fail(run: dict[str, Any]) -> None:
+    trainer = Trainer()
+    trainer.begin(run, measure_test=False, state=b"cut off")
+    advance = trainer.advance(0)
+    assert epochs(advance) == [1]
+    assert advance.outcome is None
+
+
+@pytest.mark.parametrize(
+    "error, reason",
+    [
+        (DivergedRun("the loss is nan"), "diverged: the loss is nan"),
+        (MemoryError("no memory is left"), "MemoryError: no memory is left"),
+    ],
+)
+def test_an_error_is_an_outcome(run: dict[str, Any], error: Exception, reason: str) -> None:
+    def fail(_: RunConfig) -> Any:
+        raise error
+
+    trainer = Trainer(fail)
+    trainer.begin(run, measure_test=False)
+    epochs, outcome = trainer.advance(LONG)
+    assert epochs == []
+    assert outcome is not None
+    assert json.loads(outcome) == {"error": reason}
