@@ -32,12 +32,12 @@ from ray.tune.search.optuna import OptunaSearch
 
 from ham.config import RunConfig
 from service.domain.plans import resolve
-from service.records import Budget, StudyRequest, StudyState
+from service.records import Budget, Run, StudyRequest, StudyState
 from service.settings import Settings
 from service.storage import SqlStorage, open_storage
 from service.storage.migrate import migrate
 from service.workers import cluster
-from service.workers.optuna_search import open_optuna_storage
+from service.workers.optuna_storage import open_optuna_storage
 from service.workers.pool import open_pool
 from service.workers.scheduler import Scheduler
 from service.workers.trainer import Trainer
@@ -175,11 +175,17 @@ def ours(seconds: float, folder: Path) -> Row:
     finally:
         scheduler.stop()
         ray.shutdown()
-    first, second = ([Span(**run.environment) for run in storage.runs.of_study(id)] for id in ids)
+    first, second = ([_span(run) for run in storage.runs.of_study(id)] for id in ids)
     until_first = min(span.began for span in first) - started
     gap = min(span.began for span in second) - max(span.ended for span in first)
     storage.database.close()
     return Row("hamtune", seconds, WORKERS, second, until_first, gap)
+
+
+def _span(run: Run) -> Span:
+    if not run.environment:
+        raise RuntimeError(f"a run without its span: {run.state} {run.error or ''}")
+    return Span(**run.environment)
 
 
 def _submit(storage: SqlStorage, seconds: float, sparsity: float) -> str:

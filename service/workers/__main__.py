@@ -15,7 +15,7 @@ from service.storage import open_storage
 from service.storage.migrate import migrate
 from service.storage.resilience import PATIENCE_OF_WORKERS
 from service.workers import cluster
-from service.workers.optuna_search import open_optuna_storage
+from service.workers.optuna_storage import open_optuna_storage
 from service.workers.pool import open_pool
 from service.workers.processes import die_with_parent
 from service.workers.scheduler import Scheduler

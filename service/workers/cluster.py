@@ -24,12 +24,27 @@ os.environ.setdefault("TUNE_RESULT_BUFFER_LENGTH", "1000")  # over 1: trainables
 logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.CRITICAL)
 logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
 
+logger = logging.getLogger(__name__)
+
 _LOCAL_OBJECT_STORE_BYTES = 100 * 2**20  # results are small dictionaries
 _SECONDS_BETWEEN_LOOKS = 2.0
 
 
 def start_local(settings: Settings) -> str:
-    """Start a local Ray in this process's care and return its address."""
+    """Start a local Ray in this process's care and return its address.
+
+    On a busy machine that may take longer than the 30 seconds that Ray allows: then once more.
+    """
+    try:
+        _start(settings)
+    except Exception:
+        logger.warning("Ray did not start; trying again", exc_info=True)
+        ray.shutdown()
+        _start(settings)
+    return str(ray.get_runtime_context().gcs_address)
+
+
+def _start(settings: Settings) -> None:
     ray.init(
         address="local",
         num_cpus=settings.cpus,
@@ -38,7 +53,6 @@ def start_local(settings: Settings) -> str:
         logging_level=logging.WARNING,
         object_store_memory=_LOCAL_OBJECT_STORE_BYTES,
     )
-    return str(ray.get_runtime_context().gcs_address)
 
 
 def connect(address: str) -> None:

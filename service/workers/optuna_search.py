@@ -10,22 +10,24 @@ from a seed and the stored history: no sampler state is lost when a runner dies.
 from __future__ import annotations
 
 import math
+import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import NamedTuple
 
 import optuna
-from optuna.distributions import BaseDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from ham.config import Setting
 from service.domain.early_stopping import History
 from service.records import Outcome, Plan
-from service.storage.database import write_ahead
+from service.workers.optuna_storage import write_curve
 from service.workers.samplers import grid, sampler_for
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
+_SECONDS_BETWEEN_WRITES = 0.5
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -34,17 +36,6 @@ class Proposal(NamedTuple):
 
     number: int
     setting: Setting
-
-
-def open_optuna_storage(url: str) -> optuna.storages.RDBStorage:
-    """Open Optuna's storage, making its tables where they are missing."""
-    if not url.startswith("sqlite"):
-        return optuna.storages.RDBStorage(url)
-    storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 30}})
-    write_ahead(storage.engine)
-    storage.remove_session()
-    storage.engine.dispose()  # so that the next connection is configured
-    return storage
 
 
 class OptunaSearch:
@@ -75,6 +66,8 @@ class OptunaSearch:
         if not self._study.get_trials(deepcopy=False):
             self._introduce(opening)
         self._trial_ids: dict[int, int] = {}
+        self._unwritten: defaultdict[int, dict[int, float]] = defaultdict(dict)
+        self._written_at: defaultdict[int, float] = defaultdict(float)
         states = [trial.state for trial in self._trials()]
         self._left_behind = [
             number for number, state in enumerate(states) if state == TrialState.RUNNING
@@ -83,19 +76,15 @@ class OptunaSearch:
 
     def ask(self) -> Proposal:
         """Return the next trial to train: one left behind by a lost runner, or a new one."""
-        space = self._plan.space
-        axes = {
-            name: FloatDistribution(axis.floor, axis.high, log=True)
-            for name, axis in (("alpha", space.alpha), ("beta", space.beta))
-        }
         if self._left_behind:
             trial = optuna.Trial(self._study, self._trial_id(self._left_behind.pop(0)))
         else:
             self._study.sampler = sampler_for(self._plan, len(self._trials()))
-            trial = self._study.ask(dict[str, BaseDistribution](axes))
+            trial = self._study.ask()
+        space = self._plan.space
         sampled = {
-            name: trial.suggest_float(name, axis.low, axis.high, log=True)
-            for name, axis in axes.items()
+            name: trial.suggest_float(name, axis.floor, axis.high, log=True)
+            for name, axis in (("alpha", space.alpha), ("beta", space.beta))
         }
         setting = space.decode(sampled)
         self.asked += 1
@@ -103,14 +92,19 @@ class OptunaSearch:
         return Proposal(trial.number, setting)
 
     def report(self, number: int, epoch: int, validation_accuracy: float) -> None:
-        """Store one epoch's validation accuracy of a running trial."""
+        """Note one epoch's validation accuracy of a running trial.
+
+        It is stored twice a second at the most, at the trial's end, and for the history.
+        """
         if math.isfinite(validation_accuracy):
-            self._storage.set_trial_intermediate_value(
-                self._trial_id(number), epoch, validation_accuracy
-            )
+            self._unwritten[number][epoch] = validation_accuracy
+        if time.monotonic() - self._written_at[number] >= _SECONDS_BETWEEN_WRITES:
+            self._write(number)
 
     def history(self) -> History:
         """Return what all trials have reported so far."""
+        for number in list(self._unwritten):
+            self._write(number)
         trials = self._trials()
         return History(
             accuracies={trial.number: trial.intermediate_values for trial in trials},
@@ -126,6 +120,7 @@ class OptunaSearch:
         trial_id = self._trial_id(number)
         if self._storage.get_trial(trial_id).state in _ENDED:
             return
+        self._write(number)
         value = outcome.validation_accuracy
         if outcome.error is None and value is not None and math.isfinite(value):
             if outcome.pruned:
@@ -136,6 +131,11 @@ class OptunaSearch:
             reason = outcome.error or f"the validation accuracy is {value}"
             self._storage.set_trial_user_attr(trial_id, "fail_reason", reason)
             self._study.tell(number, state=TrialState.FAIL)
+
+    def _write(self, number: int) -> None:
+        if values := self._unwritten.pop(number, None):
+            write_curve(self._storage, self._trial_id(number), values)
+            self._written_at[number] = time.monotonic()
 
     def _introduce(self, opening: Sequence[Setting]) -> None:
         """Queue the baselines and the opening, so that the sampler knows them from the start."""

@@ -32,7 +32,8 @@ from service.storage import SqlStorage, open_storage
 from service.workers import cluster
 from service.workers.course import Course
 from service.workers.engine import Engine
-from service.workers.optuna_search import OptunaSearch, open_optuna_storage
+from service.workers.optuna_search import OptunaSearch
+from service.workers.optuna_storage import open_optuna_storage
 from service.workers.processes import DONE, PAUSE_AFTER_FAILURE, Order, die_with_parent
 
 logger = logging.getLogger(__name__)

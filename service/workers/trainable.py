@@ -107,12 +107,15 @@ class TrainRun(tune.Trainable):
         if self._worker is None:
             self._begin()
         until = min((at for at in self._config["pauses"] if at > self._epochs_done), default=_LAST)
-        left = self._started + self._config["seconds"] - monotonic()
-        advance = self._worker.advance.remote(seconds, until)
-        epochs, outcome = ray.get(advance, timeout=max(left, 0))
+        epochs, outcome = self._answer(self._worker.advance.remote(seconds, until))
         if outcome is None and self._saving_is_due():
             self._save()
         return epochs, outcome
+
+    def _answer(self, reference: Any) -> Any:
+        """Wait for the worker, for no longer than the training may still take."""
+        left = self._started + self._config["seconds"] - monotonic()
+        return ray.get(reference, timeout=max(left, 0))
 
     def _begin(self) -> None:
         run = self._config
@@ -135,7 +138,7 @@ class TrainRun(tune.Trainable):
 
     def _save(self) -> None:
         started = monotonic()
-        self._state = ray.get(self._worker.state.remote())
+        self._state = self._answer(self._worker.state.remote())
         self._saved_at = monotonic()
         self._saving_took = self._saved_at - started
 

@@ -18,7 +18,8 @@ from service.storage import Database, SqlStorage
 from service.storage.migrate import migrate
 from service.workers import cluster
 from service.workers.course import Course
-from service.workers.optuna_search import OptunaSearch, open_optuna_storage
+from service.workers.optuna_search import OptunaSearch
+from service.workers.optuna_storage import open_optuna_storage
 from service.workers.ray_searcher import CourseScheduler, CourseSearcher
 from service.workers.trainable import EPOCH, METRIC, OUTCOME
 from tests.service.workers.conftest import metrics

@@ -27,7 +27,8 @@ from service.records import (
 from service.storage import Database, SqlStorage
 from service.storage.migrate import migrate
 from service.workers.course import Assignment, Course
-from service.workers.optuna_search import OptunaSearch, open_optuna_storage
+from service.workers.optuna_search import OptunaSearch
+from service.workers.optuna_storage import open_optuna_storage
 from tests.service.workers.conftest import metrics, outcome_of
 
 LEASE = timedelta(seconds=30)

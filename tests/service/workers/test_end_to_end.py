@@ -29,7 +29,7 @@ from service.records import (
 )
 from service.settings import Settings
 from service.storage import SqlStorage
-from service.workers.optuna_search import open_optuna_storage
+from service.workers.optuna_storage import open_optuna_storage
 from service.workers.runner import optuna_name
 
 pytestmark = pytest.mark.slow
@@ -69,7 +69,7 @@ class Workers:
         self._process.wait(30)
 
     def training(self) -> list[str]:
-        """Processes in this session that run a study or train for one."""
+        """Processes in this session that run a study or train: warm workers may idle."""
         listing = subprocess.run(
             ["ps", "-s", str(self._process.pid), "-o", "stat=,args="],
             capture_output=True,
@@ -79,7 +79,7 @@ class Workers:
             line
             for line in listing.stdout.splitlines()
             if not line.startswith("Z")
-            and ("service.workers.runner" in line or "TrainRun" in line)
+            and ("service.workers.runner" in line or "Trainer.advance" in line)
         ]
 
     def wait_for(self, done: Callable[[], bool]) -> None:

@@ -22,7 +22,8 @@ from service.storage import SqlStorage
 from service.workers import cluster
 from service.workers.course import Course
 from service.workers.engine import Engine
-from service.workers.optuna_search import OptunaSearch, open_optuna_storage
+from service.workers.optuna_search import OptunaSearch
+from service.workers.optuna_storage import open_optuna_storage
 from service.workers.pool import open_pool
 from service.workers.trainable import LOST_WORKER
 from service.workers.trainer import Trainer
@@ -156,6 +157,7 @@ def find(runs: list[Run], purpose: Purpose, setting: Setting) -> Run:
     return next(run for run in runs if (run.purpose, run.setting) == (purpose, setting))
 
 
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_trouble_is_recorded_retried_where_it_can_pass_and_stops_no_study(
     engine: Engine, settings: Settings, storage: SqlStorage, tmp_path: Path
 ) -> None:

@@ -15,7 +15,8 @@ from ham.config import NO_HAM, PAPER_DEFAULT
 from service.records import Outcome, Plan
 from service.settings import Settings
 from service.storage import Database
-from service.workers.optuna_search import OptunaSearch, Proposal, open_optuna_storage
+from service.workers.optuna_search import OptunaSearch, Proposal
+from service.workers.optuna_storage import open_optuna_storage
 
 Open = Callable[[], OptunaSearch]
 
