@@ -25,7 +25,7 @@ class TrialStorage(optuna.storages.RDBStorage):
         """
         with _create_scoped_session(self.scoped_session) as session:
             trial = models.TrialModel.find_or_raise_by_id(trial_id, session)
-            self.check_trial_is_updatable(trial_id, trial.state)
+            self.check_trial_is_updatable(trial_id, trial.state)  # type: ignore[arg-type]
             model = models.TrialIntermediateValueModel
             stored = {row.step for row in trial.intermediate_values}
             session.add_all(
