@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import httpx2
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, RootModel, ValidationError
 
 from ham.config import NO_HAM, RunConfig
 from service.api.schemas import Page, StudyView, SweepView
@@ -37,7 +37,7 @@ from service.records import (
     StudyState,
     SurfaceGrid,
     SweepRequest,
-    TransferredRecommendation,
+    Untuned,
 )
 
 DEFAULT_URL = "http://127.0.0.1:8642"
@@ -85,17 +85,16 @@ class NotTuned(UserWarning):
 class Recommended(Mapping[str, float]):
     """A recommended setting: unpacks to ``alpha`` and ``beta``, and carries its evidence."""
 
-    def __init__(self, recommendation: Recommendation | TransferredRecommendation) -> None:
+    def __init__(self, recommendation: Recommendation | Untuned) -> None:
         self.recommendation = recommendation
         self.alpha = recommendation.setting.alpha
         self.beta = recommendation.setting.beta
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
-        """What every confirmed setting reached, no HAM among them; empty where transferred."""
-        if isinstance(self.recommendation, TransferredRecommendation):
-            return ()
-        return self.recommendation.evidence
+        """What every confirmed setting reached, no HAM among them; empty where untuned."""
+        found = self.recommendation
+        return found.evidence if isinstance(found, Recommendation) else ()
 
     def __getitem__(self, name: str) -> float:
         if name not in ("alpha", "beta"):
@@ -241,19 +240,19 @@ class Client:
         """
         return self._get(Page[Recommendation], "/v1/recommendations", **combination).items
 
-    def transferred(self, **combination: Any) -> TransferredRecommendation:
-        """Return what similar combinations say about one that has not been tuned.
+    def transferred(self, **combination: Any) -> Untuned:
+        """Return what similar combinations, or the paper, say about one that nobody has tuned.
 
         Args:
             **combination: model, dataset, sparsifier, sparsity, optimizer, recipe.
 
         Raises:
-            RequestRefused: with status 404 where too few similar ones have been tuned.
+            RequestRefused: with status 404 where nothing is known.
         """
         path = "/v1/recommendations/transferred"
-        return self._get(TransferredRecommendation, path, **combination)
+        return self._get(RootModel[Untuned], path, **combination).root
 
-    def look_up(self, **combination: Any) -> list[Recommendation] | TransferredRecommendation:
+    def look_up(self, **combination: Any) -> list[Recommendation] | Untuned:
         """Return recommendations, or what can be carried over where one combination has none.
 
         Raises:
@@ -375,7 +374,7 @@ def recommend(
             optimizer=optimizer,
             recipe=recipe,
         )
-    if isinstance(found, TransferredRecommendation):
-        warnings.warn(found.message, NotTuned, stacklevel=2)
-        return Recommended(found)
-    return Recommended(found[0])
+    if isinstance(found, list):
+        return Recommended(found[0])
+    warnings.warn(found.message, NotTuned, stacklevel=2)
+    return Recommended(found)

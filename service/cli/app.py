@@ -20,6 +20,7 @@ from service.cli.options import Dataset, Json, Optimizer, Recipe, Sparsity, Url
 from service.cli.output import (
     leaderboard_table,
     print_json,
+    print_paper,
     print_recommendation,
     print_transferred,
     recommendation_table,
@@ -28,7 +29,13 @@ from service.cli.output import (
 from service.cli.upkeep import backup, clean
 from service.cli.watch import watch as watch_studies
 from service.client import Client
-from service.records import Budget, StudyRequest, StudyState, TransferredRecommendation
+from service.records import (
+    Budget,
+    PaperRecommendation,
+    StudyRequest,
+    StudyState,
+    TransferredRecommendation,
+)
 from service.settings import Settings
 
 app = typer.Typer(
@@ -189,6 +196,8 @@ def recommend(
             print_json(found)
         elif isinstance(found, TransferredRecommendation):
             print_transferred(console, found)
+        elif isinstance(found, PaperRecommendation):
+            print_paper(console, found)
         elif not found:
             console.print("nothing that matches has been tuned yet; see: hamtune tune --help")
         elif len(found) == 1:

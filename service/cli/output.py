@@ -22,7 +22,14 @@ from service.formatting import (
     stage,
     strength,
 )
-from service.records import Grade, Leaderboard, Recommendation, TransferredRecommendation
+from service.records import (
+    Grade,
+    Leaderboard,
+    LeaderboardRow,
+    PaperRecommendation,
+    Recommendation,
+    TransferredRecommendation,
+)
 
 _COLOURS = {"succeeded": "green", "failed": "red", "cancelled": "red", "queued": "dim"}
 _ROLES = {"tuned": "+ HAM, tuned", "paper": "+ HAM, paper", "no HAM": "without HAM"}
@@ -80,7 +87,7 @@ def leaderboard_table(board: Leaderboard) -> Table:
         accuracy = row.test_accuracy
         table.add_row(
             str(row.rank),
-            f"{row.sparsifier} {_ROLES.get(row.role, row.role)}{_trainings(row.trainings)}",
+            _method(row, several_environments=len(board.environments) > 1),
             strength(row.setting.alpha),
             strength(row.setting.beta),
             f"{100 * accuracy.mean:.2f}",
@@ -88,6 +95,11 @@ def leaderboard_table(board: Leaderboard) -> Table:
             str(accuracy.n),
         )
     return table
+
+
+def _method(row: LeaderboardRow, several_environments: bool) -> str:
+    name = f"{row.sparsifier} {_ROLES.get(row.role, row.role)}{_trainings(row.trainings)}"
+    return f"{name} ({'; '.join(row.environments)})" if several_environments else name
 
 
 def _trainings(count: int | None) -> str:
@@ -162,6 +174,12 @@ def print_transferred(console: Console, row: TransferredRecommendation) -> None:
     others = [f"({s.alpha:.3g}, {s.beta:.3g})" for s in row.portfolio[1:]]
     if others:
         console.print(f"worth a try as well: {', '.join(others)}", markup=False, highlight=False)
+    _print_use(console, row.setting)
+
+
+def print_paper(console: Console, row: PaperRecommendation) -> None:
+    """Write the paper's default for a combination that nobody has tuned."""
+    console.print(row.message, style="yellow", markup=False, highlight=False)
     _print_use(console, row.setting)
 
 

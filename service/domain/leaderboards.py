@@ -21,7 +21,8 @@ from service.records import (
 )
 from service.storage.base import RecommendationStore
 
-_RANKED = ("tuned", "no HAM", "paper")
+RANKED = ("tuned", "no HAM", "paper")
+"""Roles that have a place on a board."""
 
 
 def leaderboard(store: RecommendationStore, name: str) -> Leaderboard:
@@ -49,9 +50,11 @@ def leaderboards(store: RecommendationStore) -> list[Leaderboard]:
 
 
 def _board(benchmark: Benchmark, recommendations: Iterable[Recommendation]) -> Leaderboard:
+    rows = rank(recommendations)
     return Leaderboard(
         benchmark=benchmark,
-        rows=rank(recommendations),
+        rows=rows,
+        environments=tuple(sorted({label for row in rows for label in row.environments})),
         published=published_for(benchmark.model, benchmark.dataset, benchmark.sparsity),
     )
 
@@ -77,7 +80,7 @@ def rank(recommendations: Iterable[Recommendation]) -> tuple[LeaderboardRow, ...
         (recommendation, evidence)
         for recommendation in recommendations
         for evidence in recommendation.evidence
-        if evidence.role in _RANKED and evidence.test_accuracy is not None
+        if evidence.role in RANKED and evidence.test_accuracy is not None
     ]
     entries.sort(key=lambda entry: -_mean(entry[1]))
     rows: list[LeaderboardRow] = []
@@ -108,4 +111,5 @@ def _row(number: int, recommendation: Recommendation, evidence: Evidence) -> Lea
         sparsity=evidence.sparsity,
         combination=combination.key,
         study_id=recommendation.study_id,
+        environments=evidence.environments,
     )

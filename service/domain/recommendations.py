@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ham.config import NO_HAM, PAPER_DEFAULT, Setting
 from search_spaces import LogRange, SearchSpace
 from service.domain.edges import edge_of
+from service.domain.environments import environment_labels
 from service.domain.optimum import survey
 from service.domain.stages import (
     commonest_error,
@@ -163,6 +164,7 @@ def _evidence(runs: Sequence[Run], setting: Setting, candidate: Setting) -> Evid
         test_accuracies=tests,
         failed_runs=len(mine) - len(succeeded(mine)),
         sparsity=confirmed[0].measures["sparsity"]["realised"] if confirmed else None,
+        environments=environment_labels(confirmed),
     )
 
 

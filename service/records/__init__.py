@@ -7,6 +7,7 @@ from service.records.events import EventKind, StudyEvent
 from service.records.keys import ANYONE, UNLIMITED, ApiKey, Limits, Principal, Scope
 from service.records.lifecycle import ENDED, HELD, Command, StudyState
 from service.records.logs import LogLevel, LogLine, NewLogLine
+from service.records.overview import Comparison, Method, Overview
 from service.records.recommendations import (
     Benchmark,
     Estimate,
@@ -43,7 +44,12 @@ from service.records.surfaces import (
     TriedSetting,
 )
 from service.records.sweeps import LeftOut, Sweep, SweepProgress, SweepRequest
-from service.records.transfers import TransferredRecommendation, TunedNeighbour
+from service.records.transfers import (
+    PaperRecommendation,
+    TransferredRecommendation,
+    TunedNeighbour,
+    Untuned,
+)
 
 __all__ = [
     "ALL_COMBINATIONS",
@@ -61,6 +67,7 @@ __all__ = [
     "CombinationEntry",
     "CombinationFilter",
     "Command",
+    "Comparison",
     "Cost",
     "EarlyStopping",
     "EarlyStoppingReport",
@@ -78,12 +85,15 @@ __all__ = [
     "Limits",
     "LogLevel",
     "LogLine",
+    "Method",
     "NewExternalRun",
     "NewLogLine",
     "NewRecommendation",
     "Optimum",
     "Orders",
     "Outcome",
+    "Overview",
+    "PaperRecommendation",
     "Plan",
     "Principal",
     "Progress",
@@ -108,4 +118,5 @@ __all__ = [
     "TransferredRecommendation",
     "TriedSetting",
     "TunedNeighbour",
+    "Untuned",
 ]

@@ -63,6 +63,9 @@ class Evidence(BaseModel):
     test_accuracies: dict[int, float] = Field(description="The same, by seed.")
     failed_runs: int
     sparsity: float | None = Field(description="Measured on the trained weights.")
+    environments: tuple[str, ...] = Field(
+        default=(), description="Where its confirmation was trained: device, torch, precision."
+    )
 
 
 class NewRecommendation(BaseModel):
@@ -124,6 +127,9 @@ class LeaderboardRow(BaseModel):
     sparsity: float | None = Field(description="Measured on the trained weights.")
     combination: str
     study_id: str
+    environments: tuple[str, ...] = Field(
+        default=(), description="Where it was trained: device, torch, precision."
+    )
 
 
 class Benchmark(BaseModel):
@@ -150,6 +156,11 @@ class Leaderboard(BaseModel):
 
     benchmark: Benchmark
     rows: tuple[LeaderboardRow, ...]
+    environments: tuple[str, ...] = Field(
+        default=(),
+        description="Where its rows were trained. With more than one, differences between rows "
+        "may be those of the environments: look at each row's.",
+    )
     published: tuple[PublishedResult, ...] = Field(
         default=(),
         description="What others report at this model, dataset and sparsity, by their recipes: "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ham.config import Combination, Setting
 from service.records.combinations import StoredCombination
+from service.records.elsewhere import PublishedResult
 from service.records.recommendations import Grade
 from service.records.surfaces import Expectation
 
@@ -44,3 +45,21 @@ class TransferredRecommendation(BaseModel):
     )
     neighbours: tuple[TunedNeighbour, ...] = Field(description="Nearest first.")
     message: str = Field(description="The evidence in one sentence.")
+
+
+class PaperRecommendation(BaseModel):
+    """The paper's default, where nothing else is known. Nothing was trained for this one."""
+
+    model_config = ConfigDict(frozen=True)
+
+    grade: Literal[Grade.PAPER] = Grade.PAPER
+    combination: Combination
+    setting: Setting = Field(description="The default of the paper's authors.")
+    published: tuple[PublishedResult, ...] = Field(
+        description="What is reported of the same model, dataset, sparsifier and sparsity."
+    )
+    message: str = Field(description="What is known in one sentence.")
+
+
+Untuned = Annotated[TransferredRecommendation | PaperRecommendation, Field(discriminator="grade")]
+"""What can be said of a combination that nobody has tuned."""

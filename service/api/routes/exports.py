@@ -93,6 +93,7 @@ _BOARD: list[Column] = [
     ("sparsity", float),
     ("combination", str),
     ("study_id", str),
+    ("environments", str),
 ]
 _PUBLISHED: list[Column] = [
     ("purpose", str),

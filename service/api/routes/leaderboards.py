@@ -10,7 +10,8 @@ from service.api.dependencies import StorageDep
 from service.api.problems import documented
 from service.api.schemas import Page
 from service.domain import leaderboards
-from service.records import Leaderboard
+from service.domain.overview import overview
+from service.records import Leaderboard, Overview
 
 router = APIRouter(prefix="/v1/leaderboards", tags=["leaderboards"])
 
@@ -19,6 +20,16 @@ router = APIRouter(prefix="/v1/leaderboards", tags=["leaderboards"])
 def list_leaderboards(storage: StorageDep) -> Page[Leaderboard]:
     """Return every leaderboard, whole, by name."""
     return Page(items=leaderboards.leaderboards(storage.recommendations))
+
+
+@router.get("/overview", summary="Look at all leaderboards at once")
+def get_overview(storage: StorageDep) -> Overview:
+    """Return how often tuned HAM wins over no HAM and the paper's default, and who ranks high.
+
+    Settings are compared within a combination, paired by seed. Methods are compared by their
+    ranks on the boards that they share.
+    """
+    return overview(storage.recommendations)
 
 
 @router.get("/{benchmark}", summary="Show a leaderboard", responses=documented(404, 422))

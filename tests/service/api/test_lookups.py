@@ -106,6 +106,17 @@ def test_unknown_leaderboard_says_which_there_are(client: TestClient, storage: S
     assert "digits_cnn-digits-0.90-digits@1" in response.json()["detail"]
 
 
+def test_overview_is_made_of_all_leaderboards(client: TestClient, storage: SqlStorage) -> None:
+    for sparsifier, gain in (("random", 0.03), ("rigl", 0.015)):
+        studies.submit(storage, studies.request_for(sparsifier))
+        studies.finish(storage, gain)
+    found = client.get("/v1/leaderboards/overview").json()
+    assert (found["benchmarks"], found["combinations"]) == (1, 2)
+    assert found["settings"][0]["mean_gain"] > 0
+    assert found["methods"][0]["sparsifier"] == "random"
+    assert found["environments"] == ["torch none: made up by a test"]
+
+
 @pytest.mark.parametrize(
     ("path", "name"),
     [

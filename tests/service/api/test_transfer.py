@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import httpx2
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from ham.config import NO_HAM
@@ -46,6 +48,18 @@ def test_too_few_neighbours_are_an_honest_refusal(storage: SqlStorage, client: T
 
     assert answer.status_code == 404
     assert "only 2 of the 3 similar combinations" in answer.json()["detail"]
+
+
+def test_where_only_the_paper_speaks_its_default_is_named_as_such(app: FastAPI) -> None:
+    asked = {"model": "resnet50", "dataset": "imagenet", "sparsifier": "rigl", "sparsity": 0.9}
+    with serving(app) as url:
+        with pytest.warns(library.NotTuned, match="paper's default"):
+            found = library.recommend("resnet50", "imagenet", "rigl", 0.9, url=url)
+        row = httpx2.get(f"{url}/v1/recommendations/transferred", params=asked).json()
+    assert {**found} == {"alpha": 200.0, "beta": 1e-3}
+    assert row["grade"] == "paper"
+    assert {(p["method"], p["sparsity"]) for p in row["published"]} == {("rigl", 0.9)}
+    assert any(p["ham"] for p in row["published"])
 
 
 def test_a_query_must_name_one_combination(client: TestClient) -> None:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from ham.config import NO_HAM, RunConfig
 from service.cli.app import app
-from service.records import CombinationFilter, StudyState
+from service.records import Budget, CombinationFilter, StudyState
 from service.storage import SqlStorage
 from tests.service import studies
 from tests.service.cli.conftest import Result, free_port, run
@@ -220,3 +220,22 @@ def wait_until_queued(storage: SqlStorage) -> None:
     while not storage.studies.list(state=StudyState.QUEUED):
         assert time.monotonic() < deadline, "nothing was submitted"
         time.sleep(0.05)
+
+
+def test_recommend_says_what_is_known_of_what_nobody_has_tuned(
+    hamtune: Hamtune, storage: SqlStorage
+) -> None:
+    for sparsifier in ("set", "gmp", "mest"):
+        budget = Budget(trials=12, finalists=2, screening_seeds=2, confirmation_seeds=3)
+        studies.submit(storage, studies.request_for(sparsifier, 0.8, budget=budget))
+        studies.finish(storage)
+    done = hamtune("recommend", "digits_cnn", "snip", "--dataset", "digits", "--sparsity", "0.8")
+    assert done.returncode == 0, done.stderr
+    shown = " ".join(done.stdout.split())
+    assert "similar combination" in shown and "digits_cnn-digits/set-0.80/sgd" in shown
+    assert "Not tuned: alpha=" in shown and "Submit a study to know." in shown
+    assert "use: optimizer = ham.HAM(base, alpha=" in shown
+    paper = hamtune("recommend", "resnet50", "acdc", "--dataset", "imagenet", "--sparsity", "0.9")
+    assert paper.returncode == 0, paper.stderr
+    assert "the paper's default" in paper.stdout
+    assert "ham.HAM(base, alpha=200.0, beta=0.001)" in paper.stdout
