@@ -1,186 +1,326 @@
-"""Rates of the service under load: recommendation lookups beside a bare FastAPI route.
+"""Rates and latencies of the service with a million runs, beside a bare FastAPI route.
 
-``python -m benchmarks.service_load --database postgresql://...`` (SQLite in a temporary folder if
-left out). The server runs alone on one core, the load generator on another; rates are of whole
-answers read, over 32 kept-alive connections. It needs an empty database.
+``python -m benchmarks.service_load`` makes two databases on a PostgreSQL server, of ten thousand
+and of a million runs (``benchmarks/lab.py``), starts ``hamtune serve`` on each and a bare FastAPI
+application, all on one core, and asks them in turn, in short slices, from the other core. What is
+compared was so measured within seconds. It prints a table, says what holds, and drops the
+databases. It takes about seven minutes; ``--keep`` keeps the databases for the next time.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import cycle
 from pathlib import Path
 from statistics import median
-from urllib.parse import quote
+from urllib.parse import urlencode, urlsplit
+from urllib.request import urlopen
 
-from ham.config import NO_HAM, Setting
-from service.domain.plans import resolve
-from service.records import Estimate, Evidence, Grade, NewRecommendation, StudyRequest
+import psycopg
+
+from benchmarks import lab
+from benchmarks.http_load import Load, ask, get, post
 from service.settings import Settings
 from service.storage import SqlStorage, open_storage
 from service.storage.migrate import migrate
 
+LOCAL = "postgresql://postgres@127.0.0.1:5432/postgres"
+SIZES = {"10k": 10_000, "1M": 1_000_000}
+COMBINATIONS = 1_000
+QUEUED = 100_000
 CONNECTIONS = 32
+READERS = 4
+"""Connections that ask for a list at the same time."""
+LOAD_CORE, SERVER_CORE = 0, 1
 BARE = """
 from fastapi import FastAPI
 app = FastAPI()
 @app.get("/bare")
 async def bare():
     return {"alpha": 1.0, "beta": 0.1}
+import os, uvicorn
+uvicorn.run(app, port=int(os.environ["HAMTUNE_PORT"]), log_level="warning", access_log=False)
 """
-SERVICE = """
-from service.api.app import create_app
-from service.settings import Settings
-app = create_app(Settings())
-"""
+
+
+@dataclass
+class Server:
+    """A server process, pinned to its core."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def cpu_seconds(self) -> float:
+        """CPU time that it has used so far."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@dataclass
+class Measured:
+    """What came of asking one server for one thing."""
+
+    load: Load = field(default_factory=Load)
+    cpu_seconds: float = 0.0
+
+    @property
+    def cpu_microseconds(self) -> float:
+        """CPU time of the server process per answer."""
+        return 1e6 * self.cpu_seconds / len(self.load.latencies)
 
 
 def main() -> None:
-    """Measure and print a table, as JSON lines."""
+    """Measure, and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--database", help="postgresql://...; an empty database")
-    parser.add_argument("--combinations", type=int, default=1000)
-    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--server", default=LOCAL, help="URL of a superuser of PostgreSQL")
+    parser.add_argument("--slices", type=int, default=4, help="of a second, each")
+    parser.add_argument("--keep", action="store_true", help="keep the databases")
     args = parser.parse_args()
-    os.sched_setaffinity(0, {0})
-    with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(data_dir=Path(folder), database_url=args.database)
-        storage = open_storage(settings)
-        migrate(storage.database)
-        sparsities = fill(storage, args.combinations)
-        lookups = [
-            f"/v1/recommendations?model=digits_cnn&dataset=digits&sparsifier=rigl&sparsity={value}"
-            for value in sparsities
-        ]
-        for name, program, paths in (
-            ("bare FastAPI route", BARE, ["/bare"]),
-            ("recommendation lookup", SERVICE, lookups),
-        ):
-            with serving(program, settings) as port:
-                asyncio.run(load(port, paths, 1.0))  # warm up
-                print(json.dumps({"route": name, **asyncio.run(load(port, paths, args.seconds))}))
+    os.sched_setaffinity(0, {LOAD_CORE})
+    began = time.monotonic()
+    databases = prepare(args.server)
+    print(f"# databases ready after {time.monotonic() - began:.0f} s", flush=True)
+    try:
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            bare = stack.enter_context(started("bare", BARE_COMMAND, folder, 8790))
+            services = [
+                stack.enter_context(
+                    started(size, SERVICE_COMMAND, folder, 8791 + place, databases[size])
+                )
+                for place, size in enumerate(SIZES)
+            ]
+            lookups(bare, services, databases, args.slices)
+            lists(services, databases, args.slices)
+            submissions(services)
+        for size in SIZES:
+            claims(size, databases[size])
+    finally:
+        if not args.keep:
+            drop(args.server)
+    print(f"# {time.monotonic() - began:.0f} s in all; load average {os.getloadavg()}")
 
 
-def fill(storage: SqlStorage, combinations: int) -> list[float]:
-    """Store a recommendation for each of so many sparsities and return these."""
-    sparsities = [round((n + 1) / (combinations + 1), 6) for n in range(combinations)]
-    for sparsity in sparsities:
-        request = StudyRequest(
-            model="digits_cnn", dataset="digits", sparsifier="rigl", sparsity=sparsity
-        )
-        storage.studies.submit(request, resolve(request))
-        claimed = storage.queue.claim("benchmark", timedelta(minutes=5))
-        assert claimed is not None
-        storage.queue.succeed(claimed[1], a_recommendation())
-    return sparsities
+def prepare(server: str) -> dict[str, str]:
+    """Make the databases that are not there yet; return their URLs by size."""
+    played = "hamtune_load_played"
+    urls = {size: _database(server, f"hamtune_load_{size.lower()}") for size in SIZES}
+    with psycopg.connect(server, autocommit=True) as connection:
+        there = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+        if missing := [size for size in SIZES if _name(urls[size]) not in there]:
+            connection.execute(f"DROP DATABASE IF EXISTS {played} WITH (FORCE)")
+            connection.execute(f"CREATE DATABASE {played}")
+            with opened(_database(server, played)) as storage:
+                lab.play(storage)
+            for size in missing:
+                connection.execute(f"CREATE DATABASE {_name(urls[size])} TEMPLATE {played}")
+                lab.copy(urls[size], COMBINATIONS, SIZES[size])
+            connection.execute(f"DROP DATABASE {played}")
+    return urls
 
 
-def a_recommendation() -> NewRecommendation:
-    """Return one of the usual size: four settings on twenty seeds."""
-    setting = Setting(alpha=20.0, beta=0.01)
-    estimate = Estimate(mean=0.9, low=0.89, high=0.91, n=20)
-    tests = {seed: 0.9 + seed / 1e4 for seed in range(20)}
-    evidence = tuple(
-        Evidence(
-            role=role,
-            setting=which,
-            screening_validation_accuracy=estimate,
-            test_accuracy=estimate,
-            test_accuracies=tests,
-            failed_runs=0,
-            sparsity=0.9,
-        )
-        for role, which in (
-            ("tuned", setting),
-            ("no HAM", NO_HAM),
-            ("paper", Setting(alpha=200.0, beta=1e-3)),
-            ("finalist", Setting(alpha=10.0, beta=0.1)),
-        )
-    )
-    return NewRecommendation(
-        grade=Grade.CONFIRMED,
-        setting=setting,
-        candidate=setting,
-        accuracy=estimate,
-        gain=estimate,
-        gain_over_paper=None,
-        seeds=tuple(tests),
-        message="Made up to measure the service.",
-        evidence=evidence,
-    )
+def drop(server: str) -> None:
+    """Drop the databases."""
+    with psycopg.connect(server, autocommit=True) as connection:
+        for size in SIZES:
+            connection.execute(f"DROP DATABASE IF EXISTS hamtune_load_{size} WITH (FORCE)")
+
+
+def _database(server: str, name: str) -> str:
+    return urlsplit(server)._replace(path=f"/{name}").geturl()
+
+
+def _name(url: str) -> str:
+    return urlsplit(url).path.strip("/")
 
 
 @contextmanager
-def serving(program: str, settings: Settings) -> Iterator[int]:
-    """Serve a program's ``app`` with uvicorn as `hamtune serve` does, on the second core."""
-    code = f"{program}\nimport os, uvicorn\nos.sched_setaffinity(0, {{1}})\n" + (
-        "uvicorn.run(app, port=8799, log_level='warning', access_log=False)\n"
-    )
-    environment = {**os.environ, "HAMTUNE_DATA_DIR": str(settings.data_dir)}
-    if settings.database_url:
-        environment["HAMTUNE_DATABASE_URL"] = settings.database_url
-    process = subprocess.Popen([sys.executable, "-c", code], env=environment)
+def opened(url: str) -> Iterator[SqlStorage]:
+    """Open the storage of a database, with its tables."""
+    storage = open_storage(Settings(database_url=url))
+    migrate(storage.database)
+    yield storage
+    storage.database.close()
+
+
+BARE_COMMAND = ("-c", BARE)
+SERVICE_COMMAND = ("-m", "service.cli", "serve", "--no-scheduler")
+
+
+@contextmanager
+def started(
+    name: str, command: Sequence[str], folder: Path, port: int, database: str | None = None
+) -> Iterator[Server]:
+    """Start a server on its core, as its users do, and wait until it answers."""
+    environment = {**os.environ, "HAMTUNE_PORT": str(port), "HAMTUNE_DATA_DIR": f"{folder}/{port}"}
+    if database is not None:
+        environment["HAMTUNE_DATABASE_URL"] = database
+    with (folder / f"{port}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, *command], env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+    os.sched_setaffinity(process.pid, {SERVER_CORE})
     try:
-        wait_until_open(8799)
-        yield 8799
+        _wait(port)
+        yield Server(name, process, port)
     finally:
         process.terminate()
         process.wait()
 
 
-def wait_until_open(port: int) -> None:
-    """Wait until something accepts connections."""
-
-    async def try_once() -> None:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.close()
-
+def _wait(port: int) -> None:
     for _ in range(600):
         try:
-            return asyncio.run(try_once())
+            urlopen(f"http://127.0.0.1:{port}/openapi.json").close()
         except OSError:
             time.sleep(0.1)
-    raise TimeoutError(f"nothing listens on port {port}")
+        else:
+            return
+    raise TimeoutError(f"nothing answers on port {port}")
 
 
-async def load(port: int, paths: list[str], seconds: float) -> dict[str, float]:
-    """Ask over all connections for so many seconds; return rate and latencies."""
-    latencies: list[float] = []
-    until = time.perf_counter() + seconds
+def in_turn(
+    asked: Mapping[str, tuple[Server, Iterator[bytes]]], connections: int, slices: int
+) -> dict[str, Measured]:
+    """Ask servers in turn, a second each, after a slice that does not count."""
+    found = {name: Measured() for name in asked}
+    for turn in range(slices + 1):
+        for name, (server, requests) in asked.items():
+            before = server.cpu_seconds()
+            load = ask(server.port, requests, connections, 1.0)
+            if turn > 0:
+                found[name].load += load
+                found[name].cpu_seconds += server.cpu_seconds() - before
+    return found
 
-    async def ask(first: int) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        number = first
-        while time.perf_counter() < until:
-            path = quote(paths[number % len(paths)], safe="/?&=")
-            began = time.perf_counter()
-            writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            head = await reader.readuntil(b"\r\n\r\n")
-            assert head.startswith(b"HTTP/1.1 200"), head
-            length = head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]
-            await reader.readexactly(int(length))
-            latencies.append(time.perf_counter() - began)
-            number += CONNECTIONS
-        writer.close()
 
-    began = time.perf_counter()
-    await asyncio.gather(*(ask(first) for first in range(CONNECTIONS)))
-    took = time.perf_counter() - began
-    latencies.sort()
+def show(what: str, found: dict[str, Measured]) -> None:
+    """Print one line per server."""
+    for name, one in found.items():
+        load = one.load
+        print(
+            f"{what:44} {name:5} {load.per_second:8.0f}/s  p50 {load.milliseconds(0.5):7.2f}  "
+            f"p99 {load.milliseconds(0.99):7.2f} ms  cpu {one.cpu_microseconds:7.0f} us",
+            flush=True,
+        )
+
+
+def lookups(
+    bare: Server, services: Sequence[Server], databases: dict[str, str], slices: int
+) -> None:
+    """Look every combination up, beside the bare route."""
+    paths = [
+        "/v1/recommendations?"
+        + urlencode(
+            {
+                "model": one.model,
+                "dataset": one.dataset,
+                "sparsifier": one.sparsifier,
+                "sparsity": one.sparsity,
+            }
+        )
+        for one in lab.combinations(COMBINATIONS)
+    ]
+    asked: dict[str, tuple[Server, Iterator[bytes]]] = {"bare": (bare, cycle([get("/bare")]))}
+    for server in services:
+        ask(server.port, iter(cycle(map(get, paths))), 8, 6.0)
+        asked[server.name] = (server, cycle(map(get, paths)))
+    show("lookup", in_turn(asked, CONNECTIONS, 3 * slices))
+
+
+def lists(services: Sequence[Server], databases: dict[str, str], slices: int) -> None:
+    """Ask for each list, and for leaderboards."""
+    newest = {size: _newest(databases[size]) for size in databases}
+    for what in newest["1M"]:
+        asked = {
+            server.name: (server, cycle([get(newest[server.name][what])])) for server in services
+        }
+        show(what, in_turn(asked, READERS, slices))
+
+
+def _newest(url: str) -> dict[str, str]:
+    """Return the lists to ask for."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "SELECT study.id, combination.id, model, sparsifier, sparsity FROM study "
+            "JOIN combination ON combination.id = combination_id WHERE state = 'succeeded' "
+            "ORDER BY study.id DESC LIMIT 1"
+        ).fetchone()
+        assert row is not None
+        study, combination, model, sparsifier, sparsity = row
+        middle = connection.execute(
+            "SELECT id FROM run ORDER BY id OFFSET (SELECT count(*) / 2 FROM run) LIMIT 1"
+        ).fetchone()
+        assert middle is not None
+    one = urlencode(
+        {"model": model, "dataset": "digits", "sparsifier": sparsifier, "sparsity": sparsity}
+    )
     return {
-        "per_second": round(len(latencies) / took),
-        "p50_ms": round(1000 * median(latencies), 2),
-        "p99_ms": round(1000 * latencies[int(0.99 * len(latencies))], 2),
+        "leaderboards": "/v1/leaderboards",
+        "studies": "/v1/studies",
+        "studies of a state": "/v1/studies?state=failed",
+        "studies of a model": f"/v1/studies?model={model}",
+        "studies of a submitter": "/v1/studies?submitter=ada",
+        "a study": f"/v1/studies/{study}",
+        "runs": "/v1/runs",
+        "runs, a page in the middle": f"/v1/runs?cursor={middle[0]}",
+        "runs of a stage": "/v1/runs?purpose=confirmation",
+        "failed runs": "/v1/runs?state=failed",
+        "runs of a model": f"/v1/runs?model={model}",
+        "failed runs of a method": f"/v1/runs?sparsifier={sparsifier}&state=failed",
+        "runs of a combination": f"/v1/runs?{one}",
+        "runs of a study": f"/v1/studies/{study}/runs",
+        "history of a study": f"/v1/studies/{study}/history",
+        "early stopping of a study": f"/v1/studies/{study}/early-stopping",
+        "sweeps": "/v1/sweeps",
+        "combinations": "/v1/combinations",
+        "versions of a recommendation": f"/v1/combinations/{combination}/recommendations",
+        "recommendations": "/v1/recommendations",
+        "benchmarks": "/v1/benchmarks",
+        "metrics": "/metrics",
     }
+
+
+def submissions(services: Sequence[Server]) -> None:
+    """Submit studies as fast as they are taken."""
+    body = b'{"model": "digits_cnn", "dataset": "digits", "sparsifier": "rigl", "sparsity": 0.9}'
+    asked = {server.name: (server, cycle([post("/v1/studies", body)])) for server in services}
+    show("submission", in_turn(asked, CONNECTIONS, 5))
+
+
+def claims(size: str, url: str) -> None:
+    """Claim studies from a short queue, then from a long one."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "DELETE FROM study_event WHERE study_id IN (SELECT id FROM study WHERE state='queued')"
+        )
+        connection.execute("DELETE FROM study WHERE state = 'queued'")
+    for number in (1_000, QUEUED):
+        lab.queue(url, number)
+        with opened(url) as storage:
+            took = []
+            for _ in range(500):
+                began = time.perf_counter()
+                claimed = storage.queue.claim("benchmark", timedelta(minutes=5))
+                took.append(time.perf_counter() - began)
+                assert claimed is not None
+                storage.queue.fail(claimed[1], "claimed by a benchmark")
+        took.sort()
+        print(
+            f"{'claim from a queue of ' + str(number):44} {size:5} {1 / median(took):8.0f}/s  "
+            f"p50 {1000 * median(took):7.2f}  p99 {1000 * took[-6]:7.2f} ms",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -238,7 +238,7 @@ class Client:
         Raises:
             RequestRefused: 404 where a single combination is named that has none.
         """
-        return self._get(Page[Recommendation], "/v1/recommendations", **combination).items
+        return self._walk(Recommendation, "/v1/recommendations", **combination)
 
     def transferred(self, **combination: Any) -> Untuned:
         """Return what similar combinations, or the paper, say about one that nobody has tuned.
@@ -286,7 +286,7 @@ class Client:
 
     def leaderboards(self) -> list[Leaderboard]:
         """Return every leaderboard."""
-        return self._get(Page[Leaderboard], "/v1/leaderboards").items
+        return self._walk(Leaderboard, "/v1/leaderboards")
 
     def leaderboard(self, benchmark: str) -> Leaderboard:
         """Return one leaderboard."""

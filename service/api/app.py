@@ -124,7 +124,7 @@ def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
     add_pages(app)
     add_dashboard(app, dashboard)
     add_error_handlers(app)
-    app.add_middleware(Lookups, version=storage.recommendations.version)
+    app.add_middleware(Lookups, store=storage.recommendations)
     app.add_middleware(BodyLimit, largest=settings.max_request_bytes)
     app.add_middleware(
         Gate,

@@ -22,6 +22,10 @@ _HEADERS = {
 }
 
 
+_ON_DASHBOARD = (*_HEADERS.items(), (b"content-security-policy", _DASHBOARD.encode()))
+_ELSEWHERE = (*_HEADERS.items(), (b"content-security-policy", _SAME_ORIGIN.encode()))
+
+
 class SecurityHeaders:
     """ASGI middleware: adds the headers that an answer does not have yet."""
 
@@ -32,14 +36,13 @@ class SecurityHeaders:
         """Answer with the headers added."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        policy = _DASHBOARD if scope["path"].startswith("/dashboard") else _SAME_ORIGIN
-        wanted = {**_HEADERS, b"content-security-policy": policy.encode()}
+        wanted = _ON_DASHBOARD if scope["path"].startswith("/dashboard") else _ELSEWHERE
 
         async def complete(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message.get("headers", [])
                 there = {name.lower() for name, _ in headers}
-                added = [row for row in wanted.items() if row[0] not in there]
+                added = [row for row in wanted if row[0] not in there]
                 message = {**message, "headers": [*headers, *added]}
             await send(message)
 

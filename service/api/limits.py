@@ -6,7 +6,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -63,7 +62,8 @@ class BodyLimit:
         """Count what the application reads; the error is told where it reads."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        announced = Headers(scope=scope).get("content-length", "0")
+        sent = (value for name, value in scope["headers"] if name == b"content-length")
+        announced = next(sent, b"0").decode("latin-1")
         expected = int(announced) if announced.isdecimal() else 0
         received = 0
 

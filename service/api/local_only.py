@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.problems import problem
 from service.settings import is_loopback
 
-_LEFT_BY_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "via")
+_LEFT_BY_PROXIES = (b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"via")
 
 
 class LocalOnly:
@@ -27,12 +27,17 @@ class LocalOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request pass, or answer 403."""
         if scope["type"] == "http":
-            headers = Headers(scope=scope)
-            host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
-            if not is_loopback(host) or any(name in headers for name in _LEFT_BY_PROXIES):
+            hosts = [value for name, value in scope["headers"] if name == b"host"]
+            passed_on = any(name in _LEFT_BY_PROXIES for name, _ in scope["headers"])
+            if passed_on or not hosts or not _is_ours(hosts[0]):
                 detail = (
                     "this service runs without keys, so it answers only to its own machine, as "
                     "localhost; set HAMTUNE_REQUIRE_KEYS=true to serve others"
                 )
                 return await problem(403, detail, scope["path"])(scope, receive, send)
         await self._app(scope, receive, send)
+
+
+@lru_cache(maxsize=64)
+def _is_ours(host: bytes) -> bool:
+    return is_loopback(urlsplit(f"//{host.decode('latin-1')}").hostname or "")

@@ -1,9 +1,9 @@
 """Answers lookups from memory, never with anything older than the newest recommendation.
 
 Recommendations and leaderboards change only when a study succeeds, and the database can say in one
-indexed read whether one has since. So an answer is kept as bytes, together with the version of the
-recommendations that it was made from, and is sent again only after a look that *began after the
-request arrived* has found the same version. Requests that wait at the same time share one look.
+indexed read which combinations have a new recommendation since a version. So an answer is kept as
+bytes until a combination that it speaks of has news, and is sent again only after a look that
+*began after the request arrived*. Requests that wait at the same time share one look.
 """
 
 from __future__ import annotations
@@ -11,24 +11,45 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from urllib.parse import parse_qs
 
-from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-PATHS = ("/v1/recommendations", "/v1/leaderboards")
+from ham.config import Combination
+from service.records import Benchmark, CombinationFilter
+from service.storage.base import RecommendationStore
+
+_RECOMMENDATIONS = "/v1/recommendations"
+PATHS = (_RECOMMENDATIONS, "/v1/leaderboards")
 _MOST_KEPT = 10_000
+_MOST_NEWS = 100
+"""After more of it at once, nothing is worth keeping."""
 
 
-class Kept(NamedTuple):
-    """An answer, and the version of the recommendations that it was made from."""
+@dataclass(frozen=True)
+class Kept:
+    """An answer, and what it was an answer to."""
 
-    version: int
-    etag: str
-    content_type: str
+    path: str
+    query: dict[str, list[str]]
+    benchmark: str | None  # whose leaderboard it is, if it is a single one
+    etag: bytes
+    content_type: bytes
     body: bytes
+
+    def speaks_of(self, combination: Combination) -> bool:
+        """Tell whether a new recommendation of a combination may change the answer."""
+        if self.path == _RECOMMENDATIONS:
+            return all(
+                any(_may_mean(text, getattr(combination, name)) for text in self.query[name])
+                for name in CombinationFilter.model_fields
+                if name in self.query
+            )
+        return self.benchmark in (None, _benchmark(combination).name)
 
 
 class Lookups:
@@ -36,12 +57,16 @@ class Lookups:
 
     Args:
         app: what makes the answers.
-        version: reads the version of the recommendations; it grows with each new one.
+        store: says what is new.
     """
 
-    def __init__(self, app: ASGIApp, version: Callable[[], int]) -> None:
+    def __init__(self, app: ASGIApp, store: RecommendationStore) -> None:
         self._app = app
-        self._version = SharedLook(version)
+        self._store = store
+        self._look = SharedLook(self._look_for_news)
+        # Of its own, so that no look waits behind slow requests for a free thread.
+        self._thread = ThreadPoolExecutor(1, "lookups")
+        self._seen: int | None = None
         self._kept: OrderedDict[tuple[str, bytes], Kept] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,18 +74,33 @@ class Lookups:
         lookup = scope["type"] == "http" and scope["method"] == "GET"
         if not (lookup and scope["path"].startswith(PATHS)):
             return await self._app(scope, receive, send)
-        key = (scope["path"], scope["query_string"])
-        version = await self._version()
-        kept = self._kept.get(key)
-        if kept is None or kept.version != version:
-            kept = await self._ask(scope, receive, send, version)
+        await self._look()
+        kept = self._kept.get((scope["path"], scope["query_string"]))
+        if kept is None:
+            kept = await self._ask(scope, receive, send)
             if kept is None:
                 return
-            self._keep(key, kept)
         await _answer(scope, send, kept)
 
-    async def _ask(self, scope: Scope, receive: Receive, send: Send, version: int) -> Kept | None:
+    async def _look_for_news(self) -> None:
+        """Forget the answers that speak of combinations with a newer recommendation."""
+        loop = asyncio.get_running_loop()
+        if self._seen is None:
+            self._seen = await loop.run_in_executor(self._thread, self._store.version)
+            return
+        news = await loop.run_in_executor(self._thread, self._store.news, self._seen)
+        if news:
+            self._seen = news[-1][0]
+        if len(news) > _MOST_NEWS:
+            self._kept.clear()
+            return
+        for _, combination in news:
+            for key in [key for key, kept in self._kept.items() if kept.speaks_of(combination)]:
+                del self._kept[key]
+
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> Kept | None:
         """Return what the application answers; what is no success is passed on, not kept."""
+        seen = self._seen
         start: Message = {}
         body = bytearray()
 
@@ -76,57 +116,85 @@ class Lookups:
         await self._app(scope, receive, collect)
         if start["status"] != 200:
             return None
-        etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        content_type = Headers(raw=start["headers"])["content-type"]
-        return Kept(version, etag, content_type, bytes(body))
-
-    def _keep(self, key: tuple[str, bytes], kept: Kept) -> None:
-        self._kept[key] = kept
-        if len(self._kept) > _MOST_KEPT:
-            self._kept.popitem(last=False)
+        path, query = scope["path"], scope["query_string"]
+        kept = Kept(
+            path=path,
+            query=parse_qs(query.decode("latin-1"), keep_blank_values=True),
+            benchmark=scope.get("path_params", {}).get("benchmark"),
+            etag=f'"{hashlib.sha256(body).hexdigest()[:32]}"'.encode(),
+            content_type=Headers(raw=start["headers"])["content-type"].encode(),
+            body=bytes(body),
+        )
+        if seen == self._seen:  # else there may be news of it that the answer lacks
+            self._kept[path, query] = kept
+            if len(self._kept) > _MOST_KEPT:
+                self._kept.popitem(last=False)
+        return kept
 
 
 class SharedLook:
-    """Reads once for all who asked before the read began.
+    """Looks once for all who asked before the look began.
 
     Args:
-        read: called in a thread.
+        look: never runs twice at a time.
     """
 
-    def __init__(self, read: Callable[[], int]) -> None:
-        self._read = read
-        self._next: asyncio.Future[int] | None = None
+    def __init__(self, look: Callable[[], Awaitable[None]]) -> None:
+        self._look = look
+        self._next: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
-    async def __call__(self) -> int:
-        """Return the result of a read that begins after this call."""
+    async def __call__(self) -> None:
+        """Return after a look that began after this call."""
         if self._next is None:
             loop = asyncio.get_running_loop()
             self._next = loop.create_future()
             if self._task is None:
                 self._task = loop.create_task(self._work())
-        return await asyncio.shield(self._next)
+        await asyncio.shield(self._next)
 
     async def _work(self) -> None:
         while (waiting := self._next) is not None:
             self._next = None
             try:
-                waiting.set_result(await run_in_threadpool(self._read))
+                await self._look()
+                waiting.set_result(None)
             except Exception as error:
                 waiting.set_exception(error)
         self._task = None
 
 
-async def _answer(scope: Scope, send: Send, kept: Kept) -> None:
-    known = Headers(scope=scope).get("if-none-match", "")
-    unchanged = known == "*" or kept.etag in (
-        tag.strip().removeprefix("W/") for tag in known.split(",")
+def _may_mean(text: str, value: str | float) -> bool:
+    if isinstance(value, str):
+        return text == value
+    try:
+        return float(text) == value
+    except ValueError:
+        return True
+
+
+def _benchmark(combination: Combination) -> Benchmark:
+    return Benchmark(
+        model=combination.model,
+        dataset=combination.dataset,
+        sparsity=combination.sparsity,
+        recipe=combination.recipe,
     )
-    headers = MutableHeaders({"etag": kept.etag, "cache-control": "no-cache"})
+
+
+async def _answer(scope: Scope, send: Send, kept: Kept) -> None:
+    headers = [(b"etag", kept.etag), (b"cache-control", b"no-cache")]
+    unchanged = any(
+        name == b"if-none-match" and _names(known, kept.etag) for name, known in scope["headers"]
+    )
     body = b"" if unchanged else kept.body
     if not unchanged:
-        headers["content-type"] = kept.content_type
-        headers["content-length"] = str(len(body))
+        headers.append((b"content-type", kept.content_type))
+        headers.append((b"content-length", str(len(body)).encode()))
     status = 304 if unchanged else 200
-    await send({"type": "http.response.start", "status": status, "headers": headers.raw})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _names(known: bytes, etag: bytes) -> bool:
+    return known == b"*" or etag in (tag.strip().removeprefix(b"W/") for tag in known.split(b","))

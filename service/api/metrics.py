@@ -36,10 +36,17 @@ class Metrics:
             buckets=_BUCKETS,
         )
 
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(method, route).observe(seconds)
+        key = (method, route, status)
+        if key not in self._children:
+            answered = self._requests.labels(method, route, str(status))
+            self._children[key] = answered, self._seconds.labels(method, route)
+        answered, took = self._children[key]
+        answered.inc()
+        took.observe(seconds)
 
     def page(self) -> tuple[bytes, str]:
         """Return all metrics in Prometheus's text format, and its media type."""

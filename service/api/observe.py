@@ -7,7 +7,6 @@ import re
 import secrets
 import time
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
@@ -17,7 +16,7 @@ from service.errors import Unavailable
 
 logger = logging.getLogger("hamtune.request")
 
-_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class Observe:
@@ -35,8 +34,8 @@ class Observe:
         """Pass the request on and note what became of it."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        sent = Headers(scope=scope).get("x-request-id", "")
-        request_id = sent if _ID.fullmatch(sent) else secrets.token_hex(8)
+        sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        request_id = sent.decode() if _ID.fullmatch(sent) else secrets.token_hex(8)
         began, status = time.perf_counter(), 0
 
         async def noted(message: Message) -> None:

@@ -91,6 +91,24 @@ class StudyQuery(CombinationQuery):
     cursor: str | None = _cursor("study_[0-9a-z]{26}")
 
 
+class RecommendationQuery(CombinationQuery):
+    """Which recommendations, and which part of their list."""
+
+    limit: int = Field(50, ge=1, le=200, description="Recommendations per page.")
+    cursor: str | None = _cursor("rec_[0-9a-z]{26}")
+
+
+class LeaderboardQuery(BaseModel):
+    """Which part of the list of leaderboards."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(20, ge=1, le=100, description="Leaderboards per page.")
+    cursor: str | None = Field(
+        None, max_length=300, description="The `next_cursor` of the page before."
+    )
+
+
 class ExternalRunQuery(CombinationQuery):
     """Which runs made elsewhere, and which part of their list."""
 

@@ -23,18 +23,23 @@ from service.storage.base import RecommendationStore
 
 RANKED = ("tuned", "no HAM", "paper")
 """Roles that have a place on a board."""
+_MOST_NAMED = 10
 
 
 def leaderboard(store: RecommendationStore, name: str) -> Leaderboard:
     """Return one leaderboard by its benchmark's name. Raises NotFound."""
     benchmarks = {benchmark.name: benchmark for benchmark in store.benchmarks()}
     if name not in benchmarks:
-        raise NotFound(
-            f"there is no leaderboard {name!r}; there are: {', '.join(benchmarks) or 'none yet'}"
-        )
-    benchmark = benchmarks[name]
-    which = CombinationFilter(**benchmark.model_dump(exclude={"name"}))
-    return _board(benchmark, store.latest(which))
+        some = ", ".join(list(benchmarks)[:_MOST_NAMED]) or "none yet"
+        raise NotFound(f"there is no leaderboard {name!r}; GET /v1/benchmarks lists all: {some}")
+    return _of(store, benchmarks[name])
+
+
+def page(store: RecommendationStore, limit: int, after: str) -> list[Leaderboard]:
+    """Return the leaderboards that follow a name, by name, at most ``limit``."""
+    benchmarks = sorted(store.benchmarks(), key=lambda benchmark: benchmark.name)
+    following = [benchmark for benchmark in benchmarks if benchmark.name > after]
+    return [_of(store, benchmark) for benchmark in following[:limit]]
 
 
 def leaderboards(store: RecommendationStore) -> list[Leaderboard]:
@@ -47,6 +52,11 @@ def leaderboards(store: RecommendationStore) -> list[Leaderboard]:
         _board(benchmark, recommendations)
         for _, (benchmark, recommendations) in sorted(boards.items())
     ]
+
+
+def _of(store: RecommendationStore, benchmark: Benchmark) -> Leaderboard:
+    which = CombinationFilter(**benchmark.model_dump(exclude={"name"}))
+    return _board(benchmark, store.latest(which))
 
 
 def _board(benchmark: Benchmark, recommendations: Iterable[Recommendation]) -> Leaderboard:

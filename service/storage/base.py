@@ -26,6 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
+from ham.config import Combination
 from service.records import (
     ALL_COMBINATIONS,
     LOCAL,
@@ -253,8 +254,17 @@ class RunStore(Protocol):
 class RecommendationStore(Protocol):
     """Recommendations, one line of versions per combination."""
 
-    def latest(self, which: CombinationFilter = ALL_COMBINATIONS) -> list[Recommendation]:
-        """Return the newest recommendation of each combination that matches, newest first."""
+    def latest(
+        self,
+        which: CombinationFilter = ALL_COMBINATIONS,
+        *,
+        limit: int | None = None,
+        before: str | None = None,
+    ) -> list[Recommendation]:
+        """Return the newest recommendation of each combination that matches, newest first.
+
+        At most ``limit`` of them, older than the id ``before``.
+        """
         ...
 
     def history(self, combination_id: int) -> list[Recommendation]:
@@ -263,6 +273,13 @@ class RecommendationStore(Protocol):
 
     def version(self) -> int:
         """Return a number that grows with every recommendation, in the same transaction."""
+        ...
+
+    def news(self, version: int) -> list[tuple[int, Combination]]:
+        """Return the recommendations made after a version: of each its version and combination.
+
+        In the order of the versions. It costs little where there is none.
+        """
         ...
 
     def of_study(self, study_id: str) -> Recommendation | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from psycopg import OperationalError
+from sqlalchemy import Connection, Engine, Select, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
@@ -42,6 +44,9 @@ class Database:
         else:
             self.engine = create_engine(url, pool_pre_ping=True, connect_args=_IMPATIENT)
             self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ")
+        self._peeker: Any = None
+        self._peeking = Lock()
+        self._texts: dict[Select[Any], str] = {}
         self._writer = self.engine.execution_options(hamtune_write=True)
 
     @contextmanager
@@ -57,8 +62,39 @@ class Database:
             yield session
             write_noted_events(session)
 
+    def peek(self, query: Select[Any], **values: Any) -> Sequence[Sequence[Any]]:
+        """Return what a query finds now, as plain rows.
+
+        On PostgreSQL over a connection kept for that and past the ORM: a tenth of the cost, for
+        what every request asks. A connection that broke is replaced once.
+        """
+        if self.is_sqlite:
+            with self.read() as session:
+                return session.execute(query, values).all()
+        with self._peeking:
+            if query not in self._texts:
+                self._texts[query] = str(query.compile(dialect=self.engine.dialect))
+            if self._peeker is not None:
+                try:
+                    return self._peeker.execute(self._texts[query], values).fetchall()
+                except OperationalError:
+                    self._peeker.close()
+            self._peeker = self._own_connection()
+            return self._peeker.execute(self._texts[query], values).fetchall()
+
+    def _own_connection(self) -> Any:
+        """Return a connection of the driver that no pool knows."""
+        pooled = self.engine.connect().connection
+        connection: Any = pooled.driver_connection
+        pooled.detach()
+        connection.autocommit = True
+        return connection
+
     def close(self) -> None:
         """Close all connections."""
+        if self._peeker is not None:
+            self._peeker.close()
+            self._peeker = None
         self.engine.dispose()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
 from sqlalchemy.orm import joinedload
 
 from ham.config import Combination, Setting
@@ -15,8 +14,9 @@ from service.records import (
     ExternalRun,
     NewExternalRun,
 )
-from service.storage.combinations import combination_id, combination_record, matches
+from service.storage.combinations import combination_id, combination_record
 from service.storage.database import Database
+from service.storage.newest import newest
 from service.storage.resilience import resilient
 from service.storage.tables import ExternalRunRow
 
@@ -55,16 +55,8 @@ class SqlExternalRunStore:
         before: str | None = None,
     ) -> list[ExternalRun]:
         """Return runs, newest first."""
-        query = (
-            select(ExternalRunRow)
-            .join(ExternalRunRow.combination)
-            .where(*matches(which))
-            .options(joinedload(ExternalRunRow.combination))
-            .order_by(ExternalRunRow.id.desc())
-            .limit(limit)
-        )
-        if before is not None:
-            query = query.where(ExternalRunRow.id < before)
+        query = newest(ExternalRunRow, which, limit, before)
+        query = query.options(joinedload(ExternalRunRow.combination))
         with self._database.read() as session:
             return [_record(row) for row in session.scalars(query)]
 

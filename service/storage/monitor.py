@@ -14,6 +14,7 @@ from service.records import HELD, RunState, StudyState
 from service.storage.database import Database
 from service.storage.migrate import MIGRATIONS
 from service.storage.operations import Snapshot
+from service.storage.queue import in_state
 from service.storage.resilience import resilient
 from service.storage.tables import RunRow, StudyRow
 
@@ -41,12 +42,12 @@ class SqlMonitor:
     def snapshot(self) -> Snapshot:
         """Count studies, and the runs under way or ended lately."""
         now = self._clock()
-        live = StudyRow.state.in_(HELD) & (StudyRow.claimable_at > now)
+        live = in_state(*HELD) & (StudyRow.claimable_at > now)
         with self._database.read() as session:
             states = select(StudyRow.state, func.count()).group_by(StudyRow.state)
             studies = {state: count for state, count in session.execute(states)}
             claimable = select(func.count(), func.min(StudyRow.created_at)).where(
-                StudyRow.claimable_at <= now
+                StudyRow.claimable_at <= now, in_state(StudyState.QUEUED) | in_state(*HELD)
             )
             waiting, oldest = session.execute(claimable).one()
             recent = (

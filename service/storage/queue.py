@@ -180,7 +180,7 @@ class SqlQueue:
         """Return a study whose lease ran out, else the one whose turn it is, locked."""
         lost = (
             select(StudyRow)
-            .where(_in_state(*HELD), StudyRow.claimable_at <= self._clock())
+            .where(in_state(*HELD), StudyRow.claimable_at <= self._clock())
             .order_by(StudyRow.claimable_at, StudyRow.id)
         )
         if (row := _first(session, lost)) is not None:
@@ -202,7 +202,7 @@ class SqlQueue:
         place = first.correlate(SubmitterRow).scalar_subquery()
         in_work = (
             select(func.count())
-            .where(_in_state(*HELD), StudyRow.submitter == SubmitterRow.name)
+            .where(in_state(*HELD), StudyRow.submitter == SubmitterRow.name)
             .correlate(SubmitterRow)
             .scalar_subquery()
         )
@@ -227,7 +227,7 @@ class SqlQueue:
         return (
             select(StudyRow)
             .where(
-                _in_state(StudyState.QUEUED),
+                in_state(StudyState.QUEUED),
                 StudyRow.submitter == submitter,
                 StudyRow.claimable_at <= self._clock(),
             )
@@ -249,7 +249,7 @@ class SqlQueue:
         move(session, self._clock, row, state, by=row.lease_owner, reason=reason)
 
 
-def _in_state(*states: StudyState) -> ColumnElement[bool]:
+def in_state(*states: StudyState) -> ColumnElement[bool]:
     """Match states by literals: an index for some states serves no query that hides them."""
     values: list[ColumnElement[str]] = [literal_column(f"'{state.value}'") for state in states]
     return StudyRow.state.in_(values) if len(values) > 1 else StudyRow.state == values[0]

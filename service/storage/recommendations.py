@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, literal_column, select
-from sqlalchemy.orm import joinedload
+from dataclasses import fields
 
+from sqlalchemy import Integer, bindparam, exists, literal_column, select
+from sqlalchemy.orm import aliased, contains_eager, joinedload
+
+from ham.config import Combination
 from service.errors import NotFound
 from service.records import (
     ALL_COMBINATIONS,
@@ -18,7 +21,19 @@ from service.records import (
 from service.storage.combinations import combination_record, matches
 from service.storage.database import Database
 from service.storage.resilience import resilient
-from service.storage.tables import CombinationRow, RecommendationRow, StudyEventRow
+from service.storage.tables import CombinationRow, RecommendationRow, StudyEventRow, StudyRow
+
+_FIELDS = tuple(field.name for field in fields(Combination))
+NEWS = (
+    select(StudyEventRow.id, *(getattr(CombinationRow, name) for name in _FIELDS))
+    .join(StudyRow, StudyRow.id == StudyEventRow.study_id)
+    .join(StudyRow.combination)
+    .where(
+        StudyEventRow.state == literal_column("'succeeded'"),
+        StudyEventRow.id > bindparam("version", type_=Integer),
+    )
+    .order_by(StudyEventRow.id)
+)
 
 
 @resilient
@@ -28,28 +43,29 @@ class SqlRecommendationStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def latest(self, which: CombinationFilter = ALL_COMBINATIONS) -> list[Recommendation]:
+    def latest(
+        self,
+        which: CombinationFilter = ALL_COMBINATIONS,
+        *,
+        limit: int | None = None,
+        before: str | None = None,
+    ) -> list[Recommendation]:
         """Return the newest recommendation of each combination that matches, newest first."""
-        newest = (
-            select(
-                RecommendationRow.combination_id,
-                func.max(RecommendationRow.version).label("version"),
-            )
-            .group_by(RecommendationRow.combination_id)
-            .subquery()
+        newer = aliased(RecommendationRow)
+        superseded = exists().where(
+            newer.combination_id == RecommendationRow.combination_id,
+            newer.version > RecommendationRow.version,
         )
         query = (
             select(RecommendationRow)
-            .join(
-                newest,
-                (RecommendationRow.combination_id == newest.c.combination_id)
-                & (RecommendationRow.version == newest.c.version),
-            )
             .join(RecommendationRow.combination)
-            .where(*matches(which))
-            .options(joinedload(RecommendationRow.combination))
+            .where(~superseded, *matches(which))
+            .options(contains_eager(RecommendationRow.combination))
             .order_by(RecommendationRow.id.desc())
+            .limit(limit)
         )
+        if before is not None:
+            query = query.where(RecommendationRow.id < before)
         with self._database.read() as session:
             return [recommendation_record(row) for row in session.scalars(query)]
 
@@ -74,6 +90,13 @@ class SqlRecommendationStore:
         )
         with self._database.read() as session:
             return session.scalar(query) or 0
+
+    def news(self, version: int) -> list[tuple[int, Combination]]:
+        """Return what was recommended after a version."""
+        return [
+            (number, Combination.stored(**dict(zip(_FIELDS, values, strict=True))))
+            for number, *values in self._database.peek(NEWS, version=version)
+        ]
 
     def of_study(self, study_id: str) -> Recommendation | None:
         """Return the version that a study has reached, if it has."""
@@ -108,12 +131,8 @@ class SqlRecommendationStore:
             CombinationRow.sparsity,
             CombinationRow.recipe,
         )
-        query = (
-            select(*columns)
-            .join(RecommendationRow, RecommendationRow.combination_id == CombinationRow.id)
-            .distinct()
-            .order_by(*columns)
-        )
+        recommended = exists().where(RecommendationRow.combination_id == CombinationRow.id)
+        query = select(*columns).where(recommended).distinct().order_by(*columns)
         with self._database.read() as session:
             return [
                 Benchmark(dataset=dataset, model=model, sparsity=sparsity, recipe=recipe)

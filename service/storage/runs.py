@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session, contains_eager, joinedload
+from sqlalchemy.orm import Session, joinedload
 
 from ham.config import Setting
 from service.clock import Clock
@@ -28,6 +28,7 @@ from service.storage.base import BestRun, RunCount
 from service.storage.combinations import matches
 from service.storage.database import Database
 from service.storage.event_log import note_event
+from service.storage.newest import newest
 from service.storage.queue import guard
 from service.storage.resilience import resilient
 from service.storage.tables import RunMetricRow, RunRow, StudyRow
@@ -150,24 +151,17 @@ class SqlRunStore:
         after: str | None = None,
     ) -> list[Run]:
         """Return runs, newest first; oldest first with ``after``."""
-        query = (
-            select(RunRow)
-            .join(RunRow.combination)
-            .where(*matches(which))
-            .options(contains_eager(RunRow.combination))
-            .order_by(RunRow.id.desc() if after is None else RunRow.id)
-            .limit(limit)
-        )
         wanted = {"study_id": study_id, "purpose": purpose, "state": state}
-        for name, value in wanted.items():
-            if value is not None:
-                query = query.where(getattr(RunRow, name) == value)
-        if before is not None:
-            query = query.where(RunRow.id < before)
-        if after:
-            query = query.where(RunRow.id > after)
+        if after is None:
+            query = newest(RunRow, which, limit, before, **wanted)
+        else:
+            equal = {name: value for name, value in wanted.items() if value is not None}
+            query = select(RunRow).filter_by(**equal).where(RunRow.id > after)
+            query = query.join(RunRow.combination).where(*matches(which))
+            query = query.order_by(RunRow.id).limit(limit)
         with self._database.read() as session:
-            return [run_record(row) for row in session.scalars(query)]
+            found = session.scalars(query.options(joinedload(RunRow.combination)))
+            return [run_record(row) for row in found]
 
     def earlier(self, study_id: str) -> list[Run]:
         """Return what other studies of the combination had found out when this study began."""
@@ -257,7 +251,12 @@ class SqlRunStore:
             )
             .subquery()
         )
-        query = select(RunRow).join(ranked, RunRow.id == ranked.c.id).where(ranked.c.place == 1)
+        query = (
+            select(RunRow)
+            .join(ranked, RunRow.id == ranked.c.id)
+            .where(ranked.c.place == 1)
+            .options(joinedload(RunRow.combination))
+        )
         with self._database.read() as session:
             return [BestRun(row.study_id, run_record(row)) for row in session.scalars(query)]
 

@@ -25,10 +25,11 @@ from service.records import (
 )
 from service.records.lifecycle import COMMANDS
 from service.storage.base import Edit
-from service.storage.combinations import combination_id, insert_for, matches
+from service.storage.combinations import combination_id, insert_for
 from service.storage.database import Database
 from service.storage.event_log import note_event
 from service.storage.idempotency import keep_key, known_key, once, other_request
+from service.storage.newest import newest
 from service.storage.quotas import Quotas
 from service.storage.resilience import resilient
 from service.storage.tables import StudyRow, SubmitterRow
@@ -73,21 +74,8 @@ class SqlStudyStore:
         before: str | None = None,
     ) -> list[Study]:
         """Return studies, newest first."""
-        query = (
-            select(StudyRow)
-            .join(StudyRow.combination)
-            .where(*matches(which))
-            .order_by(StudyRow.id.desc())
-            .limit(limit)
-        )
-        if state is not None:
-            query = query.where(StudyRow.state == state)
-        if submitter is not None:
-            query = query.where(StudyRow.submitter == submitter)
-        if sweep_id is not None:
-            query = query.where(StudyRow.sweep_id == sweep_id)
-        if before is not None:
-            query = query.where(StudyRow.id < before)
+        wanted = {"state": state, "submitter": submitter, "sweep_id": sweep_id}
+        query = newest(StudyRow, which, limit, before, **wanted)
         with self._database.read() as session:
             return [study_record(row) for row in session.scalars(query)]
 

@@ -68,6 +68,11 @@ def _where(condition: str) -> dict[str, Any]:
 _LONG = BigInteger().with_variant(Integer(), "sqlite")
 
 
+def _newest_first(table: str, *columns: str) -> list[Index]:
+    """Make the indexes that list a table by id where a column has a value (``newest.py``)."""
+    return [Index(f"ix_{table}_{column}_newest", column, "id") for column in columns]
+
+
 class Base(DeclarativeBase):
     """Names every constraint, so that migrations can name them too."""
 
@@ -83,7 +88,6 @@ class Base(DeclarativeBase):
     type_annotation_map: ClassVar = {
         datetime: UtcDateTime,
         dict[str, Any]: JSON(none_as_null=True),
-        list[Any]: JSON,
         list[Any]: JSON,
         StudyState: _enum(StudyState),
         RunState: _enum(RunState),
@@ -153,6 +157,7 @@ class StudyRow(Base):
             **_where("state IN ('running', 'pausing', 'draining')"),
         ),
         Index("ix_study_gpu_use", "submitter", "ended_at", **_where("gpu_seconds > 0")),
+        *_newest_first("study", "combination_id", "submitter", "sweep_id", "state"),
         CheckConstraint(
             f"place >= -{LARGEST_PRIORITY} AND place <= {LARGEST_PRIORITY}", name="place_range"
         ),
@@ -163,9 +168,9 @@ class StudyRow(Base):
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    combination_id: Mapped[int] = mapped_column(ForeignKey("combination.id"), index=True)
+    combination_id: Mapped[int] = mapped_column(ForeignKey("combination.id"))
     submitter: Mapped[str] = mapped_column(ForeignKey("submitter.name"))
-    sweep_id: Mapped[str | None] = mapped_column(ForeignKey("sweep.id"), index=True)
+    sweep_id: Mapped[str | None] = mapped_column(ForeignKey("sweep.id"))
     place: Mapped[int] = mapped_column(default=0)
     """Minus the priority, so that one ascending index gives the order of a queue."""
     state: Mapped[StudyState]
@@ -258,6 +263,8 @@ class RunRow(Base):
         UniqueConstraint("study_id", "job"),
         Index(None, "study_id", "purpose", "state"),
         Index(None, "ended_at"),
+        *_newest_first("run", "combination_id", "state", "purpose"),
+        Index("ix_run_combination_state_newest", "combination_id", "state", "id"),
         CheckConstraint("alpha >= 0 AND beta >= 0", name="setting_range"),
         CheckConstraint(
             "test_accuracy IS NULL OR purpose = 'confirmation'", name="test_only_in_confirmation"
@@ -274,7 +281,7 @@ class RunRow(Base):
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     study_id: Mapped[str] = mapped_column(ForeignKey("study.id"))
-    combination_id: Mapped[int] = mapped_column(ForeignKey("combination.id"), index=True)
+    combination_id: Mapped[int] = mapped_column(ForeignKey("combination.id"))
     job: Mapped[str] = mapped_column(String(200))
     purpose: Mapped[Purpose]
     trial_number: Mapped[int | None]
@@ -362,10 +369,11 @@ class ExternalRunRow(Base):
     __table_args__ = (
         CheckConstraint("alpha >= 0 AND beta >= 0", name="setting_range"),
         CheckConstraint("length(source) >= 3", name="names_its_source"),
+        *_newest_first("external_run", "combination_id"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
-    combination_id: Mapped[int] = mapped_column(ForeignKey("combination.id"), index=True)
+    combination_id: Mapped[int] = mapped_column(ForeignKey("combination.id"))
     source: Mapped[str] = mapped_column(String(300))
     submitter: Mapped[str | None] = mapped_column(String(40))
     created_at: Mapped[datetime]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
 from service.api.dependencies import StorageDep
 from service.api.problems import documented
-from service.api.schemas import Page
+from service.api.schemas import LeaderboardQuery, Page
 from service.domain import leaderboards
 from service.domain.overview import overview
 from service.records import Leaderboard, Overview
@@ -16,10 +16,15 @@ from service.records import Leaderboard, Overview
 router = APIRouter(prefix="/v1/leaderboards", tags=["leaderboards"])
 
 
-@router.get("", summary="List leaderboards")
-def list_leaderboards(storage: StorageDep) -> Page[Leaderboard]:
-    """Return every leaderboard, whole, by name."""
-    return Page(items=leaderboards.leaderboards(storage.recommendations))
+@router.get("", summary="List leaderboards", responses=documented(422))
+def list_leaderboards(
+    query: Annotated[LeaderboardQuery, Query()], storage: StorageDep
+) -> Page[Leaderboard]:
+    """Return leaderboards by name, each of them whole."""
+    found = leaderboards.page(storage.recommendations, query.limit + 1, query.cursor or "")
+    more = len(found) > query.limit
+    found = found[: query.limit]
+    return Page(items=found, next_cursor=found[-1].benchmark.name if more else None)
 
 
 @router.get("/overview", summary="Look at all leaderboards at once")

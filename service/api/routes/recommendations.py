@@ -13,7 +13,7 @@ from ham.names import SPARSIFIERS
 from search_spaces import recipe_for
 from service.api.dependencies import StorageDep, check_names
 from service.api.problems import documented
-from service.api.schemas import CombinationQuery, Page
+from service.api.schemas import CombinationQuery, Page, RecommendationQuery
 from service.domain.paper import paper_default
 from service.domain.plans import resolve
 from service.domain.transferred import transferred
@@ -30,7 +30,7 @@ router = APIRouter(prefix="/v1/recommendations", tags=["recommendations"])
 
 @router.get("", summary="Look up recommended settings", responses=documented(404, 422))
 def list_recommendations(
-    query: Annotated[CombinationQuery, Query()], storage: StorageDep
+    query: Annotated[RecommendationQuery, Query()], storage: StorageDep
 ) -> Page[Recommendation]:
     """Return the newest recommendation of each combination that matches, newest first.
 
@@ -39,12 +39,14 @@ def list_recommendations(
     `/v1/recommendations/transferred` may still know what helped similar combinations. A wider
     query that finds nothing answers an empty list.
     """
-    which = check_names(query)
+    which = check_names(query.combinations())
     asked = _named(which)
-    found = storage.recommendations.latest(which)
+    found = storage.recommendations.latest(which, limit=query.limit + 1, before=query.cursor)
     if not found and asked is not None:
         raise NotFound(_how_to_submit(asked))
-    return Page(items=found)
+    more = len(found) > query.limit
+    found = found[: query.limit]
+    return Page(items=found, next_cursor=found[-1].id if more else None)
 
 
 @router.get(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,8 +14,11 @@ from fastapi.testclient import TestClient
 
 from ham.names import SPARSIFIERS
 from service.api.lookups import SharedLook
+from service.records import ALL_COMBINATIONS, CombinationFilter
+from service.settings import Settings
 from service.storage import SqlStorage
 from tests.service import studies
+from tests.service.cli.conftest import free_port, start_serving, stop
 
 NAMED = {"model": "digits_cnn", "dataset": "digits", "sparsifier": "random", "sparsity": 0.9}
 
@@ -192,20 +196,98 @@ def test_lookup_is_never_older_than_the_newest_recommendation(
         assert all(reader.result() for reader in readers)
 
 
+def test_lookup_is_never_older_whichever_process_answers(
+    settings: Settings, storage: SqlStorage
+) -> None:
+    """The same over two processes that serve one database."""
+    named = {"HAMTUNE_DATABASE_URL": settings.database_url} if settings.database_url else {}
+    ports = free_port(), free_port()
+    servers = []
+    for port in ports:
+        servers.append(
+            start_serving(settings.data_dir, port, HAMTUNE_LOG_LEVEL="warning", **named)
+        )
+        (settings.data_dir / "service.json").unlink()
+    urls = [f"http://127.0.0.1:{port}" for port in ports]
+    stored: list[int] = []
+    done = threading.Event()
+
+    def read(url: str) -> int:
+        asked = 0
+        with httpx2.Client(base_url=url) as http:
+            while not done.is_set():
+                before = len(stored)
+                found = http.get("/v1/recommendations", params=NAMED)
+                version = found.json()["items"][0]["version"] if found.status_code == 200 else 0
+                assert version >= before
+                asked += 1
+        return asked
+
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            readers = [pool.submit(read, url) for url in urls * 2]
+            for _ in range(5):
+                studies.submit(storage, studies.request_for())
+                stored.append(studies.finish(storage).version)
+            done.set()
+            assert all(reader.result() for reader in readers)
+    finally:
+        for server in servers:
+            stop(server)
+
+
+def test_answer_stays_in_memory_until_there_is_news_of_what_it_speaks_of(
+    client: TestClient, storage: SqlStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for sparsifier in ("random", "rigl"):
+        studies.submit(storage, studies.request_for(sparsifier))
+        studies.finish(storage)
+    board = client.get("/v1/leaderboards").json()["items"][0]["benchmark"]["name"]
+    asked: list[CombinationFilter] = []
+    latest = type(storage.recommendations).latest
+
+    def noted(self: Any, which: CombinationFilter = ALL_COMBINATIONS, **options: Any) -> Any:
+        asked.append(which)
+        return latest(self, which, **options)
+
+    monkeypatch.setattr(type(storage.recommendations), "latest", noted)
+
+    def look_up() -> int:
+        """Return how many answers had to be made anew."""
+        asked.clear()
+        for path in (
+            "/v1/recommendations?sparsifier=random",
+            "/v1/recommendations?sparsifier=rigl",
+            "/v1/recommendations?sparsity=0.8",
+            "/v1/recommendations?sparsity=0.90&model=digits_cnn",
+            "/v1/recommendations",
+            f"/v1/leaderboards/{board}",
+            "/v1/leaderboards/overview",
+        ):
+            assert client.get(path).status_code == 200
+        return len(asked)
+
+    assert (look_up(), look_up()) == (8, 0), "the overview asks twice"
+    studies.submit(storage, studies.request_for("rigl"))
+    studies.finish(storage)
+    assert (look_up(), look_up()) == (6, 0)
+    studies.submit(storage, studies.request_for("rigl", 0.8))
+    studies.finish(storage)
+    assert (look_up(), look_up()) == (5, 0)
+
+
 def test_failed_look_at_the_version_is_told_to_all_who_wait_and_tried_again() -> None:
-    results = iter([RuntimeError("away"), 7])
+    results: Iterator[Exception | None] = iter([RuntimeError("away"), None])
 
-    def read() -> int:
-        result = next(results)
-        if isinstance(result, Exception):
+    async def read() -> None:
+        if (result := next(results)) is not None:
             raise result
-        return result
 
-    async def ask() -> list[int | BaseException]:
+    async def ask() -> list[BaseException | None]:
         look = SharedLook(read)
         first = await asyncio.gather(look(), look(), return_exceptions=True)
         return [*first, await look()]
 
     one, two, three = asyncio.run(ask())
     assert isinstance(one, RuntimeError) and isinstance(two, RuntimeError)
-    assert three == 7
+    assert three is None, "and tried again"

@@ -81,3 +81,24 @@ def test_benchmarks_are_those_with_a_recommendation(storage: SqlStorage) -> None
         for sparsity in (0.0, 0.9)
     ]
     assert storage.recommendations.benchmarks() == expected
+
+
+def test_news_are_the_recommendations_after_a_version(storage: SqlStorage) -> None:
+    before = storage.recommendations.version()
+    assert storage.recommendations.news(before) == []
+    stored = [recommend(storage, sparsifier=name) for name in ("random", "rigl")]
+    news = storage.recommendations.news(before)
+    assert [combination for _, combination in news] == [row.combination for row in stored]
+    assert news[-1][0] == storage.recommendations.version()
+    assert storage.recommendations.news(news[0][0]) == news[1:]
+
+
+def test_recommendations_come_in_pages(storage: SqlStorage) -> None:
+    for name in ("random", "rigl", "dense"):
+        recommend(storage, sparsifier=name, sparsity=0.0 if name == "dense" else 0.9)
+    recommend(storage, sparsifier="rigl")
+    whole = storage.recommendations.latest()
+    first = storage.recommendations.latest(limit=2)
+    rest = storage.recommendations.latest(limit=2, before=first[-1].id)
+    assert [*first, *rest] == whole
+    assert len(rest) == 1

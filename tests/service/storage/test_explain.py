@@ -1,0 +1,105 @@
+"""On PostgreSQL, no list walks through a table that grows: what it asks for has an index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Select, event, text
+
+from service.records import CombinationFilter, Purpose, RunState, StudyState
+from service.settings import Settings
+from service.storage import SqlStorage
+from service.storage.recommendations import NEWS
+from tests.service.builders import a_job, a_result, done_run, opened, submit
+
+GROWING = ("run", "run_metric", "study", "study_event", "recommendation", "external_run", "sweep")
+MODEL = CombinationFilter(model="digits_cnn")
+ONE = CombinationFilter(
+    model="digits_cnn", dataset="digits", sparsifier="random", sparsity=0.9, optimizer="sgd"
+)
+STUDY, RUN = "study_" + 26 * "0", "run_" + 26 * "z"
+
+
+def _ask(storage: SqlStorage, query: Select[Any], **values: Any) -> None:
+    """Ask what a store asks past the ORM."""
+    with storage.database.read() as session:
+        session.execute(query, values).all()
+
+
+ASKED: dict[str, Callable[[SqlStorage], Any]] = {
+    "runs": lambda storage: storage.runs.page(),
+    "runs after a cursor": lambda storage: storage.runs.page(before=RUN),
+    "runs of a state": lambda storage: storage.runs.page(state=RunState.FAILED),
+    "runs of a stage": lambda storage: storage.runs.page(purpose=Purpose.SEARCH, before=RUN),
+    "runs of a model": lambda storage: storage.runs.page(which=MODEL),
+    "failed runs of a model": lambda storage: storage.runs.page(
+        which=MODEL, state=RunState.FAILED, before=RUN
+    ),
+    "runs of a combination": lambda storage: storage.runs.page(which=ONE),
+    "runs of a study": lambda storage: storage.runs.page(study_id=STUDY, after=""),
+    "runs of a study and a model": lambda storage: storage.runs.page(which=MODEL, study_id=STUDY),
+    "earlier runs": lambda storage: storage.runs.earlier(STUDY),
+    "counts": lambda storage: storage.runs.counts([STUDY]),
+    "best runs": lambda storage: storage.runs.best_search_runs([STUDY]),
+    "accuracies": lambda storage: storage.runs.accuracies(STUDY, [1, 2]),
+    "studies": lambda storage: storage.studies.list(),
+    "studies of a state": lambda storage: storage.studies.list(state=StudyState.FAILED),
+    "studies of a model": lambda storage: storage.studies.list(which=MODEL, before=STUDY),
+    "studies of a submitter": lambda storage: storage.studies.list(submitter="ada"),
+    "studies of a sweep": lambda storage: storage.studies.list(sweep_id="sweep", which=MODEL),
+    "recommendations": lambda storage: storage.recommendations.latest(limit=50),
+    "recommendation of a combination": lambda storage: storage.recommendations.latest(ONE),
+    "versions of a recommendation": lambda storage: storage.recommendations.history(1),
+    "benchmarks": lambda storage: storage.recommendations.benchmarks(),
+    "the newest version": lambda storage: storage.recommendations.version(),
+    "news": lambda storage: _ask(storage, NEWS, version=0),
+    "combinations": lambda storage: storage.combinations.list(MODEL),
+    "external runs": lambda storage: storage.external_runs.list(MODEL),
+    "sweeps": lambda storage: storage.sweeps.list(),
+    "progress of sweeps": lambda storage: storage.sweeps.progress(["sweep"]),
+    "events of a study": lambda storage: storage.events.after(0, study_id=STUDY),
+    "events": lambda storage: storage.events.after(7),
+    "newest event": lambda storage: storage.events.newest(),
+    "metrics": lambda storage: storage.monitor.snapshot(),
+}
+
+
+@pytest.fixture(scope="module")
+def storage(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlStorage]:
+    """A database of a few rows on PostgreSQL."""
+    folder: Path = tmp_path_factory.mktemp("data")
+    with opened(Settings(data_dir=folder, database_url=postgres_url)) as storage:
+        submit(storage)
+        claimed = storage.queue.claim("a", timedelta(minutes=5))
+        assert claimed is not None
+        done_run(storage, claimed[1], a_job())
+        storage.queue.succeed(claimed[1], a_result())
+        yield storage
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_what_is_asked_for_has_an_index(storage: SqlStorage, name: str) -> None:
+    """Small tables are rightly read whole; forbidden that, only what has no index still is."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        asked.append((statement, parameters))
+
+    engine = storage.database.engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        ASKED[name](storage)
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert asked
+    with engine.connect() as connection:
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        for statement, parameters in asked:
+            lines = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()
+            whole = [line for line in lines if "Seq Scan on" in line]
+            read = {line.split("Seq Scan on ")[1].split()[0] for line in whole}
+            assert read.isdisjoint(GROWING), (read, statement)
