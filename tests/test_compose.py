@@ -132,6 +132,7 @@ def test_image_does_not_run_as_root() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 @pytest.mark.timeout(500)
 def test_services_of_the_compose_file_tune_a_study_together(
     empty_postgres_url: str, tmp_path: Path

@@ -15,7 +15,7 @@ from service.client import Client
 from service.records import Budget, StudyRequest, StudyState
 from tests.service.cli.conftest import environment, free_port
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 PATIENCE_SECONDS = 240
 BUDGET = Budget(trials=4, finalists=1, screening_seeds=1, confirmation_seeds=3)

@@ -32,7 +32,7 @@ from service.storage import SqlStorage
 from service.workers.optuna_storage import open_optuna_storage
 from service.workers.runner import optuna_name
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 LEASE_SECONDS = 6.0
 PATIENCE_SECONDS = 240

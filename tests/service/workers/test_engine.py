@@ -29,7 +29,7 @@ from service.workers.trainable import LOST_WORKER
 from service.workers.trainer import Trainer
 from tests.service.workers.conftest import SMALL, known_accuracy, metrics, outcome_of
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 RUN_SECONDS = 15.0
 

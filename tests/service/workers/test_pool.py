@@ -15,6 +15,8 @@ from service.settings import Settings
 from service.workers import cluster
 from service.workers.pool import Pool
 
+pytestmark = pytest.mark.xdist_group("ray")
+
 ONE_CPU = {"CPU": 1.0}
 TWO_CPUS = {"CPU": 2.0}
 

@@ -23,6 +23,7 @@ SAME = {
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_tune_stops_weak_trials_and_no_row_lies_about_its_fidelity(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.service.workers.ray_study", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)
