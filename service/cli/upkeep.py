@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sqlite3
@@ -51,7 +52,7 @@ def clean(
     dry_run: Annotated[bool, typer.Option(help="Only say what would be removed.")] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Remove logs and Ray's folders of studies that ended long ago; results are kept for ever."""
+    """Remove logs, checkpoints and Ray's folders of studies that ended long ago, never results."""
     with told():
         settings = _settings(data_dir)
         from service.storage import open_storage  # lazy: most commands need no database
@@ -73,8 +74,8 @@ def clean(
 
 
 def _left_behind(data_dir: Path, studies: StudyStore, before: datetime) -> Iterator[Path]:
-    """Yield the logs and folders of studies that ended before a time, or are not known."""
-    for path in [*data_dir.glob("logs/study_*.log"), *data_dir.glob("ray/study_*")]:
+    """Yield what is left of studies that ended before a time, or are not known, and of runners."""
+    for path in [*data_dir.glob("logs/study_*.log"), *data_dir.glob("checkpoints/study_*")]:
         named = _STUDY.match(path.name)
         if named is None:
             continue
@@ -84,6 +85,20 @@ def _left_behind(data_dir: Path, studies: StudyStore, before: datetime) -> Itera
             ended = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         if ended is not None and ended < before:
             yield path
+    for path in data_dir.glob("ray/runner-*"):
+        changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        if changed < before and not _alive(int(path.name.removeprefix("runner-"))):
+            yield path
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _copy(source: Path, target: Path) -> None:

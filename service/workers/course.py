@@ -68,6 +68,7 @@ class Course:
         clock: by which the cap on wall time is kept.
 
     Attributes:
+        study_id: the study that it belongs to.
         on_hold: people want no further training of this study for now.
     """
 
@@ -82,6 +83,7 @@ class Course:
         self._clock = clock
         self._storage = storage
         self._claim = claim
+        self.study_id = claim.study_id
         self._plan = plan
         self._search = search
         self._under_way: dict[str, Job] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 
 from ray import tune
 from ray.tune.search import Searcher
@@ -17,6 +17,7 @@ from structlog.contextvars import bind_contextvars, get_contextvars
 
 from service.settings import Settings
 from service.workers import cluster
+from service.workers.checkpoints import Checkpoint, checkpoint_path
 from service.workers.course import Course
 from service.workers.pool import open_pool
 from service.workers.ray_searcher import CourseScheduler, CourseSearcher
@@ -77,6 +78,13 @@ class Engine:
         )
 
 
+class UnderWay(NamedTuple):
+    """A training that Tune runs."""
+
+    run_id: str
+    checkpoint: Checkpoint
+
+
 class Relay(Searcher):
     """Passes Tune's questions to the searcher of the study under way; between studies it waits.
 
@@ -89,14 +97,15 @@ class Relay(Searcher):
         self._settings = settings
         self._inbox: queue.Queue[tuple[CourseSearcher, dict[str, float]]] = queue.Queue()
         self._searcher: CourseSearcher | None = None
-        self._run_ids: dict[str, str] = {}
+        self._under_way: dict[str, UnderWay] = {}
+        self._folder = settings.data_dir.resolve() / "checkpoints"
         self.idle = threading.Event()
         self._pool = open_pool()
 
     @property
     def at_work(self) -> int:
         """Trainings that are under way."""
-        return len(self._run_ids)
+        return len(self._under_way)
 
     def take_up(self, searcher: CourseSearcher, resources: dict[str, float]) -> None:
         """Serve another study."""
@@ -110,7 +119,7 @@ class Relay(Searcher):
             self._searcher, self._resources = self._inbox.get()
             self._slots = cluster.Slots(self._resources)
             bind_contextvars(**self._log_facts)  # this is another thread
-        if len(self._run_ids) >= self._slots.count():
+        if len(self._under_way) >= self._slots.count():
             return None
         suggestion = self._searcher.suggest(trial_id)
         if suggestion == Searcher.FINISHED:
@@ -120,10 +129,12 @@ class Relay(Searcher):
             self._searcher = None
             return self.suggest(trial_id)
         if suggestion is not None:
-            self._run_ids[trial_id] = suggestion["run_id"]
+            checkpoint = checkpoint_path(self._folder, **suggestion)
+            self._under_way[trial_id] = UnderWay(suggestion["run_id"], Checkpoint(checkpoint))
             suggestion |= {
                 "resources": self._resources,
                 "seconds": self._settings.run_seconds,
+                "checkpoint": str(checkpoint),
                 "checkpoint_seconds": self._settings.checkpoint_seconds,
             }
         return suggestion
@@ -137,10 +148,11 @@ class Relay(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Pass on the end of a training; its worker is free, also where Tune stopped it."""
-        run_id = self._run_ids.pop(trial_id)
-        self._pool.give_back.remote(run_id)
+        ended = self._under_way.pop(trial_id)
+        self._pool.give_back.remote(ended.run_id)
         assert self._searcher is not None
         self._searcher.on_trial_complete(trial_id, result, error)
+        ended.checkpoint.remove()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing to pickle: Tune copies its searcher for a restore that is never asked for."""

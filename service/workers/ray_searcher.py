@@ -43,6 +43,7 @@ class CourseSearcher(Searcher):
                 if assignment is not None:
                     self._run_ids[trial_id] = assignment.run_id
                     return {
+                        "study_id": self._course.study_id,
                         "run_id": assignment.run_id,
                         "run": assignment.config.to_json(),
                         "measure_test": assignment.measure_test,

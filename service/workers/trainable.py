@@ -11,6 +11,7 @@ import json
 import logging
 import math
 from collections import deque
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -18,6 +19,7 @@ import ray
 from ray import tune
 from ray.exceptions import GetTimeoutError, RayError
 
+from service.workers.checkpoints import Checkpoint
 from service.workers.pool import open_pool
 
 logger = logging.getLogger(__name__)
@@ -38,11 +40,11 @@ class TrainRun(tune.Trainable):
 
     Config: ``run_id``, ``run`` (the run's config), ``measure_test``, ``resources`` of a worker,
     ``seconds`` that the training may take, ``pauses`` (epochs after which it waits for Tune's
-    decision), ``checkpoint_seconds`` between two states saved.
+    decision), ``checkpoint`` (the file of its state), ``checkpoint_seconds`` between two states.
 
     An error of the training is a result like any other, with its reason, and so is a hang. A lost
-    worker is the one cause worth a retry: another goes on from the state saved last, which is kept
-    here, in memory, and never in Ray Tune's hands.
+    worker is the one cause worth a retry: another goes on from the state saved last. So does
+    whoever takes the study up again after its runner was lost.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -86,7 +88,7 @@ class TrainRun(tune.Trainable):
         self._epochs_done = 0
         self._started = self._saved_at = math.inf
         self._saving_took = 0.0
-        self._state: bytes | None = None
+        self._checkpoint = Checkpoint(Path(config["checkpoint"]))
         self._losses = 0
 
     def _advance(self, seconds: float) -> list[dict[str, Any]]:
@@ -121,7 +123,7 @@ class TrainRun(tune.Trainable):
         run = self._config
         lease = self._pool.lease.remote(run["run_id"], run["resources"], self._myself())
         self._worker = ray.get(lease)
-        self._worker.begin.remote(run["run"], run["measure_test"], self._state)
+        self._worker.begin.remote(run["run"], run["measure_test"], self._checkpoint.read())
         self._started = self._saved_at = monotonic()
 
     def _results(self, epochs: list[str], outcome: str | None) -> list[dict[str, Any]]:
@@ -138,7 +140,7 @@ class TrainRun(tune.Trainable):
 
     def _save(self) -> None:
         started = monotonic()
-        self._state = self._answer(self._worker.state.remote())
+        self._checkpoint.write(self._answer(self._worker.state.remote()))
         self._saved_at = monotonic()
         self._saving_took = self._saved_at - started
 

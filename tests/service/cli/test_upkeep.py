@@ -102,22 +102,25 @@ def test_clean_removes_what_ended_long_ago_and_nothing_else(tmp_path: Path) -> N
     unknown = "study_" + "0" * 26
     names = (waiting, ended, unknown)
     logs = {name: tmp_path / "logs" / f"{name}.log" for name in names}
-    folders = {name: tmp_path / "ray" / f"{name}-123" for name in names}
+    folders = {name: tmp_path / "checkpoints" / name for name in names}
+    lost, running = (tmp_path / "ray" / f"runner-{pid}" for pid in (2**30, os.getpid()))
     kept = tmp_path / "logs" / "scheduler.log"
     for path in (*logs.values(), kept):
         path.parent.mkdir(exist_ok=True)
         path.write_text("x")
-    for folder in folders.values():
+    for folder in (*folders.values(), lost, running):
         (folder / "inside").mkdir(parents=True)
     old = time.time() - 40 * 86400
     os.utime(logs[unknown], (old, old))
-    os.utime(folders[unknown], (old, old))
+    for folder in (folders[unknown], lost, running):
+        os.utime(folder, (old, old))
     data_dir = ("--data-dir", str(tmp_path))
     would = hamtune("clean", "--dry-run", *data_dir)
-    assert would.split() == [str(logs[unknown]), str(folders[unknown])]
+    assert would.split() == [str(logs[unknown]), str(folders[unknown]), str(lost)]
     assert logs[unknown].exists()
     hamtune("clean", *data_dir)
     assert not logs[unknown].exists() and not folders[unknown].exists()
+    assert not lost.exists() and running.exists()
     assert logs[ended].exists()
     hamtune("clean", "--days", "0", *data_dir)
     assert not logs[ended].exists() and not folders[ended].exists()
