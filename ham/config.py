@@ -25,8 +25,8 @@ class Setting:
         beta: strength of the shrinkage term, finite and >= 0.
         learning_rate: multiple of the recipe's, finite and > 0.
         weight_decay: multiple of the recipe's, finite and >= 0.
-        alpha_schedule, beta_schedule: how the strength goes to 0 over the run, if it does; see
-            :data:`SCHEDULES`.
+        alpha_schedule, beta_schedule: how the strength goes to 0 over a training, if it does;
+            see :data:`SCHEDULES`. Under iterative pruning it begins anew with each training.
     """
 
     alpha: float

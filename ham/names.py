@@ -174,6 +174,10 @@ OPTIMIZERS = Registry[OptimizerRow](
     kind=OptimizerRow,
 )
 
+_DYNAMIC_DENSE = (
+    "the first layer under uniform densities, in the cifar preset, and from 99 % on in the "
+    "imagenet preset"
+)
 SPARSIFIERS = Registry[SparsifierRow](
     "sparsifier",
     (
@@ -192,6 +196,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             description="A fixed random mask with layer-wise ERK densities.",
             reference="Liu et al., ICLR 2022, https://arxiv.org/abs/2202.02643",
             family="at initialization",
+            leaves_dense="the first layer under uniform densities",
         ),
         SparsifierRow(
             name="snip",
@@ -252,6 +257,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             reference="Peste et al., NeurIPS 2021, https://arxiv.org/abs/2106.12379",
             family="dense to sparse",
             settled=0.85,
+            leaves_dense="the first and the last layer where each layer is pruned by itself",
         ),
         SparsifierRow(
             name="set",
@@ -260,6 +266,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             description="Drops the smallest weights, grows at random.",
             reference="Mocanu et al., Nature Communications 2018, https://arxiv.org/abs/1707.04780",
             family="dynamic",
+            leaves_dense=_DYNAMIC_DENSE,
         ),
         SparsifierRow(
             name="rigl",
@@ -269,6 +276,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             reference="Evci et al., ICML 2020, https://arxiv.org/abs/1911.11134",
             family="dynamic",
             needs_dense_gradient=True,
+            leaves_dense=_DYNAMIC_DENSE,
         ),
         SparsifierRow(
             name="mest",
@@ -278,6 +286,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             reference="Yuan et al., NeurIPS 2021, https://arxiv.org/abs/2110.14032",
             family="dynamic",
             settled=0.75,
+            leaves_dense="in both presets the first and the last layer and shortcuts",
         ),
         SparsifierRow(
             name="str",
@@ -316,6 +325,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             reference="Savarese et al., NeurIPS 2020, https://arxiv.org/abs/1912.04427",
             family="continuous",
             settled=0.75,
+            leaves_dense="in both presets the last layer and shortcuts",
         ),
         SparsifierRow(
             name="sign_in",

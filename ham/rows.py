@@ -83,6 +83,10 @@ class SparsifierRow(Row):
             in [0, 1], the latest over its presets.
         takes_ham: False where HAM has no meaning: the method trains factors of the weights, and
             HAM is itself the step of such factors.
+        leaves_dense: which layers its authors leave dense, and under which options; in words,
+            empty where they prune all. The method does so unless ``dense_layers`` says otherwise.
+        search_space: ``"package:file.toml"`` of a space file that the method's package brings;
+            None for the space of its family. See :mod:`search_spaces`.
     """
 
     family: Literal["dense", "at initialization", "dense to sparse", "dynamic", "continuous"]
@@ -91,6 +95,8 @@ class SparsifierRow(Row):
     prune_fraction: float | None = None
     settled: float = 0.0
     takes_ham: bool = True
+    leaves_dense: str = ""
+    search_space: str | None = None
 
     def trainings(self, sparsity: float) -> int:
         """Return how many full-length trainings one run takes, >= 1."""

@@ -1,7 +1,8 @@
 """Loads the declared spaces and recipes, and says which one a combination uses.
 
 A space file applies to the sparsifiers or families it names; ``default.toml`` applies to the
-rest. A recipe file applies to its dataset; several may, one of them being the default.
+rest. A sparsifier of another package may bring a file of its own. A recipe file applies to its
+dataset; several may, one of them being the default.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
 from ham.config import Recipe, require_ham_beside
 from ham.errors import IncompatibleCombination, InvalidConfig, UnknownName
 from ham.names import DATASETS, SPARSIFIERS
+from ham.names import plugins as registered
+from ham.registry import Plugin
 from search_spaces.declared import DeclaredSpace, declared_space
 from search_spaces.space import SearchSpace
 
@@ -31,7 +36,7 @@ class DeclaredRecipe:
     title: str
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Traversable) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
@@ -84,13 +89,54 @@ def space_for(
     Raises:
         UnknownName: no such sparsifier.
         IncompatibleCombination: HAM has no meaning beside it, so there is nothing to tune.
+        InvalidConfig: the file that its package brings breaks a rule, or is not there.
     """
     require_ham_beside(sparsifier)
+    brought = SPARSIFIERS.get(sparsifier).search_space
+    if brought is not None:
+        return _brought_space(sparsifier, brought).space_for(model, dataset)
     declared = spaces()
     for target in (sparsifier, SPARSIFIERS.get(sparsifier).family):
         if target in declared:
             return declared[target].space_for(model, dataset)
     return declared["default"].space_for(model, dataset)
+
+
+@cache
+def _brought_space(sparsifier: str, location: str) -> DeclaredSpace:
+    package, _, file = location.partition(":")
+    try:
+        data = _read(files(package) / file)
+    except (ImportError, OSError, ValueError) as error:
+        raise InvalidConfig(
+            "search_space", location, f'it must be "package:file.toml", but {error}'
+        ) from error
+    return declared_space(sparsifier, data)
+
+
+def tunable() -> list[str]:
+    """Return the sparsifiers that have a space: those that HAM can be tuned beside."""
+    return [row.name for row in SPARSIFIERS if row.takes_ham and not _problem(row.name)]
+
+
+def plugins() -> list[Plugin]:
+    """Return what other packages offer, also what is broken, in its row or in its space."""
+    problems = {row.name: _problem(row.name) for row in SPARSIFIERS if row.search_space}
+    return registered() + [
+        Plugin(group="ham.sparsifiers", name=name, package="", error=problem)
+        for name, problem in problems.items()
+        if problem
+    ]
+
+
+def _problem(sparsifier: str) -> str | None:
+    try:
+        space_for(sparsifier)
+    except IncompatibleCombination:  # there is nothing to tune, and no need of a space
+        return None
+    except InvalidConfig as error:
+        return str(error)
+    return None
 
 
 def recipe_for(dataset: str, recipe: str | None = None) -> Recipe:

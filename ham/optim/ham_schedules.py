@@ -1,4 +1,8 @@
-"""Alpha and beta over optimizer steps: constant, or going to 0 by the end of the run."""
+"""Alpha and beta over optimizer steps: constant, or going to 0 by the end of a training.
+
+Under iterative pruning a run is several trainings. The strengths begin anew with each, as the
+learning rate does: alpha and beta act through their products with it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,7 @@ def strength_factor(schedule: Schedule, progress: float) -> float:
 
     Args:
         schedule: its shape.
-        progress: share of the run's steps that are done, in [0, 1].
+        progress: share of the training's steps that are done, in [0, 1].
 
     >>> [strength_factor(name, 0.25) for name in ("constant", "linear")]
     [1.0, 0.75]
@@ -35,12 +39,12 @@ class StrengthSchedule:
     Args:
         optimizer: a HAM whose groups hold the full strengths.
         setting: which shapes they follow.
-        total_steps: optimizer steps of the whole run, >= 1.
+        steps: optimizer steps of one training, >= 1.
     """
 
-    def __init__(self, optimizer: Optimizer, setting: Setting, total_steps: int) -> None:
+    def __init__(self, optimizer: Optimizer, setting: Setting, steps: int) -> None:
         self._optimizer = optimizer
-        self._total_steps = total_steps
+        self._steps = steps
         schedules: dict[str, Schedule] = {
             "ham_alpha": setting.alpha_schedule,
             "ham_beta": setting.beta_schedule,
@@ -53,8 +57,8 @@ class StrengthSchedule:
         return self._optimizer.param_groups  # new ones after every load_state_dict
 
     def set(self, step: int) -> None:
-        """Set the strengths that a step uses; steps count from 1."""
-        progress = (step - 1) / self._total_steps
+        """Set the strengths that a step uses; steps count from 1, over all trainings."""
+        progress = (step - 1) % self._steps / self._steps
         for name, schedule in self._moving.items():
             factor = strength_factor(schedule, progress)
             for group, full in zip(self._groups, self._full, strict=True):

@@ -38,8 +38,6 @@ def sparsify(
         ...  # the loop as it was
         sparsifier.finalize()
 
-    Gradients must be there when ``optimizer.step()`` is called: pass no closure to it.
-
     Args:
         model: on its device.
         name: registry name of the method.

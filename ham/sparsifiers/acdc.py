@@ -34,7 +34,8 @@ class ACDC(MaskedSparsifier):
         compress_at: when sparse phases begin, as fractions of the training. The default is the
             authors' ImageNet schedule: epochs 10, 20, ..., 70 and 85 of 100.
         decompress_at: when dense phases begin; by default epochs 15, 25, ..., 75 of 100.
-        scope: ``global`` ranks all weights together, ``layer`` prunes each to the same sparsity.
+        scope: ``global`` ranks all weights together, ``layer`` prunes each to the same sparsity
+            and, unless ``dense_layers`` says otherwise, leaves the first and the last layer dense.
         **common: see :class:`~ham.sparsity.MaskedSparsifier`.
 
     Deviations: exactly the asked number of weights is kept, where the authors' strict threshold
@@ -66,6 +67,10 @@ class ACDC(MaskedSparsifier):
 
     def _step_at(self, fraction: float) -> int:
         return max(1, exact_floor(fraction * self.total_steps))
+
+    def published_dense_layers(self) -> tuple[str, ...]:
+        """Spare the first and the last layer where each is pruned by itself."""
+        return ("first", "last") if self.scope == "layer" else ()
 
     def after_step(self, step: int) -> None:
         """Mask the weights, then change the phase where one ends."""

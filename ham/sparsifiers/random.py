@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import nn
 
+from ham.sparsity.allocation import published_dense
 from ham.sparsity.base import Batch, Loss
 from ham.sparsity.masked import MaskedSparsifier
 
@@ -21,7 +22,8 @@ class Random(MaskedSparsifier):
 
     Args:
         allocation: densities per layer: ``erk``, ``uniform`` or ``balanced``.
-        **common: see :class:`~ham.sparsity.MaskedSparsifier`.
+        **common: see :class:`~ham.sparsity.MaskedSparsifier`; ``uniform`` leaves the first layer
+            dense unless ``dense_layers`` says otherwise.
 
     Deviations: masks hold exactly the asked number of weights, where several published codes
         draw each position by a coin. Kept weights are not rescaled.
@@ -30,6 +32,10 @@ class Random(MaskedSparsifier):
     def __init__(self, sparsity: float, *, allocation: str = "erk", **common: Any) -> None:
         super().__init__(sparsity, **common)
         self.allocation = allocation
+
+    def published_dense_layers(self) -> tuple[str, ...]:
+        """Spare the first layer under uniform densities."""
+        return published_dense(self.allocation)
 
     def choose_masks(self, model: nn.Module, batches: Iterable[Batch], loss: Loss) -> None:
         """Draw the masks; the model's weights and the data do not matter."""

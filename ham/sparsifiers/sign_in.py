@@ -24,14 +24,17 @@ RESETS = 20
 
 
 class SignIn(ReparametrizedSparsifier):
-    """Train ``theta = m * w`` under a mask chosen at initialization; rebalance at intervals.
+    """Train ``theta = m * w`` under a fixed mask; rebalance at intervals.
 
     A rebalancing sets ``m^2 - w^2 = scale`` anew at unchanged theta: near zero, where m is then
     about ``sqrt(scale)``, a weight passes to the other sign as easily as at the start.
 
     Args:
-        mask: method at initialization that chooses the mask, by registry name.
-        mask_options: its options.
+        mask: method at initialization that chooses the mask, by registry name; or a mask that
+            was found otherwise: for every prunable weight, by name, a tensor of its shape that is
+            zero where the weight is dropped. ``state_dict()`` of a sparse model is such a mask.
+            It must have the asked sparsity, to within a weight per layer.
+        mask_options: options of the method.
         reset_interval: optimizer steps between rebalancings, >= 1; the paper's number of epochs
             is UNVERIFIED. By default 20 over the training.
         reset_optimizer: forget what the optimizer remembers of the factors at a rebalancing,
@@ -40,14 +43,15 @@ class SignIn(ReparametrizedSparsifier):
         **common: see :class:`~ham.sparsity.MaskedSparsifier`.
 
     Deviations: no code is public. Only prunable weights are factorized (an assumption), and both
-        factors have the recipe's weight decay. Masks that move (AC/DC, RigL) are left out.
+        factors have the recipe's weight decay. Masks that move while the factors train are left
+        out; a mask that AC/DC or RigL ended with can be given.
     """
 
     def __init__(
         self,
         sparsity: float,
         *,
-        mask: str = "random",
+        mask: str | Mapping[str, Tensor] = "random",
         mask_options: Mapping[str, Any] | None = None,
         reset_interval: int | None = None,
         reset_optimizer: bool = True,
@@ -55,8 +59,8 @@ class SignIn(ReparametrizedSparsifier):
         **common: Any,
     ) -> None:
         super().__init__(sparsity, **common)
-        if mask not in choosers():
-            raise InvalidConfig("mask", mask, f"allowed: {', '.join(choosers())}")
+        if isinstance(mask, str) and mask not in choosers():
+            raise InvalidConfig("mask", mask, f"allowed: {', '.join(choosers())}, or tensors")
         if reset_interval is not None and reset_interval < 1:
             raise InvalidConfig("reset_interval", reset_interval, "it must be >= 1 step")
         if not scale > 0:
@@ -68,9 +72,34 @@ class SignIn(ReparametrizedSparsifier):
         self.scale = scale
 
     def choose_masks(self, model: nn.Module, batches: Iterable[Batch], loss: Loss) -> None:
-        """Let the other method choose; its seed is drawn from this one's generator."""
+        """Take the mask given, or let the other method choose one.
+
+        Raises:
+            InvalidConfig: the mask given does not fit the model or the sparsity.
+        """
+        if isinstance(self.mask, str):
+            self._let_choose(self.mask, model, batches, loss)
+        else:
+            self._take(self.mask)
+
+    def _take(self, mask: Mapping[str, Tensor]) -> None:
+        for name, weight in self.masks.weights.items():
+            if name not in mask or mask[name].shape != weight.shape:
+                found = tuple(mask[name].shape) if name in mask else "missing"
+                raise InvalidConfig(f"mask[{name!r}]", found, f"its shape: {tuple(weight.shape)}")
+            self.masks.set(name, mask[name].to(weight.device) != 0)
+        size = sum(weight.numel() for weight in self.masks.weights.values())
+        kept = sum(self.masks.kept().values())
+        if abs(kept - (1 - self.sparsity) * size) > len(self.masks.weights):
+            found = f"the mask keeps {kept} of {size}: {1 - kept / size:.6g}"
+            raise InvalidConfig("sparsity", self.sparsity, found)
+
+    def _let_choose(
+        self, mask: str, model: nn.Module, batches: Iterable[Batch], loss: Loss
+    ) -> None:
+        # The method's seed is drawn from this one's generator.
         seed = int(torch.randint(2**62, (), generator=self.generator))
-        chooser = SPARSIFIERS.get(self.mask).load()(
+        chooser = SPARSIFIERS.get(mask).load()(
             self.sparsity,
             total_steps=self.total_steps,
             steps_per_epoch=self.steps_per_epoch,

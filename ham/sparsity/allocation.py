@@ -64,6 +64,15 @@ def balanced(shapes: Shapes, sparsity: float) -> dict[str, float]:
     return {name: min(1.0, level / size) for name, size in sizes.items()}
 
 
+def published_dense(allocation: str) -> tuple[str, ...]:
+    """Return which layers stay dense under an allocation: the first one under ``uniform``.
+
+    Reference: Evci et al., "Rigging the Lottery", ICML 2020, section 3 (1): uniform densities
+        spare the first layer, ERK none.
+    """
+    return ("first",) if allocation == "uniform" else ()
+
+
 ALLOCATIONS: dict[str, Callable[[Shapes, float], dict[str, float]]] = {
     "uniform": uniform,
     "erk": erdos_renyi_kernel,

@@ -10,7 +10,8 @@ The life of a sparsifier, beside a training loop that need not know it::
     sparsifier.finalize()                      # the model is an ordinary sparse model
 
 A sparsifier binds to the optimizer that moves the weights: HAM, or the base where there is no
-HAM. Steps are counted by that optimizer's hooks, so a step that AMP skips is not counted.
+HAM. Steps are counted by that optimizer's hooks, so a step that AMP skips is not counted. Where
+the gradients come from a closure, ``before_step`` follows its evaluation.
 """
 
 from __future__ import annotations
@@ -122,10 +123,28 @@ class BaseSparsifier:
         return self._optimizer
 
     def bind(self, optimizer: Optimizer) -> None:
-        """Call :meth:`before_step` and :meth:`after_step` around every step of an optimizer."""
+        """Call :meth:`before_step` and :meth:`after_step` around every step of an optimizer.
+
+        A closure given to ``optimizer.step`` may be evaluated once in a step.
+        """
         self._optimizer = optimizer
-        optimizer.register_step_pre_hook(lambda *_: self.before_step(self.steps_taken + 1))
+        optimizer.register_step_pre_hook(self._before_step)
         optimizer.register_step_post_hook(lambda *_: self._count_step())
+
+    def _before_step(
+        self, _: Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+        closure = args[1] if len(args) > 1 else kwargs.get("closure")
+        if closure is None:
+            self.before_step(self.steps_taken + 1)
+            return None
+
+        def with_gradients() -> Any:
+            loss = closure()
+            self.before_step(self.steps_taken + 1)
+            return loss
+
+        return args[:1], kwargs | {"closure": with_gradients}
 
     def reads_dense_gradient(self, step: int) -> bool:
         """Answer no."""

@@ -17,6 +17,8 @@ from ham.sparsity.regrowth import zero_optimizer_state
 from ham.sparsity.report import SparsityReport, measure_sparsity
 from ham.sparsity.topk import kept_count, largest_overall, random_subset
 
+_SHORTCUTS = {"downsample", "shortcut"}
+
 
 class MaskedSparsifier(BaseSparsifier):
     """Holds masked weights at zero through every step; a method adds when and how masks change.
@@ -27,8 +29,10 @@ class MaskedSparsifier(BaseSparsifier):
 
     Args:
         sparsity, total_steps, steps_per_epoch, seed: see :class:`~ham.sparsity.BaseSparsifier`.
-        dense_layers: prunable weights that stay dense: ``first``, ``last`` or names, for example
-            ``conv1.weight``; they still count in the report.
+        dense_layers: prunable weights that stay dense: ``first``, ``last``, ``shortcuts`` (in
+            modules called ``downsample`` or ``shortcut``) or names, for example
+            ``conv1.weight``; they still count in the report. By default those that the method's
+            authors leave dense under its options, see :meth:`published_dense_layers`.
     """
 
     def __init__(
@@ -38,23 +42,28 @@ class MaskedSparsifier(BaseSparsifier):
         total_steps: int,
         steps_per_epoch: int = 1,
         seed: int = 0,
-        dense_layers: Collection[str] = (),
+        dense_layers: Collection[str] | None = None,
     ) -> None:
         super().__init__(
             sparsity, total_steps=total_steps, steps_per_epoch=steps_per_epoch, seed=seed
         )
-        self.dense_layers = tuple(dense_layers)
+        self.dense_layers = None if dense_layers is None else tuple(dense_layers)
 
     def attach(
         self, model: nn.Module, batches: Iterable[Batch] = (), loss: Loss = cross_entropy
     ) -> list[ParamGroup]:
         """Choose the first masks and apply them; see :meth:`ham.sparsity.Sparsifier.attach`."""
         self.masks = MaskSet(prunable_weights(model))
-        self._dense_names = _named(self.dense_layers, list(self.masks))
+        dense = self.published_dense_layers() if self.dense_layers is None else self.dense_layers
+        self._dense_names = _named(dense, list(self.masks))
         self.choose_masks(model, batches, loss)
         self.masks.apply_()
         self.masks.start_exploring()
         return [{"params": list(model.parameters())}]
+
+    def published_dense_layers(self) -> tuple[str, ...]:
+        """Return which layers the authors leave dense under the options given; by default none."""
+        return ()
 
     def choose_masks(self, model: nn.Module, batches: Iterable[Batch], loss: Loss) -> None:
         """Set the masks that training starts with; by default every weight is kept."""
@@ -128,9 +137,13 @@ class MaskedSparsifier(BaseSparsifier):
 
 
 def _named(dense_layers: Collection[str], weights: list[str]) -> frozenset[str]:
-    """Return the names of the weights meant, the first and the last one by their place."""
-    places = {"first": weights[0], "last": weights[-1]}
+    """Return the names of the weights meant, those given by their place looked up."""
+    places = {
+        "first": weights[:1],
+        "last": weights[-1:],
+        "shortcuts": [name for name in weights if _SHORTCUTS & set(name.split("."))],
+    }
     for layer in dense_layers:
         if layer not in places and layer not in weights:
             raise UnknownName("dense_layers", layer, [*places, *weights])
-    return frozenset(places.get(layer, layer) for layer in dense_layers)
+    return frozenset(name for layer in dense_layers for name in places.get(layer, [layer]))

@@ -103,7 +103,7 @@ class Training:
             self.optimizer, recipe, len(self._train), self.config.combination.trainings
         )
         self._strengths = StrengthSchedule(
-            self.optimizer, self.config.setting, self.config.epochs * len(self._train)
+            self.optimizer, self.config.setting, recipe.epochs * len(self._train)
         )
 
     @property

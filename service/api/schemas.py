@@ -224,6 +224,9 @@ class SparsifierView(CatalogRow):
         "trainings of a run; null where a run is one training."
     )
     takes_ham: bool = Field(description="False: HAM has no meaning beside it; studies refuse it.")
+    leaves_dense: str = Field(
+        description="Which layers its authors leave dense, and under which options; empty: none."
+    )
 
 
 class PluginView(BaseModel):

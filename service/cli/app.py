@@ -13,6 +13,7 @@ from rich.console import Console
 
 from search_spaces import recipe_for
 from service.cli import keys
+from service.cli.catalogue import catalogue
 from service.cli.commands import add_commands
 from service.cli.config import config
 from service.cli.errors import FAILED, fail, told
@@ -50,7 +51,7 @@ _WIDTH_OF_FILES = 120
 _ENDS = {StudyState.FAILED: "failed", StudyState.CANCELLED: "was cancelled"}
 console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
 app.add_typer(keys.app, name="keys")
-for command in (config, backup, clean):
+for command in (catalogue, config, backup, clean):
     app.command()(command)
 
 add_commands(app)

@@ -13,10 +13,9 @@ from ham.names import (
     ModelRow,
     OptimizerRow,
     SparsifierRow,
-    plugins,
 )
 from ham.registry import Plugin
-from search_spaces import space_for
+from search_spaces import plugins, space_for, tunable
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,6 @@ def catalogue() -> Catalogue:
         models=MODELS.list(),
         datasets=DATASETS.list(),
         optimizers=OPTIMIZERS.list(),
-        spaces={row.name: space_for(row.name).id for row in SPARSIFIERS if row.takes_ham},
+        spaces={name: space_for(name).id for name in tunable()},
         plugins=plugins(),
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -9,7 +12,7 @@ import pytest
 from ham.config import NO_HAM, PAPER_DEFAULT
 from ham.errors import IncompatibleCombination, InvalidConfig, UnknownName
 from ham.names import DATASETS, SPARSIFIERS, SparsifierRow
-from search_spaces import LogRange, recipe_for, recipes, space_for, spaces
+from search_spaces import LogRange, plugins, recipe_for, recipes, space_for, spaces, tunable
 from search_spaces.declared import declared_space
 
 TUNED = [row.name for row in SPARSIFIERS if row.takes_ham]
@@ -111,3 +114,52 @@ def test_unknown_names_are_refused() -> None:
         recipe_for("no_such_data")
     with pytest.raises(UnknownName, match="sparsifier"):
         space_for("no_such_method")
+
+
+@pytest.fixture
+def with_space(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Register a sparsifier of another package that brings a space file."""
+
+    def register(location: str) -> None:
+        row = replace(SPARSIFIERS.get("rigl"), name="guest", search_space=location)
+        monkeypatch.setitem(SPARSIFIERS._rows, "guest", row)
+
+    return register
+
+
+def test_sparsifier_of_another_package_may_bring_its_space(
+    with_space: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "guests").mkdir()
+    (tmp_path / "guests" / "__init__.py").touch()
+    (tmp_path / "guests" / "own.toml").write_text(
+        "version = 2\nalpha = { low = 3.0, high = 9.0 }\nbeta = { low = 0.1, high = 0.2 }\n"
+        '[[override]]\ndataset = "imagenet"\nbeta = { low = 0.01 }\n'
+    )
+    (tmp_path / "guests" / "bad.toml").write_text("version = 0\nalpha = 3\nbeta = 4\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with_space("guests:own.toml")
+    assert space_for("guest").id == "guest@2"
+    assert space_for("guest").alpha == LogRange(low=3.0, high=9.0)
+    assert space_for("guest", dataset="imagenet").beta.low == 0.01
+    assert "guest" in tunable() and not [p for p in plugins() if p.name == "guest"]
+    with_space("guests:bad.toml")
+    with pytest.raises(InvalidConfig, match=r"guest\.toml: version"):
+        space_for("guest")
+
+
+@pytest.mark.parametrize("location", ["no_such_package:space.toml", "ham:no_such.toml", "ham"])
+def test_broken_space_of_a_plugin_is_told_and_stops_nothing_else(
+    with_space: Callable[[str], None], location: str
+) -> None:
+    with_space(location)
+    with pytest.raises(InvalidConfig, match=r"package:file\.toml"):
+        space_for("guest")
+    assert "guest" not in tunable() and "rigl" in tunable()
+    (told,) = [plugin for plugin in plugins() if plugin.name == "guest"]
+    assert "search_space" in str(told.error)
+
+
+def test_sparsifier_without_a_space_of_its_own_has_that_of_its_family() -> None:
+    assert SPARSIFIERS.get("rigl").search_space is None
+    assert space_for("rigl").name == "dynamic"

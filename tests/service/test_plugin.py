@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from service.client import Client
-from service.records import Budget, StudyRequest, StudyState
+from service.records import Budget, Purpose, StudyRequest, StudyState
 from tests.service.cli.conftest import environment, free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
@@ -28,7 +28,17 @@ CHECKERBOARD = SparsifierRow(
     factory="checkers.method:Checkerboard",
     description="Keeps every other weight, or every tenth.",
     family="at initialization",
+    search_space="checkers:space.toml",
 )
+"""
+SPACE = """
+version = 3
+[alpha]
+low = 5.0
+high = 50.0
+[beta]
+low = 1e-3
+high = 0.1
 """
 METHOD = """
 import torch
@@ -55,6 +65,7 @@ def installed(tmp_path: Path) -> Path:
     (package / "__init__.py").touch()
     (package / "rows.py").write_text(ROW)
     (package / "method.py").write_text(METHOD)
+    (package / "space.toml").write_text(SPACE)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: checkers\nVersion: 1\n")
     (metadata / "entry_points.txt").write_text(
         "[ham.sparsifiers]\ncheckerboard = checkers.rows:CHECKERBOARD\nbroken = checkers.no:ROW\n"
@@ -92,6 +103,9 @@ def test_a_plugin_is_listed_tuned_recommended_and_ranked(client: Client) -> None
     assert "checkerboard" in str(listed) and "checkers.no" in str(listed)
     names = [row["name"] for row in client._http.get("/v1/sparsifiers").json()["items"]]
     assert "checkerboard" in names
+    spaces = client._http.get("/v1/search-spaces").json()["items"]
+    (space,) = [space for space in spaces if "checkerboard" in space["applies_to"]]
+    assert (space["id"], space["alpha"]["high"]) == ("checkerboard@3", 50.0)
 
     study = client.submit(
         StudyRequest(
@@ -105,6 +119,8 @@ def test_a_plugin_is_listed_tuned_recommended_and_ranked(client: Client) -> None
     until(lambda: client.study(study.id).state in (StudyState.SUCCEEDED, StudyState.FAILED))
 
     assert client.study(study.id).state == StudyState.SUCCEEDED, client.study(study.id).error
+    searched = [run.setting for run in client.runs(study.id, Purpose.SEARCH)]
+    assert all(5 <= setting.alpha <= 50 for setting in searched if setting.alpha)
     (found,) = client.recommendations(sparsifier="checkerboard")
     assert found.evidence[0].sparsity == pytest.approx(0.9, abs=0.005)
     board = client.leaderboard("digits_mlp-digits-0.90-digits@1")

@@ -7,8 +7,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS, plugins
-from search_spaces import SearchSpace, recipes, space_for
+from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
+from search_spaces import SearchSpace, plugins, recipes, space_for, tunable
 from service.api.schemas import (
     DatasetView,
     ModelView,
@@ -68,8 +68,7 @@ def list_recipes() -> Page[RecipeView]:
 def list_search_spaces() -> Page[SpaceView]:
     """Return the ranges of alpha and beta that studies search, and what each applies to."""
     users: dict[SearchSpace, tuple[list[str], list[str]]] = {}
-    tuned = [row.name for row in SPARSIFIERS if row.takes_ham]
-    for dataset, name in itertools.product(DATASETS.names(), tuned):
+    for dataset, name in itertools.product(DATASETS.names(), tunable()):
         sparsifiers, datasets = users.setdefault(space_for(name, dataset=dataset), ([], []))
         sparsifiers.append(name)
         datasets.append(dataset)

@@ -128,3 +128,47 @@ def test_ticket_is_the_gates_that_are_most_open(sparsity: float) -> None:
 def test_wrong_options_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(InvalidConfig, match=next(iter(options))):
         CS(0.9, total_steps=10, **options)
+
+
+REWOUND = partial(CS, rounds=2, settle_at=0.5, rewind_at=0.1)
+
+
+@pytest.mark.parametrize("rewind_at", [0.0, 0.1])
+def test_ticket_is_retrained_from_the_early_model_with_a_fresh_optimizer(rewind_at: float) -> None:
+    run = start(partial(CS, settle_at=0.5, rewind_at=rewind_at), 0.8)
+    early = {name: value.clone() for name, value in run.model.state_dict().items()}
+    for step in range(1, TOTAL_STEPS // 2 + 1):
+        run.train(step, step)
+        if step == rewind_at * TOTAL_STEPS:
+            early = {name: value.clone() for name, value in run.model.state_dict().items()}
+    cs = run.sparsifier
+    assert isinstance(cs, CS)
+    assert not run.optimizer.state_dict()["state"]
+    stored = {id(value): name for name, value in cs.masks.weights.items()}
+    for name, value in run.model.state_dict(keep_vars=True).items():
+        if id(value) in stored:  # an open gate passes 1 / sigmoid(s_0) of the weight
+            mask = cs.masks[stored[id(value)]]
+            torch.testing.assert_close(value.data, early[name] * mask * (1 + math.exp(0.1)))
+        elif "gate" not in name:
+            assert torch.equal(value, early[name])
+    run.train(TOTAL_STEPS // 2 + 1, TOTAL_STEPS)
+    run.sparsifier.finalize()
+    assert cs.report().kept == kept_count(1008, 0.8)
+
+
+@pytest.mark.parametrize("halt", [3, 20, 45])
+def test_retraining_resumes_bit_equal(halt: int) -> None:
+    whole, resumed = start(REWOUND, 0.8), start(REWOUND, 0.8)
+    whole.train(1, halt)
+    resumed.load_state_dict(whole.state_dict())
+    for run in (whole, resumed):
+        run.train(halt + 1, TOTAL_STEPS)
+        run.sparsifier.finalize()
+    for one, other in zip(whole.model.parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("options", [{"rewind_at": 0.8}, {"rewind_at": 0.1, "settle_at": 1.0}])
+def test_rewinding_without_time_to_retrain_is_refused(options: dict[str, float]) -> None:
+    with pytest.raises(InvalidConfig, match="rewind_at"):
+        CS(0.9, total_steps=100, **options)

@@ -10,6 +10,7 @@ import torch
 
 import ham
 from ham.errors import InvalidConfig
+from ham.sparsifiers.rigl import RigL
 from ham.sparsifiers.sign_in import SignIn, choosers
 from ham.sparsifiers.snip import SNIP
 from ham.sparsity import prunable_weights
@@ -54,6 +55,38 @@ def test_options_of_the_mask_are_passed_on() -> None:
     densities = allocate("balanced", shapes, 0.7)
     for layer in sparsifier.report().layers:
         assert layer.kept == kept_count(layer.size, 1 - densities[layer.name])
+
+
+def test_mask_of_a_sparse_model_can_be_given() -> None:
+    found = start(RigL, 0.8)
+    found.train(1, 60)
+    found.sparsifier.finalize()
+    ticket = found.model.state_dict()
+    run = start(partial(SignIn, mask=ticket), found.sparsifier.report().realised)
+    assert isinstance(run.sparsifier, SignIn)
+    for step in range(1, 31):
+        run.train(step, step)
+        for name, weight in prunable_weights(run.model).items():
+            assert torch.equal(run.sparsifier.masks[name], ticket[name] != 0)
+            assert not weight.detach()[ticket[name] == 0].any()
+    resumed = start(partial(SignIn, mask=ticket), found.sparsifier.report().realised)
+    resumed.load_state_dict(run.state_dict())
+    for one in (run, resumed):
+        one.train(31, 60)
+        one.sparsifier.finalize()
+    for name, weight in prunable_weights(run.model).items():
+        assert torch.equal(weight, prunable_weights(resumed.model)[name])
+
+
+def test_mask_that_does_not_fit_is_refused() -> None:
+    masks = {name: torch.ones_like(w) for name, w in prunable_weights(small_model()).items()}
+    with pytest.raises(InvalidConfig, match="the mask keeps 1008 of 1008"):
+        SignIn(0.9, total_steps=10, mask=masks).attach(small_model())
+    with pytest.raises(InvalidConfig, match="missing"):
+        SignIn(0.0, total_steps=10, mask={}).attach(small_model())
+    masks["3.weight"] = torch.ones(2)
+    with pytest.raises(InvalidConfig, match="its shape"):
+        SignIn(0.0, total_steps=10, mask=masks).attach(small_model())
 
 
 def test_step_is_that_of_two_factors_under_a_mask_in_numpy() -> None:

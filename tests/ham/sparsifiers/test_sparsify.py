@@ -57,6 +57,31 @@ def test_sam_around_ham_keeps_dropped_weights_at_zero(name: str) -> None:
     assert 0.9 - 8 / report.prunable <= report.realised
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "ham"])
+@pytest.mark.parametrize("name", SPARSE)
+def test_gradients_of_a_closure_are_handled_as_those_before_the_step(
+    name: str, optimizer: str
+) -> None:
+    """Lightning's loop computes gradients in a closure."""
+    before, closed = (start(SPARSIFIERS.get(name).load(), 0.9, optimizer) for _ in range(2))
+    before.train(1, TOTAL_STEPS)
+    for step in range(1, TOTAL_STEPS + 1):
+        images, labels = batch(step)
+
+        def closure(images: Tensor = images, labels: Tensor = labels) -> Tensor:
+            closed.optimizer.zero_grad()
+            loss = cross_entropy(closed.model(images), labels)
+            loss.backward()
+            return loss
+
+        loss = (
+            closed.optimizer.step(closure) if step % 2 else closed.optimizer.step(closure=closure)
+        )
+        assert loss is not None
+    for one, other in zip(before.model.parameters(), closed.model.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
 @pytest.mark.parametrize("name", SPARSE)
 def test_nothing_revives_a_dropped_weight_after_the_last_update(name: str) -> None:
     run = start(SPARSIFIERS.get(name).load(), 0.9, "adamw")

@@ -20,12 +20,14 @@ from search_spaces import recipe_for
 RECIPE = replace(recipe_for("digits"), epochs=2)
 
 
-def training(recipe: Recipe = RECIPE, **joint: Any) -> Training:
+def training(
+    recipe: Recipe = RECIPE, sparsifier: str = "random", sparsity: float = 0.9, **joint: Any
+) -> Training:
     combination = Combination(
         model="digits_mlp",
         dataset="digits",
-        sparsifier="random",
-        sparsity=0.9,
+        sparsifier=sparsifier,
+        sparsity=sparsity,
         optimizer="sgd",
         recipe=recipe.id,
     )
@@ -58,6 +60,22 @@ def test_strengths_follow_their_schedules_to_the_last_step() -> None:
     group = run.optimizer.param_groups[0]
     assert group["ham_alpha"] == pytest.approx(30 / steps)
     assert 0 < group["ham_beta"] < 0.01 / steps
+
+
+def test_strengths_begin_anew_with_each_training_as_the_learning_rate_does() -> None:
+    shapes = {"alpha_schedule": "linear", "beta_schedule": "cosine"}
+    run = training(sparsifier="lrr", sparsity=0.36, **shapes)
+    group, seen = run.optimizer.param_groups[0], []
+    run.optimizer.register_step_pre_hook(
+        lambda *_: seen.append((group["lr"], group["ham_alpha"], group["ham_beta"]))
+    )
+    while not run.finished:
+        run.run_epoch()
+    length = len(seen) // 3
+    assert len(seen) == 3 * length == 3 * RECIPE.epochs * (797 // RECIPE.batch_size)
+    assert seen[:length] == seen[length : 2 * length] == seen[2 * length :]
+    assert seen[0][1:] == (30.0, 0.01)
+    assert seen[length - 1][1] == pytest.approx(30 / length)
 
 
 def test_scheduled_training_resumes_bit_equal() -> None:
