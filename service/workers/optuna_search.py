@@ -28,6 +28,7 @@ from service.workers.samplers import grid, sampler_for
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 _SECONDS_BETWEEN_WRITES = 0.5
+_QUEUE = "hamtune:queue"
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
@@ -63,8 +64,7 @@ class OptunaSearch:
         self._study = optuna.create_study(
             storage=storage, study_name=name, direction="maximize", load_if_exists=True
         )
-        if not self._study.get_trials(deepcopy=False):
-            self._introduce(opening)
+        self._introduce(opening)
         self._trial_ids: dict[int, int] = {}
         self._unwritten: defaultdict[int, dict[int, float]] = defaultdict(dict)
         self._written_at: defaultdict[int, float] = defaultdict(float)
@@ -77,7 +77,9 @@ class OptunaSearch:
     def ask(self) -> Proposal:
         """Return the next trial to train: one left behind by a lost runner, or a new one."""
         if self._left_behind:
-            trial = optuna.Trial(self._study, self._trial_id(self._left_behind.pop(0)))
+            number = self._left_behind.pop(0)
+            self._study.sampler = sampler_for(self._plan, number)
+            trial = optuna.Trial(self._study, self._trial_id(number))
         else:
             self._study.sampler = sampler_for(self._plan, len(self._trials()))
             trial = self._study.ask()
@@ -138,15 +140,27 @@ class OptunaSearch:
             self._written_at[number] = time.monotonic()
 
     def _introduce(self, opening: Sequence[Setting]) -> None:
-        """Queue the baselines and the opening, so that the sampler knows them from the start."""
-        self._study.set_user_attr("combination", self._plan.combination.key)
-        self._study.set_user_attr("search_space", self._plan.space.id)
-        self._study.set_user_attr("transferred", [asdict(setting) for setting in opening])
-        for setting in dict.fromkeys([*self._plan.baselines, *opening]):
-            self._study.enqueue_trial(self._plan.space.encode(setting))
-        if self._plan.sampler == "grid":
-            for point in grid(self._plan):
-                self._study.enqueue_trial(point)
+        """Queue the baselines and the opening, so that the sampler knows them from the start.
+
+        What is to be queued is written down first, at once: whoever goes on after a crash in
+        between queues the rest of it, and nothing twice. Nothing is asked before all is queued,
+        so the first trials are the queue, in its order.
+        """
+        study_id = self._study._study_id
+        queue = self._storage.get_study_system_attrs(study_id).get(_QUEUE)
+        if queue is None:
+            queue = self._queue(opening)
+            self._study.set_user_attr("combination", self._plan.combination.key)
+            self._study.set_user_attr("search_space", self._plan.space.id)
+            self._study.set_user_attr("transferred", [asdict(setting) for setting in opening])
+            self._storage.set_study_system_attr(study_id, _QUEUE, queue)
+        for point in queue[len(self._trials()) :]:
+            self._study.enqueue_trial(point)
+
+    def _queue(self, opening: Sequence[Setting]) -> list[dict[str, float]]:
+        first = dict.fromkeys([*self._plan.baselines, *opening])
+        queue = [self._plan.space.encode(setting) for setting in first]
+        return queue + (grid(self._plan) if self._plan.sampler == "grid" else [])
 
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)

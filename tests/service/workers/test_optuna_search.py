@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from optuna.trial import TrialState
 from sqlalchemy import inspect
 
-from ham.config import NO_HAM, PAPER_DEFAULT
+from ham.config import NO_HAM, PAPER_DEFAULT, Setting
 from service.records import Outcome, Plan
 from service.settings import Settings
 from service.storage import Database
@@ -110,6 +111,30 @@ def test_trials_left_behind_are_asked_again_with_the_same_setting(
     assert [successor.ask() for _ in left] == left
     assert successor.asked == 4
     assert len(trials(url)) == 4
+
+
+@pytest.mark.parametrize("crash", range(5))
+def test_a_crash_while_the_first_settings_are_queued_loses_none_and_doubles_none(
+    url: str, plan: Plan, monkeypatch: pytest.MonkeyPatch, crash: int
+) -> None:
+    opening = (Setting(3.0, 0.1), Setting(30.0, 0.01))
+    enqueue, queued = optuna.Study.enqueue_trial, []
+
+    def breaks(study: optuna.Study, point: dict[str, float]) -> None:
+        if len(queued) == crash:
+            raise ConnectionError("the database is gone")
+        enqueue(study, point)
+        queued.append(point)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(optuna.Study, "enqueue_trial", breaks)
+        with contextlib.suppress(ConnectionError):
+            OptunaSearch(open_optuna_storage(url), "study", plan, opening)
+    later = (Setting(5.0, 0.5),)  # what is known by now does not change what was decided then
+    search = OptunaSearch(open_optuna_storage(url), "study", plan, later)
+    asked = [search.ask().setting for _ in range(5)]
+    assert asked[:4] == [NO_HAM, PAPER_DEFAULT, *opening]
+    assert asked[4] not in asked[:4]
 
 
 def test_the_next_proposal_depends_on_the_history_alone(tmp_path: Path, plan: Plan) -> None:
