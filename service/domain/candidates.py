@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from itertools import product
 from typing import TYPE_CHECKING
@@ -37,7 +37,12 @@ def grid(space: SearchSpace) -> tuple[Setting, ...]:
 
 
 def promising(
-    space: SearchSpace, surface: Surface | None, tried: Sequence[Setting], count: int
+    space: SearchSpace,
+    surface: Surface | None,
+    tried: Sequence[Setting],
+    count: int,
+    optimism: float = 0.0,
+    avoid: Collection[Setting] = (),
 ) -> tuple[Setting, ...]:
     """Return the best settings with HAM that differ from each other.
 
@@ -46,20 +51,22 @@ def promising(
 
     Args:
         space: the space.
-        surface: of which the best lower confidence bounds are taken, over a grid and what was
-            tried; None where the runs are too few for one.
+        surface: which tells what is to be expected of a grid and of what was tried; None where the
+            runs are too few for one.
         tried: what gave a result, best first; without a surface it is all there is to choose from.
         count: at most so many.
+        optimism: standard deviations that are added to what the surface expects, so that a
+            setting of which little is known gets its chance.
+        avoid: settings that are left out.
     """
     settings = [s for s in dict.fromkeys(tried) if not s.is_no_ham]
     if surface is not None:
         joint = any(setting.joint for setting in settings)  # the grid knows alpha and beta only
         more = () if joint else grid(space)
-        everything = [s for s in dict.fromkeys([*settings, *more]) if not s.is_no_ham]
-        bound = surface.mean(everything) - surface.deviation(everything)
-        order = np.argsort(-bound, kind="stable")
-        settings = [everything[index] for index in order]
-    return _apart(space, settings, count)
+        settings = [s for s in dict.fromkeys([*settings, *more]) if not s.is_no_ham]
+        bound = surface.mean(settings) + optimism * surface.deviation(settings)
+        settings = [settings[index] for index in np.argsort(-bound, kind="stable")]
+    return _apart(space, [setting for setting in settings if setting not in avoid], count)
 
 
 def _apart(space: SearchSpace, settings: Iterable[Setting], count: int) -> tuple[Setting, ...]:

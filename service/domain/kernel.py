@@ -27,7 +27,7 @@ _BOUNDS = (1e-4, 1e3)
 class RunKernel(Kernel):
     """Covariance of full or stopped runs of settings and seeds; variances in units of the data's.
 
-    With Matern-3/2 correlations a over alpha and b over beta, sigma = 1 for equal seeds, and s the
+    With Matern-5/2 correlations a over alpha and b over beta, sigma = 1 for equal seeds, and s the
     share of missing epochs:
 
         k = main_alpha a + main_beta b + joint a b + seed sigma + shortfall s s' (1 + a b) / 2
@@ -100,7 +100,8 @@ class RunKernel(Kernel):
 
 
 def _matern(left: Array, right: Array, length: float) -> tuple[Array, Array]:
-    """Return the Matern-3/2 correlation and its derivative by the logarithm of the length."""
-    distance = np.sqrt(3) * np.abs(left[:, None] - right[None, :]) / length
+    """Return the Matern-5/2 correlation and its derivative by the logarithm of the length."""
+    distance = np.sqrt(5) * np.abs(left[:, None] - right[None, :]) / length
     decay = np.exp(-distance)
-    return (1 + distance) * decay, distance**2 * decay
+    square = distance**2 / 3
+    return (1 + distance + square) * decay, square * (1 + distance) * decay

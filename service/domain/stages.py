@@ -1,9 +1,9 @@
 """The stages of a study, decided from its plan and its runs alone.
 
 search: a sampler proposes settings; each is trained once; only validation data is looked at.
-screening: the settings that a surface fitted to all runs expects most of race on fresh seeds
-beside the baselines; weak ones drop out, heat by heat. The winner is the finalist of which the
-surface, now with the race, can promise most.
+screening: the settings that a surface fitted to all runs may expect most of race on fresh seeds
+beside the baselines; after each heat the surface is fitted again, and names who enters the next.
+The winner is the one of all that raced of which the surface, now with the race, can promise most.
 confirmation: the winner and the baselines are re-run on further seeds; their test accuracy is
 what the recommendation reports. Since the winner was chosen before and on other seeds, its gain
 carries no bias from having been selected.
@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise
 from statistics import fmean
 
 from ham.config import Setting
@@ -27,8 +27,8 @@ from service.domain.surface import FEWEST_RUNS, Observation, Surface, fitted, ob
 from service.errors import StudyFailed
 from service.records import Job, Plan, Purpose, Run, RunState
 
-MOST_HEATS = 5
-"""Heats of the race of as many finalists as a budget may name."""
+_OPTIMISM = 1.0
+"""Standard deviations above its expectation by which a setting gets into the first heat."""
 
 
 def runs_for(runs: Iterable[Run], purpose: Purpose) -> list[Run]:
@@ -73,9 +73,11 @@ def finalists(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> t
     if all(run.setting.is_no_ham for run in results):
         raise StudyFailed("no setting with HAM gave a result")
     surface = surface_of(plan, search, earlier)
-    by_own = sorted(results, key=_own_accuracy)
-    tried = [run.setting for run in by_own]
-    return promising(plan.space, surface, tried, plan.budget.finalists)
+    return promising(plan.space, surface, _best_first(results), plan.budget.finalists, _OPTIMISM)
+
+
+def _best_first(results: Iterable[Run]) -> list[Setting]:
+    return [run.setting for run in sorted(results, key=_own_accuracy)]
 
 
 def _own_accuracy(run: Run) -> tuple[float, float, float]:
@@ -108,29 +110,38 @@ def heat_jobs(
     if number >= heat_count(plan):
         return []
     done = {job.name for job in baseline_jobs(plan, Purpose.SCREENING)}
-    jobs = _cross(
-        Purpose.SCREENING, _entrants(plan, runs, earlier, number), _heat_seeds(plan)[number]
-    )
+    entrants = _fields(plan, runs, earlier, number + 1)[number]
+    jobs = _cross(Purpose.SCREENING, entrants, _heat_seeds(plan)[number])
     return [job for job in jobs if job.name not in done]
 
 
-def favourite(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> Setting:
-    """Return the finalist that stands best, however far the race has come.
+def contenders(
+    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()
+) -> tuple[Setting, ...]:
+    """Return all that raced, or all that would where none has."""
+    fields = _fields(plan, runs, earlier, heat_count(plan))
+    screened = {run.setting for run in runs_for(runs, Purpose.SCREENING)}
+    raced = [s for s in dict.fromkeys(chain.from_iterable(fields)) if s in screened]
+    return tuple(raced) or fields[0]
 
-    It is the one with the fewest failed runs on fresh seeds, then the best lower confidence bound
-    (mean less one standard deviation) of the surface; the best mean where there is no surface.
+
+def favourite(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> Setting:
+    """Return the setting that stands best, however far the race has come.
+
+    Of all that raced it is the one with the fewest failed runs on fresh seeds, then the best lower
+    confidence bound (mean less one standard deviation) of the surface; the best mean where there
+    is no surface. Before the race it is the finalist with the best bound.
     """
-    racing = finalists(plan, runs, earlier)
-    return _ranked(plan, runs, earlier, racing, caution=1.0)[0]
+    return _ranked(plan, runs, earlier, contenders(plan, runs, earlier), caution=1.0)[0]
 
 
 def winner(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> Setting:
-    """Return the finalist to be confirmed, given a race that has finished, or was cut by a cap.
+    """Return the setting to be confirmed, given a race that has finished, or was cut by a cap.
 
     Raises:
         StudyFailed: finalists were run, and none gave a result.
     """
-    racing = finalists(plan, runs, earlier)
+    racing = contenders(plan, runs, earlier)
     screening = [run for run in runs_for(runs, Purpose.SCREENING) if run.setting in racing]
     if screening and not succeeded(screening):
         raise StudyFailed(f"no finalist finished on fresh seeds; {commonest_error(screening)}")
@@ -155,17 +166,35 @@ def _heat_seeds(plan: Plan) -> list[tuple[int, ...]]:
     return [plan.screening_seeds[start:end] for start, end in pairwise(ends)]
 
 
-def _entrants(
-    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run], number: int
-) -> tuple[Setting, ...]:
-    """Replay the race: what was decided then depends only on what was known then."""
-    racing = finalists(plan, runs, earlier)
+def _fields(
+    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run], heats: int
+) -> list[tuple[Setting, ...]]:
+    """Return who enters each of the first heats, decided on what was known then and no more."""
+    fields = [finalists(plan, runs, earlier)]
     known: set[int] = set()
-    for seeds in _heat_seeds(plan)[:number]:
+    for seeds, heat in zip(_heat_seeds(plan), _heats(plan)[1:heats], strict=False):
         known.update(seeds)
         then = [run for run in runs if run.purpose == Purpose.SEARCH or run.seed in known]
-        racing = _ranked(plan, then, earlier, racing)[: race.survivors(len(racing))]
-    return racing
+        racing = tuple(dict.fromkeys(chain.from_iterable(fields)))
+        fields.append(_entrants(plan, then, earlier, racing, heat.entrants))
+    return fields
+
+
+def _entrants(
+    plan: Plan,
+    then: Sequence[Run],
+    earlier: Sequence[Run],
+    racing: tuple[Setting, ...],
+    count: int,
+) -> tuple[Setting, ...]:
+    """Return who enters a heat: the best that did not fail, whether they raced before or not."""
+    surface = surface_of(plan, then, earlier)
+    if surface is None:
+        return _ranked(plan, then, earlier, racing)[:count]
+    tried = _best_first(succeeded(runs_for(then, Purpose.SEARCH)))
+    ended = [run for run in runs_for(then, Purpose.SCREENING) if run.state != RunState.RUNNING]
+    failed = {run.setting for run in ended if run.state != RunState.SUCCEEDED}
+    return promising(plan.space, surface, [*racing, *tried], count, avoid=failed)
 
 
 def _ranked(

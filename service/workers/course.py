@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ham.config import RunConfig
 from service.clock import Clock, utc_now
-from service.domain import stages
+from service.domain import race, stages
 from service.domain.caps import Spending, may_begin, may_search
 from service.domain.early_stopping import GO_ON, Verdict, decisions, judge
 from service.records import Claim, EpochMetrics, Job, Outcome, Plan, Purpose, Run, RunState
@@ -52,7 +52,7 @@ _STEPS = (
     Step(None, lambda plan, *_: stages.baseline_jobs(plan, Purpose.SCREENING)),
     _heat(0),
     Step(None, lambda plan, *_: stages.baseline_jobs(plan, Purpose.CONFIRMATION)),
-    *(_heat(number) for number in range(1, stages.MOST_HEATS)),
+    *(_heat(number) for number in range(1, race.MOST_HEATS)),
     Step(Purpose.SCREENING, stages.winner_jobs),
 )
 

@@ -40,16 +40,16 @@ def test_every_family_has_a_file_and_every_dataset_a_space() -> None:
             assert space_for(sparsifier, dataset=dataset).contains(PAPER_DEFAULT)
 
 
-def test_digits_keep_the_ranges_that_their_studies_have_searched() -> None:
+def test_digits_are_searched_as_far_as_the_recorded_truth_reaches() -> None:
     for sparsifier in TUNED:
         space = space_for(sparsifier, "digits_cnn", "digits")
         assert space.alpha == LogRange(low=1.0, high=400.0, zero_share=0.1)
-        assert space.beta == LogRange(low=1e-4, high=1.0, zero_share=0.1)
+        assert space.beta == LogRange(low=1e-3, high=3.0, zero_share=0.1)
 
 
 def test_override_changes_one_axis_and_the_name() -> None:
     space = space_for("rigl", "resnet50", "imagenet")
-    assert space.id == "dynamic-imagenet@1"
+    assert space.id == "dynamic-imagenet@2"
     assert (space.beta.low, space.beta.high, space.beta.zero_share) == (1e-5, 0.1, 0.1)
     assert space.alpha == space_for("rigl").alpha
 

@@ -108,12 +108,11 @@ def test_without_two_pairs_there_is_no_judgement() -> None:
 
 def test_evidence_holds_every_setting_that_was_re_run_once() -> None:
     result = judged()
-    assert {row.setting: row.role for row in result.evidence} == {
-        TUNED: "tuned",
-        NO_HAM: "no HAM",
-        PAPER_DEFAULT: "paper",
-        OTHER: "finalist",
-    }
+    roles = {row.setting: row.role for row in result.evidence}
+    known = {TUNED: "tuned", NO_HAM: "no HAM", PAPER_DEFAULT: "paper", OTHER: "finalist"}
+    assert {setting: roles.get(setting) for setting in known} == known
+    assert {role for setting, role in roles.items() if setting not in known} <= {"finalist"}
+    assert len(roles) == len(result.evidence)
     tuned = next(row for row in result.evidence if row.role == "tuned")
     assert tuned.test_accuracies.keys() == set(PLAN.confirmation_seeds)
     assert tuned.sparsity == 0.9
@@ -125,8 +124,8 @@ def test_evidence_holds_every_setting_that_was_re_run_once() -> None:
     "setting, edges",
     [
         (Setting(alpha=390.0, beta=0.01), ["alpha"]),
-        (Setting(alpha=390.0, beta=0.95), ["alpha", "beta"]),
-        (Setting(alpha=1.05, beta=1e-4), []),  # beyond lies zero, which is tried as well
+        (Setting(alpha=390.0, beta=2.9), ["alpha", "beta"]),
+        (Setting(alpha=1.05, beta=1e-3), []),  # beyond lies zero, which is tried as well
         (Setting(alpha=0.0, beta=0.01), []),
     ],
     ids=str,
@@ -134,7 +133,8 @@ def test_evidence_holds_every_setting_that_was_re_run_once() -> None:
 def test_winner_at_the_edge_of_the_space_comes_with_a_warning(
     setting: Setting, edges: list[str]
 ) -> None:
-    assert [warning.split("=")[0] for warning in judged(tuned=setting).warnings] == edges
+    told = judged(tuned=setting).warnings
+    assert [row.split("=")[0] for row in told if not row.startswith("the near-optimal")] == edges
 
 
 def measured(job: Job) -> tuple[float, float]:

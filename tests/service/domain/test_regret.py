@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from statistics import fmean
 
-import pytest
-
 from benchmarks.selection import SHAPES, regrets
 
-REPETITIONS = 10
+REPETITIONS = 4
 
 
-@pytest.mark.slow
-def test_recommendation_loses_less_than_the_best_of_as_many_single_trials() -> None:
-    rows = [row for name in ("hill", "shrinkage") for row in regrets(SHAPES[name], REPETITIONS)]
-    ours, single = zip(*rows, strict=True)
-    assert fmean(ours) < 0.8 * fmean(single)
+def test_recommendation_loses_at_most_half_of_what_the_best_single_trial_loses() -> None:
+    rows = [row for shape in SHAPES.values() for row in regrets(shape, REPETITIONS)]
+    ours, single, _ = (fmean(column) for column in zip(*rows, strict=True))
+    assert ours <= 0.5 * single

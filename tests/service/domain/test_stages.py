@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from statistics import fmean
 
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ham.config import NO_HAM, PAPER_DEFAULT, Setting
 from service.domain import race
 from service.domain.stages import (
+    contenders,
     favourite,
     finalists,
     heat_count,
@@ -98,31 +99,38 @@ def test_finalist_near_a_better_one_is_taken_only_when_no_other_is_left(
 
 @settings(deadline=None, max_examples=15)
 @given(searches())
-def test_race_trains_on_fresh_paired_seeds_and_drops_half_in_each_heat(history: History) -> None:
+def test_race_trains_on_fresh_paired_seeds_and_ever_fewer(history: History) -> None:
     plan, runs = history
-    seeds: list[int] = []
-    racing = set(finalists(plan, runs))
-    for number in range(heat_count(plan)):
+    seeds: set[int] = set()
+    for number, heat in enumerate(race.heats(plan.budget.finalists, plan.budget.screening_seeds)):
         jobs = heat_jobs(plan, runs, number=number)
         baselines = {job.name for job in race_jobs(plan, runs, 0) if job.setting in plan.baselines}
-        by_setting: dict[Setting, set[int]] = {setting: set() for setting in racing}
+        assert not {job.name for job in jobs} & baselines
+        by_setting: dict[Setting, set[int]] = defaultdict(set)
         for job in jobs:
             by_setting[job.setting].add(job.seed)
-        for setting, own in by_setting.items():
-            if setting in plan.baselines and own:
-                assert not {job.name for job in jobs if job.setting == setting} & baselines
+        assert len(by_setting) <= heat.entrants
         everyone = [own for setting, own in by_setting.items() if setting not in plan.baselines]
         assert all(own == everyone[0] for own in everyone), "paired"
         new = everyone[0] if everyone else set()
-        assert not new & set(seeds)
+        assert not new & seeds
         assert new <= set(plan.screening_seeds) - set(plan.confirmation_seeds)
-        seeds += new
+        seeds |= new
         runs = runs + [a_run(job, 0.5) for job in race_jobs(plan, runs, number)]
-        if number + 1 < heat_count(plan):
-            following = {job.setting for job in heat_jobs(plan, runs, number=number + 1)}
-            assert following <= racing
-            assert len(following) <= race.survivors(len(racing))
-            racing = set(following) | (racing & set(plan.baselines))
+
+
+def test_a_setting_that_failed_on_a_fresh_seed_does_not_race_on() -> None:
+    plan = a_plan(budget=Budget(trials=12, finalists=4, screening_seeds=3))
+    proposed = [Setting(alpha=2.0 * 1.5**n, beta=0.01 * 1.3**n) for n in range(12)]
+    runs = search_runs(proposed, lambda job: (0.9 - 0.001 * job.setting.alpha, None))
+    fragile = finalists(plan, runs)[0]
+
+    def measure(job: Job) -> tuple[float | None, None]:
+        return None if job.setting == fragile else 0.9, None
+
+    everyone = raced(plan, runs, measure)
+    assert sum(run.setting == fragile for run in _screened(everyone)) == 1
+    assert winner(plan, everyone) != fragile
 
 
 @settings(deadline=None, max_examples=15)
@@ -155,7 +163,7 @@ def test_winner_has_a_result_the_fewest_failures_then_the_best_mean(history: His
     plan, runs = history
     values = {
         setting: [run.validation_accuracy for run in _screened(runs) if run.setting == setting]
-        for setting in finalists(plan, runs)
+        for setting in contenders(plan, runs)
     }
     if all(value is None for each in values.values() for value in each):
         with pytest.raises(StudyFailed, match="diverged"):
@@ -321,6 +329,6 @@ def test_errored_or_stopped_run_never_wins_over_a_thousand_random_histories() ->
         runs = search + [spoiled(run) for run in raced(plan, search, measure)[len(search) :]]
         screened = {run.setting for run in _screened(runs) if run.state == RunState.SUCCEEDED}
         try:
-            assert winner(plan, runs) in screened & finished
+            assert winner(plan, runs) in screened
         except StudyFailed:
-            assert not screened & set(finalists(plan, search))
+            assert not screened & set(contenders(plan, runs))
