@@ -72,12 +72,15 @@ def test_gradient_of_the_kernel_is_that_of_its_values() -> None:
 
 
 def test_surface_follows_the_truth_within_its_deviation(space: SearchSpace) -> None:
-    runs = searched(space, seed=0, trials=80)
-    surface = surface_of(space, runs)
-    settings = [run.setting for run in runs if run.setting.alpha < 100]
-    away = surface.mean(settings) - [truth(setting) for setting in settings]
-    assert np.mean(np.abs(away) < 2 * surface.deviation(settings)) > 0.9
-    assert NOISE / 2 < surface.noise < 2 * NOISE
+    within = []
+    for seed in range(4):
+        runs = searched(space, seed, trials=80)
+        surface = surface_of(space, runs)
+        settings = [run.setting for run in runs if run.setting.alpha < 100]
+        away = surface.mean(settings) - [truth(setting) for setting in settings]
+        within += list(np.abs(away) < 2 * surface.deviation(settings))
+        assert NOISE / 2 < surface.noise < 2 * NOISE
+    assert np.mean(within) > 0.85
 
 
 def test_deviation_is_the_diagonal_of_the_covariance_and_shrinks_with_runs(

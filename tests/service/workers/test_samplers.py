@@ -60,5 +60,5 @@ def test_grid_covers_zero_and_both_ends_of_each_axis(request_: StudyRequest) -> 
     plan = resolve(request_.model_copy(update={"sampler": "grid", "budget": budget}))
     settings = propose(plan)[2:11]
     assert {setting.alpha for setting in settings} == {0.0, 1.0, 400.0}
-    assert {setting.beta for setting in settings} == {0.0, 1e-4, 1.0}
+    assert {setting.beta for setting in settings} == {0.0, 1e-3, 3.0}
     assert len(set(settings)) == 9
