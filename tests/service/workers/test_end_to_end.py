@@ -1,4 +1,4 @@
-"""The real thing: scheduler, runner, Ray and training as processes, on both databases."""
+"""The real thing: scheduler, runner, Ray and training as processes, each test on one database."""
 
 from __future__ import annotations
 
@@ -98,6 +98,7 @@ def workers(settings: Settings) -> Iterator[Workers]:
     workers.stop()
 
 
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_a_study_killed_in_the_middle_ends_and_ham_alone_reproduces_it(
     settings: Settings, database: object, workers: Workers
 ) -> None:
@@ -154,6 +155,7 @@ def test_a_study_killed_in_the_middle_ends_and_ham_alone_reproduces_it(
     optuna_storage.engine.dispose()
 
 
+@pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
 def test_pause_lets_trainings_end_and_cancel_frees_their_workers(
     settings: Settings, database: object, workers: Workers
 ) -> None:
