@@ -20,6 +20,10 @@ DONE = "done"
 """A runner's reply to an order."""
 
 
+NO_CLUSTER = 69
+"""Exit status of a runner that found no Ray (EX_UNAVAILABLE): no fault of its study."""
+
+
 class Order(BaseModel):
     """What a scheduler tells a runner, as a line of JSON: the study to run, and where to log."""
 

@@ -34,7 +34,13 @@ from service.workers.course import Course
 from service.workers.engine import Engine
 from service.workers.optuna_search import OptunaSearch
 from service.workers.optuna_storage import open_optuna_storage
-from service.workers.processes import DONE, PAUSE_AFTER_FAILURE, Order, die_with_parent
+from service.workers.processes import (
+    DONE,
+    NO_CLUSTER,
+    PAUSE_AFTER_FAILURE,
+    Order,
+    die_with_parent,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -52,8 +58,7 @@ def main() -> None:
     settings = Settings()
     logs.configure(settings)
     storage = open_storage(settings)
-    cluster.connect(args.ray_address)
-    engine = Engine(settings)
+    engine = _engine(settings, args.ray_address)
     for number, order in enumerate(orders, start=1):
         task = Order.model_validate_json(order)
         _write_to(task.log)
@@ -64,6 +69,15 @@ def main() -> None:
             break
         print(DONE, file=replies)
     os._exit(0)  # Tune's threads still wait for the next study
+
+
+def _engine(settings: Settings, ray_address: str) -> Engine:
+    try:
+        cluster.connect(ray_address)
+        return Engine(settings)
+    except Exception:
+        logger.exception("Ray at %s does not answer", ray_address)
+        os._exit(NO_CLUSTER)
 
 
 def _run(storage: SqlStorage, claim: Claim, settings: Settings, engine: Engine) -> None:

@@ -18,13 +18,17 @@ from service.errors import StaleLease
 from service.records import Claim
 from service.settings import Settings
 from service.storage import Storage
-from service.workers.processes import PAUSE_AFTER_FAILURE, Order
+from service.workers.processes import NO_CLUSTER, PAUSE_AFTER_FAILURE, Order
 from service.workers.runner_process import RunnerProcess
 
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.5
 _STOP_SECONDS = 10
+
+
+class ClusterLost(Exception):
+    """The Ray that this process started no longer answers."""
 
 
 class Scheduler:
@@ -46,7 +50,11 @@ class Scheduler:
         self._next_heartbeat = 0.0
 
     def run_forever(self) -> None:
-        """Claim and run until the process is told to stop."""
+        """Claim and run until the process is told to stop.
+
+        Raises:
+            ClusterLost: a new process has to start a new Ray.
+        """
         while True:
             if not self.step():
                 time.sleep(_POLL_SECONDS)
@@ -65,7 +73,8 @@ class Scheduler:
             runner.tell_to_stop()
         for runner in runners:
             runner.wait(_STOP_SECONDS)
-        self._bury_the_dead()
+        with suppress(ClusterLost):
+            self._bury_the_dead()
 
     def _claim_one(self) -> bool:
         if len(self._runners) >= self._settings.concurrent_studies:
@@ -109,9 +118,16 @@ class Scheduler:
         for runner in [runner for runner in self._runners if runner.status is not None]:
             claim = self._runners.pop(runner)
             runner.close()
+            unreachable = runner.status == NO_CLUSTER
             reason = f"its runner ended with status {runner.status}; its log says more"
+            if unreachable:
+                reason = f"Ray at {self._ray_address} does not answer"
             try:
-                self._storage.queue.release(claim, reason, PAUSE_AFTER_FAILURE, lost=True)
+                self._storage.queue.release(
+                    claim, reason, PAUSE_AFTER_FAILURE, lost=not unreachable
+                )
             except StaleLease:
                 continue  # the runner ended the study itself, as it should
             logger.warning("%s: %s", claim.study_id, reason)
+            if unreachable and self._settings.ray_address is None:
+                raise ClusterLost(reason)

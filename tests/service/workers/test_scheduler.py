@@ -11,8 +11,8 @@ import pytest
 from service.records import StudyState
 from service.settings import Settings
 from service.storage import SqlStorage
-from service.workers.processes import PAUSE_AFTER_FAILURE
-from service.workers.scheduler import Scheduler
+from service.workers.processes import NO_CLUSTER, PAUSE_AFTER_FAILURE
+from service.workers.scheduler import ClusterLost, Scheduler
 from tests.conftest import MovableClock
 from tests.service.builders import submit
 
@@ -59,6 +59,28 @@ def test_a_study_whose_runner_breaks_down_again_and_again_fails_with_the_reason(
     assert study.state == StudyState.FAILED
     assert study.error is not None
     assert "status 7" in study.error
+
+
+def test_a_study_is_not_blamed_for_a_cluster_that_is_away(
+    storage: SqlStorage, settings: Settings, runner: Path, clock: MovableClock
+) -> None:
+    runner.write_text(f"#!/bin/sh\nexit {NO_CLUSTER}\n")
+    study_id = submit(storage)
+    elsewhere = Scheduler(
+        storage, settings.model_copy(update={"ray_address": "ray:6379"}), "ray:6379"
+    )
+    for _ in range(settings.max_attempts + 1):
+        assert elsewhere.step()
+        step_until_given_back(elsewhere, storage, study_id)
+        assert storage.studies.get(study_id).attempts == 0
+        clock.advance(PAUSE_AFTER_FAILURE.total_seconds())
+    assert "ray:6379" in (storage.studies.get(study_id).error or "")
+
+    local = Scheduler(storage, settings, "127.0.0.1:6379")
+    assert local.step()
+    with pytest.raises(ClusterLost):
+        while True:
+            local.step()
 
 
 def test_a_living_runner_keeps_its_lease_and_a_stopped_one_gives_the_study_back(
