@@ -55,15 +55,27 @@ class SynFlow(MaskedSparsifier):
     def _prune_round(
         self, linear: nn.Module, weights: dict[str, Tensor], ones: Tensor, round_: int
     ) -> None:
-        gradients = torch.autograd.grad(linear(ones).sum(), list(weights.values()))
+        flows = synaptic_flow(linear, list(weights.values()), ones)
         scores = {
             # Pruned weights rank below kept ones whose flow is zero.
-            name: (weight.detach() * grad).abs().masked_fill(~self.masks[name], -1.0)
-            for (name, weight), grad in zip(weights.items(), gradients, strict=True)
+            name: flow.masked_fill(~self.masks[name], -1.0)
+            for name, flow in zip(weights, flows, strict=True)
         }
         self.keep_highest(scores, 1 - (1 - self.sparsity) ** (round_ / self.rounds))
         for name, weight in weights.items():
             weight.data.masked_fill_(~self.masks[name], 0)
+
+
+def synaptic_flow(linear: nn.Module, weights: list[Tensor], ones: Tensor) -> list[Tensor]:
+    """Return ``|dR/dw * w|`` of each weight, R being the sum of the outputs.
+
+    Args:
+        linear: the model of absolute values.
+        weights: parameters of it.
+        ones: an input of ones.
+    """
+    gradients = torch.autograd.grad(linear(ones).sum(), weights)
+    return [(w.detach() * grad).abs() for w, grad in zip(weights, gradients, strict=True)]
 
 
 def _linearize(model: nn.Module) -> None:

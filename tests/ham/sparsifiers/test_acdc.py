@@ -46,7 +46,7 @@ def test_cifar_schedule_alternates_every_twenty_epochs() -> None:
 def test_sparse_phases_hold_the_sparsity_and_dense_phases_begin_from_zero(
     optimizer: str, scope: str
 ) -> None:
-    run = start(partial(ACDC, scope=scope), 0.9, optimizer)
+    run = start(partial(ACDC, scope=scope, dense_layers=()), 0.9, optimizer)
     acdc = run.sparsifier
     assert isinstance(acdc, ACDC)
     size = acdc.report().prunable
@@ -75,6 +75,19 @@ def test_sparse_phases_hold_the_sparsity_and_dense_phases_begin_from_zero(
             dense_steps += 1
     assert sparse
     assert dense_steps == TOTAL_STEPS // 2 - 1
+
+
+def test_compression_of_each_layer_agrees_with_a_numpy_sort() -> None:
+    model = small_model()
+    acdc = ACDC(0.8, total_steps=10, scope="layer", dense_layers=())
+    acdc.attach(model)
+    weights = {n: w.detach().numpy().copy() for n, w in prunable_weights(model).items()}
+    acdc.compress()
+    for name, weight in prunable_weights(model).items():
+        size = weights[name].size
+        threshold = np.sort(abs(weights[name]), axis=None)[::-1][kept_count(size, 0.8) - 1]
+        expected = np.where(abs(weights[name]) >= threshold, weights[name], 0)
+        np.testing.assert_array_equal(weight.detach().numpy(), expected)
 
 
 def test_compression_agrees_with_a_numpy_sort() -> None:

@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 from ham.errors import HamError
 from ham.sparsifiers.grasp import GraSP, gradient_flow
 from ham.sparsifiers.snip import SNIP
-from ham.sparsifiers.synflow import SynFlow
+from ham.sparsifiers.synflow import SynFlow, synaptic_flow
 from ham.sparsity import MaskedSparsifier, prunable_weights
 from ham.sparsity.scoring import examples_per_class
 from ham.sparsity.topk import kept_count
@@ -141,6 +141,20 @@ def test_synflow_agrees_with_numpy_round_by_round() -> None:
         np.testing.assert_array_equal(mask, wanted)
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=3, max_size=6), st.integers(0, 99))
+def test_synaptic_flow_into_a_unit_is_the_flow_out_of_it(widths: list[int], seed: int) -> None:
+    torch.manual_seed(seed)
+    layers = [nn.Linear(a, b, bias=False).double() for a, b in pairwise(widths)]
+    for layer in layers:
+        layer.weight.data.abs_().mul_(torch.rand_like(layer.weight) < 0.7)  # some are pruned
+    weights: list[Tensor] = [layer.weight for layer in layers]
+    ones = torch.ones(1, widths[0], dtype=torch.float64)
+    flows = synaptic_flow(nn.Sequential(*layers), weights, ones)
+    for into, out in pairwise(flows):
+        torch.testing.assert_close(into.sum(dim=1), out.sum(dim=0))
+
+
 def test_synflow_does_not_depend_on_data_or_signs() -> None:
     first, second = two_layers(), two_layers()
     with torch.no_grad():
@@ -213,6 +227,21 @@ def test_grasp_removes_the_highest_scores_of_the_weights_that_are_trained() -> N
     found = mask_of(GraSP, model, 0.6, reinit_linear=False)
     for mask, wanted in zip(found.values(), expected, strict=True):
         np.testing.assert_array_equal(mask, wanted)
+
+
+def test_grasp_does_not_depend_on_the_order_of_the_classes() -> None:
+    order = torch.tensor([2, 0, 1])  # class k is called order[k]
+    first, second = two_layers().double(), two_layers().double()
+    with torch.no_grad():
+        second[2].weight[order] = first[2].weight  # type: ignore[index, union-attr]
+    named = [(x.double(), y) for x, y in batches((4,))]
+    masks = []
+    for model, examples in ((first, named), (second, [(x, order[y]) for x, y in named])):
+        grasp = GraSP(0.6, total_steps=1, reinit_linear=False)
+        grasp.attach(model, examples)
+        masks.append(grasp.masks)
+    assert torch.equal(masks[0]["0.weight"], masks[1]["0.weight"])
+    assert torch.equal(masks[0]["2.weight"], masks[1]["2.weight"][order])
 
 
 def test_examples_per_class_are_balanced_and_drawn_in_turn() -> None:

@@ -30,6 +30,17 @@ class TestDense(SparsifierContract):
 
 
 @pytest.mark.parametrize("name", SPARSE)
+def test_row_tells_whether_dense_gradients_are_ever_read(name: str) -> None:
+    row = SPARSIFIERS.get(name)
+    run = start(row.load(), 0.9)
+    read = [
+        step for step in range(1, TOTAL_STEPS + 1) if run.sparsifier.reads_dense_gradient(step)
+    ]
+    assert bool(read) == row.needs_dense_gradient
+    assert len(read) < TOTAL_STEPS / 2
+
+
+@pytest.mark.parametrize("name", SPARSE)
 def test_row_tells_from_when_the_target_sparsity_is_held(name: str) -> None:
     """Early stopping compares accuracies from there on; before, the network is denser."""
     row = SPARSIFIERS.get(name)

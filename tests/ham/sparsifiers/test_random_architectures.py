@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -92,3 +94,52 @@ def test_realised_sparsity_is_within_one_weight_per_layer(
     for layer in report.layers:
         weight = prunable_weights(model)[layer.name]
         assert int(weight.count_nonzero()) == layer.nonzeros <= layer.kept
+        if name in ("random", "snip", "grasp", "synflow"):  # HAM makes no weight zero
+            assert layer.nonzeros == layer.kept
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(SPARSE),
+    networks(),
+    st.sampled_from([0.5, 0.9, 0.99]),
+    st.integers(0, STEPS),
+    st.integers(0, 1000),
+)
+def test_training_stopped_at_any_step_and_resumed_ends_bit_equal(
+    name: str, model: nn.Module, sparsity: float, halt: int, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    images, labels = torch.randn(12, 2, 3, 3, generator=generator), torch.arange(12) % 3
+    runs = []
+    for _ in range(2):
+        own = copy.deepcopy(model)
+        sparsifier, groups = ham.sparsify(
+            own,
+            name,
+            sparsity=sparsity,
+            total_steps=STEPS,
+            steps_per_epoch=3,
+            seed=seed,
+            batches=[(images, labels)],
+        )
+        base = torch.optim.SGD(groups, lr=0.05, momentum=0.9, weight_decay=1e-3)
+        optimizer = ham.HAM(base, alpha=5.0, beta=1e-2)
+        sparsifier.bind(optimizer)
+        runs.append((own, optimizer, sparsifier))
+
+    def train(run: int, first: int, last: int) -> None:
+        own, optimizer, _ = runs[run]
+        for _step in range(first, last):
+            optimizer.zero_grad()
+            cross_entropy(own(images), labels).backward()
+            optimizer.step()
+
+    train(0, 0, halt)
+    for resumed, whole in zip(runs[1], runs[0], strict=True):
+        resumed.load_state_dict(copy.deepcopy(whole.state_dict()))
+    for run in (0, 1):
+        train(run, halt, STEPS)
+        runs[run][2].finalize()
+    states = [own.state_dict() for own, _, _ in runs]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())

@@ -62,6 +62,9 @@ def test_set_drops_only_the_smallest_and_new_weights_begin_at_zero(run: Run) -> 
         assert torch.equal(weight[stayed], before_update[name][stayed])
         lost = old[name] & ~stayed
         assert not weight[~stayed].any()
+        for value in run.optimizer.state[prunable_weights(run.model)[name]].values():
+            if torch.is_tensor(value) and value.shape == mask.shape:
+                assert not value[~stayed].any()
         if stayed.any() and lost.any():
             magnitude = before_update[name].abs()
             assert magnitude[lost].sort().values[0] <= magnitude[stayed].max()
