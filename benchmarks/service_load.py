@@ -100,7 +100,7 @@ def main() -> None:
                 )
                 for place, size in enumerate(SIZES)
             ]
-            lookups(bare, services, databases, args.slices)
+            lookups(bare, services, args.slices)
             lists(services, databases, args.slices)
             submissions(services)
         for size in SIZES:
@@ -179,7 +179,7 @@ def started(
 
 
 def _wait(port: int) -> None:
-    for _ in range(600):
+    for _ in range(1200):
         try:
             urlopen(f"http://127.0.0.1:{port}/openapi.json").close()
         except OSError:
@@ -205,20 +205,27 @@ def in_turn(
 
 
 def show(what: str, found: dict[str, Measured]) -> None:
-    """Print one line per server."""
+    """Print one line per server, and how they compare."""
     for name, one in found.items():
         load = one.load
         print(
-            f"{what:44} {name:5} {load.per_second:8.0f}/s  p50 {load.milliseconds(0.5):7.2f}  "
-            f"p99 {load.milliseconds(0.99):7.2f} ms  cpu {one.cpu_microseconds:7.0f} us",
+            f"{what:30} {name:5} {load.per_second:7.0f}/s  p50 {load.milliseconds(0.5):7.2f} ms  "
+            f"p99 {load.milliseconds(0.99):7.2f} ms  cpu {one.cpu_microseconds:6.0f} us",
             flush=True,
         )
+    small, large = found["10k"], found["1M"]
+    growth = large.load.milliseconds(0.5) / small.load.milliseconds(0.5)
+    print(f"{what:30} 1M / 10k: p50 x {growth:.2f}", end="")
+    print(f", cpu x {large.cpu_microseconds / small.cpu_microseconds:.2f}", end="")
+    if (bare := found.get("bare")) is not None:
+        rate = large.load.per_second / bare.load.per_second
+        cpu = bare.cpu_microseconds / large.cpu_microseconds
+        print(f"; of the bare route's rate {rate:.0%}, by CPU time {cpu:.0%}", end="")
+    print(flush=True)
 
 
-def lookups(
-    bare: Server, services: Sequence[Server], databases: dict[str, str], slices: int
-) -> None:
-    """Look every combination up, beside the bare route."""
+def lookups(bare: Server, services: Sequence[Server], slices: int) -> None:
+    """Look every combination up, beside the bare route; all are in memory when it begins."""
     paths = [
         "/v1/recommendations?"
         + urlencode(
@@ -233,8 +240,8 @@ def lookups(
     ]
     asked: dict[str, tuple[Server, Iterator[bytes]]] = {"bare": (bare, cycle([get("/bare")]))}
     for server in services:
-        ask(server.port, iter(cycle(map(get, paths))), 8, 6.0)
-        asked[server.name] = (server, cycle(map(get, paths)))
+        asked[server.name] = (server, cycle(list(map(get, paths))))
+        ask(server.port, asked[server.name][1], READERS, 10.0)
     show("lookup", in_turn(asked, CONNECTIONS, 3 * slices))
 
 
@@ -317,8 +324,8 @@ def claims(size: str, url: str) -> None:
                 storage.queue.fail(claimed[1], "claimed by a benchmark")
         took.sort()
         print(
-            f"{'claim from a queue of ' + str(number):44} {size:5} {1 / median(took):8.0f}/s  "
-            f"p50 {1000 * median(took):7.2f}  p99 {1000 * took[-6]:7.2f} ms",
+            f"{'claim from a queue of ' + str(number):30} {size:5} {1 / median(took):7.0f}/s  "
+            f"p50 {1000 * median(took):7.2f} ms  p99 {1000 * took[-6]:7.2f} ms",
             flush=True,
         )
 

@@ -31,6 +31,11 @@ def progress_of(store: RunStore, studies: Sequence[Study], now: datetime) -> dic
     }
 
 
+def no_progress(study: Study, now: datetime) -> Progress:
+    """Return the progress of a study that has no runs yet, without asking for them."""
+    return _progress(study, (), None, now)
+
+
 def _progress(
     study: Study, counts: Sequence[RunCount], best: Run | None, now: datetime
 ) -> Progress:

@@ -16,12 +16,14 @@ from service.storage.tables import CombinationRow
 
 def combination_id(session: Session, combination: Combination) -> int:
     """Return the row id of a combination, inserting it if it is new."""
+    query = select(CombinationRow.id).where(CombinationRow.key == combination.key)
+    if (known := session.scalars(query).one_or_none()) is not None:
+        return known
     session.execute(
         insert_for(session)(CombinationRow)
         .values(key=combination.key, **asdict(combination))
         .on_conflict_do_nothing(index_elements=["key"])
     )
-    query = select(CombinationRow.id).where(CombinationRow.key == combination.key)
     return session.scalars(query).one()
 
 

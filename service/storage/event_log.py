@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, cast, func, insert, select
 from sqlalchemy.orm import Session
 
 from service.clock import Clock
 from service.records import EventKind, StudyState
-from service.storage.tables import StudyEventRow, StudyRow
+from service.storage.tables import Base, StudyEventRow, StudyRow
 
 _LOCK = 0x6576656E74  # any fixed number
 _NOTED = "hamtune_events"
@@ -53,6 +53,22 @@ def write_noted_events(session: Session) -> None:
         return
     session.flush()
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
-    session.add_all(rows)
-    session.flush()
+        session.execute(
+            _UNDER_LOCK, [{name: getattr(row, name) for name in _NAMES} for row in rows]
+        )
+    else:
+        session.add_all(rows)
+        session.flush()
+
+
+_TABLE = Base.metadata.tables[StudyEventRow.__tablename__]
+_COLUMNS = [column for column in _TABLE.columns if column.name != "id"]
+_NAMES = [column.name for column in _COLUMNS]
+_UNDER_LOCK = insert(_TABLE).from_select(
+    _NAMES,
+    select(
+        *(cast(bindparam(column.name, type_=column.type), column.type) for column in _COLUMNS)
+    ).select_from(select(func.pg_advisory_xact_lock(_LOCK).label("held")).subquery("lock")),
+)
+"""One statement, since everybody else waits from the lock to the commit. The id is drawn for a
+row, and there is no row before the lock is taken."""

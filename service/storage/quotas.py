@@ -8,7 +8,7 @@ from sqlalchemy import func, literal_column, select
 from sqlalchemy.orm import Session
 
 from service.errors import LimitReached
-from service.records import Limits
+from service.records import LOCAL, Limits
 from service.storage.tables import ApiKeyRow, StudyRow, SubmitterRow
 
 WINDOW = timedelta(days=30)
@@ -47,7 +47,7 @@ class Quotas:
         return not self._used_up(session, submitter, self._of(session, submitter), now)
 
     def _of(self, session: Session, submitter: str) -> Limits:
-        key = session.get(ApiKeyRow, submitter)
+        key = None if submitter == LOCAL else session.get(ApiKeyRow, submitter)
         own = key_limits(key).model_dump(exclude_none=True) if key is not None else {}
         return self._default.model_copy(update=own)
 

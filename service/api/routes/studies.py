@@ -22,7 +22,7 @@ from service.clock import utc_now
 from service.domain import early_stopping
 from service.domain.permissions import require_priority
 from service.domain.plans import resolve
-from service.domain.progress import progress_of
+from service.domain.progress import no_progress, progress_of
 from service.records import EarlyStoppingReport, Plan, Purpose, Run, Study, StudyRequest
 from service.storage.base import Storage
 
@@ -139,6 +139,8 @@ def submitted(storage: Storage, response: Response, study: Study, new: bool) -> 
     """Answer a submission: 202 for a new study, 200 for one that was there already."""
     response.headers["Location"] = f"/v1/studies/{study.id}"
     response.status_code = 202 if new else 200
+    if new:
+        return StudyView(**dict(study), progress=no_progress(study, utc_now()))
     return views(storage, [study])[0]
 
 
