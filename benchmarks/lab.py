@@ -109,10 +109,11 @@ def _run(
         changes: dict[str, object] = {"validation_accuracy": float(accuracies[-1])}
         if job.purpose != Purpose.CONFIRMATION:
             changes["test_accuracy"] = None
+        ended = outcome.model_copy(update=changes)
         if accuracies[-1] <= CHANCE or job.trial_number in FAILED_TRIALS:
-            changes = {"error": "the worker broke down", "validation_accuracy": None}
+            ended = Outcome(error="the worker broke down")
         run = storage.runs.begin(claim, job, len(outcome.curve))
-        storage.runs.end(claim, run.id, outcome.model_copy(update=changes))
+        storage.runs.end(claim, run.id, ended)
 
 
 def copy(url: str, number: int, runs: int) -> None:
