@@ -3,8 +3,8 @@
 ``python -m benchmarks.service_load`` makes two databases on a PostgreSQL server, of ten thousand
 and of a million runs (``benchmarks/lab.py``), starts ``hamtune serve`` on each and a bare FastAPI
 application, all on one core, and asks them in turn, in short slices, from the other core. What is
-compared was so measured within seconds. It prints a table, says what holds, and drops the
-databases. It takes some ten minutes on a quiet machine; ``--keep`` keeps the databases for the next time.
+compared was so measured within seconds. It prints a table and drops the databases; ``--keep``
+keeps them for the next time.
 """
 
 from __future__ import annotations
