@@ -84,6 +84,8 @@ class Trainer:
         """Take up a run, from the start or from a state; it is built when it first advances."""
         self._run, self._measure_test, self._state = run, measure_test, state
         self._training = None
+        if (torch := _torch_on_gpu()) is not None:
+            torch.cuda.reset_peak_memory_stats()
 
     def advance(self, seconds: float, until: int | None = None) -> Advance:
         """Train whole epochs until the time is over, an epoch is reached, or the end.
@@ -161,11 +163,16 @@ def facts_of(result: Any) -> dict[str, Any]:
 
 
 def peak_memory_bytes() -> int:
-    """Return the most memory this process has held: on the GPU where it uses one, else in RAM."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
+    """Return the most memory held: by this training on its GPU, else by this process in RAM."""
+    if (torch := _torch_on_gpu()) is not None:
         return int(torch.cuda.max_memory_allocated())
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _BYTES_PER_MAXRSS
+
+
+def _torch_on_gpu() -> Any:
+    """Return torch where it is loaded and finds a GPU; nothing is imported for the question."""
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and torch.cuda.is_available() else None
 
 
 def _training(run: RunConfig) -> EpochByEpoch:
