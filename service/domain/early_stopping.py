@@ -124,6 +124,12 @@ def judge(plan: Plan, history: History, number: int, epoch: int) -> Verdict:
     return Verdict(stop=foretells, rank_correlation=correlation)
 
 
+def promotable(plan: Plan, history: History, number: int) -> bool:
+    """Tell whether a trial that was set aside at a rung is among the best of it by now."""
+    reached = max(history.accuracies[number])
+    return _asha(history.accuracies, number, reached, rungs(plan.combination, plan.recipe))
+
+
 def report(study: Study, store: RunStore) -> EarlyStoppingReport:
     """Measure on a study's search so far what early stopping saved, and how far epochs foretell.
 
@@ -185,8 +191,8 @@ def _asha(
     """Go on beyond a rung if in the top third of all that have reached it so far.
 
     Reference: Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020,
-        https://arxiv.org/abs/1810.05934, in its stopping form: a trial that is stopped does not
-        come back.
+        https://arxiv.org/abs/1810.05934. As ``asha`` it stops the others for good; as
+        ``asha_promotion`` it sets them aside, and :func:`promotable` brings them back.
     """
     if epoch not in marks:
         return True
@@ -234,6 +240,7 @@ def _median(
 
 _RULES: dict[str, Callable[[Mapping[int, Accuracies], int, int, Sequence[int]], bool]] = {
     "asha": _asha,
+    "asha_promotion": _asha,
     "hyperband": _hyperband,
     "median": _median,
 }

@@ -13,7 +13,7 @@ from service.records.combinations import StoredCombination
 from service.records.lifecycle import StudyState
 from service.records.runs import Cost
 
-EarlyStopping = Literal["none", "asha", "hyperband", "median"]
+EarlyStopping = Literal["none", "asha", "asha_promotion", "hyperband", "median"]
 Sampler = Literal["tpe", "gp", "cmaes", "random", "quasi_random", "grid"]
 
 
@@ -30,10 +30,11 @@ class Budget(BaseModel):
 
     trials: Annotated[int, Field(ge=1, le=10_000, description="Search trials, at most.")] = 32
     early_stopping: Annotated[
-        Literal["auto", "none", "asha", "hyperband", "median"],
+        Literal["auto", "none", "asha", "asha_promotion", "hyperband", "median"],
         Field(
             description="How weak search trials are stopped early. `auto` is ASHA where the "
-            "training is long after its target sparsity is reached, else none."
+            "training is long after its target sparsity is reached, else none. Under "
+            "`asha_promotion` a trial that was stopped goes on once it is among the best."
         ),
     ] = "auto"
     max_epochs: Annotated[

@@ -18,7 +18,7 @@ from ham.config import RunConfig
 from service.clock import Clock, utc_now
 from service.domain import race, stages
 from service.domain.caps import Spending, may_begin, may_search
-from service.domain.early_stopping import GO_ON, Verdict, decisions, judge
+from service.domain.early_stopping import GO_ON, Verdict, decisions, judge, promotable
 from service.records import Claim, EpochMetrics, Job, Outcome, Plan, Purpose, Run, RunState
 from service.storage import Storage
 from service.workers.optuna_search import OptunaSearch
@@ -28,12 +28,25 @@ _SECONDS_BETWEEN_ORDERS = 1.0
 
 
 class Assignment(NamedTuple):
-    """A training to be done now; after the epochs of ``pauses`` it waits whether to go on."""
+    """A training to be done now.
+
+    Attributes:
+        pauses: epochs after which it waits whether to go on.
+        may_come_back: where it does not go on, its state is to be kept.
+    """
 
     run_id: str
     config: RunConfig
     measure_test: bool
     pauses: tuple[int, ...]
+    may_come_back: bool
+
+
+class SetAside(NamedTuple):
+    """A search trial that waits at a rung until it is among the best there."""
+
+    job: Job
+    verdict: Verdict
 
 
 class Step(NamedTuple):
@@ -87,6 +100,7 @@ class Course:
         self._plan = plan
         self._search = search
         self._under_way: dict[str, Job] = {}
+        self._set_aside: dict[str, SetAside] = {}
         self._curves: dict[str, dict[int, EpochMetrics]] = {}
         self._environment: dict[str, Any] | None = None
         self._started = storage.studies.get(claim.study_id).started_at or clock()
@@ -116,6 +130,10 @@ class Course:
             StaleLease: another runner has taken the study over.
         """
         self._heed_orders()
+        if not self._may_begin and not self.on_hold:
+            self._give_up_those_set_aside()
+        if self._may_begin and (promoted := self._promoted()):
+            return promoted
         while self._may_begin and (job := self._next_job()) is not None:
             if assignment := self._begin(job):
                 return assignment
@@ -124,6 +142,8 @@ class Course:
     def report(self, run_id: str, metrics: EpochMetrics) -> Verdict:
         """Note an epoch of a run under way, and say whether it is worth going on."""
         job = self._under_way[run_id]
+        if metrics.epoch in self._curves[run_id]:  # it goes on from a checkpoint
+            return GO_ON
         self._curves[run_id][metrics.epoch] = metrics
         self._write_progress(run_id, metrics)
         if job.trial_number is None:
@@ -131,10 +151,26 @@ class Course:
         self._search.report(job.trial_number, metrics.epoch, metrics.validation_accuracy)
         if self._plan.early_stopping == "none":
             return GO_ON
-        return judge(self._plan, self._search.history(), job.trial_number, metrics.epoch)
+        history = self._search.history()
+        if metrics.epoch < max(history.accuracies[job.trial_number], default=0):
+            return GO_ON  # that was decided before its runner was lost
+        return judge(self._plan, history, job.trial_number, metrics.epoch)
 
     def stop(self, run_id: str, verdict: Verdict) -> None:
-        """Store that early stopping ended a run after the last epoch that it reported."""
+        """Store that early stopping ended a run after the last epoch that it reported.
+
+        Where trials are promoted, the run is set aside instead: it may come back.
+        """
+        if self._promotes:
+            self._set_aside[run_id] = SetAside(self._under_way.pop(run_id), verdict)
+        else:
+            self._prune(run_id, verdict)
+
+    def is_set_aside(self, run_id: str) -> bool:
+        """Tell whether a run waits for its promotion, so that its state has to be kept."""
+        return run_id in self._set_aside
+
+    def _prune(self, run_id: str, verdict: Verdict) -> None:
         curve = self._curve(run_id)
         self.end(
             run_id,
@@ -150,6 +186,27 @@ class Course:
                 },
             ),
         )
+
+    @property
+    def _promotes(self) -> bool:
+        return self._plan.early_stopping == "asha_promotion"
+
+    def _promoted(self) -> Assignment | None:
+        """Take up a trial that has come to be among the best of its rung."""
+        history = self._search.history() if self._set_aside else None
+        for run_id, (job, _) in self._set_aside.items():
+            assert history is not None and job.trial_number is not None
+            if promotable(self._plan, history, job.trial_number):
+                del self._set_aside[run_id]
+                self._under_way[run_id] = job
+                return self._assignment(run_id, job)
+        return None
+
+    def _give_up_those_set_aside(self) -> None:
+        while self._set_aside:
+            run_id, (job, verdict) = self._set_aside.popitem()
+            self._under_way[run_id] = job
+            self._prune(run_id, verdict)
 
     def _curve(self, run_id: str) -> tuple[EpochMetrics, ...]:
         curve = self._curves[run_id]
@@ -213,7 +270,9 @@ class Course:
             if self._searching:
                 return self._next_trial()
             step = self._steps.popleft()
-            self._finalists_chosen |= step.results_of == Purpose.SEARCH
+            if step.results_of == Purpose.SEARCH:
+                self._finalists_chosen = True
+                self._give_up_those_set_aside()
             store, study_id = self._storage.runs, self._claim.study_id
             runs = store.of_study(study_id) if step.results_of else []
             earlier = store.earlier(study_id) if step.results_of else []
@@ -248,6 +307,10 @@ class Course:
         self._spent.epochs += run.epochs
         self._under_way[run.id] = job
         self._curves[run.id] = {}
+        return self._assignment(run.id, job)
+
+    def _assignment(self, run_id: str, job: Job) -> Assignment:
+        searches = job.purpose == Purpose.SEARCH
         config = RunConfig(
             combination=self._plan.combination,
             recipe=self._plan.recipe,
@@ -255,10 +318,11 @@ class Course:
             seed=job.seed,
         )
         return Assignment(
-            run.id,
+            run_id,
             config,
             measure_test=job.purpose == Purpose.CONFIRMATION,
-            pauses=decisions(self._plan) if job.purpose == Purpose.SEARCH else (),
+            pauses=decisions(self._plan) if searches else (),
+            may_come_back=searches and self._promotes,
         )
 
     def _tell_what_ended(self, number: int, run: Run) -> None:

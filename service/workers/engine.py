@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import shutil
 import threading
 from typing import Any, NamedTuple
 
@@ -123,6 +124,8 @@ class Relay(Searcher):
             return None
         suggestion = self._searcher.suggest(trial_id)
         if suggestion == Searcher.FINISHED:
+            if self._searcher.over:
+                shutil.rmtree(self._folder / self._searcher.study_id, ignore_errors=True)
             self.idle.set()
             if self._searcher.error is not None:
                 return Searcher.FINISHED
@@ -152,7 +155,8 @@ class Relay(Searcher):
         self._pool.give_back.remote(ended.run_id)
         assert self._searcher is not None
         self._searcher.on_trial_complete(trial_id, result, error)
-        ended.checkpoint.remove()
+        if not self._searcher.is_set_aside(ended.run_id):
+            ended.checkpoint.remove()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing to pickle: Tune copies its searcher for a restore that is never asked for."""
@@ -189,4 +193,4 @@ def _inner(controller: Any) -> Any:
 
 
 def _folder(trial: Any) -> str:
-    return str(trial.config["run_id"])
+    return f"{trial.config['run_id']}-{trial.trial_id}"

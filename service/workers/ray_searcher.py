@@ -28,6 +28,7 @@ class CourseSearcher(Searcher):
     def __init__(self, course: Course) -> None:
         super().__init__(metric=METRIC, mode="max")
         self._course = course
+        self.study_id = course.study_id
         self._run_ids: dict[str, str] = {}
         self._stopped: dict[str, Verdict] = {}
         self.error: Exception | None = None
@@ -43,11 +44,12 @@ class CourseSearcher(Searcher):
                 if assignment is not None:
                     self._run_ids[trial_id] = assignment.run_id
                     return {
-                        "study_id": self._course.study_id,
+                        "study_id": self.study_id,
                         "run_id": assignment.run_id,
                         "run": assignment.config.to_json(),
                         "measure_test": assignment.measure_test,
                         "pauses": list(assignment.pauses),
+                        "may_come_back": assignment.may_come_back,
                     }
                 if not self._course.finished:
                     return None
@@ -62,6 +64,15 @@ class CourseSearcher(Searcher):
         if verdict.stop:
             self._stopped[trial_id] = verdict
         return not verdict.stop
+
+    @property
+    def over(self) -> bool:
+        """True once nothing of the study is left to be trained, now or later."""
+        return self.error is None and self._course.finished and not self._course.on_hold
+
+    def is_set_aside(self, run_id: str) -> bool:
+        """Tell whether a run that was stopped may come back, and needs its state then."""
+        return self._course.is_set_aside(run_id)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Do nothing: the scheduler has passed the epoch on."""

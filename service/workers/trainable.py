@@ -40,7 +40,8 @@ class TrainRun(tune.Trainable):
 
     Config: ``run_id``, ``run`` (the run's config), ``measure_test``, ``resources`` of a worker,
     ``seconds`` that the training may take, ``pauses`` (epochs after which it waits for Tune's
-    decision), ``checkpoint`` (the file of its state), ``checkpoint_seconds`` between two states.
+    decision), ``may_come_back`` (its state is kept there), ``checkpoint`` (the file of its state),
+    ``checkpoint_seconds`` between two states.
 
     An error of the training is a result like any other, with its reason, and so is a hang. A lost
     worker is the one cause worth a retry: another goes on from the state saved last. So does
@@ -110,7 +111,7 @@ class TrainRun(tune.Trainable):
             self._begin()
         until = min((at for at in self._config["pauses"] if at > self._epochs_done), default=_LAST)
         epochs, outcome = self._answer(self._worker.advance.remote(seconds, until))
-        if outcome is None and self._saving_is_due():
+        if outcome is None and (self._waits(epochs) or self._saving_is_due()):
             self._save()
         return epochs, outcome
 
@@ -129,7 +130,7 @@ class TrainRun(tune.Trainable):
     def _results(self, epochs: list[str], outcome: str | None) -> list[dict[str, Any]]:
         results = [_reported(epoch) for epoch in epochs]
         if results:
-            self._epochs_done = json.loads(epochs[-1])["epoch"]
+            self._epochs_done = _number(epochs[-1])
         if outcome is None:
             return results
         self._let_go()
@@ -143,6 +144,11 @@ class TrainRun(tune.Trainable):
         self._checkpoint.write(self._answer(self._worker.state.remote()))
         self._saved_at = monotonic()
         self._saving_took = self._saved_at - started
+
+    def _waits(self, epochs: list[str]) -> bool:
+        """Tell whether the training may be set aside now, to go on another time."""
+        pauses = self._config["pauses"] if self._config["may_come_back"] else ()
+        return _number(epochs[-1]) in pauses
 
     def _saving_is_due(self) -> bool:
         """Rarely enough to cost less than a hundredth of the time; short trainings need none."""
@@ -162,6 +168,10 @@ class TrainRun(tune.Trainable):
 
     def _myself(self) -> Any:
         return ray.get_runtime_context().current_actor
+
+
+def _number(epoch: str) -> int:
+    return int(json.loads(epoch)["epoch"])
 
 
 def _reported(epoch: str) -> dict[str, Any]:

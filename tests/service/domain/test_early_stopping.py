@@ -110,9 +110,12 @@ def test_asha_keeps_the_best_third_at_a_rung() -> None:
 
 
 def test_asha_judges_at_rungs_only() -> None:
-    seen = full_trials(11) | {11: {epoch: 0.0 for epoch in range(1, EPOCHS)}}
     plan = plan_for("asha")
-    stopping = [e for e in range(1, EPOCHS) if judge(plan, history(seen), 11, e).stop]
+
+    def seen_after(last: int) -> History:
+        return history(full_trials(11) | {11: {epoch: 0.0 for epoch in range(1, last + 1)}})
+
+    stopping = [e for e in range(1, EPOCHS) if judge(plan, seen_after(e), 11, e).stop]
     assert stopping == [1, 3, 9]
 
 

@@ -45,6 +45,7 @@ class Simulation:
         study, self.claim = claim_study(storage, request)
         self.plan, self.study_id = study.plan, study.id
         self._curve = curve
+        self.assigned: list[str] = []
         self._optuna = optuna.storages.InMemoryStorage()
         self._name = f"study {next(_names)}"
 
@@ -59,6 +60,17 @@ class Simulation:
                 assert assignment is not None
                 under_way.append(self._train(course, assignment))
             under_way = [training for training in under_way if next(training, True) is None]
+
+    def run(self, slots: int = 2) -> Course:
+        """Run the study to its end."""
+        search = OptunaSearch(self._optuna, self._name, self.plan)
+        course = Course(self.storage, self.claim, self.plan, search)
+        under_way: list[Iterator[None]] = []
+        while not course.finished:
+            while len(under_way) < slots and (assignment := course.next()):
+                under_way.append(self._train(course, assignment))
+            under_way = [training for training in under_way if next(training, True) is None]
+        return course
 
     def runs(self) -> list[Run]:
         """Return the search runs."""
@@ -75,6 +87,7 @@ class Simulation:
 
     def _train(self, course: Course, assignment: Assignment) -> Iterator[None]:
         config, curve = assignment.config, []
+        self.assigned.append(assignment.run_id)
         for epoch in range(1, config.recipe.epochs + 1):
             try:
                 accuracy = self._curve(config, epoch)
@@ -90,6 +103,10 @@ class Simulation:
                 course.stop(assignment.run_id, verdict)
                 return
             yield
-        course.end(
-            assignment.run_id, Outcome(validation_accuracy=accuracy, curve=tuple(curve), seconds=1)
+        outcome = Outcome(
+            validation_accuracy=accuracy,
+            test_accuracy=accuracy if assignment.measure_test else None,
+            curve=tuple(curve),
+            seconds=1,
         )
+        course.end(assignment.run_id, outcome)

@@ -11,8 +11,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from ham.config import NO_HAM, RunConfig
-from service.domain.early_stopping import ready_epoch
+from ham.config import NO_HAM, RunConfig, Setting
+from service.domain.early_stopping import REDUCTION, ready_epoch
 from service.domain.stages import finalists
 from service.errors import StudyFailed
 from service.records import Budget, Job, Outcome, Plan, Purpose, RunState, StudyRequest
@@ -79,6 +79,33 @@ def test_no_complete_row_is_below_full_length(storage: SqlStorage, rule: str) ->
         assert row.last_step is not None
         assert list(row.intermediate_values) == list(range(1, row.last_step + 1))
         assert row.last_step < EPOCHS
+
+
+def test_trials_that_prove_to_be_among_the_best_of_their_rung_come_back(
+    storage: SqlStorage,
+) -> None:
+    """At the end every rung has sent on its best third, whatever came first."""
+
+    place: dict[Setting, int] = {}
+
+    def worse_and_worse(config: RunConfig, epoch: int) -> float:
+        return 0.8 - 0.005 * place.setdefault(config.setting, len(place)) + 0.1 * epoch / EPOCHS
+
+    study = Simulation(storage, a_request("asha_promotion"), worse_and_worse)
+    study.run()
+    assert len(study.assigned) > len(set(study.assigned))
+    rows = study.rows()
+    assert Counter(row.state in (TrialState.COMPLETE, TrialState.PRUNED) for row in rows) == {
+        True: 40
+    }
+    curves = {row.number: row.intermediate_values for row in rows}
+    for row in rows:
+        assert sorted(curves[row.number]) == list(range(1, (row.last_step or 0) + 1))
+        if row.state == TrialState.PRUNED:
+            assert row.last_step is not None and row.last_step < EPOCHS
+            at_rung = sorted(c[row.last_step] for c in curves.values() if row.last_step in c)
+            third = at_rung[-(len(at_rung) // REDUCTION) :] if len(at_rung) >= REDUCTION else []
+            assert curves[row.number][row.last_step] <= min(third, default=1.0)
 
 
 def test_every_run_carries_its_fidelity_and_its_curve(storage: SqlStorage) -> None:
