@@ -44,9 +44,9 @@ def config_of_a_run(folder: Path, request_: StudyRequest) -> dict[str, Any]:
         "resources": {"CPU": 1.0},
         "seconds": 120.0,
         "pauses": list(range(1, 100)),
-        "may_come_back": False,
+        "may_come_back": True,
         "checkpoint": str(path),
-        "checkpoint_seconds": 0.0,
+        "checkpoint_seconds": 1e9,  # so only the pauses make it write
     }
 
 
