@@ -1,11 +1,12 @@
 """Accuracy of every sparsifier with and without HAM, paired by seed.
 
-    python -m benchmarks.sparsifiers train digits_cnn runs.jsonl [--minutes 4]
-    python -m benchmarks.sparsifiers table runs.jsonl
+    python -m benchmarks.sparsifiers train digits_cnn [--minutes 4] [--file runs.csv]
+    python -m benchmarks.sparsifiers table [--file runs.csv]
 
-``train`` adds the trainings that the file lacks, until the minutes are over; call it again to go
-on. ``table`` prints what is there. Test data is measured once per training, and nothing is chosen
-by it: all methods are trained with one setting of HAM, or without.
+``train`` adds the trainings that the file lacks (by default what is recorded in truth/), until the
+minutes are over; call it again to go on. ``table`` prints what is there. Test data is measured
+once per training, and nothing is chosen by it: all methods of a network are trained with one
+setting of HAM, or without.
 
 ResNet-20 is trained on the same digits in three equal channels. It is the CIFAR network, weight by
 weight; on 8x8 images instead of 32x32 it is sixteen times cheaper. Six epochs on 797 images show
@@ -16,7 +17,7 @@ are left out there unless ``--methods`` names them.
 from __future__ import annotations
 
 import argparse
-import json
+import csv
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -44,6 +45,9 @@ from service.formatting import interval, points
 HAM = {"digits_cnn": Setting(alpha=40.0, beta=0.3), "resnet20_8x8": Setting(alpha=10.0, beta=0.3)}
 SPARSITIES = (0.9, 0.95, 0.8)
 SEEDS = range(5)
+RECORDED = Path(__file__).parent / "truth" / "sparsifiers.csv"
+IDENTITY = ("model", "sparsifier", "sparsity", "recipe", "alpha", "beta", "seed")
+OUTCOME = ("test", "realised", "seconds")
 FEW_EPOCHS = Recipe(
     name="digits_rgb",
     version=1,
@@ -116,36 +120,54 @@ def configs(
                     )
 
 
-def read(path: Path) -> list[tuple[RunConfig, dict[str, Any]]]:
-    """Return what was trained so far and what came out."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    rows = [json.loads(line) for line in lines]
-    return [(RunConfig.from_json(row["config"]), row) for row in rows]
+def identity(config: RunConfig) -> dict[str, str]:
+    """Return what tells a training from all others here, as it stands in the file."""
+    combination, setting = config.combination, config.setting
+    values = (
+        combination.model,
+        combination.sparsifier,
+        combination.sparsity,
+        combination.recipe,
+        setting.alpha,
+        setting.beta,
+        config.seed,
+    )
+    return dict(zip(IDENTITY, map(str, values), strict=True))
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """Return what was trained so far and what came out, as text."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def train_missing(wanted: Sequence[RunConfig], path: Path, minutes: float) -> int:
     """Train what the file lacks, until the time is over; return how many are left."""
-    done = {config for config, _ in read(path)}
-    missing = [config for config in wanted if config not in done]
+    done = [{name: row[name] for name in IDENTITY} for row in read(path)]
+    missing = [config for config in wanted if identity(config) not in done]
     deadline = time.monotonic() + 60 * minutes
     while missing and time.monotonic() < deadline:
         config = missing.pop(0)
-        with path.open("a") as file:
-            file.write(json.dumps({"config": config.to_json()} | outcome(config)) + "\n")
+        row = identity(config) | outcome(config)
+        is_new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, [*IDENTITY, *OUTCOME], lineterminator="\n")
+            if is_new:
+                writer.writeheader()
+            writer.writerow(row)
     return len(missing)
 
 
-def outcome(config: RunConfig) -> dict[str, float | None]:
+def outcome(config: RunConfig) -> dict[str, Any]:
     """Train one configuration; a diverged training has no accuracy."""
     try:
         result = train(config, measure_test=True, device="cpu")
     except DivergedRun:
-        return {"test": None, "sparsity": None, "seconds": None}
-    return {
-        "test": result.test_accuracy,
-        "sparsity": result.sparsity.realised,
-        "seconds": result.seconds,
-    }
+        return dict.fromkeys(OUTCOME)
+    values = (result.test_accuracy, result.sparsity.realised, round(result.seconds, 2))
+    return dict(zip(OUTCOME, values, strict=True))
 
 
 def print_table(path: Path) -> None:
@@ -155,14 +177,15 @@ def print_table(path: Path) -> None:
     )
     realised: dict[tuple[str, float, str], list[float]] = defaultdict(list)
     failed: dict[tuple[str, float, str], int] = defaultdict(int)
-    for config, row in read(path):
-        combination = config.combination
-        key = (combination.model, combination.sparsity, combination.sparsifier)
-        if row["test"] is None:
+    for row in read(path):
+        key = (row["model"], float(row["sparsity"]), row["sparsifier"])
+        without_ham = float(row["alpha"]) == float(row["beta"]) == 0
+        of_seed = tests[key][without_ham]
+        if row["test"]:
+            of_seed[int(row["seed"])] = float(row["test"])
+            realised[key].append(float(row["realised"]))
+        else:
             failed[key] += 1
-            continue
-        tests[key][config.setting.is_no_ham][config.seed] = row["test"]
-        realised[key].append(row["sparsity"])
     model = ""
     for key in sorted(tests, key=lambda key: (key[0], key[1], SPARSIFIERS.names().index(key[2]))):
         if key[0] != model:
@@ -204,10 +227,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     commands = parser.add_subparsers(dest="command", required=True)
     table = commands.add_parser("table")
-    table.add_argument("file", type=Path)
     training = commands.add_parser("train")
     training.add_argument("model", choices=["digits_cnn", "resnet20_8x8"])
-    training.add_argument("file", type=Path)
+    for command in (table, training):
+        command.add_argument("--file", type=Path, default=RECORDED)
     training.add_argument("--minutes", type=float, default=float("inf"))
     training.add_argument("--methods", nargs="+", choices=SPARSIFIERS.names())
     training.add_argument("--sparsities", nargs="+", type=float)

@@ -23,6 +23,8 @@ class Measured:
 
     Attributes:
         target, realised: fraction of zero weights.
+        emerged: the fraction that a method had reached by itself when its masks were fixed to the
+            target; None for methods whose sparsity does not emerge.
         nonzeros, prunable: numbers of weights.
         inference_flops: operations of one forward pass; ``inference_share`` of the dense model's.
         training_flops: of the whole training; ``training_share`` of the same without pruning.
@@ -33,6 +35,7 @@ class Measured:
 
     target: float | None
     realised: float | None
+    emerged: float | None
     nonzeros: int | None
     prunable: int | None
     inference_flops: int | None
@@ -55,6 +58,7 @@ def measured(run: Run) -> Measured:
     return Measured(
         target=sparsity.get("target"),
         realised=sparsity.get("realised"),
+        emerged=sparsity.get("emerged"),
         nonzeros=sparsity.get("nonzeros"),
         prunable=sparsity.get("prunable"),
         inference_flops=facts.get("inference_flops"),

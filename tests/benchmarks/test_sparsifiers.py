@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 
@@ -44,22 +43,35 @@ def test_digits_in_three_channels_are_the_digits() -> None:
 def test_training_goes_on_where_it_was_left_and_the_table_pairs_by_seed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results = tmp_path / "runs.jsonl"
+    results = tmp_path / "runs.csv"
     wanted = list(bench.configs("resnet20_8x8", ["random"], [0.9]))[:6]
     trained = []
 
-    def outcome(config: object) -> dict[str, float | None]:
+    def outcome(config: object) -> dict[str, float]:
         trained.append(config)
-        return {"test": 0.9 + 0.01 * (len(trained) % 2 == 0), "sparsity": 0.9, "seconds": 1.0}
+        return {"test": 0.9 + 0.01 * (len(trained) % 2 == 0), "realised": 0.9, "seconds": 1.0}
 
     monkeypatch.setattr(bench, "outcome", outcome)
     assert bench.train_missing(wanted[:3], results, minutes=1) == 0
     assert bench.train_missing(wanted, results, minutes=0) == 3
     assert bench.train_missing(wanted, results, minutes=1) == 0
     assert trained == wanted
-    assert len(results.read_text().splitlines()) == 6
-    assert json.loads(results.read_text().splitlines()[0])["config"]["seed"] == 0
+    assert len(results.read_text().splitlines()) == 1 + 6
+    with results.open("a") as file:
+        file.write("resnet20_8x8,random,0.9,digits_rgb@1,10.0,0.3,4,,,\n")
     bench.print_table(results)
     row = capsys.readouterr().out.splitlines()[-1]
     assert row.startswith("| 0.9 | random | ")
-    assert "+1.00 (+1.00 to +1.00) | 3 | 90.00 |" in row
+    assert "+1.00 (+1.00 to +1.00) | 3, 1 runs diverged | 90.00 |" in row
+
+
+def test_recorded_trainings_are_those_of_the_benchmark() -> None:
+    wanted = [
+        bench.identity(config)
+        for model in ("digits_cnn", "resnet20_8x8")
+        for config in bench.configs(model, SPARSIFIERS.names(), bench.SPARSITIES)
+    ]
+    recorded = [{name: row[name] for name in bench.IDENTITY} for row in bench.read(bench.RECORDED)]
+    assert recorded
+    assert all(row in wanted for row in recorded)
+    assert len({tuple(row.values()) for row in recorded}) == len(recorded)

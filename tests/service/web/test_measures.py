@@ -20,7 +20,11 @@ __all__ = ["page"]
 @pytest.fixture
 def run(storage: SqlStorage) -> Run:
     """A real training under RigL, stored as the service stores it."""
-    study = studies.submit(storage, studies.request_for("rigl"))
+    return trained(storage, "rigl")
+
+
+def trained(storage: SqlStorage, sparsifier: str) -> Run:
+    study = studies.submit(storage, studies.request_for(sparsifier))
     plan, held = study.plan, studies.claim(storage)[1]
     job = Job(purpose=Purpose.CONFIRMATION, setting=plan.baselines[0], seed=7)
     config = RunConfig(
@@ -34,7 +38,7 @@ def run(storage: SqlStorage) -> Run:
 
 def test_pages_show_every_measure_of_a_run(page: Page, url: str, run: Run) -> None:
     m = measured(run)
-    assert None not in vars(m).values()
+    assert {name for name, value in vars(m).items() if value is None} == {"emerged"}
     page.goto(f"{url}/studies/{run.study_id}")
     row = page.get_by_role("row").filter(has_text="succeeded")
     for text in (
@@ -58,6 +62,15 @@ def test_pages_show_every_measure_of_a_run(page: Page, url: str, run: Run) -> No
     expect(layers.last).to_contain_text(count(m.layers[-1]["nonzeros"]))
     page.locator("#curve summary").click()
     expect(page.locator("#curve tbody tr")).to_have_count(15)
+
+
+def test_page_tells_the_sparsity_that_emerged(page: Page, url: str, storage: SqlStorage) -> None:
+    run = trained(storage, "str")
+    m = measured(run)
+    assert m.emerged is not None
+    page.goto(f"{url}/runs/{run.id}")
+    shown = page.locator(".measures div").filter(has_text="emerged")
+    expect(shown).to_contain_text(percent(m.emerged))
 
 
 def test_measures_hold_together(run: Run) -> None:
