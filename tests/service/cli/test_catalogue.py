@@ -13,7 +13,7 @@ from service.cli.app import app
 
 
 def shown(*arguments: str) -> str:
-    done = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["catalogue", *arguments])
+    done = CliRunner(env={"COLUMNS": "500"}).invoke(app, ["catalogue", *arguments])
     assert done.exit_code == 0, done.output
     return done.stdout
 
