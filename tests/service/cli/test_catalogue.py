@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ham.names import DATASETS, MODELS, SPARSIFIERS
+from search_spaces import space_for
 from service.cli.app import app
 
 
@@ -23,7 +24,7 @@ def test_every_name_is_listed_and_a_kind_alone() -> None:
     assert all(name in everything for name in [*SPARSIFIERS.names(), *DATASETS.names()])
     assert all(name in models for name in MODELS.names())
     assert "rigl" not in models
-    assert "searched in dynamic@1" in shown("sparsifiers")
+    assert f"searched in {space_for('rigl').id}" in shown("sparsifiers")
     assert "without HAM" in shown("sparsifiers")
 
 
