@@ -122,10 +122,11 @@ class Lab:
         if job.seed not in self._of_seed:
             self._of_seed[job.seed] = SEED_SHARE * NOISE * float(self._rng.normal())
         luck = math.sqrt(1 - SEED_SHARE**2) * NOISE * float(self._rng.normal())
-        return _run(job, -self._world.regret(job.setting) + self._of_seed[job.seed] + luck)
+        return run_of(job, -self._world.regret(job.setting) + self._of_seed[job.seed] + luck)
 
 
-def _run(job: Job, accuracy: float) -> Run:
+def run_of(job: Job, accuracy: float) -> Run:
+    """Return the run of a job that ended with this validation accuracy."""
     now = datetime(2026, 1, 1, tzinfo=UTC)
     return Run(
         id=job.name,
