@@ -92,6 +92,8 @@ def change(
     confirmation_seeds: Annotated[
         int | None, typer.Option(help="Seeds of the confirmation.")
     ] = None,
+    max_epochs: Annotated[int | None, typer.Option(help="Cap on training epochs.")] = None,
+    max_seconds: Annotated[float | None, typer.Option(help="Cap on wall time.")] = None,
     json: Json = False,
     url: Url = None,
 ) -> None:
@@ -102,6 +104,8 @@ def change(
             finalists=finalists,
             screening_seeds=screening_seeds,
             confirmation_seeds=confirmation_seeds,
+            max_epochs=max_epochs,
+            max_seconds=max_seconds,
         )
         changed = client.change(study, StudyChange(priority=priority, budget=budget))
         if json:

@@ -109,11 +109,14 @@ def rebudget(plan: Plan, change: BudgetChange, runs: Sequence[Run]) -> Plan:
     """
     wanted = change.model_dump(exclude_none=True)
     screening = [run for run in runs if run.purpose == Purpose.SCREENING]
+    confirming = any(run.purpose == Purpose.CONFIRMATION for run in runs)
     begun = {
         "trials": any(run.setting not in plan.baselines for run in screening),
         "finalists": any(run.setting not in plan.baselines for run in screening),
         "screening_seeds": bool(screening),
-        "confirmation_seeds": any(run.purpose == Purpose.CONFIRMATION for run in runs),
+        "confirmation_seeds": confirming,
+        "max_epochs": confirming,  # a cap that came later could end it where it looks good
+        "max_seconds": confirming,
     }
     for name, value in wanted.items():
         if begun[name] and value != getattr(plan.budget, name):

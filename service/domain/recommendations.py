@@ -118,6 +118,17 @@ def provisional(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) ->
     )
 
 
+def so_far(
+    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()
+) -> NewRecommendation | None:
+    """Return what a study that is given up has found, or None with too few runs for a surface."""
+    try:
+        found = provisional(plan, runs, earlier)
+    except StudyFailed:
+        return None
+    return found if found.optimum else None
+
+
 def _survey(
     plan: Plan, runs: Sequence[Run], earlier: Sequence[Run], candidate: Setting
 ) -> tuple[Optimum | None, SurfaceGrid | None]:

@@ -93,6 +93,15 @@ class BudgetChange(BaseModel):
     confirmation_seeds: int | None = Field(
         default=None, ge=3, le=100, description="Further seeds on which its gain is measured."
     )
+    max_epochs: int | None = Field(
+        default=None, ge=1, description="Cap on training epochs, all stages together."
+    )
+    max_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Cap on wall time since the study began.",
+    )
 
 
 LARGEST_PRIORITY = 100

@@ -156,11 +156,19 @@ class Queue(Protocol):
         ...
 
     def release(
-        self, claim: Claim, reason: str, pause: timedelta = NO_PAUSE, *, lost: bool = False
+        self,
+        claim: Claim,
+        reason: str,
+        pause: timedelta = NO_PAUSE,
+        *,
+        lost: bool = False,
+        so_far: NewRecommendation | None = None,
     ) -> None:
         """Let go of the study before its end: it is queued again, to be claimed after a pause.
 
-        Where people asked for it, it is paused or cancelled instead.
+        Where people asked for it, it is paused or cancelled instead. A study that is cancelled
+        this way leaves what it has found ``so_far`` as a recommendation, unless its combination
+        has one already that was measured on held-out seeds.
 
         A runner that was told to stop uses up no attempt; one that broke down is ``lost``, and
         too many of those end the study. Raises StaleLease.

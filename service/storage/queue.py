@@ -14,6 +14,7 @@ from service.records import (
     HELD,
     Claim,
     Cost,
+    Grade,
     NewRecommendation,
     Orders,
     Plan,
@@ -66,6 +67,15 @@ def _lock_combination(session: Session, study: StudyRow) -> None:
         .where(CombinationRow.id == study.combination_id)
         .with_for_update()
     )
+
+
+def _judged(session: Session, combination_id: int) -> bool:
+    """Tell whether a combination has a recommendation that was measured on held-out seeds."""
+    measured = select(RecommendationRow.id).where(
+        RecommendationRow.combination_id == combination_id,
+        RecommendationRow.grade.in_((Grade.CONFIRMED, Grade.NO_GAIN)),
+    )
+    return session.scalar(measured.limit(1)) is not None
 
 
 def _cost_of_all(session: Session, study: StudyRow) -> Cost:
@@ -129,11 +139,21 @@ class SqlQueue:
             return Orders(hold=hold, plan=Plan.model_validate(row.plan))
 
     def release(
-        self, claim: Claim, reason: str, pause: timedelta = NO_PAUSE, *, lost: bool = False
+        self,
+        claim: Claim,
+        reason: str,
+        pause: timedelta = NO_PAUSE,
+        *,
+        lost: bool = False,
+        so_far: NewRecommendation | None = None,
     ) -> None:
         """Let go of the study before its end."""
         with self._database.write() as session:
             row = guard(session, claim)
+            if so_far is not None and row.state == StudyState.DRAINING:
+                _lock_combination(session, row)
+                if not _judged(session, row.combination_id):
+                    self._publish(session, row, so_far)
             if not lost:
                 row.attempts -= 1
             row.error = reason
@@ -146,27 +166,7 @@ class SqlQueue:
         with self._database.write() as session:
             study = guard(session, claim)
             _lock_combination(session, study)
-            cost = _cost_of_all(session, study)
-            newest = session.scalar(
-                select(func.max(RecommendationRow.version)).where(
-                    RecommendationRow.combination_id == study.combination_id
-                )
-            )
-            row = RecommendationRow(
-                id=new_id("rec"),
-                combination_id=study.combination_id,
-                study_id=study.id,
-                version=(newest or 0) + 1,
-                created_at=self._clock(),
-                grade=result.grade,
-                alpha=result.setting.alpha,
-                beta=result.setting.beta,
-                result=result.model_dump(mode="json"),
-                surface=result.surface and result.surface.model_dump(mode="json"),
-                seconds=cost.seconds,
-                gpu_seconds=cost.gpu_seconds,
-            )
-            session.add(row)
+            row = self._publish(session, study, result)
             self._move(session, study, StudyState.SUCCEEDED, None)
             session.flush()
             return recommendation_record(row)
@@ -239,6 +239,32 @@ class SqlQueue:
             f"given up after {row.attempts} runners ended over it without a result "
             f"(HAMTUNE_MAX_ATTEMPTS); the last reason: {row.error or 'its runner vanished'}"
         )
+
+    def _publish(
+        self, session: Session, study: StudyRow, result: NewRecommendation
+    ) -> RecommendationRow:
+        cost = _cost_of_all(session, study)
+        newest = session.scalar(
+            select(func.max(RecommendationRow.version)).where(
+                RecommendationRow.combination_id == study.combination_id
+            )
+        )
+        row = RecommendationRow(
+            id=new_id("rec"),
+            combination_id=study.combination_id,
+            study_id=study.id,
+            version=(newest or 0) + 1,
+            created_at=self._clock(),
+            grade=result.grade,
+            alpha=result.setting.alpha,
+            beta=result.setting.beta,
+            result=result.model_dump(mode="json"),
+            surface=result.surface and result.surface.model_dump(mode="json"),
+            seconds=cost.seconds,
+            gpu_seconds=cost.gpu_seconds,
+        )
+        session.add(row)
+        return row
 
     def _let_go(self, session: Session, row: StudyRow, reason: str) -> None:
         self._move(session, row, LET_GO[row.state], reason)

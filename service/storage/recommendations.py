@@ -24,12 +24,16 @@ from service.storage.resilience import resilient
 from service.storage.tables import CombinationRow, RecommendationRow, StudyEventRow, StudyRow
 
 _FIELDS = tuple(field.name for field in fields(Combination))
+_MAY_RECOMMEND = StudyEventRow.state.in_(
+    [literal_column("'succeeded'"), literal_column("'cancelled'")]
+)
+"""A study that succeeds recommends; one that is drained may. Literals, for the index's sake."""
 NEWS = (
     select(StudyEventRow.id, *(getattr(CombinationRow, name) for name in _FIELDS))
     .join(StudyRow, StudyRow.id == StudyEventRow.study_id)
     .join(StudyRow.combination)
     .where(
-        StudyEventRow.state == literal_column("'succeeded'"),
+        _MAY_RECOMMEND,
         StudyEventRow.id > bindparam("version", type_=Integer),
     )
     .order_by(StudyEventRow.id)
@@ -84,7 +88,7 @@ class SqlRecommendationStore:
         """Return a number that grows with every recommendation."""
         query = (
             select(StudyEventRow.id)
-            .where(StudyEventRow.state == literal_column("'succeeded'"))
+            .where(_MAY_RECOMMEND)
             .order_by(StudyEventRow.id.desc())
             .limit(1)
         )

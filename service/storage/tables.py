@@ -205,7 +205,7 @@ class StudyEventRow(Base):
     __tablename__ = "study_event"
     __table_args__ = (
         Index(None, "study_id", "id"),
-        Index("ix_study_event_success", "id", **_where("state = 'succeeded'")),
+        Index("ix_study_event_end", "id", **_where("state IN ('succeeded', 'cancelled')")),
         CheckConstraint(guards.EVENT_CHECK, name="known_transition"),
         {"sqlite_autoincrement": True},
     )

@@ -23,7 +23,7 @@ from structlog.contextvars import bound_contextvars
 
 from ham.errors import InvalidConfig
 from service import logs
-from service.domain.recommendations import recommend
+from service.domain.recommendations import recommend, so_far
 from service.domain.transferred import warm_start
 from service.errors import StaleLease, StudyFailed
 from service.records import Claim, Study
@@ -120,11 +120,12 @@ def run_study(storage: SqlStorage, claim: Claim, settings: Settings, engine: Eng
     course = Course(storage, claim, study.plan, search)
     with _ending_when_lost(storage, claim):
         engine.run(course, combination.model)
-    if course.on_hold:
-        storage.queue.release(claim, "its trainings have ended")
-        return
     runs, earlier = storage.runs.of_study(study.id), storage.runs.earlier(study.id)
     plan = storage.studies.get(study.id).plan  # its budget may have changed meanwhile
+    if course.on_hold:
+        found = so_far(plan, runs, earlier)
+        storage.queue.release(claim, "its trainings have ended", so_far=found)
+        return
     recommendation = storage.queue.succeed(claim, recommend(plan, runs, earlier))
     logger.info("%s: %s", combination.slug, recommendation.message)
 

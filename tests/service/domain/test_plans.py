@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from ham.config import NO_HAM, PAPER_DEFAULT, Setting
 from ham.errors import IncompatibleCombination, InvalidConfig, UnknownName
-from service.domain.plans import resolve, stage_sizes
-from service.records import Budget, Plan
-from tests.service.builders import a_plan, a_request
+from service.domain.plans import rebudget, resolve, stage_sizes
+from service.errors import Conflict
+from service.records import Budget, BudgetChange, Plan, Purpose
+from tests.service.builders import a_job, a_plan, a_request, a_run
 from tests.service.domain.history import whole_study
 
 budgets = st.builds(
@@ -114,3 +115,16 @@ def test_what_the_catalogue_does_not_know_is_refused_by_field(
         resolve(a_request(**changes))
     assert caught.value.field == field
     assert repr(caught.value.value) in str(caught.value)
+
+
+def test_caps_can_change_until_the_confirmation_has_begun() -> None:
+    plan = a_plan()
+    change = BudgetChange(max_epochs=100_000, max_seconds=60.0)
+    searched = [a_run(a_job(), 0.9)]
+    changed = rebudget(plan, change, searched)
+    assert (changed.budget.max_epochs, changed.budget.max_seconds) == (100_000, 60.0)
+    confirmed = [*searched, a_run(a_job(purpose=Purpose.CONFIRMATION, trial_number=None), 0.9)]
+    with pytest.raises(Conflict, match="max_epochs cannot change any more"):
+        rebudget(plan, change, confirmed)
+    with pytest.raises(InvalidConfig, match="max_epochs"):
+        rebudget(plan, BudgetChange(max_epochs=1), searched)

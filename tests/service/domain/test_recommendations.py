@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from ham.config import NO_HAM, PAPER_DEFAULT, Setting
-from service.domain.recommendations import provisional, recommend
+from service.domain.recommendations import provisional, recommend, so_far
 from service.errors import StudyFailed
 from service.records import Budget, Grade, Job, NewRecommendation, Purpose
 from tests.service.builders import a_plan
@@ -199,3 +199,13 @@ def test_every_grade_says_what_it_means() -> None:
 def test_edge_warning_names_the_bound_to_search_to() -> None:
     [warning] = judged(tuned=Setting(alpha=390.0, beta=0.01)).warnings
     assert warning.endswith("search alpha up to 1000")
+
+
+def test_a_study_that_is_given_up_says_what_it_found_where_that_is_enough() -> None:
+    settings = [Setting(alpha=2.0 * 1.4**n, beta=0.01 * 1.2**n) for n in range(10)]
+    runs = search_runs(settings, lambda job: (0.9 + 0.001 * job.setting.alpha, None))
+    found = so_far(PLAN, runs)
+    assert found is not None
+    assert (found.grade, found.gain) == (Grade.PROVISIONAL, None)
+    assert so_far(PLAN, runs[:5]) is None, "too few for a surface"
+    assert so_far(PLAN, []) is None

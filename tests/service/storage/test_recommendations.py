@@ -7,7 +7,15 @@ from datetime import timedelta
 import pytest
 
 from ham.config import NO_HAM
-from service.records import Benchmark, CombinationFilter, NewRecommendation, Recommendation
+from service.records import (
+    Benchmark,
+    CombinationFilter,
+    Grade,
+    NewRecommendation,
+    Recommendation,
+    StudyState,
+)
+from service.records.lifecycle import Command
 from service.storage import SqlStorage
 from tests.conftest import MovableClock
 from tests.service.builders import a_result, submit
@@ -50,6 +58,43 @@ def test_failed_study_leaves_the_recommendation_as_it_was(storage: SqlStorage) -
     _, claim = storage.queue.claim("a", LEASE)
     storage.queue.fail(claim, "diverged everywhere")
     assert storage.recommendations.latest() == [stored]
+
+
+def drain(storage: SqlStorage, found: NewRecommendation | None) -> None:
+    """Take a new study up, drain it, and let go of it with what it has found."""
+    study_id = submit(storage)
+    claimed = storage.queue.claim("a", LEASE)
+    assert claimed is not None
+    storage.studies.command(study_id, Command.DRAIN)
+    storage.queue.release(claimed[1], "its trainings have ended", so_far=found)
+    assert storage.studies.get(study_id).state == StudyState.CANCELLED
+
+
+PROVISIONAL = a_result().model_copy(update={"grade": Grade.PROVISIONAL})
+
+
+def test_drained_study_leaves_what_it_has_found(storage: SqlStorage) -> None:
+    before = storage.recommendations.version()
+    drain(storage, PROVISIONAL)
+    [stored] = storage.recommendations.latest()
+    assert (stored.grade, stored.version) == (Grade.PROVISIONAL, 1)
+    assert storage.recommendations.version() > before
+    assert [found for _, found in storage.recommendations.news(before)] == [stored.combination]
+
+
+def test_what_a_drained_study_found_never_replaces_what_was_measured(storage: SqlStorage) -> None:
+    measured = recommend(storage)
+    drain(storage, PROVISIONAL)
+    drain(storage, None)
+    assert storage.recommendations.latest() == [measured]
+
+
+def test_only_a_drained_study_leaves_what_it_has_found(storage: SqlStorage) -> None:
+    submit(storage)
+    claimed = storage.queue.claim("a", LEASE)
+    assert claimed is not None
+    storage.queue.release(claimed[1], "told to stop", so_far=PROVISIONAL)
+    assert storage.recommendations.latest() == []
 
 
 @pytest.mark.parametrize(
