@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +33,9 @@ OURS = {name: row for name, row in SERVICES.items() if name != "db"}
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 SECONDS_TO_START = 60
 SECONDS_TO_TUNE = 400  # Ray workers are nice: on a busy machine they wait
+RAY = "ray-head:6379"
+RAY_NODES = ("ray-head", "ray-worker", "ray-worker-gpu")
+TOKEN = secrets.token_hex(32)
 
 
 def interpolated(text: str, **values: str) -> str:
@@ -48,26 +53,37 @@ def interpolated(text: str, **values: str) -> str:
 def environment(service: str, **replaced: str) -> dict[str, str]:
     """Return what a service's command finds around it."""
     own = {
-        name: interpolated(value, POSTGRES_PASSWORD="secret")
+        name: interpolated(value, POSTGRES_PASSWORD="secret", RAY_AUTH_TOKEN=TOKEN)
         for name, value in SERVICES[service].get("environment", {}).items()
     }
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("HAMTUNE_", "RAY_"))}
     return {**kept, **own, **replaced}
 
 
-def words(service: str, *options: str) -> list[str]:
+def words(service: str, *options: str, ray: str = RAY) -> list[str]:
     """Return a service's command, its program being the one of this environment."""
     command = [str(part) for part in SERVICES[service]["command"]]
-    return [str(Path(sys.executable).with_name(command[0])), *command[1:], *options]
+    return [here(command[0]), *_with_ray_at(ray, command[1:]), *options]
+
+
+def here(program: str) -> str:
+    return str(Path(sys.executable).with_name(program))
+
+
+def _with_ray_at(address: str, command: list[str]) -> list[str]:
+    port = f"--port={address.rpartition(':')[2]}"
+    return [part.replace(RAY, address).replace("--port=6379", port) for part in command]
 
 
 @contextmanager
-def running(service: str, *options: str, folder: Path, **replaced: str) -> Iterator[None]:
+def running(
+    service: str, *options: str, folder: Path, ray: str = RAY, **replaced: str
+) -> Iterator[None]:
     """Run a service's command with its environment, some of it replaced."""
     log = folder / f"{service}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            words(service, *options),
+            words(service, *options, ray=ray),
             env=environment(service, **replaced),
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -92,26 +108,39 @@ def test_every_reference_of_the_file_leads_somewhere() -> None:
         assert service["restart"] == ("no" if name == "migrate" else "unless-stopped")
         assert ("image" in service) and (name == "db" or service["build"] == ".")
         for other, condition in service.get("depends_on", {}).items():
-            expected = {"db": "service_healthy", "migrate": "service_completed_successfully"}
-            assert condition == {"condition": expected[other]}
+            done = "service_completed_successfully" if other == "migrate" else "service_healthy"
+            assert condition == {"condition": done}
+            assert other == "migrate" or "healthcheck" in SERVICES[other]
         for volume in service.get("volumes", []):
             source = re.sub(r"^\$\{\w+:-(\w+)\}", r"\1", volume).split(":")[0]
             assert source in FILE["volumes"], volume
-    for name in ("db", "api"):
-        assert SERVICES[name]["healthcheck"]["test"][0] == "CMD"
+        if name != "migrate":
+            assert service["healthcheck"]["test"][0] == "CMD"
+    for name in ("scheduler", *RAY_NODES):
+        assert SERVICES[name]["environment"]["RAY_ADDRESS"] == RAY
+        assert SERVICES[name]["environment"]["RAY_AUTH_MODE"] == "token"
+    [port] = [part for part in SERVICES["ray-head"]["command"] if part.startswith("--port=")]
+    assert RAY == f"ray-head:{port.removeprefix('--port=')}"
+
+
+def test_only_the_api_is_reachable_and_trainings_do_not_know_the_database() -> None:
+    assert [name for name, row in SERVICES.items() if "ports" in row] == ["api"]
+    for name in RAY_NODES:
+        assert "HAMTUNE_DATABASE_URL" not in SERVICES[name]["environment"], "trainings need none"
 
 
 def test_only_the_worker_with_the_gpu_profile_asks_for_gpus() -> None:
-    assert SERVICES["worker"]["profiles"] == ["cpu"]
-    assert SERVICES["worker-gpu"]["profiles"] == ["gpu"]
+    assert SERVICES["ray-worker"]["profiles"] == ["cpu"]
+    assert SERVICES["ray-worker-gpu"]["profiles"] == ["gpu"]
     reserving = [name for name, row in SERVICES.items() if "deploy" in row]
-    assert reserving == ["worker-gpu"]
-    [device] = SERVICES["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
+    assert reserving == ["ray-worker-gpu"]
+    [device] = SERVICES["ray-worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}
 
 
 def test_compose_knows_only_settings_that_exist() -> None:
     known = {f"HAMTUNE_{name.upper()}" for name in Settings.model_fields} | OTHERS.keys()
+    known |= {"RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"}
     for service in OURS.values():
         assert service["environment"].keys() <= known
     port = Settings().port
@@ -123,7 +152,8 @@ def test_example_of_the_environment_names_every_variable_and_no_other() -> None:
     offered = set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE))
     used = {found[0] for found in VARIABLE.findall((ROOT / "docker-compose.yml").read_text())}
     assert offered == used | {"COMPOSE_PROFILES"}
-    assert "POSTGRES_PASSWORD=\n" in example, "no password is shipped"
+    for secret in ("POSTGRES_PASSWORD", "RAY_AUTH_TOKEN"):
+        assert f"{secret}=\n" in example, "no secret is shipped"
 
 
 def test_image_does_not_run_as_root() -> None:
@@ -137,14 +167,14 @@ def test_image_does_not_run_as_root() -> None:
 def test_services_of_the_compose_file_tune_a_study_together(
     empty_postgres_url: str, tmp_path: Path
 ) -> None:
-    port = str(free_port())
-    replaced = {"HAMTUNE_DATABASE_URL": empty_postgres_url, "HAMTUNE_CPUS": "2"}
+    port, ray = str(free_port()), f"127.0.0.1:{free_port()}"
+    replaced = {"HAMTUNE_DATABASE_URL": empty_postgres_url}
     budget = SMALL.model_copy(update={"trials": 3})
     request = a_request(sparsifier="dense", sparsity=0.0, model="digits_mlp", budget=budget)
     check_database(empty_postgres_url)
     subprocess.run(words("migrate"), env=environment("migrate", **replaced), check=True)
     made = subprocess.run(
-        [words("api")[0], "keys", "create", "me", "--scope", "admin"],
+        [here("hamtune"), "keys", "create", "me", "--scope", "admin"],
         env=environment("api", **replaced),
         check=True,
         capture_output=True,
@@ -157,7 +187,7 @@ def test_services_of_the_compose_file_tune_a_study_together(
             "--port",
             port,
             folder=tmp_path,
-            HAMTUNE_DATA_DIR=str(tmp_path / "api"),
+            HAMTUNE_DATA_DIR=str(tmp_path / "work"),
             **replaced,
         ),
         httpx2.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client,
@@ -168,10 +198,16 @@ def test_services_of_the_compose_file_tune_a_study_together(
         assert accepted.status_code == 202, accepted.text
         study = accepted.headers["Location"]
         assert client.get(study).json()["state"] == "queued", "the API itself runs nothing"
-        with running(
-            "worker",
-            folder=tmp_path,
-            **{**replaced, "HAMTUNE_DATA_DIR": str(tmp_path / "worker")},
+        with (
+            ray_cluster(ray, tmp_path),
+            running(
+                "scheduler",
+                folder=tmp_path,
+                ray=ray,
+                RAY_ADDRESS=ray,
+                HAMTUNE_DATA_DIR=str(tmp_path / "work"),
+                **replaced,
+            ),
         ):
             wait_for(
                 lambda: client.get(study).json()["state"] not in ("queued", "running"),
@@ -181,6 +217,32 @@ def test_services_of_the_compose_file_tune_a_study_together(
         assert (ended["state"], ended["error"]) == ("succeeded", None)
         found = client.get("/v1/recommendations", params={"model": "digits_mlp"}).json()
         assert study.endswith(found["items"][0]["study_id"])
+        lines = client.get(f"{study}/logs").json()["items"]
+        assert {"a run begins", "a run ended"} <= {line["event"] for line in lines}
+        assert client.get(f"{study}/output").status_code == 200, "the data folder is shared"
+        shown = client.get("/api/studies").json()["study_summaries"]
+        assert [row["study_name"] for row in shown], "the dashboard is behind the same gate"
+
+
+@contextmanager
+def ray_cluster(address: str, folder: Path) -> Iterator[None]:
+    """Run the Ray services; each is awaited by its own health check."""
+    # Sockets lie in it, whose paths must be short.
+    with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as short:
+        around = {"ray": address, "RAY_ADDRESS": address, "RAY_TMPDIR": short}
+        with running("ray-head", folder=folder, **around):
+            wait_for(lambda: ray_is_healthy("ray-head", address), SECONDS_TO_START)
+            with running("ray-worker", folder=folder, HAM_DATA_DIR=str(folder), **around):
+                wait_for(lambda: ray_is_healthy("ray-worker", address), SECONDS_TO_START)
+                yield
+
+
+def ray_is_healthy(service: str, address: str) -> bool:
+    """Run a Ray service's own health check, at the address that it has here."""
+    _, program, *arguments = SERVICES[service]["healthcheck"]["test"]
+    command = [here(program), *_with_ray_at(address, arguments)]
+    around = environment(service, RAY_ADDRESS=address)
+    return subprocess.run(command, env=around, capture_output=True).returncode == 0
 
 
 def healthy(port: str) -> bool:

@@ -86,13 +86,21 @@ def serve(
 
 
 @app.command()
-def worker(data_dir: DataDir = None) -> None:
+def worker(
+    join: Annotated[
+        bool,
+        typer.Option(help="Make this machine a node of the cluster at RAY_ADDRESS, without CPUs."),
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
     """Run a scheduler only: on more machines, beside one database."""
     with told():
         settings = _settings(data_dir=data_dir)
+        if join and settings.ray_address is None:
+            raise ValueError("--join needs the address of a Ray cluster; set RAY_ADDRESS")
         from service.cli.scheduler_process import environment  # lazy: see serve
 
-        command = [sys.executable, "-m", "service.workers"]
+        command = [sys.executable, "-m", "service.workers", *(["--join"] if join else [])]
         os.execve(sys.executable, command, {**os.environ, **environment(settings)})
 
 

@@ -82,6 +82,7 @@ class Outcome(BaseModel):
     environment: dict[str, Any] = {}
     curve: tuple[EpochMetrics, ...] = ()
     error: str | None = None
+    traceback: str | None = Field(default=None, description="Of the error: logged, not stored.")
     pruned: bool = False
 
     @property

@@ -1,4 +1,4 @@
-"""The scheduler process: ``python -m service.workers [--die-with-parent]``."""
+"""The scheduler process: ``python -m service.workers [--join] [--die-with-parent]``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import argparse
 import logging
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import ray
 
@@ -27,6 +29,7 @@ def main() -> None:
     """Run a scheduler until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--die-with-parent", action="store_true")
+    parser.add_argument("--join", action="store_true", help="be a node of RAY_ADDRESS")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if args.die_with_parent:
@@ -36,18 +39,33 @@ def main() -> None:
     storage = open_storage(settings, PATIENCE_OF_WORKERS)
     migrate(storage.database)
     open_optuna_storage(settings.optuna_database)
-    address = settings.ray_address or cluster.start_local(settings)
-    logger.info("Ray at %s", address)
-    if settings.ray_address is None:
+    with _cluster(settings, args.join) as address:
+        logger.info("Ray at %s", address)
+        scheduler = Scheduler(storage, settings, address)
+        try:
+            scheduler.run_forever()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            scheduler.stop()
+
+
+@contextmanager
+def _cluster(settings: Settings, join: bool) -> Iterator[str]:
+    """Yield the address of the cluster that the operator names, or of a local one."""
+    address = settings.ray_address
+    if address is None:
+        address = cluster.start_local(settings)
         warm_up()
-    scheduler = Scheduler(storage, settings, address)
-    try:
-        scheduler.run_forever()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        scheduler.stop()
-        ray.shutdown()
+        try:
+            yield address
+        finally:
+            ray.shutdown()
+    elif join:
+        with cluster.joined(address):
+            yield address
+    else:
+        yield address
 
 
 def warm_up() -> None:

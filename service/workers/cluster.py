@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 
 import ray
@@ -28,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 _LOCAL_OBJECT_STORE_BYTES = 100 * 2**20  # results are small dictionaries
 _SECONDS_BETWEEN_LOOKS = 2.0
+_SECONDS_TO_LEAVE = 15.0
 
 
 def start_local(settings: Settings) -> str:
@@ -53,6 +60,37 @@ def _start(settings: Settings) -> None:
         logging_level=logging.WARNING,
         object_store_memory=_LOCAL_OBJECT_STORE_BYTES,
     )
+
+
+@contextmanager
+def joined(address: str) -> Iterator[None]:
+    """Make this machine a node of a cluster, for as long as this process lives; it trains nothing.
+
+    Whoever uses a cluster needs a node of it beside himself. Where the node ends by itself, this
+    process is told to stop: whoever watches over it starts both anew.
+    """
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={address}"]
+    options = ["--num-cpus=0", "--num-gpus=0", "--disable-usage-stats", "--block"]
+    memory = f"--object-store-memory={_LOCAL_OBJECT_STORE_BYTES}"
+    node = subprocess.Popen([*command, *options, memory], stdout=subprocess.DEVNULL)
+    over = threading.Event()
+
+    def watch() -> None:
+        status = node.wait()
+        if not over.is_set():
+            logger.error("the Ray node of this machine ended with status %d", status)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="ray-node", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+        node.terminate()
+        try:
+            node.wait(_SECONDS_TO_LEAVE)
+        except subprocess.TimeoutExpired:
+            node.kill()
 
 
 def connect(address: str) -> None:

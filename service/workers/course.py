@@ -83,6 +83,7 @@ class Course:
     Attributes:
         study_id: the study that it belongs to.
         on_hold: people want no further training of this study for now.
+        gpus: what a training holds of GPUs, for the cost of those that do not say it themselves.
     """
 
     def __init__(
@@ -114,6 +115,7 @@ class Course:
         self._steps = deque(_STEPS)
         self._ask_again_at = 0.0
         self.on_hold = False
+        self.gpus = 0.0
 
     @property
     def finished(self) -> bool:
@@ -227,7 +229,7 @@ class Course:
         job = self._under_way[run_id]
         outcome = _judged(outcome)
         if not outcome.curve:
-            outcome = outcome.model_copy(update={"curve": self._curve(run_id)})
+            outcome = self._with_cost(outcome, self._curve(run_id))
         run = self._storage.runs.end(self._claim, run_id, outcome)
         self._spent.epochs += run.epochs_done - run.epochs
         self._spent.ended += 1
@@ -237,6 +239,12 @@ class Course:
             self._search.tell(job.trial_number, outcome)
         del self._under_way[run_id], self._curves[run_id]
         self._written.pop(run_id, None)
+
+    def _with_cost(self, outcome: Outcome, curve: tuple[EpochMetrics, ...]) -> Outcome:
+        seconds = outcome.seconds or sum(point.seconds for point in curve)
+        measures = {**outcome.measures, "cost": {"gpu_seconds": self.gpus * seconds}}
+        update = {"curve": curve, "seconds": seconds, "measures": measures}
+        return outcome.model_copy(update=update)
 
     def _heed_orders(self) -> None:
         """See whether people want the study held, or another budget."""

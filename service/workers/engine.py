@@ -45,7 +45,9 @@ class Engine:
             Exception: what the course raised; the engine is then of no further use.
         """
         searcher = CourseSearcher(course)
-        self._relay.take_up(searcher, cluster.resources_per_trial(self._settings, model))
+        resources = cluster.resources_per_trial(self._settings, model)
+        course.gpus = resources.get("GPU", 0.0)
+        self._relay.take_up(searcher, resources)
         if self._thread.ident is None:
             self._thread.start()
         self._relay.idle.wait()

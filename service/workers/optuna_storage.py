@@ -43,7 +43,7 @@ class TrialStorage(optuna.storages.RDBStorage):
 def open_optuna_storage(url: str) -> TrialStorage:
     """Open Optuna's storage, making its tables where they are missing."""
     if not url.startswith("sqlite"):
-        return TrialStorage(url)
+        return TrialStorage(url, engine_kwargs={"pool_pre_ping": True})
     storage = TrialStorage(url, engine_kwargs={"connect_args": {"timeout": 30}})
     write_ahead(storage.engine)
     storage.remove_session()

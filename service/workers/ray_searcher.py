@@ -16,7 +16,7 @@ from ray.tune.search import Searcher
 
 from service.domain.early_stopping import GO_ON, Verdict
 from service.records import EpochMetrics, Outcome
-from service.workers.course import Course
+from service.workers.course import Assignment, Course
 from service.workers.trainable import EPOCH, LOST_WORKER, METRIC, OUTCOME
 
 logger = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class CourseSearcher(Searcher):
             else:
                 if assignment is not None:
                     self._run_ids[trial_id] = assignment.run_id
+                    logger.info("a run begins", extra=_facts(assignment))
                     return {
                         "study_id": self.study_id,
                         "run_id": assignment.run_id,
@@ -82,7 +83,9 @@ class CourseSearcher(Searcher):
     ) -> None:
         """Pass on the end of a run; its last epoch comes with it, not before."""
         if verdict := self._stopped.pop(trial_id, None):
-            self._guarded(self._course.stop, self._run_ids.pop(trial_id), verdict)
+            run_id = self._run_ids.pop(trial_id)
+            logger.info("a run was stopped early", extra={"run_id": run_id})
+            self._guarded(self._course.stop, run_id, verdict)
             return
         if result:
             self.worth_going_on(trial_id, result)
@@ -92,7 +95,9 @@ class CourseSearcher(Searcher):
             outcome = Outcome.model_validate_json(result[OUTCOME])
         run_id = self._run_ids.pop(trial_id)
         facts = {"run_id": run_id, "seconds": outcome.seconds, "error": outcome.error}
-        logger.info("a run ended", extra=facts)
+        if outcome.traceback is not None:
+            facts["exception"] = outcome.traceback
+        logger.log(logging.WARNING if outcome.error else logging.INFO, "a run ended", extra=facts)
         self._guarded(self._course.end, run_id, outcome)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -114,6 +119,16 @@ class CourseSearcher(Searcher):
                 logger.exception("the study stops")
                 self.error = error
         return None
+
+
+def _facts(assignment: Assignment) -> dict[str, Any]:
+    config = assignment.config
+    return {
+        "run_id": assignment.run_id,
+        "alpha": config.setting.alpha,
+        "beta": config.setting.beta,
+        "seed": config.seed,
+    }
 
 
 class Decides(Protocol):

@@ -29,9 +29,11 @@ from service.errors import StaleLease, StudyFailed
 from service.records import Claim, Study
 from service.settings import Settings
 from service.storage import SqlStorage, open_storage
+from service.storage.resilience import PATIENCE_OF_WORKERS
 from service.workers import cluster
 from service.workers.course import Course
 from service.workers.engine import Engine
+from service.workers.log_keeper import kept_logs
 from service.workers.optuna_search import OptunaSearch
 from service.workers.optuna_storage import open_optuna_storage
 from service.workers.processes import (
@@ -57,13 +59,16 @@ def main() -> None:
     die_with_parent()
     settings = Settings()
     logs.configure(settings)
-    storage = open_storage(settings)
+    storage = open_storage(settings, PATIENCE_OF_WORKERS)
     engine = _engine(settings, args.ray_address)
     for number, order in enumerate(orders, start=1):
         task = Order.model_validate_json(order)
         _write_to(task.log)
-        with bound_contextvars(study_id=task.claim.study_id, token=task.claim.token):
-            _run(storage, task.claim, settings, engine)
+        facts = {"study_id": task.claim.study_id, "token": task.claim.token}
+        with bound_contextvars(**facts), kept_logs(storage.logs, task.claim):
+            status = _run(storage, task.claim, settings, engine)
+        if status is not None:
+            os._exit(status)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing is held that could be given back
         if number == STUDIES_PER_RUNNER:
             break
@@ -80,24 +85,25 @@ def _engine(settings: Settings, ray_address: str) -> Engine:
         os._exit(NO_CLUSTER)
 
 
-def _run(storage: SqlStorage, claim: Claim, settings: Settings, engine: Engine) -> None:
-    """Run one study; after an error this process ends, and what is left of the study with it."""
+def _run(storage: SqlStorage, claim: Claim, settings: Settings, engine: Engine) -> int | None:
+    """Run one study; return the status to end with after an error: nothing of it may be left."""
     _release_on_sigterm(storage, claim)
     try:
         run_study(storage, claim, settings, engine)
     except StaleLease as error:
         logger.warning("%s", error)
-        os._exit(0)
+        return 0
     except StudyFailed as error:
         logger.error("%s", error)
         storage.queue.fail(claim, str(error))
-        os._exit(0)
+        return 0
     except Exception as error:
         logger.exception("the runner stops; the study goes back to the queue")
         storage.queue.release(
             claim, f"{type(error).__name__}: {error}", PAUSE_AFTER_FAILURE, lost=True
         )
-        os._exit(1)
+        return 1
+    return None
 
 
 def run_study(storage: SqlStorage, claim: Claim, settings: Settings, engine: Engine) -> None:

@@ -100,8 +100,8 @@ class Trainer:
         except DivergedRun as error:
             outcome = json.dumps({"error": f"diverged: {error}"})
         except Exception as error:
-            traceback.print_exc()
-            outcome = json.dumps({"error": f"{type(error).__name__}: {error}"})
+            text = traceback.format_exc()
+            outcome = json.dumps({"error": f"{type(error).__name__}: {error}", "traceback": text})
         if outcome is not None:
             self.stop()
         return Advance(epochs, outcome)

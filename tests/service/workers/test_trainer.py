@@ -96,4 +96,6 @@ def test_an_error_is_an_outcome(run: dict[str, Any], error: Exception, reason: s
     epochs, outcome = trainer.advance(LONG)
     assert epochs == []
     assert outcome is not None
-    assert json.loads(outcome) == {"error": reason}
+    told = json.loads(outcome)
+    assert told["error"] == reason
+    assert type(error).__name__ in told.get("traceback", "") or isinstance(error, DivergedRun)
