@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,6 +14,9 @@ from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
 from search_spaces import recipes
 from service.api.gate import PUBLIC
 from service.api.problems import MEDIA_TYPE, documented
+
+EXAMPLES = Path(__file__).parent / "examples.json"
+"""An answer of every operation, by its id; ``tests/service/api/examples.py`` writes it."""
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -25,8 +30,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
             tags=app.openapi_tags,
         )
         _describe_gate(document, app.state.settings.keys_required)
+        examples = json.loads(EXAMPLES.read_text(encoding="utf-8"))
         for operation in _operations(document):
             _type_errors(operation)
+            _show(operation, examples.get(operation["operationId"]))
             _offer_names(operation)
         _offer_names_in_requests(document["components"]["schemas"]["StudyRequest"])
         app.openapi_schema = document
@@ -70,6 +77,15 @@ def _type_errors(operation: dict[str, Any]) -> None:
         if status >= "400":
             (content,) = response["content"].values()
             response["content"] = {MEDIA_TYPE: content}
+
+
+def _show(operation: dict[str, Any], example: Any) -> None:
+    """Put the example of an operation beside the schema of its success."""
+    if example is None:
+        return
+    for status, response in operation["responses"].items():
+        if status < "300":
+            next(iter(response["content"].values()))["example"] = example
 
 
 def _names() -> dict[str, list[str]]:

@@ -23,10 +23,18 @@ from service.records import (
 T = TypeVar("T")
 
 
+_ULID = "01kb0f4q8e9w3m5r7t1v6x2y4z"
+
+
 def _cursor(pattern: str) -> Any:
     """Return the field by which a list is continued."""
-    description = "The `next_cursor` of the page before."
-    return Field(None, pattern=f"^{pattern}$", description=description)
+    prefix, ulid, _ = pattern.partition("[0-9a-z]{26}")
+    return Field(
+        None,
+        pattern=f"^{pattern}$",
+        description="The `next_cursor` of the page before.",
+        examples=[prefix + _ULID if ulid else "200"],
+    )
 
 
 class Page(BaseModel, Generic[T]):
@@ -82,10 +90,17 @@ class StudyQuery(CombinationQuery):
 
     state: StudyState | None = Field(None, description="Only studies in this state.")
     submitter: str | None = Field(
-        None, max_length=100, pattern="^[0-9A-Za-z_.-]+$", description="Only studies of his."
+        None,
+        max_length=100,
+        pattern="^[0-9A-Za-z_.-]+$",
+        description="Only studies of his.",
+        examples=[f"key_{_ULID}"],
     )
     sweep_id: str | None = Field(
-        None, pattern="^sweep_[0-9a-z]{26}$", description="Only studies of this sweep."
+        None,
+        pattern="^sweep_[0-9a-z]{26}$",
+        description="Only studies of this sweep.",
+        examples=[f"sweep_{_ULID}"],
     )
     limit: int = Field(50, ge=1, le=200, description="Studies per page.")
     cursor: str | None = _cursor("study_[0-9a-z]{26}")
@@ -154,7 +169,10 @@ class RunQuery(CombinationQuery):
     """Which runs, and which part of their list."""
 
     study_id: str | None = Field(
-        None, pattern="^study_[0-9a-z]{26}$", description="Only runs of this study."
+        None,
+        pattern="^study_[0-9a-z]{26}$",
+        description="Only runs of this study.",
+        examples=[f"study_{_ULID}"],
     )
     purpose: Purpose | None = Field(None, description="Only runs of this stage.")
     state: RunState | None = Field(None, description="Only runs in this state.")

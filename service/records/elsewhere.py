@@ -50,7 +50,27 @@ class PublishedResult(BaseModel):
 class NewExternalRun(BaseModel):
     """A training that was made outside of this service."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
+        json_schema_extra={
+            "examples": [
+                {
+                    "source": "our cluster, commit 1a2b3c4",
+                    "model": "digits_cnn",
+                    "dataset": "digits",
+                    "sparsifier": "rigl",
+                    "sparsity": 0.9,
+                    "alpha": 20.0,
+                    "beta": 0.01,
+                    "seed": 1,
+                    "epochs": 15,
+                    "test_accuracy": 0.972,
+                }
+            ]
+        },
+    )
 
     source: str = Field(
         min_length=3,

@@ -24,11 +24,17 @@ Position = Annotated[
         le=LARGEST_POSITION,
         description="The `id` of the last event that arrived: go on after it. Browsers send it by "
         "themselves when they connect again.",
+        examples=[1234],
     ),
 ]
 After = Annotated[
     int | None,
-    Query(ge=0, le=LARGEST_POSITION, description="The same, for clients that set no headers."),
+    Query(
+        ge=0,
+        le=LARGEST_POSITION,
+        description="The same, for clients that set no headers.",
+        examples=[1234],
+    ),
 ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis
+import jsonschema_rs
 import pytest
 import schemathesis
 from fastapi import FastAPI
@@ -14,6 +15,7 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from service.api.app import create_app
+from service.records import Scope
 from service.settings import Settings
 from service.storage import open_storage
 from service.storage.migrate import migrate
@@ -49,10 +51,38 @@ BRIEF = hypothesis.settings(
 )
 
 
+@pytest.fixture(scope="module")
+def gated(app: FastAPI, tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    """The same behind its gate."""
+    settings = Settings(data_dir=Path(tmp_path_factory.mktemp("gated")), require_keys=True)
+    return create_app(settings, app.state.storage)
+
+
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_api_answers_whatever_is_sent_as_documented(app: FastAPI, mode: GenerationMode) -> None:
+    try_everything(app, mode, {}, BRIEF)
+
+
+@pytest.mark.parametrize("scope", [None, Scope.READ, Scope.ADMIN])
+def test_gated_api_answers_whatever_is_sent_as_documented(
+    gated: FastAPI, scope: Scope | None
+) -> None:
+    """Without a key, with one that may only look, and with one that may do everything."""
+    headers = {}
+    if scope is not None:
+        _, token = gated.state.storage.keys.create("schemathesis", scope)
+        headers["Authorization"] = f"Bearer {token}"
+    brief = hypothesis.settings(BRIEF, max_examples=3)
+    gated.openapi()  # the document itself is behind the gate
+    try_everything(gated, GenerationMode.POSITIVE, headers, brief)
+
+
+def try_everything(
+    app: FastAPI, mode: GenerationMode, headers: dict[str, str], brief: hypothesis.settings
+) -> None:
     """But for this: a schema cannot say which names go together, so 422 may answer valid data."""
-    schema = schemathesis.openapi.from_asgi("/openapi.json", app)
+    schema = schemathesis.openapi.from_dict(app.openapi())
+    schema.app = app
     operations = [result.ok() for result in schema.get_all_operations()]
     operations = [row for row in operations if row.path != "/v1/events"]  # it has no end
     assert len(operations) > 15
@@ -60,10 +90,10 @@ def test_api_answers_whatever_is_sent_as_documented(app: FastAPI, mode: Generati
         if mode == GenerationMode.NEGATIVE and not _can_be_wrong(operation):
             continue
 
-        @BRIEF
+        @brief
         @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
         def answers_as_documented(case: schemathesis.Case) -> None:
-            case.call_and_validate(excluded_checks=[positive_data_acceptance])
+            case.call_and_validate(headers=headers, excluded_checks=[positive_data_acceptance])
 
         answers_as_documented()
 
@@ -99,6 +129,43 @@ def test_every_success_has_a_schema(document: dict[str, Any]) -> None:
                     assert response["content"]
                     for content in response["content"].values():
                         assert content.get("schema") or content["itemSchema"]
+
+
+def test_every_operation_shows_what_it_answers(document: dict[str, Any]) -> None:
+    """And what it shows is what it may answer."""
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            if path == "/v1/events" or path.endswith("/bundle"):  # shown by its sister; binary
+                continue
+            contents = [
+                content
+                for status, response in operation["responses"].items()
+                if status < "300"
+                for content in response["content"].values()
+                if "example" in content
+            ]
+            assert contents, path
+            if (schema := contents[0].get("schema")) is not None:
+                whole = {**schema, "components": document["components"]}
+                jsonschema_rs.validate(whole, contents[0]["example"])
+
+
+def test_every_parameter_and_body_has_an_example_or_a_default(document: dict[str, Any]) -> None:
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            for parameter in operation.get("parameters", []):
+                assert _shows(document, parameter["schema"] | parameter), (path, parameter)
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                assert _shows(document, content["schema"]), path
+
+
+def _shows(document: dict[str, Any], schema: dict[str, Any]) -> bool:
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return _shows(document, document["components"]["schemas"][name])
+    if schema.keys() & {"example", "examples", "enum", "default"}:
+        return True
+    return any(_shows(document, part) for part in schema.get("anyOf", []))
 
 
 def test_example_of_a_request_is_accepted_as_it_stands(
