@@ -26,10 +26,14 @@ class Feed:
 
     Args:
         storage: where events are read.
+
+    Attributes:
+        closed: this process ends; streams break off, to be resumed with another one.
     """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
+        self.closed = False
         self._newest = 0
         self._looked_at = -SECONDS_BETWEEN_LOOKS
 
@@ -42,17 +46,17 @@ class Feed:
         return self._newest
 
     async def all_after(self, position: int) -> AsyncIterator[StudyEvent]:
-        """Yield the events of all studies after a position, without end."""
-        while True:
+        """Yield the events of all studies after a position, until the feed is closed."""
+        while not self.closed:
             for event in await self._read(position, None):
                 yield event
                 position = event.id
-            while await self.newest() <= position:
+            while not self.closed and await self.newest() <= position:
                 await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
 
     async def of_study(self, study_id: str, position: int) -> AsyncIterator[StudyEvent]:
-        """Yield the events of one study after a position, until it has ended."""
-        while True:
+        """Yield the events of one study after a position, until it has ended or we are closed."""
+        while not self.closed:
             # In this order: what comes after a look is seen by the next, and what has ended gets
             # no further event.
             seen = await self.newest()
@@ -64,7 +68,7 @@ class Feed:
             if not events:
                 if study.state in ENDED:
                     return
-                while await self.newest() <= seen:
+                while not self.closed and await self.newest() <= seen:
                     await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
 
     async def _read(self, position: int, study_id: str | None) -> list[StudyEvent]:

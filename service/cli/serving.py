@@ -82,6 +82,11 @@ class _Server(uvicorn.Server):
         _remember_address(self._settings, self._app, url)
         self._announce(url)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, which would not end by themselves, then wait for open requests."""
+        self._app.state.feed.closed = True
+        await super().shutdown(sockets)
+
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -76,7 +76,8 @@ async def follow_study(
     position = after if last_event_id is None else last_event_id
     async for event in feed.of_study(study_id, position or 0):
         yield _sent(event)
-    yield ServerSentEvent(event="end", data={"study_id": study_id})
+    if not feed.closed:
+        yield ServerSentEvent(event="end", data={"study_id": study_id})
 
 
 @router.get(

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from service.cli.scheduler_process import SchedulerProcess, environment
@@ -39,6 +40,28 @@ def test_serve_tells_its_address_and_ends_cleanly(tmp_path: Path, how: signal.Si
     assert f"http://127.0.0.1:{port}" in output and "/dashboard" in output
     assert "Traceback" not in output
     assert not (tmp_path / "service.json").exists()
+
+
+def test_serve_ends_streams_and_lets_requests_finish(tmp_path: Path) -> None:
+    process = start_serving(tmp_path, free_port())
+    url = service_url(tmp_path)
+    with Client(url) as client:
+        study = client.submit(studies.request_for())
+    with (
+        httpx2.stream("GET", f"{url}/v1/events?after=0", timeout=30) as everything,
+        httpx2.stream("GET", f"{url}/v1/studies/{study.id}/events", timeout=30) as one,
+    ):
+        streams = [stream.iter_lines() for stream in (everything, one)]
+        for lines in streams:
+            assert any(study.id in line for line in lines), "it streams"
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        rest = [line for lines in streams for line in lines]  # whole: no error, no "end"
+        assert not any("end" in line for line in rest)
+    _, output = stop(process)
+    assert time.monotonic() - began < 5, "nobody waited for streams"
+    assert process.returncode == 0
+    assert "Traceback" not in output and "Cancel" not in output
 
 
 def test_serve_says_that_its_port_is_taken(tmp_path: Path) -> None:
