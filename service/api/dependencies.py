@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from email.utils import format_datetime
 from typing import Annotated
 
-from fastapi import Depends, Header, Path, Request
+from fastapi import Depends, Header, Path, Request, Response
 
 from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
 from service.domain.permissions import require_owner
@@ -89,6 +90,15 @@ def _owned_study(study_id: StudyId, storage: StorageDep, principal: PrincipalDep
 
 
 OwnedStudy = Annotated[Study, Depends(_owned_study)]
+
+
+def last_modified(response: Response, storage: StorageDep) -> None:
+    """Say when the newest recommendation was made that an answer can know of.
+
+    Caches go by ``ETag``: two recommendations within a second have the same date.
+    """
+    if (at := storage.recommendations.changed_at()) is not None:
+        response.headers["Last-Modified"] = format_datetime(at, usegmt=True)
 
 
 def check_names(which: CombinationFilter) -> CombinationFilter:

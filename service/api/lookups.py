@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ham.config import Combination
@@ -28,6 +27,7 @@ PATHS = (_RECOMMENDATIONS, "/v1/leaderboards")
 _MOST_KEPT = 10_000
 _MOST_NEWS = 100
 """After more of it at once, nothing is worth keeping."""
+_PASSED_ON = (b"content-type", b"last-modified")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Kept:
     query: dict[str, list[str]]
     benchmark: str | None  # whose leaderboard it is, if it is a single one
     etag: bytes
-    content_type: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
 
     def speaks_of(self, combination: Combination) -> bool:
@@ -122,7 +122,7 @@ class Lookups:
             query=parse_qs(query.decode("latin-1"), keep_blank_values=True),
             benchmark=scope.get("path_params", {}).get("benchmark"),
             etag=f'"{hashlib.sha256(body).hexdigest()[:32]}"'.encode(),
-            content_type=Headers(raw=start["headers"])["content-type"].encode(),
+            headers=tuple(row for row in start["headers"] if row[0] in _PASSED_ON),
             body=bytes(body),
         )
         if seen == self._seen:  # else there may be news of it that the answer lacks
@@ -189,7 +189,7 @@ async def _answer(scope: Scope, send: Send, kept: Kept) -> None:
     )
     body = b"" if unchanged else kept.body
     if not unchanged:
-        headers.append((b"content-type", kept.content_type))
+        headers += kept.headers
         headers.append((b"content-length", str(len(body)).encode()))
     status = 304 if unchanged else 200
     await send({"type": "http.response.start", "status": status, "headers": headers})

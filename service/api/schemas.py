@@ -120,7 +120,10 @@ class LeaderboardQuery(BaseModel):
 
     limit: int = Field(20, ge=1, le=100, description="Leaderboards per page.")
     cursor: str | None = Field(
-        None, max_length=300, description="The `next_cursor` of the page before."
+        None,
+        max_length=300,
+        description="The `next_cursor` of the page before.",
+        examples=["digits_cnn-digits-0.90-digits@1"],
     )
 
 

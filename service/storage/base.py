@@ -290,6 +290,10 @@ class RecommendationStore(Protocol):
         """
         ...
 
+    def changed_at(self) -> datetime | None:
+        """Return when the newest recommendation was made; None before the first."""
+        ...
+
     def of_study(self, study_id: str) -> Recommendation | None:
         """Return the version that a study has reached, if it has."""
         ...

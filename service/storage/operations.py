@@ -12,6 +12,7 @@ from service.records import (
     UNLIMITED,
     ApiKey,
     CombinationFilter,
+    EpochMetrics,
     ExternalRun,
     Limits,
     NewExternalRun,
@@ -69,6 +70,12 @@ class Exports(Protocol):
         self, which: CombinationFilter = ALL_COMBINATIONS, purpose: Purpose | None = None
     ) -> Iterator[list[tuple[Run, Combination]]]:
         """Yield pages of runs with their combinations, oldest first."""
+        ...
+
+    def curves(
+        self, which: CombinationFilter = ALL_COMBINATIONS
+    ) -> Iterator[list[tuple[str, EpochMetrics]]]:
+        """Yield pages of points of learning curves with their runs' ids, run by run."""
         ...
 
 

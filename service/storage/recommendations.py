@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import datetime
 
 from sqlalchemy import Integer, bindparam, exists, literal_column, select
 from sqlalchemy.orm import aliased, contains_eager, joinedload
@@ -101,6 +102,17 @@ class SqlRecommendationStore:
             (number, Combination.stored(**dict(zip(_FIELDS, values, strict=True))))
             for number, *values in self._database.peek(NEWS, version=version)
         ]
+
+    def changed_at(self) -> datetime | None:
+        """Return when the newest recommendation was made."""
+        query = (
+            select(StudyEventRow.at)
+            .where(StudyEventRow.state == literal_column("'succeeded'"))
+            .order_by(StudyEventRow.id.desc())
+            .limit(1)
+        )
+        with self._database.read() as session:
+            return session.scalar(query)
 
     def of_study(self, study_id: str) -> Recommendation | None:
         """Return the version that a study has reached, if it has."""

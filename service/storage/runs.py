@@ -188,18 +188,7 @@ class SqlRunStore:
             select(RunMetricRow).where(RunMetricRow.run_id == trained).order_by(RunMetricRow.epoch)
         )
         with self._database.read() as session:
-            return [
-                EpochMetrics(
-                    epoch=row.epoch,
-                    train_loss=row.train_loss,
-                    validation_accuracy=row.validation_accuracy,
-                    learning_rate=row.learning_rate,
-                    seconds=row.seconds,
-                    sign_flips=row.sign_flips,
-                    mask_churn=row.mask_churn,
-                )
-                for row in session.scalars(query)
-            ]
+            return [epoch_record(row) for row in session.scalars(query)]
 
     def accuracies(self, study_id: str, epochs: Sequence[int]) -> dict[str, dict[int, float]]:
         """Return the validation accuracies of a study's ended search runs after some epochs."""
@@ -319,6 +308,19 @@ def _end_state(outcome: Outcome) -> RunState:
     if outcome.error:
         return RunState.FAILED
     return RunState.PRUNED if outcome.pruned else RunState.SUCCEEDED
+
+
+def epoch_record(row: RunMetricRow) -> EpochMetrics:
+    """Turn a row into a point of a curve."""
+    return EpochMetrics(
+        epoch=row.epoch,
+        train_loss=row.train_loss,
+        validation_accuracy=row.validation_accuracy,
+        learning_rate=row.learning_rate,
+        seconds=row.seconds,
+        sign_flips=row.sign_flips,
+        mask_churn=row.mask_churn,
+    )
 
 
 def run_record(row: RunRow) -> Run:

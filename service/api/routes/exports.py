@@ -112,10 +112,52 @@ _PUBLISHED: list[Column] = [
 ]
 
 
+_STUDY: list[Column] = [
+    ("id", str),
+    ("state", str),
+    ("submitter", str),
+    ("priority", int),
+    ("sweep_id", str),
+    *_COMBINATION,
+    ("created_at", str),
+    ("started_at", str),
+    ("ended_at", str),
+    ("attempts", int),
+    ("error", str),
+    ("cost", str),
+    ("request", str),
+    ("plan", str),
+]
+_EVENT: list[Column] = [
+    ("id", int),
+    ("study_id", str),
+    ("at", str),
+    ("kind", str),
+    ("by", str),
+    ("source", str),
+    ("state", str),
+    ("reason", str),
+    ("details", str),
+]
+_POINT: list[Column] = [
+    ("run_id", str),
+    ("epoch", int),
+    ("train_loss", float),
+    ("validation_accuracy", float),
+    ("learning_rate", float),
+    ("seconds", float),
+    ("sign_flips", float),
+    ("mask_churn", float),
+]
+
+
 class Table(StrEnum):
     """What can be exported."""
 
+    STUDIES = "studies"
+    EVENTS = "events"
     RUNS = "runs"
+    CURVES = "curves"
     EXTERNAL_RUNS = "external-runs"
     RECOMMENDATIONS = "recommendations"
     LEADERBOARDS = "leaderboards"
@@ -146,9 +188,9 @@ def export(
 ) -> StreamingResponse:
     """Return all rows that match, however many: nothing is cut off, nothing is kept in memory.
 
-    `runs` are this service's own trainings; `external-runs` were made elsewhere and `published`
-    were reported by others, and both name their source. `leaderboards` and `published` take no
-    filter but model and dataset.
+    `runs` are this service's own trainings and `curves` their epochs; `external-runs` were made
+    elsewhere and `published` were reported by others, and both name their source. `leaderboards`
+    and `published` take no filter but model and dataset, `events` none.
     """
     which, format = check_names(query.combinations()), query.format
     if table == Table.RUNS:
@@ -169,6 +211,37 @@ Pages = Iterator[list[Row]]
 def _runs(storage: Storage, which: CombinationFilter, purpose: Purpose | None) -> Pages:
     for page in storage.exports.runs(which, purpose):
         yield [_row(_RUN, {**run.model_dump(mode="json"), **asdict(of)}) for run, of in page]
+
+
+def _studies(storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Column]]:
+    def pages() -> Pages:
+        last = None
+        while found := storage.studies.list(which=which, limit=500, before=last):
+            yield [
+                _row(_STUDY, {**study.model_dump(mode="json"), **asdict(study.plan.combination)})
+                for study in found
+            ]
+            last = found[-1].id
+
+    return pages(), _STUDY
+
+
+def _events(storage: Storage, _which: CombinationFilter) -> tuple[Pages, list[Column]]:
+    def pages() -> Pages:
+        last = 0
+        while found := storage.events.after(last, limit=1000):
+            yield [_row(_EVENT, event.model_dump(mode="json")) for event in found]
+            last = found[-1].id
+
+    return pages(), _EVENT
+
+
+def _curves(storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Column]]:
+    pages = (
+        [{"run_id": run_id, **point.model_dump()} for run_id, point in page]
+        for page in storage.exports.curves(which)
+    )
+    return pages, _POINT
 
 
 def _external(storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Column]]:
@@ -210,6 +283,9 @@ def _published(_storage: Storage, which: CombinationFilter) -> tuple[Pages, list
 
 
 _OTHERS: dict[Table, Callable[[Storage, CombinationFilter], tuple[Pages, list[Column]]]] = {
+    Table.STUDIES: _studies,
+    Table.EVENTS: _events,
+    Table.CURVES: _curves,
     Table.EXTERNAL_RUNS: _external,
     Table.RECOMMENDATIONS: _recommendations,
     Table.LEADERBOARDS: _boards,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 
-from service.api.dependencies import StorageDep
+from service.api.dependencies import StorageDep, last_modified
 from service.api.problems import documented
 from service.api.schemas import LeaderboardQuery, Page
 from service.domain import leaderboards
 from service.domain.overview import overview
 from service.records import Leaderboard, Overview
 
-router = APIRouter(prefix="/v1/leaderboards", tags=["leaderboards"])
+router = APIRouter(
+    prefix="/v1/leaderboards", tags=["leaderboards"], dependencies=[Depends(last_modified)]
+)
 
 
 @router.get("", summary="List leaderboards", responses=documented(422))

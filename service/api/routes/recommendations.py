@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from ham.config import Combination, require_ham_beside
 from ham.errors import InvalidConfig
 from ham.names import SPARSIFIERS
 from search_spaces import recipe_for
-from service.api.dependencies import StorageDep, check_names
+from service.api.dependencies import StorageDep, check_names, last_modified
 from service.api.problems import documented
 from service.api.schemas import CombinationQuery, Page, RecommendationQuery
 from service.domain.paper import paper_default
@@ -25,7 +25,9 @@ from service.records import (
     Untuned,
 )
 
-router = APIRouter(prefix="/v1/recommendations", tags=["recommendations"])
+router = APIRouter(
+    prefix="/v1/recommendations", tags=["recommendations"], dependencies=[Depends(last_modified)]
+)
 
 
 @router.get("", summary="Look up recommended settings", responses=documented(404, 422))

@@ -102,7 +102,9 @@ def test_exports_are_filtered(client: TestClient) -> None:
     assert client.get("/v1/exports/runs?sparsifier=rigll").status_code == 422
 
 
-@pytest.mark.parametrize("table", ["recommendations", "leaderboards", "published"])
+@pytest.mark.parametrize(
+    "table", ["studies", "events", "curves", "recommendations", "leaderboards", "published"]
+)
 @pytest.mark.parametrize("format", ["jsonl", "csv", "parquet"])
 def test_other_tables_have_the_same_rows_in_every_format(
     client: TestClient, table: str, format: str
@@ -112,6 +114,24 @@ def test_other_tables_have_the_same_rows_in_every_format(
     rows = exported(client, table, format)
     assert len(rows) == len(lines)
     assert all(row.keys() == lines[0].keys() for row in rows)
+
+
+def test_curves_and_events_are_exported_whole(
+    client: TestClient, storage: SqlStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "PAGE", 7)  # pages end within curves
+    points = exported(client, "curves", "jsonl", sparsifier="rigl")
+    runs = exported(client, "runs", "jsonl", sparsifier="rigl")
+    expected = [
+        {"run_id": run["id"], **point.model_dump()}
+        for run in runs
+        for point in storage.runs.curve(run["id"])
+    ]
+    assert points == expected
+    stored = [event.id for event in storage.events.after(0, limit=10_000)]
+    assert [row["id"] for row in exported(client, "events", "jsonl")] == stored
+    rows = exported(client, "studies", "jsonl", sparsifier="rigl")
+    assert [(row["state"], row["sparsifier"]) for row in rows] == [("succeeded", "rigl")]
 
 
 def test_external_run_is_stored_with_its_source_and_kept_apart(

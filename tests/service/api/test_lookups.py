@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
@@ -167,6 +168,16 @@ def test_lookup_that_is_known_is_answered_304_until_something_new_is_found(
         assert fresh.status_code == 200
         assert fresh.json() != first.json()
         assert fresh.headers["etag"] != first.headers["etag"]
+
+
+def test_lookups_say_when_they_were_modified(client: TestClient, storage: SqlStorage) -> None:
+    assert "last-modified" not in client.get("/v1/recommendations").headers
+    studies.submit(storage, studies.request_for())
+    made = studies.finish(storage).created_at
+    for _ in range(2):  # made, then kept
+        for path in ("/v1/recommendations", "/v1/leaderboards", "/v1/leaderboards/overview"):
+            text = client.get(path).headers["last-modified"]
+            assert parsedate_to_datetime(text) == made.replace(microsecond=0)
 
 
 def test_lookup_is_never_older_than_the_newest_recommendation(

@@ -132,7 +132,7 @@ def test_every_success_has_a_schema(document: dict[str, Any]) -> None:
 
 
 def test_every_operation_shows_what_it_answers(document: dict[str, Any]) -> None:
-    """And what it shows is what it may answer."""
+    """As it may be answered; ``python -m tests.service.api.examples`` writes them anew."""
     for path, methods in document["paths"].items():
         for operation in methods.values():
             if path == "/v1/events" or path.endswith("/bundle"):  # shown by its sister; binary

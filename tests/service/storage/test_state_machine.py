@@ -28,6 +28,7 @@ from service.records import (
     LOCAL,
     Claim,
     Command,
+    EventKind,
     Outcome,
     Run,
     RunState,
@@ -235,6 +236,17 @@ class QueueMachine(RuleBasedStateMachine):
                 if run.state == RunState.CANCELLED:  # its reason is words
                     runs[number] = run.model_copy(update={"error": None})
             assert runs == mine.runs
+
+    def teardown(self) -> None:
+        """Every transition is an event: who, from where, to where, and none is missing."""
+        for study_id, mine in self.model.items():
+            state = None
+            for event in self.storage.events.after(0, study_id=study_id, limit=10_000):
+                if event.kind == EventKind.STATE:
+                    assert event.source == state and event.by is not None
+                    assert state is None or event.state in TRANSITIONS[state]
+                    state = event.state
+            assert state == mine.state
 
     def _next(self) -> str | None:
         """Whose turn it is; what cannot go on is settled on the way, as a claim does."""
