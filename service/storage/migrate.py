@@ -15,6 +15,8 @@ from service.storage.database import Database
 from service.storage.resilience import persist
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_SECONDS_FOR_OTHERS = 60.0
+"""SQLite refuses some of the first steps while another process is at them; it does not wait."""
 _LOCK = 0x68616D74  # any fixed number: processes that start together migrate one by one
 
 
@@ -26,7 +28,8 @@ def migrate(database: Database, revision: str = "head") -> None:
     Raises:
         Unavailable: the database is away.
     """
-    persist(lambda: _migrate(database, revision), database.patience)
+    patience = _SECONDS_FOR_OTHERS if database.is_sqlite else database.patience
+    persist(lambda: _migrate(database, revision), patience)
 
 
 def _migrate(database: Database, revision: str) -> None:

@@ -334,9 +334,9 @@ class Course:
         )
 
     def _tell_what_ended(self, number: int, run: Run) -> None:
-        if run.reused_from is not None:
-            for point in self._storage.runs.curve(run.id):
-                self._search.report(number, point.epoch, point.validation_accuracy)
+        """Tell Optuna of a run that ended elsewhere: its runner may have died before it could."""
+        for point in self._storage.runs.curve(run.id):
+            self._search.report(number, point.epoch, point.validation_accuracy)
         self._search.tell(number, _outcome(run))
 
 

@@ -7,9 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna.trial import FrozenTrial, TrialState
 
 from ham.config import NO_HAM, PAPER_DEFAULT
 from service.domain.recommendations import recommend
@@ -61,6 +63,9 @@ class Bench:
     def runs(self) -> list[Run]:
         return self.storage.runs.of_study(self.study_id)
 
+    def optuna_trials(self) -> list[FrozenTrial]:
+        return optuna.load_study(study_name="study", storage=self._optuna).trials
+
     def recommendation(self) -> NewRecommendation:
         return recommend(self.plan, self.runs())
 
@@ -101,6 +106,24 @@ def test_course_runs_what_was_planned_and_no_finalist_before_the_search_is_over(
     confirmed = {*bench.plan.baselines, winner(bench.plan, runs)}
     assert counts[Purpose.CONFIRMATION] == len(confirmed) * bench.plan.budget.confirmation_seeds
     assert len(runs) <= bench.plan.expected_runs
+
+
+def test_curve_of_a_run_whose_runner_died_before_it_told_optuna_reaches_optuna(
+    bench: Bench,
+) -> None:
+    course = bench.new_runner()
+    assignment = course.next()
+    assert assignment is not None
+    outcome = outcome_of(assignment.config, measure_test=False)
+    epochs = range(1, bench.plan.run_epochs + 1)
+    curve = tuple(metrics(epoch, 0.01 * epoch) for epoch in epochs)
+    outcome = outcome.model_copy(update={"curve": curve})
+    bench.storage.runs.end(bench.claim, assignment.run_id, outcome)
+    bench.lose_runner()
+    bench.new_runner().next()
+    first = bench.optuna_trials()[0]
+    assert first.state == TrialState.COMPLETE
+    assert first.intermediate_values == {epoch: 0.01 * epoch for epoch in epochs}
 
 
 def test_slots_are_never_idle_while_the_last_results_of_a_stage_come_in(bench: Bench) -> None:
