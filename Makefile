@@ -8,7 +8,7 @@ demo: .venv/installed
 	$(BIN)/hamtune demo $(if $(EXIT),--exit)
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/installed-test
 	$(BIN)/ruff check .
