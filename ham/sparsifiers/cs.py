@@ -7,17 +7,16 @@ NeurIPS 2020, https://arxiv.org/abs/1912.04427.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from ham.errors import InvalidConfig
-from ham.sparsity.base import Batch, Loss, ParamGroup, Presets
+from ham.sparsity.base import ParamGroup, Presets
 from ham.sparsity.regrowth import restart_optimizer
 from ham.sparsity.reparametrized import parametrization_of
+from ham.sparsity.rewinding import Rewinding
 from ham.sparsity.shrinkage import Shrinkage, ShrinkingSparsifier
 from ham.sparsity.topk import exact_floor
 
@@ -49,7 +48,7 @@ class Gate(Shrinkage):
         return self.scale * self.temperature * openness * (1 - openness)
 
 
-class CS(ShrinkingSparsifier):
+class CS(Rewinding, ShrinkingSparsifier):
     """Learn a soft mask per weight while its temperature rises until the mask is hard.
 
     On settling the weights with the highest s are kept. Where the method's own sparsity is the
@@ -113,17 +112,6 @@ class CS(ShrinkingSparsifier):
             raise InvalidConfig(
                 "rewind_at", rewind_at, "0 <= rewind_at < settle_at < 1 must hold, in whole steps"
             )
-        self._early: dict[str, Tensor] = {}
-
-    def attach(
-        self, model: nn.Module, batches: Iterable[Batch] = (), loss: Loss = cross_entropy
-    ) -> list[ParamGroup]:
-        """Put the gates in place, and remember the model where that is what to go back to."""
-        groups = super().attach(model, batches, loss)
-        self._model = model
-        if self.rewind_step == 0:
-            self._remember()
-        return groups
 
     def progress(self, step: int) -> float:
         """Return how many rounds are over after a step, fractions included."""
@@ -168,24 +156,23 @@ class CS(ShrinkingSparsifier):
             if int(self.progress(step)) > int(self.progress(step - 1)):
                 self.start_round()
             self._set_temperature(step)
-        if step == self.rewind_step:
-            self._remember()
-        elif step == self.settle_step and self.rewind_step is not None:
+        if step == self.settle_step and self.rewind_step is not None:
             self.rewind()
 
     @torch.no_grad()
     def rewind(self) -> None:
         """Put the model back to what it was, under gates that are open or closed for good."""
-        self._model.load_state_dict(self._early, strict=False)
+        self.model.load_state_dict(self.early, strict=False)
         for name, gate in self.gates.items():
             self.masks.weights[name].mul_(gate.scale)
         self.masks.apply_()
         restart_optimizer(self.optimizer)
 
-    def _remember(self) -> None:
+    def remembered(self) -> dict[str, Tensor]:
+        """Return all of the model but its gates."""
         gates = {id(gate.gate) for gate in self.gates.values()}
-        state = self._model.state_dict(keep_vars=True)
-        self._early = {n: v.detach().clone() for n, v in state.items() if id(v) not in gates}
+        state = self.model.state_dict(keep_vars=True)
+        return {name: value for name, value in state.items() if id(value) not in gates}
 
     @torch.no_grad()
     def start_round(self) -> None:
@@ -193,14 +180,9 @@ class CS(ShrinkingSparsifier):
         for gate in self.gates.values():
             gate.gate.copy_((self.final_temperature * gate.gate).clamp(max=self.gate_start))
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the early model, beside the state of the base class."""
-        return super().state_dict() | {"early": self._early}
-
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` gave."""
         super().load_state_dict(state)
-        self._early = {name: value.clone() for name, value in state["early"].items()}
         self._set_temperature(self.steps_taken)
 
     def _set_temperature(self, step: int) -> None:
