@@ -157,7 +157,7 @@ class Relay(Searcher):
         self._pool.give_back.remote(ended.run_id)
         assert self._searcher is not None
         self._searcher.on_trial_complete(trial_id, result, error)
-        if not self._searcher.is_set_aside(ended.run_id):
+        if self._searcher.error is None and not self._searcher.is_set_aside(ended.run_id):
             ended.checkpoint.remove()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -54,6 +54,13 @@ class _Request:
     answer: asyncio.Future[Any]
 
 
+class WorkersLost(Exception):
+    """No worker is to be had: the pool is gone, and its cluster perhaps, or workers do not start.
+
+    No fault of the run that asked, which is not to be recorded as failed.
+    """
+
+
 class Pool:
     """Hands out workers; an asyncio Ray actor, so no two of its steps run at once.
 

@@ -17,7 +17,8 @@ from ray.tune.search import Searcher
 from service.domain.early_stopping import GO_ON, Verdict
 from service.records import EpochMetrics, Outcome
 from service.workers.course import Assignment, Course
-from service.workers.trainable import EPOCH, LOST_WORKER, METRIC, OUTCOME
+from service.workers.pool import WorkersLost
+from service.workers.trainable import EPOCH, METRIC, OUTCOME
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,11 @@ class CourseSearcher(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Pass on the end of a run; its last epoch comes with it, not before."""
+        """Pass on the end of a run; its last epoch comes with it, not before.
+
+        Whatever befalls a training is an outcome. A trial without one was lost with its cluster:
+        nothing is stored, and the study ends here, to be taken up again.
+        """
         if verdict := self._stopped.pop(trial_id, None):
             run_id = self._run_ids.pop(trial_id)
             logger.info("a run was stopped early", extra={"run_id": run_id})
@@ -89,11 +94,14 @@ class CourseSearcher(Searcher):
             return
         if result:
             self.worth_going_on(trial_id, result)
-        if error or not result or OUTCOME not in result:
-            outcome = Outcome(error=LOST_WORKER)
-        else:
-            outcome = Outcome.model_validate_json(result[OUTCOME])
         run_id = self._run_ids.pop(trial_id)
+        if error or not result or OUTCOME not in result:
+            logger.error(
+                "a training was lost with all that could have gone on with it: %s", run_id
+            )
+            self.error = self.error or WorkersLost("Ray lost trainings and its pool of workers")
+            return
+        outcome = Outcome.model_validate_json(result[OUTCOME])
         facts = {"run_id": run_id, "seconds": outcome.seconds, "error": outcome.error}
         if outcome.traceback is not None:
             facts["exception"] = outcome.traceback

@@ -20,7 +20,7 @@ from ray import tune
 from ray.exceptions import GetTimeoutError, RayError
 
 from service.workers.checkpoints import Checkpoint
-from service.workers.pool import open_pool
+from service.workers.pool import WorkersLost, open_pool
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +46,9 @@ class TrainRun(tune.Trainable):
     An error of the training is a result like any other, with its reason, and so is a hang. A lost
     worker is the one cause worth a retry: another goes on from the state saved last. So does
     whoever takes the study up again after its runner was lost.
+
+    Raises:
+        WorkersLost: whoever hears of it stores no outcome: the study is to be taken up again.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
@@ -123,7 +126,10 @@ class TrainRun(tune.Trainable):
     def _begin(self) -> None:
         run = self._config
         lease = self._pool.lease.remote(run["run_id"], run["resources"], self._myself())
-        self._worker = ray.get(lease)
+        try:
+            self._worker = ray.get(lease)
+        except RayError as error:
+            raise WorkersLost(f"no worker for {run['run_id']}: {error}") from error
         self._worker.begin.remote(run["run"], run["measure_test"], self._checkpoint.read())
         self._started = self._saved_at = monotonic()
 

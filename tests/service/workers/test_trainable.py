@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import ray
+from ray.exceptions import RayTaskError
 
 from ham.config import RunConfig
 from service.domain.plans import resolve
@@ -89,6 +90,16 @@ def test_a_training_whose_runner_is_lost_goes_on_from_its_file_and_ends_bit_equa
         }
 
     assert facts(rest) == facts(whole)
+
+
+def test_a_training_that_finds_no_pool_is_lost_and_not_failed(
+    one_cpu: None, tmp_path: Path, request_: StudyRequest
+) -> None:
+    trainable = start(config_of_a_run(tmp_path, request_))
+    ray.get(trainable.__ray_ready__.remote())
+    ray.kill(open_pool(Trainer))
+    with pytest.raises(RayTaskError, match="WorkersLost"):
+        rest_of(trainable)
 
 
 def test_a_state_is_written_wholly_or_not_at_all_and_fits_its_config_alone(
