@@ -18,7 +18,8 @@ from service.settings import Settings
 from service.storage import Database, SqlStorage
 from service.storage.migrate import migrate
 from tests.browser import NoBrowser, chromium
-from tests.postgres import NoServer, clear, empty, fresh_database, server
+from tests.postgres import NoServer, OwnServer, clear, empty, fresh_database, own_server
+from tests.postgres import server as any_server
 
 
 class MovableClock:
@@ -43,8 +44,18 @@ def clock() -> MovableClock:
 def postgres_url() -> Iterator[str]:
     """URL of a database of this session's own, dropped at the end."""
     try:
-        with server() as server_url, fresh_database(server_url) as url:
+        with any_server() as server_url, fresh_database(server_url) as url:
             yield url
+    except NoServer as error:
+        _unavailable(str(error))
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[OwnServer]:
+    """A PostgreSQL server of the module's own, which it may stop and start."""
+    try:
+        with own_server() as server:
+            yield server
     except NoServer as error:
         _unavailable(str(error))
 

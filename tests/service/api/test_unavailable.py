@@ -15,8 +15,7 @@ from fastapi.testclient import TestClient
 from service.api.app import create_app
 from service.settings import Settings
 from service.storage import SqlStorage
-from tests.conftest import _unavailable
-from tests.postgres import NoServer, OwnServer, own_server
+from tests.postgres import OwnServer
 from tests.service import studies
 from tests.service.api.server import serving
 from tests.service.builders import opened, submit
@@ -42,15 +41,6 @@ NO_DATABASE = {
     "/v1/published",
 }
 """What is answered from the code alone."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[OwnServer]:
-    try:
-        with own_server() as server:
-            yield server
-    except NoServer as error:
-        _unavailable(str(error))
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from service.settings import Settings
 from service.storage import SqlStorage, open_storage
 from service.storage.migrate import migrate
 from service.storage.tables import Base
-from tests.postgres import OwnServer, free_port, own_server
+from tests.postgres import OwnServer, free_port
 
 _SECONDS_BEFORE_RESTART = 0.5
 _RAY = (sys.executable, "-m", "ray.scripts.scripts", "start", "--disable-usage-stats", "--block")
@@ -165,10 +165,9 @@ class Lab:
 
 
 @contextmanager
-def laboratory(folder: Path) -> Iterator[Lab]:
-    """Start all of it; stop and remove it after."""
+def laboratory(folder: Path, postgres: OwnServer) -> Iterator[Lab]:
+    """Start all the rest of it; stop and remove it after."""
     with ExitStack() as stack:
-        postgres = stack.enter_context(own_server())
         yield Lab(folder, postgres, stack)
 
 

@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 
 from service.records import ENDED, Budget, RunState, StudyRequest
-from tests.conftest import _unavailable
-from tests.postgres import NoServer
+from tests.postgres import OwnServer
 from tests.service.faults.lab import Lab, kill, laboratory
 
 ROUNDS = int(os.environ.get("HAMTUNE_TEST_FAULTS", "1"))
@@ -47,12 +46,9 @@ Results = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    try:
-        with laboratory(Path(tmp_path_factory.mktemp("lab"))) as lab:
-            yield lab
-    except NoServer as error:
-        _unavailable(str(error))
+def lab(server: OwnServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with laboratory(Path(tmp_path_factory.mktemp("lab")), server) as lab:
+        yield lab
 
 
 def an_api(lab: Lab) -> bool:

@@ -14,8 +14,7 @@ from service.errors import Unavailable
 from service.storage import Database, SqlStorage
 from service.storage.migrate import migrate
 from service.storage.resilience import ATTEMPTS
-from tests.conftest import _unavailable
-from tests.postgres import NoServer, OwnServer, own_server
+from tests.postgres import OwnServer
 from tests.service.builders import submit
 
 REFUSING = """
@@ -25,15 +24,6 @@ IF nextval('refused') <= {times} THEN RAISE EXCEPTION USING ERRCODE = '{state}';
 RETURN NEW; END $$;
 CREATE TRIGGER refuse BEFORE INSERT ON study_event FOR EACH ROW EXECUTE FUNCTION refuse()
 """
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[OwnServer]:
-    try:
-        with own_server() as server:
-            yield server
-    except NoServer as error:
-        _unavailable(str(error))
 
 
 @pytest.fixture
