@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,10 +35,19 @@ class NoBrowser(Exception):
 def chromium() -> Iterator[Browser]:
     """Launch a headless Chromium, after installing one where there is none."""
     with sync_playwright() as playwright:
-        path = _found(playwright) or _installed(playwright)
+        with _alone():
+            path = _found(playwright) or _installed(playwright)
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield browser
         browser.close()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait for the other processes of this run: package managers refuse to run side by side."""
+    with (Path(tempfile.gettempdir()) / "hamtune-browser.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _found(playwright: Playwright) -> str | None:
