@@ -26,6 +26,7 @@ from ham.config import NO_HAM, RunConfig
 from service.api.schemas import Page, PlanView, StudyView, SweepView
 from service.records import (
     Command,
+    EarlyStoppingReport,
     Evidence,
     Leaderboard,
     Purpose,
@@ -224,6 +225,10 @@ class Client:
     def trials(self, study_id: str) -> list[Run]:
         """Return the search runs of a study."""
         return self._walk(Run, f"/v1/studies/{study_id}/trials")
+
+    def early_stopping(self, study_id: str) -> EarlyStoppingReport:
+        """Return what early stopping did, and how far early epochs foretell the final accuracy."""
+        return self._get(EarlyStoppingReport, f"/v1/studies/{study_id}/early-stopping")
 
     def runs(self, study_id: str, purpose: Purpose | None = None) -> list[Run]:
         """Return the runs of a study."""

@@ -1,7 +1,7 @@
 """The nouns of the service, as immutable pydantic models."""
 
 from service.records.combinations import CombinationEntry
-from service.records.early_stopping import EarlyStoppingReport, Rung
+from service.records.early_stopping import EarlyStoppingReport, EarlyStoppingState, Rung
 from service.records.elsewhere import ExternalRun, NewExternalRun, PublishedResult
 from service.records.estimates import CostEstimate
 from service.records.events import EventKind, StudyEvent
@@ -73,6 +73,7 @@ __all__ = [
     "CostEstimate",
     "EarlyStopping",
     "EarlyStoppingReport",
+    "EarlyStoppingState",
     "EpochMetrics",
     "Estimate",
     "EventKind",

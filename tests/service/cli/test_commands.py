@@ -135,6 +135,7 @@ def test_tune_waits_and_writes_only_json_to_stdout(hamtune: Hamtune, storage: Sq
     assert answer["study"]["state"] == "succeeded"
     assert answer["recommendation"] == stored.model_dump(mode="json")
     assert "succeeded" in results[0].stderr  # progress goes there
+    assert "Early stopping is off." in results[0].stderr
 
 
 def test_tune_of_a_study_that_fails_says_why(hamtune: Hamtune, storage: SqlStorage) -> None:
