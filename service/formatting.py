@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from search_spaces import LogRange
 from service.records import (
     AxisOptimum,
     EarlyStoppingReport,
@@ -33,6 +34,12 @@ def interval(estimate: Estimate) -> str:
 def strength(value: float) -> str:
     """Write an alpha or a beta with three significant digits."""
     return f"{value:.3g}"
+
+
+def searched_range(axis: LogRange) -> str:
+    """Write what a search tries on an axis: ``1 to 400, or 0``."""
+    zero = ", or 0" if axis.zero_share else ""
+    return f"{strength(axis.low)} to {strength(axis.high)}{zero}"
 
 
 def count(number: int | None) -> str:
