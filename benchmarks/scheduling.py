@@ -121,6 +121,7 @@ class Sleep:
         self._accuracy = 0.9 + 0.05 * min(run.setting.alpha, 100.0) / 100
         self._began = time.time()
         self.epochs_done = 0
+        self.environment: dict[str, Any] = {}
 
     @property
     def finished(self) -> bool:

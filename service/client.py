@@ -23,12 +23,12 @@ import httpx2
 from pydantic import BaseModel, RootModel, ValidationError
 
 from ham.config import NO_HAM, RunConfig
-from service.api.schemas import Page, StudyView, SweepView
+from service.api.schemas import Page, PlanView, StudyView, SweepView
 from service.records import (
     Command,
+    EarlyStoppingReport,
     Evidence,
     Leaderboard,
-    Plan,
     Purpose,
     Recommendation,
     Run,
@@ -205,10 +205,11 @@ class Client:
         response = self._send("PATCH", f"/v1/studies/{study_id}", json=body)
         return StudyView.model_validate_json(response.content)
 
-    def plan(self, request: StudyRequest) -> Plan:
-        """Return what a study would run, without asking for it."""
+    def plan(self, request: StudyRequest) -> PlanView:
+        """Return what a study would run and cost, without asking for it."""
         body = request.model_dump(mode="json")
-        return Plan.model_validate_json(self._send("POST", "/v1/studies/plan", json=body).content)
+        response = self._send("POST", "/v1/studies/plan", json=body)
+        return PlanView.model_validate_json(response.content)
 
     def study(self, study_id: str) -> StudyView:
         """Return a study and its progress."""
@@ -224,6 +225,10 @@ class Client:
     def trials(self, study_id: str) -> list[Run]:
         """Return the search runs of a study."""
         return self._walk(Run, f"/v1/studies/{study_id}/trials")
+
+    def early_stopping(self, study_id: str) -> EarlyStoppingReport:
+        """Return what early stopping did, and how far early epochs foretell the final accuracy."""
+        return self._get(EarlyStoppingReport, f"/v1/studies/{study_id}/early-stopping")
 
     def runs(self, study_id: str, purpose: Purpose | None = None) -> list[Run]:
         """Return the runs of a study."""

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from service.records import AxisOptimum, Estimate, Optimum, Progress, StudyState
+from search_spaces import LogRange
+from service.records import (
+    AxisOptimum,
+    EarlyStoppingReport,
+    Estimate,
+    Optimum,
+    Progress,
+    StudyState,
+)
 
 NOTHING = "–"
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E")
@@ -26,6 +34,12 @@ def interval(estimate: Estimate) -> str:
 def strength(value: float) -> str:
     """Write an alpha or a beta with three significant digits."""
     return f"{value:.3g}"
+
+
+def searched_range(axis: LogRange) -> str:
+    """Write what a search tries on an axis: ``1 to 400, or 0``."""
+    zero = ", or 0" if axis.zero_share else ""
+    return f"{strength(axis.low)} to {strength(axis.high)}{zero}"
 
 
 def count(number: int | None) -> str:
@@ -70,6 +84,26 @@ def _range(axis: AxisOptimum) -> str:
 def _local(name: str, axis: AxisOptimum) -> list[str]:
     changes = (("half", axis.change_if_halved), ("twice", axis.change_if_doubled))
     return [f"{points(change)} at {of} {name}" for of, change in changes if change is not None]
+
+
+def early_stopping_sentence(report: EarlyStoppingReport) -> str:
+    """Say whether trials are stopped early, and how far early epochs foretell the final ones."""
+    least = report.least_rank_correlation
+    said = {
+        "off": "Early stopping is off.",
+        "waiting": f"Early stopping ({report.rule}) waits for enough trials at full length.",
+        "on": f"Early stopping ({report.rule}) is on where the rank correlation with the final "
+        f"accuracy is at least {least}. Trials stopped: {report.stopped}; epochs saved: "
+        f"{report.epochs_saved}.",
+        "switched off": f"Early stopping ({report.rule}) has switched itself off: the rank "
+        f"correlation with the final accuracy is below {least}.",
+    }[report.state]
+    known = [
+        f"{rung.rank_correlation:.2f} after epoch {rung.epoch} ({rung.finished} trials)"
+        for rung in report.rungs
+        if rung.rank_correlation is not None
+    ]
+    return f"{said} Rank correlation: {', '.join(known)}." if known else said
 
 
 def duration(seconds: float | None) -> str:

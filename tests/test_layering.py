@@ -31,7 +31,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "ham": ("ham",),
     "search_spaces": (*L0, *L1),
     **dict.fromkeys(L3, (*L0, *L1, *L3)),
-    "service.formatting": (*L0, *L3),
+    "service.formatting": (*L0, *L1, *L3),
     "service.logs": L3,
     "service.storage": (*L0, *L3, *L4),
     "service.domain": (*L0, *L1, *L3, *L5, *PROTOCOL),

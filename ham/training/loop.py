@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import partial
+from functools import cached_property, partial
 from time import perf_counter
 from typing import Any
 
@@ -106,6 +106,13 @@ class Training:
             self.optimizer, self.config.setting, recipe.epochs * len(self._train)
         )
 
+    @cached_property
+    def environment(self) -> dict[str, str | int]:
+        """Device, versions, threads, precision and the data's hash."""
+        return describe_environment(
+            self.device, self.config.recipe.cpu_threads, self._splits.content_hash
+        )
+
     @property
     def epochs_done(self) -> int:
         """Epochs trained so far."""
@@ -188,9 +195,7 @@ class Training:
             measures=self._meter.measure(),
             curve=tuple(self._curve),
             seconds=sum(epoch.seconds for epoch in self._curve),
-            environment=describe_environment(
-                self.device, self.config.recipe.cpu_threads, self._splits.content_hash
-            ),
+            environment=self.environment,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -10,7 +10,9 @@ from ham.config import Recipe
 from search_spaces import LogRange
 from service.records import (
     CombinationFilter,
+    CostEstimate,
     LogLevel,
+    Plan,
     Progress,
     Purpose,
     RunState,
@@ -50,6 +52,12 @@ class StudyView(Study):
     """A study and how far it is."""
 
     progress: Progress
+
+
+class PlanView(Plan):
+    """What a study would run, and what that would cost."""
+
+    estimate: CostEstimate
 
 
 class Reason(BaseModel):

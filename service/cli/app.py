@@ -22,6 +22,7 @@ from service.cli.output import (
     leaderboard_table,
     print_json,
     print_paper,
+    print_plan,
     print_recommendation,
     print_transferred,
     recommendation_table,
@@ -139,6 +140,9 @@ def tune(
     ] = None,
     priority: Annotated[int, typer.Option(help="Higher is taken up first, -100 to 100.")] = 0,
     wait: Annotated[bool, typer.Option(help="Stay and show progress.")] = True,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what it would train and take.")
+    ] = False,
     json: Json = False,
     url: Url = None,
 ) -> None:
@@ -160,6 +164,10 @@ def tune(
             budget=budget,
             priority=priority,
         )
+        if dry_run:
+            plan = client.plan(request)
+            print_json(plan) if json else print_plan(console, plan)
+            return
         study = client.submit(request, key)
         if wait:
             _follow(client, study.id, json)

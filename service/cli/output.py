@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ham.config import Combination, Setting, format_sparsity
-from service.api.schemas import StudyView
+from service.api.schemas import PlanView, StudyView
 from service.formatting import (
     NOTHING,
+    duration,
     interval,
     optimum_sentences,
     percent,
@@ -153,6 +154,22 @@ def print_recommendation(console: Console, row: Recommendation) -> None:
     for warning in row.warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False)
     _print_use(console, row.setting)
+
+
+def print_plan(console: Console, plan: PlanView) -> None:
+    """Write what a study would train, and what that would take."""
+    cost = plan.estimate
+    lines = [
+        f"{plan.combination.slug}: {plan.expected_runs} trainings at most, "
+        f"{plan.expected_epochs} epochs together",
+        f"search space {plan.space.id}, sampler {plan.sampler}, early stopping "
+        f"{plan.early_stopping}",
+        f"wall time {duration(cost.wall_seconds)}, compute {duration(cost.compute_seconds)}"
+        + (f", {cost.gpu_hours:.2g} GPU hours" if cost.gpu_hours else ""),
+        cost.message,
+    ]
+    for line in lines:
+        console.print(line, markup=False, highlight=False)
 
 
 def print_transferred(console: Console, row: TransferredRecommendation) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from rich.console import Console
 from rich.live import Live
@@ -13,7 +14,7 @@ from rich.table import Table
 from service.api.schemas import StudyView
 from service.cli.output import method, state_text, table_of
 from service.client import Client, ServiceNotRunning
-from service.formatting import duration, percent, stage
+from service.formatting import duration, early_stopping_sentence, percent, stage
 from service.records import ENDED, StudyState
 
 _POLL = 1.0
@@ -28,12 +29,15 @@ def watch(client: Client, ids: Sequence[str], console: Console) -> list[StudyVie
         ServiceNotRunning: the service has been away for a minute.
     """
     studies = _fetch(client, ids)
+    notes = _Notes(client)
     if console.is_terminal:
-        with Live(progress_table(studies), console=console, auto_refresh=False) as live:
+        with Live(console=console, auto_refresh=False) as live:
             return _follow(
-                client, studies, lambda now: live.update(progress_table(now), refresh=True)
+                client,
+                studies,
+                lambda now: live.update(progress_table(now, notes.on(now)), refresh=True),
             )
-    return _follow(client, studies, _PlainLines(console).show)
+    return _follow(client, studies, _PlainLines(console, notes).show)
 
 
 def _follow(
@@ -59,9 +63,32 @@ def _fetch(client: Client, ids: Sequence[str]) -> list[StudyView]:
             time.sleep(_POLL)
 
 
-def progress_table(studies: Sequence[StudyView]) -> Table:
+class _Notes:
+    """What is to be said of early stopping in the one study that is watched.
+
+    It is asked again when the search has got further, since only that can change it.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._done = 0
+        self._said: str | None = None
+
+    def on(self, studies: Sequence[StudyView]) -> str | None:
+        if len(studies) > 1:
+            return None
+        [study] = studies
+        if (done := study.progress.search.done) > self._done:
+            with suppress(ServiceNotRunning):  # the studies are waited for
+                self._said = early_stopping_sentence(self._client.early_stopping(study.id))
+                self._done = done
+        return self._said
+
+
+def progress_table(studies: Sequence[StudyView], note: str | None = None) -> Table:
     """Return how far studies are, one per row."""
     table = table_of()
+    table.caption, table.caption_justify = note, "left"
     for name in ("model", "method", "stage"):
         table.add_column(name, overflow="fold")
     table.add_column("progress", min_width=8, max_width=30)
@@ -84,8 +111,10 @@ def progress_table(studies: Sequence[StudyView]) -> Table:
 class _PlainLines:
     """Writes a line for a study when its stage changes, and every now and then."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, notes: _Notes) -> None:
         self._console = console
+        self._notes = notes
+        self._noted: str | None = None
         self._shown: dict[str, tuple[str, float]] = {}
 
     def show(self, studies: Sequence[StudyView]) -> None:
@@ -97,7 +126,14 @@ class _PlainLines:
             if name == last and (waiting or now - at < _PLAIN_EVERY):
                 continue
             self._shown[study.id] = (name, now)
-            self._console.print(_line(study), markup=False, highlight=False, soft_wrap=True)
+            self._print(_line(study))
+            note = self._notes.on(studies)
+            if note and note != self._noted:
+                self._noted = note
+                self._print(note)
+
+    def _print(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _line(study: StudyView) -> str:

@@ -28,6 +28,7 @@ from ham.names import SPARSIFIERS
 from service.records import (
     EarlyStopping,
     EarlyStoppingReport,
+    EarlyStoppingState,
     Plan,
     Purpose,
     Rung,
@@ -138,7 +139,7 @@ def report(study: Study, store: RunStore) -> EarlyStoppingReport:
     """
     plan, marks = study.plan, rungs(study.plan.combination, study.plan.recipe)
     runs = store.of_study(study.id, Purpose.SEARCH)
-    curves = store.accuracies(study.id, marks)
+    curves = store.accuracies(study.id, sorted({*marks, *decisions(plan)}))
     number = {run.id: place for place, run in enumerate(runs)}
     history = History(
         accuracies={number[run.id]: curves.get(run.id, {}) for run in runs},
@@ -151,6 +152,7 @@ def report(study: Study, store: RunStore) -> EarlyStoppingReport:
     stopped = [run for run in runs if run.state == RunState.PRUNED]
     return EarlyStoppingReport(
         rule=plan.early_stopping,
+        state=_state(plan, history),
         stopped=len(stopped),
         epochs_saved=sum(run.epochs - run.epochs_done for run in stopped),
         least_rank_correlation=LEAST_RANK_CORRELATION,
@@ -163,6 +165,17 @@ def report(study: Study, store: RunStore) -> EarlyStoppingReport:
             for epoch in marks
         ),
     )
+
+
+def _state(plan: Plan, history: History) -> EarlyStoppingState:
+    epochs = decisions(plan)
+    if not epochs:
+        return "off"
+    correlations = [rank_correlation(history, epoch) for epoch in epochs]
+    known = [correlation for correlation in correlations if correlation is not None]
+    if not known:
+        return "waiting"
+    return "on" if max(known) >= LEAST_RANK_CORRELATION else "switched off"
 
 
 def rank_correlation(history: History, epoch: int) -> float | None:

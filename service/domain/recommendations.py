@@ -135,7 +135,7 @@ def _survey(
     surface = surface_of(plan, runs, earlier)
     if surface is None:
         return None, None
-    return survey(plan.space, surface, seen_by(runs, earlier), candidate)
+    return survey(plan.space, surface, seen_by(plan, runs, earlier), candidate)
 
 
 def _all_evidence(runs: Sequence[Run], candidate: Setting) -> tuple[Evidence, ...]:

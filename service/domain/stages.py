@@ -47,16 +47,23 @@ def surface_of(plan: Plan, runs: Iterable[Run], earlier: Iterable[Run] = ()) -> 
     Confirmation runs stay out of it, those of earlier studies too: their seeds are the same in
     every study, and nothing may be chosen on what confirms it.
     """
-    seen = seen_by(runs, earlier)
+    seen = seen_by(plan, runs, earlier)
     if sum(row.counts_fully for row in seen) < FEWEST_RUNS:
         return None
     return fitted(plan.space, seen)
 
 
-def seen_by(runs: Iterable[Run], earlier: Iterable[Run] = ()) -> tuple[Observation, ...]:
-    """Return what search and screening have seen."""
+def seen_by(
+    plan: Plan, runs: Iterable[Run], earlier: Iterable[Run] = ()
+) -> tuple[Observation, ...]:
+    """Return what search and screening have seen.
+
+    Of earlier studies, which may have searched another version of the space, only what lies in
+    this one: its axes have no place for the rest.
+    """
+    within = [run for run in earlier if plan.space.contains(run.setting)]
     return observations(
-        run for run in [*runs, *earlier] if run.purpose in (Purpose.SEARCH, Purpose.SCREENING)
+        run for run in [*runs, *within] if run.purpose in (Purpose.SEARCH, Purpose.SCREENING)
     )
 
 

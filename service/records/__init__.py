@@ -1,8 +1,9 @@
 """The nouns of the service, as immutable pydantic models."""
 
 from service.records.combinations import CombinationEntry
-from service.records.early_stopping import EarlyStoppingReport, Rung
+from service.records.early_stopping import EarlyStoppingReport, EarlyStoppingState, Rung
 from service.records.elsewhere import ExternalRun, NewExternalRun, PublishedResult
+from service.records.estimates import CostEstimate
 from service.records.events import EventKind, StudyEvent
 from service.records.keys import ANYONE, UNLIMITED, ApiKey, Limits, Principal, Scope
 from service.records.lifecycle import ENDED, HELD, Command, StudyState
@@ -69,8 +70,10 @@ __all__ = [
     "Command",
     "Comparison",
     "Cost",
+    "CostEstimate",
     "EarlyStopping",
     "EarlyStoppingReport",
+    "EarlyStoppingState",
     "EpochMetrics",
     "Estimate",
     "EventKind",

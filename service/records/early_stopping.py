@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.records.studies import EarlyStopping
+
+EarlyStoppingState = Literal["off", "waiting", "on", "switched off"]
 
 
 class Rung(BaseModel):
@@ -26,6 +30,11 @@ class EarlyStoppingReport(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     rule: EarlyStopping
+    state: EarlyStoppingState = Field(
+        description="`off`: not planned, or the training has no epoch to stop after. `waiting`: "
+        "too few trials at full length yet. `on`: trials can be stopped after at least one epoch. "
+        "`switched off`: no epoch foretells the final accuracy well enough."
+    )
     stopped: int = Field(description="Search trials that were stopped early.")
     epochs_saved: int = Field(description="Epochs that they were not trained.")
     least_rank_correlation: float = Field(

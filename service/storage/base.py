@@ -239,6 +239,13 @@ class RunStore(Protocol):
         """
         ...
 
+    def trainings(self, which: CombinationFilter, limit: int) -> list[Run]:
+        """Return the trainings behind the newest ``limit`` succeeded runs, each once.
+
+        A reused run stands for its original.
+        """
+        ...
+
     def curve(self, run_id: str) -> list[EpochMetrics]:
         """Return the learning curve of an ended run. Raises NotFound."""
         ...

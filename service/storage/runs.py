@@ -181,6 +181,14 @@ class SqlRunStore:
         with self._database.read() as session:
             return [run_record(row) for row in session.scalars(query)]
 
+    def trainings(self, which: CombinationFilter, limit: int) -> list[Run]:
+        """Return the trainings behind the newest succeeded runs, each once."""
+        runs = newest(RunRow, which, limit, None, state=RunState.SUCCEEDED).subquery()
+        ids = select(func.coalesce(runs.c.reused_from, runs.c.id))
+        query = select(RunRow).where(RunRow.id.in_(ids)).options(joinedload(RunRow.combination))
+        with self._database.read() as session:
+            return [run_record(row) for row in session.scalars(query)]
+
     def curve(self, run_id: str) -> list[EpochMetrics]:
         """Return the learning curve of an ended run; a reused run has that of its original."""
         trained = self.get(run_id).reused_from or run_id

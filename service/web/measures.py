@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.records import EpochMetrics, Purpose, Run, Study
+from service.domain import early_stopping
+from service.records import EarlyStoppingReport, EpochMetrics, Purpose, Run, Study
 from service.storage.base import Storage
 
 _CURVES = {
@@ -121,6 +122,7 @@ class StudyPage:
     """Everything on the page of a study: its runs by stage, the confirmation first."""
 
     study: Study
+    early_stopping: EarlyStoppingReport
     stages: list[tuple[Purpose, list[tuple[Run, Measured]]]]
 
 
@@ -131,4 +133,5 @@ def study_page(storage: Storage, study_id: str) -> StudyPage:
         (purpose, [(run, measured(run)) for run in runs if run.purpose == purpose])
         for purpose in _ORDER
     ]
-    return StudyPage(study, [(purpose, rows) for purpose, rows in stages if rows])
+    report = early_stopping.report(study, storage.runs)
+    return StudyPage(study, report, [(purpose, rows) for purpose, rows in stages if rows])

@@ -27,6 +27,8 @@ _templates.env.filters |= {
     "interval": formatting.interval,
     "strength": formatting.strength,
     "optimum": formatting.optimum_sentences,
+    "range": formatting.searched_range,
+    "early_stopping": formatting.early_stopping_sentence,
     "duration": formatting.duration,
     "amount": formatting.amount,
     "count": formatting.count,

@@ -47,6 +47,7 @@ class SetAside(NamedTuple):
 
     job: Job
     verdict: Verdict
+    environment: dict[str, Any]
 
 
 class Step(NamedTuple):
@@ -158,21 +159,22 @@ class Course:
             return GO_ON  # that was decided before its runner was lost
         return judge(self._plan, history, job.trial_number, metrics.epoch)
 
-    def stop(self, run_id: str, verdict: Verdict) -> None:
+    def stop(self, run_id: str, verdict: Verdict, environment: dict[str, Any]) -> None:
         """Store that early stopping ended a run after the last epoch that it reported.
 
         Where trials are promoted, the run is set aside instead: it may come back.
         """
         if self._promotes:
-            self._set_aside[run_id] = SetAside(self._under_way.pop(run_id), verdict)
+            job = self._under_way.pop(run_id)
+            self._set_aside[run_id] = SetAside(job, verdict, environment)
         else:
-            self._prune(run_id, verdict)
+            self._prune(run_id, verdict, environment)
 
     def is_set_aside(self, run_id: str) -> bool:
         """Tell whether a run waits for its promotion, so that its state has to be kept."""
         return run_id in self._set_aside
 
-    def _prune(self, run_id: str, verdict: Verdict) -> None:
+    def _prune(self, run_id: str, verdict: Verdict, environment: dict[str, Any]) -> None:
         curve = self._curve(run_id)
         self.end(
             run_id,
@@ -180,6 +182,7 @@ class Course:
                 pruned=True,
                 validation_accuracy=curve[-1].validation_accuracy,
                 seconds=sum(point.seconds for point in curve),
+                environment=environment,
                 measures={
                     "early_stopping": {
                         "rule": self._plan.early_stopping,
@@ -196,7 +199,7 @@ class Course:
     def _promoted(self) -> Assignment | None:
         """Take up a trial that has come to be among the best of its rung."""
         history = self._search.history() if self._set_aside else None
-        for run_id, (job, _) in self._set_aside.items():
+        for run_id, (job, *_) in self._set_aside.items():
             assert history is not None and job.trial_number is not None
             if promotable(self._plan, history, job.trial_number):
                 del self._set_aside[run_id]
@@ -206,9 +209,9 @@ class Course:
 
     def _give_up_those_set_aside(self) -> None:
         while self._set_aside:
-            run_id, (job, verdict) = self._set_aside.popitem()
+            run_id, (job, verdict, environment) = self._set_aside.popitem()
             self._under_way[run_id] = job
-            self._prune(run_id, verdict)
+            self._prune(run_id, verdict, environment)
 
     def _curve(self, run_id: str) -> tuple[EpochMetrics, ...]:
         curve = self._curves[run_id]

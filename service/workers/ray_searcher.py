@@ -8,6 +8,7 @@ was before a restart, know no seeds or stages, and judge before the target spars
 
 from __future__ import annotations
 
+import json
 import logging
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from service.domain.early_stopping import GO_ON, Verdict
 from service.records import EpochMetrics, Outcome
 from service.workers.course import Assignment, Course
 from service.workers.pool import WorkersLost
-from service.workers.trainable import EPOCH, METRIC, OUTCOME
+from service.workers.trainable import ENVIRONMENT, EPOCH, METRIC, OUTCOME
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class CourseSearcher(Searcher):
         self._course = course
         self.study_id = course.study_id
         self._run_ids: dict[str, str] = {}
-        self._stopped: dict[str, Verdict] = {}
+        self._stopped: dict[str, tuple[Verdict, dict[str, Any]]] = {}
         self.error: Exception | None = None
 
     def suggest(self, trial_id: str) -> Any:
@@ -64,7 +65,7 @@ class CourseSearcher(Searcher):
         metrics = EpochMetrics.model_validate_json(result[EPOCH])
         verdict = self._guarded(self._course.report, self._run_ids[trial_id], metrics) or GO_ON
         if verdict.stop:
-            self._stopped[trial_id] = verdict
+            self._stopped[trial_id] = verdict, json.loads(result[ENVIRONMENT])
         return not verdict.stop
 
     @property
@@ -87,10 +88,10 @@ class CourseSearcher(Searcher):
         Whatever befalls a training is an outcome. A trial without one was lost with its cluster:
         nothing is stored, and the study ends here, to be taken up again.
         """
-        if verdict := self._stopped.pop(trial_id, None):
+        if stopped := self._stopped.pop(trial_id, None):
             run_id = self._run_ids.pop(trial_id)
             logger.info("a run was stopped early", extra={"run_id": run_id})
-            self._guarded(self._course.stop, run_id, verdict)
+            self._guarded(self._course.stop, run_id, *stopped)
             return
         if result:
             self.worth_going_on(trial_id, result)

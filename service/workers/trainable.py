@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 METRIC = "validation_accuracy"
 EPOCH = "epoch_metrics"
 OUTCOME = "outcome"
+ENVIRONMENT = "environment"
 LOST_WORKER = "the worker that trained it was lost (killed, out of memory, or its machine went)"
 RETRIES_OF_LOST_WORKERS = 2
 
@@ -90,6 +91,7 @@ class TrainRun(tune.Trainable):
         self._config = config
         self._reports: deque[dict[str, Any]] = deque()
         self._epochs_done = 0
+        self._environment = "{}"
         self._started = self._saved_at = math.inf
         self._saving_took = 0.0
         self._checkpoint = Checkpoint(Path(config["checkpoint"]))
@@ -102,18 +104,19 @@ class TrainRun(tune.Trainable):
                 return self._results(*self._train_for(seconds))
             except GetTimeoutError:
                 self._let_go(lost=True)
-                return [_failed(self._too_slow())]
+                return [self._failed(self._too_slow())]
             except RayError:
                 logger.warning("%s: %s", self._config["run_id"], LOST_WORKER)
                 self._let_go(lost=True)
                 self._losses += 1
-        return [_failed(LOST_WORKER)]
+        return [self._failed(LOST_WORKER)]
 
     def _train_for(self, seconds: float) -> tuple[list[str], str | None]:
         if self._worker is None:
             self._begin()
         until = min((at for at in self._config["pauses"] if at > self._epochs_done), default=_LAST)
-        epochs, outcome = self._answer(self._worker.advance.remote(seconds, until))
+        epochs, outcome, environment = self._answer(self._worker.advance.remote(seconds, until))
+        self._environment = environment
         if outcome is None and (self._waits(epochs) or self._saving_is_due()):
             self._save()
         return epochs, outcome
@@ -134,7 +137,7 @@ class TrainRun(tune.Trainable):
         self._started = self._saved_at = monotonic()
 
     def _results(self, epochs: list[str], outcome: str | None) -> list[dict[str, Any]]:
-        results = [_reported(epoch) for epoch in epochs]
+        results = [self._reported(epoch) for epoch in epochs]
         if results:
             self._epochs_done = _number(epochs[-1])
         if outcome is None:
@@ -172,18 +175,17 @@ class TrainRun(tune.Trainable):
             f"(HAMTUNE_RUN_SECONDS); {self._epochs_done} epochs were reported"
         )
 
+    def _reported(self, epoch: str) -> dict[str, Any]:
+        accuracy = json.loads(epoch)["validation_accuracy"]
+        return {METRIC: accuracy, EPOCH: epoch, ENVIRONMENT: self._environment, "done": False}
+
+    def _failed(self, reason: str) -> dict[str, Any]:
+        outcome = {"error": reason, "environment": json.loads(self._environment)}
+        return {METRIC: math.nan, "done": True, OUTCOME: json.dumps(outcome)}
+
     def _myself(self) -> Any:
         return ray.get_runtime_context().current_actor
 
 
 def _number(epoch: str) -> int:
     return int(json.loads(epoch)["epoch"])
-
-
-def _reported(epoch: str) -> dict[str, Any]:
-    accuracy = json.loads(epoch)["validation_accuracy"]
-    return {METRIC: accuracy, EPOCH: epoch, "done": False}
-
-
-def _failed(reason: str) -> dict[str, Any]:
-    return {METRIC: math.nan, "done": True, OUTCOME: json.dumps({"error": reason})}

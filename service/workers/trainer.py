@@ -28,14 +28,20 @@ class Advance(NamedTuple):
     Attributes:
         epochs: the epochs trained, as JSON.
         outcome: how the training ended, as JSON; None while it goes on.
+        environment: where it is trained, as JSON; empty where it could not even be built.
     """
 
     epochs: list[str]
     outcome: str | None
+    environment: str
 
 
 class EpochByEpoch(Protocol):
     """The part of :class:`ham.training.Training` that a worker uses."""
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Where it is trained, ready for JSON."""
 
     @property
     def epochs_done(self) -> int:
@@ -74,6 +80,7 @@ class Trainer:
         self._make_training = make_training or _training
         self._gpus = gpus
         self._training: EpochByEpoch | None = None
+        self._environment: dict[str, Any] = {}
 
     def warm_up(self) -> None:
         """Import what every training needs."""
@@ -83,7 +90,7 @@ class Trainer:
     def begin(self, run: dict[str, Any], measure_test: bool, state: bytes | None = None) -> None:
         """Take up a run, from the start or from a state; it is built when it first advances."""
         self._run, self._measure_test, self._state = run, measure_test, state
-        self._training = None
+        self._training, self._environment = None, {}
         if (torch := _torch_on_gpu()) is not None:
             torch.cuda.reset_peak_memory_stats()
 
@@ -98,13 +105,12 @@ class Trainer:
         try:
             outcome = self._advance(epochs, perf_counter() + seconds, until)
         except DivergedRun as error:
-            outcome = json.dumps({"error": f"diverged: {error}"})
+            outcome = self._failed(f"diverged: {error}")
         except Exception as error:
-            text = traceback.format_exc()
-            outcome = json.dumps({"error": f"{type(error).__name__}: {error}", "traceback": text})
+            outcome = self._failed(f"{type(error).__name__}: {error}", traceback.format_exc())
         if outcome is not None:
             self.stop()
-        return Advance(epochs, outcome)
+        return Advance(epochs, outcome, json.dumps(self._environment))
 
     def state(self) -> bytes:
         """Return the state of the training under way, between two epochs."""
@@ -119,6 +125,7 @@ class Trainer:
 
     def _advance(self, epochs: list[str], deadline: float, until: int | None) -> str | None:
         training = self._training = self._training or self._build(epochs)
+        self._environment = training.environment
         while not training.finished:
             epochs.append(json.dumps(asdict(training.run_epoch())))
             reached = until is not None and training.epochs_done >= until
@@ -145,6 +152,9 @@ class Trainer:
         from ham.training.process import load_state  # lazy: imports torch
 
         return load_state(state)
+
+    def _failed(self, reason: str, trace: str | None = None) -> str:
+        return json.dumps({"error": reason, "traceback": trace, "environment": self._environment})
 
     def _outcome(self, training: EpochByEpoch) -> str:
         facts = facts_of(training.finish(measure_test=self._measure_test))

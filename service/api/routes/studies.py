@@ -17,13 +17,14 @@ from service.api.dependencies import (
     check_names,
 )
 from service.api.problems import documented
-from service.api.schemas import Page, StudyQuery, StudyRunsQuery, StudyView
+from service.api.schemas import Page, PlanView, StudyQuery, StudyRunsQuery, StudyView
 from service.clock import utc_now
 from service.domain import early_stopping
+from service.domain.estimates import estimate
 from service.domain.permissions import require_priority
 from service.domain.plans import resolve
 from service.domain.progress import no_progress, progress_of
-from service.records import EarlyStoppingReport, Plan, Purpose, Run, Study, StudyRequest
+from service.records import EarlyStoppingReport, Purpose, Run, Study, StudyRequest
 from service.storage.base import Storage
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
@@ -64,9 +65,13 @@ def submit_study(
 
 
 @router.post("/plan", summary="Show what a study would run", responses=documented(400, 422))
-def plan_study(request: StudyRequest) -> Plan:
-    """Check a request and return its plan, without queueing anything (a dry run)."""
-    return resolve(request)
+def plan_study(request: StudyRequest, storage: StorageDep) -> PlanView:
+    """Check a request and return its plan, without queueing anything (a dry run).
+
+    With it comes an estimate of wall time and compute from trainings measured here.
+    """
+    plan = resolve(request)
+    return PlanView(**dict(plan), estimate=estimate(plan, storage.runs))
 
 
 @router.get("", summary="List studies", responses=documented(422))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from search_spaces import SearchSpace
+from service.domain.plans import resolve
 from service.domain.stages import baseline_jobs
 from service.records import Purpose
 from service.storage import SqlStorage
@@ -38,6 +41,22 @@ def test_life_of_a_study_by_command(
         refused = post(client, study_id, verb)
         assert refused.status_code == 409
         assert "is cancelled" in refused.json()["detail"]
+
+
+def test_study_keeps_the_version_of_the_space_that_it_searched(
+    client: TestClient, storage: SqlStorage
+) -> None:
+    """The files hold the newest version only; a re-run searches that."""
+    request = studies.request_for("rigl")
+    today = resolve(request)
+    older = replace(today.space, version=1, beta=replace(today.space.beta, high=0.1))
+    plan = today.model_copy(update={"space": older})
+    study = storage.studies.submit(request, plan)[0]
+    told = client.get(f"/v1/studies/{study.id}").json()["plan"]["space"]
+    assert SearchSpace.from_json(told) == older != today.space
+    assert f"{older.id}: alpha 1 to 400, or 0," in client.get(f"/studies/{study.id}").text
+    again = client.post(f"/v1/studies/{study.id}/rerun").json()["plan"]["space"]
+    assert SearchSpace.from_json(again) == today.space
 
 
 def test_priority_and_budget_change_while_it_runs(

@@ -112,6 +112,18 @@ def test_tune_without_waiting_queues_once_per_key(hamtune: Hamtune) -> None:
     assert first["request"]["budget"]["trials"] == 4
 
 
+def test_dry_run_tells_what_a_study_would_take_and_queues_nothing(
+    service: str, storage: SqlStorage, tuned: None
+) -> None:
+    args = ["tune", *CNN, *SMALL, "--dry-run"]
+    done = CliRunner().invoke(app, args, env={"HAMTUNE_URL": service})
+    assert done.exit_code == 0, done.output
+    shown = " ".join(done.stdout.split())
+    assert "digits_cnn-digits/random-0.90/sgd: " in shown and "trainings at most" in shown
+    assert "trainings of this very combination, 7.5 s each" in shown  # 0.5 s for each of 15 epochs
+    assert storage.studies.list(state=StudyState.QUEUED) == []
+
+
 def test_tune_waits_and_writes_only_json_to_stdout(hamtune: Hamtune, storage: SqlStorage) -> None:
     results: list[Result] = []
     waiting = Thread(target=lambda: results.append(hamtune("tune", *CNN, *SMALL, "--json")))
@@ -123,6 +135,7 @@ def test_tune_waits_and_writes_only_json_to_stdout(hamtune: Hamtune, storage: Sq
     assert answer["study"]["state"] == "succeeded"
     assert answer["recommendation"] == stored.model_dump(mode="json")
     assert "succeeded" in results[0].stderr  # progress goes there
+    assert "Early stopping is off." in results[0].stderr
 
 
 def test_tune_of_a_study_that_fails_says_why(hamtune: Hamtune, storage: SqlStorage) -> None:

@@ -22,9 +22,10 @@ from service.domain.early_stopping import (
     report,
     rungs,
 )
+from service.formatting import early_stopping_sentence
 from service.records import Budget, Plan
 from service.storage import SqlStorage
-from tests.service.builders import a_job, a_plan, an_outcome, submit
+from tests.service.builders import a_job, a_plan, an_outcome, metrics, submit
 
 EPOCHS = 15
 FIRST_RUNG = 1
@@ -188,9 +189,39 @@ def test_report_counts_what_was_stopped_and_correlates_what_finished(storage: Sq
     storage.runs.end(claim, weak.id, stopped)
     told = report(study, storage.runs)
     assert study.id == study_id
-    assert (told.rule, told.stopped, told.epochs_saved) == ("asha", 1, EPOCHS - 1)
+    assert (told.rule, told.state) == ("asha", "on")
+    assert (told.stopped, told.epochs_saved) == (1, EPOCHS - 1)
     assert [(rung.epoch, rung.finished) for rung in told.rungs] == [(1, 9), (3, 9), (9, 9)]
     assert [rung.rank_correlation for rung in told.rungs] == pytest.approx([1.0, 1.0, 1.0])
+    assert early_stopping_sentence(told) == (
+        "Early stopping (asha) is on where the rank correlation with the final accuracy is at "
+        "least 0.7. Trials stopped: 1; epochs saved: 14. Rank correlation: 1.00 after epoch 1 (9 "
+        "trials), 1.00 after epoch 3 (9 trials), 1.00 after epoch 9 (9 trials)."
+    )
+
+
+@pytest.mark.parametrize(
+    "rule, trials, foretell, state, says",
+    [
+        ("none", 9, True, "off", "is off. Rank correlation: 1.00 after epoch 1 (9 trials)"),
+        ("asha", 7, True, "waiting", "(asha) waits for enough trials at full length."),
+        ("asha", 9, False, "switched off", "(asha) has switched itself off"),
+        ("median", 9, False, "switched off", "-1.00 after epoch 9 (9 trials)"),
+    ],
+)
+def test_report_tells_why_nothing_is_stopped(
+    storage: SqlStorage, rule: str, trials: int, foretell: bool, state: str, says: str
+) -> None:
+    submit(storage, budget=Budget(trials=10, early_stopping=rule))
+    study, claim = storage.queue.claim("a", timedelta(hours=1))  # type: ignore[misc]
+    for number, reported in full_trials(trials, foretell).items():
+        run = storage.runs.begin(claim, a_job(trial_number=number), EPOCHS)
+        curve = tuple(metrics(epoch, accuracy) for epoch, accuracy in reported.items())
+        outcome = an_outcome(EPOCHS, reported[EPOCHS]).model_copy(update={"curve": curve})
+        storage.runs.end(claim, run.id, outcome)
+    told = report(study, storage.runs)
+    assert told.state == state
+    assert says in early_stopping_sentence(told)
 
 
 @pytest.mark.parametrize(

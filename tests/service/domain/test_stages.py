@@ -254,6 +254,23 @@ def test_earlier_studies_of_the_combination_inform_the_surface() -> None:
     assert 15 <= finalists(plan, own, earlier=peak)[0].alpha <= 60
 
 
+def test_earlier_runs_outside_of_the_space_do_not_count_as_its_edge() -> None:
+    """A study of an older, wider version of the space found a peak beyond today's high end."""
+    plan = a_plan(budget=Budget(trials=10, finalists=1))
+    own = search_runs(
+        [Setting(alpha=2.0**n, beta=0.01) for n in range(9)], lambda job: (0.8, None)
+    )
+    beyond = [
+        a_run(
+            Job(purpose=Purpose.SCREENING, setting=Setting(alpha=4000, beta=0.01), seed=seed),
+            0.99,
+        )
+        for seed in (1000, 1001)
+    ]
+    surface, same = surface_of(plan, own), surface_of(plan, own, earlier=beyond)
+    assert surface is not None and surface is same
+
+
 def test_lucky_run_on_a_poor_slope_does_not_beat_a_good_plateau() -> None:
     """Noise of one point; a true peak at alpha 20; one poor setting drew a lucky seed."""
     plan = a_plan(budget=Budget(trials=30, finalists=1))

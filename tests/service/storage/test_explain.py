@@ -42,6 +42,8 @@ ASKED: dict[str, Callable[[SqlStorage], Any]] = {
     "runs of a combination": lambda storage: storage.runs.page(which=ONE),
     "runs of a study": lambda storage: storage.runs.page(study_id=STUDY, after=""),
     "runs of a study and a model": lambda storage: storage.runs.page(which=MODEL, study_id=STUDY),
+    "trainings of a combination": lambda storage: storage.runs.trainings(ONE, 200),
+    "trainings of a model": lambda storage: storage.runs.trainings(MODEL, 200),
     "earlier runs": lambda storage: storage.runs.earlier(STUDY),
     "counts": lambda storage: storage.runs.counts([STUDY]),
     "best runs": lambda storage: storage.runs.best_search_runs([STUDY]),

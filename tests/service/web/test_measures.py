@@ -87,6 +87,7 @@ def test_front_page_leads_to_a_studys_runs(page: Page, url: str, storage: SqlSto
     page.goto(url)
     page.locator(".board a.method").first.click()
     expect(page).to_have_url(f"{url}/studies/{study.id}")
+    expect(page.get_by_text("Early stopping is off.")).to_be_visible()
     confirmation = page.get_by_role("region", name="Confirmation")
     expect(confirmation.get_by_role("row")).to_have_count(1 + 3 * 3)
 

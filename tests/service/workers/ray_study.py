@@ -21,12 +21,13 @@ from service.workers.course import Course
 from service.workers.optuna_search import OptunaSearch
 from service.workers.optuna_storage import open_optuna_storage
 from service.workers.ray_searcher import CourseScheduler, CourseSearcher
-from service.workers.trainable import EPOCH, METRIC, OUTCOME
+from service.workers.trainable import ENVIRONMENT, EPOCH, METRIC, OUTCOME
 from tests.service.workers.conftest import metrics
 from tests.service.workers.simulation import claim_study
 
 TRIALS = 16
 EPOCHS = 15
+HERE = {"device": "pretended"}
 
 
 class Pretended(tune.Trainable):
@@ -51,6 +52,7 @@ class Pretended(tune.Trainable):
         result = {
             METRIC: accuracy,
             EPOCH: json.dumps(metrics(self._epoch, accuracy).model_dump()),
+            ENVIRONMENT: json.dumps(HERE),
             "done": done,
         }
         if done:

@@ -20,6 +20,7 @@ from tests.service.workers.conftest import metrics
 Curve = Callable[[RunConfig, int], float]
 """Validation accuracy of a config after an epoch; an exception is a crash."""
 LEASE = timedelta(hours=1)
+ENVIRONMENT = {"device": "none"}
 _names = itertools.count()
 
 
@@ -100,7 +101,7 @@ class Simulation:
                 return
             verdict = course.report(assignment.run_id, curve[-1])
             if verdict.stop:
-                course.stop(assignment.run_id, verdict)
+                course.stop(assignment.run_id, verdict, ENVIRONMENT)
                 return
             yield
         outcome = Outcome(

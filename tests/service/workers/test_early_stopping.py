@@ -20,7 +20,7 @@ from service.storage import Database, SqlStorage
 from service.storage.migrate import migrate
 from service.workers.optuna_search import OptunaSearch
 from tests.service.builders import a_run
-from tests.service.workers.simulation import Simulation
+from tests.service.workers.simulation import ENVIRONMENT, Simulation
 
 EPOCHS = 15  # of the digits recipe
 
@@ -95,6 +95,8 @@ def test_trials_that_prove_to_be_among_the_best_of_their_rung_come_back(
     study.run()
     assert len(study.assigned) > len(set(study.assigned))
     rows = study.rows()
+    given_up = [run for run in study.runs() if run.state == RunState.PRUNED]
+    assert all(run.environment == ENVIRONMENT for run in given_up)
     assert Counter(row.state in (TrialState.COMPLETE, TrialState.PRUNED) for row in rows) == {
         True: 40
     }
@@ -118,6 +120,7 @@ def test_every_run_carries_its_fidelity_and_its_curve(storage: SqlStorage) -> No
         assert run.epochs == EPOCHS
         assert (run.state == RunState.PRUNED) == (row.state == TrialState.PRUNED)
         if run.state == RunState.PRUNED:
+            assert run.environment == ENVIRONMENT
             assert run.validation_accuracy == row.intermediate_values[run.epochs_done]
             assert run.measures["early_stopping"]["rank_correlation"] >= 0.7
 

@@ -64,6 +64,7 @@ class Fake:
     def __init__(self, run: RunConfig, trouble: Callable[[RunConfig, int], None]) -> None:
         self._run, self._trouble = run, trouble
         self.epochs_done = 0
+        self.environment = {"pid": os.getpid()}
 
     @property
     def finished(self) -> bool:

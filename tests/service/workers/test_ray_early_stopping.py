@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from service.records import Purpose, RunState
 from service.settings import Settings
 from service.storage import Database, SqlStorage
-from tests.service.workers.ray_study import EPOCHS, TRIALS
+from tests.service.workers.ray_study import EPOCHS, HERE, TRIALS
 
 SAME = {
     TrialState.COMPLETE: RunState.SUCCEEDED,
@@ -41,4 +41,6 @@ def test_tune_stops_weak_trials_and_no_row_lies_about_its_fidelity(tmp_path: Pat
         assert run.state == SAME[row.state]
         assert run.epochs_done == (row.last_step or 0)
         assert (row.last_step == EPOCHS) == (row.state == TrialState.COMPLETE)
-    assert sum(row.state == TrialState.PRUNED for row in rows) >= 2
+    pruned = [run for run in runs.values() if run.state == RunState.PRUNED]
+    assert len(pruned) >= 2
+    assert all(run.environment == HERE for run in pruned)

@@ -93,9 +93,25 @@ def test_an_error_is_an_outcome(run: dict[str, Any], error: Exception, reason: s
 
     trainer = Trainer(fail)
     trainer.begin(run, measure_test=False)
-    epochs, outcome = trainer.advance(LONG)
-    assert epochs == []
+    epochs, outcome, environment = trainer.advance(LONG)
+    assert (epochs, environment) == ([], "{}")
     assert outcome is not None
     told = json.loads(outcome)
     assert told["error"] == reason
-    assert type(error).__name__ in told.get("traceback", "") or isinstance(error, DivergedRun)
+    assert type(error).__name__ in (told["traceback"] or "") or isinstance(error, DivergedRun)
+
+
+def test_it_is_told_where_a_training_took_place_that_does_not_come_to_its_end(
+    run: dict[str, Any],
+) -> None:
+    trainer = Trainer()
+    trainer.begin(run, measure_test=False)
+    stopped = trainer.advance(0)
+    environment = json.loads(stopped.environment)
+    assert {"device", "torch", "code", "data_hash"} <= environment.keys()
+    run["recipe"]["learning_rate"] = 1e30
+    trainer.begin(run, measure_test=False)
+    failed = trainer.advance(LONG)
+    assert failed.outcome is not None
+    outcome = Outcome.model_validate_json(failed.outcome)
+    assert outcome.error is not None and outcome.environment == environment
