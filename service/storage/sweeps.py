@@ -14,7 +14,6 @@ from service.records import (
     LOCAL,
     LeftOut,
     Plan,
-    RunState,
     StudyRequest,
     StudyState,
     Sweep,
@@ -26,7 +25,7 @@ from service.storage.idempotency import keep_key, known_key, once, other_request
 from service.storage.quotas import Quotas
 from service.storage.resilience import resilient
 from service.storage.studies import add_study, know_submitter
-from service.storage.tables import RunRow, StudyRow, SweepRow
+from service.storage.tables import StudyRow, SweepRow
 
 
 @resilient
@@ -72,36 +71,31 @@ class SqlSweepStore:
             return [_record(row) for row in session.scalars(query)]
 
     def progress(self, sweep_ids: Sequence[str]) -> dict[str, SweepProgress]:
-        """Return how far sweeps are, with two queries for all of them."""
-        studies = (
+        """Return how far sweeps are, with one query over their studies."""
+        query = (
             select(
                 StudyRow.sweep_id,
                 StudyRow.state,
                 func.count(),
                 func.sum(StudyRow.plan["expected_runs"].as_integer()),
+                func.sum(StudyRow.runs_ended),
             )
             .where(StudyRow.sweep_id.in_(sweep_ids))
             .group_by(StudyRow.sweep_id, StudyRow.state)
         )
-        runs = (
-            select(StudyRow.sweep_id, func.count())
-            .join(RunRow, RunRow.study_id == StudyRow.id)
-            .where(StudyRow.sweep_id.in_(sweep_ids), RunRow.state != RunState.RUNNING)
-            .group_by(StudyRow.sweep_id)
-        )
         by_state: dict[str, dict[StudyState, int]] = {id: {} for id in sweep_ids}
-        planned = dict.fromkeys(sweep_ids, 0)
+        planned, done = dict.fromkeys(sweep_ids, 0), dict.fromkeys(sweep_ids, 0)
         with self._database.read() as session:
-            for sweep_id, state, count, expected in session.execute(studies):
-                by_state[sweep_id][state] = count
+            for sweep_id, state, studies, expected, ended in session.execute(query):
+                by_state[sweep_id][state] = studies
                 planned[sweep_id] += expected
-            done = {sweep_id: count for sweep_id, count in session.execute(runs)}
+                done[sweep_id] += ended
         return {
             id: SweepProgress(
                 studies=sum(by_state[id].values()),
                 by_state=by_state[id],
                 runs_planned=planned[id],
-                runs_done=done.get(id, 0),
+                runs_done=done[id],
             )
             for id in sweep_ids
         }
