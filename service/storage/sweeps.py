@@ -24,7 +24,7 @@ from service.storage.database import Database
 from service.storage.idempotency import keep_key, known_key, once, other_request
 from service.storage.quotas import Quotas
 from service.storage.resilience import resilient
-from service.storage.studies import add_study, know_submitter
+from service.storage.studies import Intake
 from service.storage.tables import StudyRow, SweepRow
 
 
@@ -32,10 +32,11 @@ from service.storage.tables import StudyRow, SweepRow
 class SqlSweepStore:
     """Implements :class:`service.storage.smaller_stores.SweepStore`."""
 
-    def __init__(self, database: Database, clock: Clock, quotas: Quotas) -> None:
+    def __init__(self, database: Database, clock: Clock, quotas: Quotas, intake: Intake) -> None:
         self._database = database
         self._clock = clock
         self._quotas = quotas
+        self._intake = intake
 
     def submit(
         self,
@@ -111,11 +112,11 @@ class SqlSweepStore:
         with self._database.write() as session:
             if known := self._known(session, submitter, key, request):
                 return known, False
-            know_submitter(session, submitter)
+            self._intake.know_submitter(session, submitter)
             self._quotas.check(session, submitter, len(planned), self._clock())
             row = self._add(session, request, left_out, submitter)
             for study, plan in planned:
-                add_study(session, self._clock, study, plan, submitter, row.id)
+                self._intake.add(session, study, plan, submitter, row.id)
             if key is not None:
                 keep_key(session, submitter, key, self._clock(), sweep_id=row.id)
             session.flush()
