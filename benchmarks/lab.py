@@ -209,14 +209,16 @@ SELECT 'sweep_' || lpad((n / {{sweep}})::text, 26, '0'), min({_SUBMITTER}),
 FROM copy GROUP BY n / {{sweep}}""",
     f"""
 INSERT INTO study (id, combination_id, submitter, sweep_id, place, state, request, plan,
-    created_at, started_at, ended_at, error, attempts, token, lease_owner, claimable_at)
+    created_at, started_at, ended_at, error, attempts, token, lease_owner, claimable_at,
+    runs_ended)
 SELECT copy.id, copy.combination_id, {_SUBMITTER},
     'sweep_' || lpad((n / {{sweep}})::text, 26, '0'), place,
     CASE WHEN failed THEN 'failed' ELSE state END,
     (request::jsonb || {_FIELDS})::json,
     (plan::jsonb || jsonb_build_object('combination', {_FIELDS}))::json,
     created_at + shift, started_at + shift, ended_at + shift,
-    CASE WHEN failed THEN 'the data is not here' END, attempts, token, lease_owner, claimable_at
+    CASE WHEN failed THEN 'the data is not here' END, attempts, token, lease_owner, claimable_at,
+    CASE WHEN with_runs THEN runs_ended ELSE 0 END
 FROM copy JOIN study ON study.id = source_id JOIN combination c ON c.id = copy.combination_id""",
     f"""
 INSERT INTO run (id, study_id, combination_id, job, purpose, trial_number, alpha, beta, joint,

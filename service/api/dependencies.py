@@ -1,4 +1,7 @@
-"""What routes ask for: the storage, the time, and checked names."""
+"""What routes ask for: the storage, who asks, and checked names.
+
+What only looks something up is ``async``: FastAPI hands a plain function to a thread of its own.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from service.records import LOCAL, CombinationFilter, Principal, Study
 from service.storage.base import Storage
 
 
-def _storage(request: Request) -> Storage:
+async def _storage(request: Request) -> Storage:
     storage: Storage = request.app.state.storage
     return storage
 
@@ -21,7 +24,7 @@ def _storage(request: Request) -> Storage:
 StorageDep = Annotated[Storage, Depends(_storage)]
 
 
-def _principal(request: Request) -> Principal:
+async def _principal(request: Request) -> Principal:
     principal: Principal = request.state.principal
     return principal
 
@@ -29,7 +32,7 @@ def _principal(request: Request) -> Principal:
 PrincipalDep = Annotated[Principal, Depends(_principal)]
 
 
-def _submitter(principal: PrincipalDep) -> str:
+async def _submitter(principal: PrincipalDep) -> str:
     """Return whom studies are counted for: the API key, where the service asks for one."""
     return principal.key_id or LOCAL
 
@@ -37,7 +40,7 @@ def _submitter(principal: PrincipalDep) -> str:
 SubmitterDep = Annotated[str, Depends(_submitter)]
 
 
-def _highest_priority(request: Request) -> int:
+async def _highest_priority(request: Request) -> int:
     highest: int = request.app.state.settings.max_priority
     return highest
 

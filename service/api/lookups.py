@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -37,6 +38,7 @@ class Kept:
     path: str
     query: dict[str, list[str]]
     benchmark: str | None  # whose leaderboard it is, if it is a single one
+    route: Any  # what made it, for who counts requests by route
     etag: bytes
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
@@ -80,6 +82,7 @@ class Lookups:
             kept = await self._ask(scope, receive, send)
             if kept is None:
                 return
+        scope["route"] = kept.route
         await _answer(scope, send, kept)
 
     async def _look_for_news(self) -> None:
@@ -121,6 +124,7 @@ class Lookups:
             path=path,
             query=parse_qs(query.decode("latin-1"), keep_blank_values=True),
             benchmark=scope.get("path_params", {}).get("benchmark"),
+            route=scope.get("route"),
             etag=f'"{hashlib.sha256(body).hexdigest()[:32]}"'.encode(),
             headers=tuple(row for row in start["headers"] if row[0] in _PASSED_ON),
             body=bytes(body),

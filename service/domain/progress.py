@@ -10,19 +10,18 @@ from service.records import (
     HELD,
     Progress,
     Purpose,
-    Run,
     RunState,
     StageProgress,
     Study,
     StudyState,
 )
-from service.storage.base import RunCount, RunStore
+from service.storage.base import BestRun, RunCount, RunStore
 
 
 def progress_of(store: RunStore, studies: Sequence[Study], now: datetime) -> dict[str, Progress]:
     """Return the progress of each study by id, with two queries for all of them."""
     ids = [study.id for study in studies]
-    best = {row.study_id: row.run for row in store.best_search_runs(ids)}
+    best = {row.study_id: row for row in store.best_search_runs(ids)}
     counts: dict[str, list[RunCount]] = {id: [] for id in ids}
     for count in store.counts(ids):
         counts[count.study_id].append(count)
@@ -37,7 +36,7 @@ def no_progress(study: Study, now: datetime) -> Progress:
 
 
 def _progress(
-    study: Study, counts: Sequence[RunCount], best: Run | None, now: datetime
+    study: Study, counts: Sequence[RunCount], best: BestRun | None, now: datetime
 ) -> Progress:
     def total(state: RunState | None = None, purpose: Purpose | None = None) -> int:
         return sum(
@@ -59,8 +58,8 @@ def _progress(
         confirmation=stage(Purpose.CONFIRMATION, sizes.confirmation),
         running=total(RunState.RUNNING) if study.state in HELD else 0,
         failed=total(RunState.FAILED),
-        best_validation_accuracy=best.validation_accuracy if best else None,
-        best_setting=best.setting if best else None,
+        best_validation_accuracy=best and best.validation_accuracy,
+        best_setting=best and best.setting,
         elapsed_seconds=_elapsed(study, now),
         remaining_seconds=_remaining(study, counts, done, now),
     )

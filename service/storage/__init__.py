@@ -18,7 +18,7 @@ from service.storage.queue import SqlQueue
 from service.storage.quotas import Quotas
 from service.storage.recommendations import SqlRecommendationStore
 from service.storage.runs import SqlRunStore
-from service.storage.studies import SqlStudyStore
+from service.storage.studies import Intake, SqlStudyStore
 from service.storage.sweeps import SqlSweepStore
 
 __all__ = ["Database", "SqlStorage", "Storage", "open_storage"]
@@ -36,11 +36,11 @@ class SqlStorage:
         limits: Limits = UNLIMITED,
     ) -> None:
         self.database = database
-        quotas = Quotas(limits)
-        self.studies = SqlStudyStore(database, clock, quotas)
+        quotas, intake = Quotas(limits), Intake(clock)
+        self.studies = SqlStudyStore(database, clock, quotas, intake)
         self.queue = SqlQueue(database, clock, max_attempts, quotas)
         self.combinations = SqlCombinationStore(database)
-        self.sweeps = SqlSweepStore(database, clock, quotas)
+        self.sweeps = SqlSweepStore(database, clock, quotas, intake)
         self.events = SqlEventStore(database)
         self.logs = SqlLogStore(database)
         self.runs = SqlRunStore(database, clock)

@@ -26,7 +26,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
-from ham.config import Combination
+from ham.config import Combination, Setting
 from service.records import (
     ALL_COMBINATIONS,
     LOCAL,
@@ -69,7 +69,9 @@ class BestRun(NamedTuple):
     """The best finished search run of one study."""
 
     study_id: str
-    run: Run
+    run_id: str
+    setting: Setting
+    validation_accuracy: float
 
 
 Edit = Callable[[Study], Study]

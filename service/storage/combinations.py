@@ -13,17 +13,33 @@ from ham.config import Combination
 from service.records import CombinationFilter
 from service.storage.tables import CombinationRow
 
+_MADE_HERE = "combinations made in this transaction"
 
-def combination_id(session: Session, combination: Combination) -> int:
-    """Return the row id of a combination, inserting it if it is new."""
+
+def combination_id(
+    session: Session, combination: Combination, known: dict[str, int] | None = None
+) -> int:
+    """Return the row id of a combination, inserting it if it is new.
+
+    Args:
+        session: a transaction.
+        combination: which.
+        known: ids by key that were asked for before, since a row never changes; added to.
+    """
+    if known is not None and (id := known.get(combination.key)) is not None:
+        return id
     query = select(CombinationRow.id).where(CombinationRow.key == combination.key)
-    if (known := session.scalars(query).one_or_none()) is not None:
-        return known
+    made = session.info.setdefault(_MADE_HERE, set())
+    if (found := session.scalars(query).one_or_none()) is not None:
+        if known is not None and combination.key not in made:  # that could be rolled back
+            known[combination.key] = found
+        return found
     session.execute(
         insert_for(session)(CombinationRow)
         .values(key=combination.key, **asdict(combination))
         .on_conflict_do_nothing(index_elements=["key"])
     )
+    made.add(combination.key)
     return session.scalars(query).one()
 
 

@@ -6,17 +6,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import Any
 
 from psycopg import OperationalError
 from sqlalchemy import Connection, Engine, Select, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import Session
 
 from service.storage.event_log import write_noted_events
 
 _IMPATIENT = {"connect_timeout": 5, "tcp_user_timeout": 30_000}
 """Of connections to PostgreSQL: seconds to connect, milliseconds until silence is a loss."""
+
+_POOL = {"pool_size": 15, "max_overflow": 0, "pool_use_lifo": True}
+"""What overflows is closed after each use, and a new connection costs more than a submission."""
+_SECONDS_TRUSTED = 1.0
 
 
 class Database:
@@ -42,7 +48,8 @@ class Database:
             _take_over_transactions(self.engine)
             self._reader = self.engine
         else:
-            self.engine = create_engine(url, pool_pre_ping=True, connect_args=_IMPATIENT)
+            self.engine = create_engine(url, connect_args=_IMPATIENT, **_POOL)
+            _ask_the_idle(self.engine)
             self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ")
         self._peeker: Any = None
         self._peeking = Lock()
@@ -124,3 +131,24 @@ def _take_over_transactions(engine: Engine) -> None:
     def begin(connection: Connection) -> None:
         write = connection.get_execution_options().get("hamtune_write", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _ask_the_idle(engine: Engine) -> None:
+    """Ask a connection whether it still is one, unless it was used a moment ago.
+
+    As ``pool_pre_ping`` does, which asks every time.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def note(_connection: Any, record: Any) -> None:
+        record.info["used_at"] = monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def ask(connection: Any, record: Any, _proxy: Any) -> None:
+        used_at = record.info.get("used_at")
+        if used_at is None or monotonic() - used_at < _SECONDS_TRUSTED:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except OperationalError as error:
+            raise InvalidatePoolError from error  # all idle ones are as old; a new one is made

@@ -74,6 +74,7 @@ class SqlRunStore:
                 session.add(row)
                 if same_as is not None and (twin := _twin(session, row, same_as)):
                     _reuse(row, twin)
+                    study.runs_ended += 1
             elif row.state == RunState.RUNNING:  # its runner was lost: from the start again
                 row.alpha, row.beta, row.seed = job.setting.alpha, job.setting.beta, job.seed
                 row.joint = job.setting.joint or None
@@ -114,6 +115,7 @@ class SqlRunStore:
             study = session.get_one(StudyRow, claim.study_id)
             study.seconds += row.seconds or 0.0
             study.gpu_seconds += row.gpu_seconds or 0.0
+            study.runs_ended += 1
             session.flush()
             self._note(session, study, row)
             return run_record(row)
@@ -235,27 +237,31 @@ class SqlRunStore:
 
     def best_search_runs(self, study_ids: Sequence[str]) -> list[BestRun]:
         """Return the finished search run with the best validation accuracy of each study."""
-        place = func.row_number().over(
-            partition_by=RunRow.study_id,
-            order_by=(RunRow.validation_accuracy.desc(), RunRow.trial_number),
-        )
-        ranked = (
-            select(RunRow.id, place.label("place"))
+        best = (
+            select(RunRow.id)
             .where(
-                RunRow.study_id.in_(study_ids),
+                RunRow.study_id == StudyRow.id,
                 RunRow.purpose == Purpose.SEARCH,
                 RunRow.state == RunState.SUCCEEDED,
             )
-            .subquery()
+            .order_by(RunRow.validation_accuracy.desc(), RunRow.trial_number)
+            .limit(1)
+            .correlate(StudyRow)
+            .scalar_subquery()
         )
-        query = (
-            select(RunRow)
-            .join(ranked, RunRow.id == ranked.c.id)
-            .where(ranked.c.place == 1)
-            .options(joinedload(RunRow.combination))
-        )
+        columns = (RunRow.study_id, RunRow.id, RunRow.alpha, RunRow.beta, RunRow.joint)
         with self._database.read() as session:
-            return [BestRun(row.study_id, run_record(row)) for row in session.scalars(query)]
+            # Two statements: joined in one, PostgreSQL may read all runs of a small table.
+            ids = session.scalars(select(best).where(StudyRow.id.in_(study_ids))).all()
+            rows = session.execute(
+                select(*columns, RunRow.validation_accuracy).where(
+                    RunRow.id.in_(filter(None, ids))
+                )
+            )
+            return [
+                BestRun(study_id, run_id, _setting(alpha, beta, joint), accuracy)
+                for study_id, run_id, alpha, beta, joint, accuracy in rows
+            ]
 
     def _note(self, session: Session, study: StudyRow, run: RunRow) -> None:
         """Tell those who follow the study that a run began or ended."""
@@ -331,6 +337,10 @@ def epoch_record(row: RunMetricRow) -> EpochMetrics:
     )
 
 
+def _setting(alpha: float, beta: float, joint: dict[str, Any] | None) -> Setting:
+    return Setting(alpha=alpha, beta=beta, **(joint or {}))
+
+
 def run_record(row: RunRow) -> Run:
     """Turn a row into a record."""
     return Run(
@@ -339,7 +349,7 @@ def run_record(row: RunRow) -> Run:
         combination=row.combination.key,
         purpose=row.purpose,
         trial_number=row.trial_number,
-        setting=Setting(alpha=row.alpha, beta=row.beta, **(row.joint or {})),
+        setting=_setting(row.alpha, row.beta, row.joint),
         seed=row.seed,
         state=row.state,
         epochs=row.epochs,

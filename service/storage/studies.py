@@ -40,10 +40,11 @@ from service.storage.transitions import move
 class SqlStudyStore:
     """Implements :class:`service.storage.base.StudyStore`."""
 
-    def __init__(self, database: Database, clock: Clock, quotas: Quotas) -> None:
+    def __init__(self, database: Database, clock: Clock, quotas: Quotas, intake: Intake) -> None:
         self._database = database
         self._clock = clock
         self._quotas = quotas
+        self._intake = intake
 
     def submit(
         self,
@@ -126,48 +127,63 @@ class SqlStudyStore:
                 if study.request != request:
                     raise other_request(key, f"study {study.id}")
                 return study, False
-            know_submitter(session, submitter)
+            self._intake.know_submitter(session, submitter)
             self._quotas.check(session, submitter, 1, now)
-            row = add_study(session, self._clock, request, plan, submitter)
+            row = self._intake.add(session, request, plan, submitter)
             if key is not None:
                 keep_key(session, submitter, key, now, study_id=row.id)
             session.flush()
             return study_record(row), True
 
 
-def know_submitter(session: Session, name: str) -> None:
-    """Make a row for a submitter who is new."""
-    insert = insert_for(session)(SubmitterRow).values(name=name)
-    session.execute(insert.on_conflict_do_nothing(index_elements=["name"]))
+class Intake:
+    """Puts studies into the queue.
 
+    What it asks of submitters and combinations it asks once: their rows are never removed.
+    """
 
-def add_study(
-    session: Session,
-    clock: Clock,
-    request: StudyRequest,
-    plan: Plan,
-    submitter: str,
-    sweep_id: str | None = None,
-) -> StudyRow:
-    """Queue one study in this transaction."""
-    row = StudyRow(
-        id=new_id("study"),
-        combination_id=combination_id(session, plan.combination),
-        submitter=submitter,
-        sweep_id=sweep_id,
-        place=-request.priority,
-        state=StudyState.QUEUED,
-        request=request.model_dump(mode="json"),
-        plan=plan.model_dump(mode="json"),
-        created_at=clock(),
-        claimable_at=clock(),
-        attempts=0,
-        token=0,
-    )
-    session.add(row)
-    session.flush()
-    note_event(session, clock, row, EventKind.STATE, by=submitter)
-    return row
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._submitters: set[str] = set()
+        self._combinations: dict[str, int] = {}
+
+    def know_submitter(self, session: Session, name: str) -> None:
+        """Make a row for a submitter who is new."""
+        if name in self._submitters:
+            return
+        insert = insert_for(session)(SubmitterRow).values(name=name)
+        insert = insert.on_conflict_do_nothing(index_elements=["name"]).returning(
+            SubmitterRow.name
+        )
+        if session.scalars(insert).one_or_none() is None:  # it was there; ours may be rolled back
+            self._submitters.add(name)
+
+    def add(
+        self,
+        session: Session,
+        request: StudyRequest,
+        plan: Plan,
+        submitter: str,
+        sweep_id: str | None = None,
+    ) -> StudyRow:
+        """Queue one study in this transaction."""
+        now = self._clock()
+        row = StudyRow(
+            id=new_id("study"),
+            combination_id=combination_id(session, plan.combination, self._combinations),
+            submitter=submitter,
+            sweep_id=sweep_id,
+            place=-request.priority,
+            state=StudyState.QUEUED,
+            request=request.model_dump(mode="json"),
+            plan=plan.model_dump(mode="json"),
+            created_at=now,
+            claimable_at=now,
+        )
+        session.add(row)
+        session.flush()
+        note_event(session, self._clock, row, EventKind.STATE, by=submitter)
+        return row
 
 
 def _difference(before: Study, after: Study) -> dict[str, Any]:

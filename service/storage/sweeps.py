@@ -14,7 +14,6 @@ from service.records import (
     LOCAL,
     LeftOut,
     Plan,
-    RunState,
     StudyRequest,
     StudyState,
     Sweep,
@@ -25,18 +24,19 @@ from service.storage.database import Database
 from service.storage.idempotency import keep_key, known_key, once, other_request
 from service.storage.quotas import Quotas
 from service.storage.resilience import resilient
-from service.storage.studies import add_study, know_submitter
-from service.storage.tables import RunRow, StudyRow, SweepRow
+from service.storage.studies import Intake
+from service.storage.tables import StudyRow, SweepRow
 
 
 @resilient
 class SqlSweepStore:
     """Implements :class:`service.storage.smaller_stores.SweepStore`."""
 
-    def __init__(self, database: Database, clock: Clock, quotas: Quotas) -> None:
+    def __init__(self, database: Database, clock: Clock, quotas: Quotas, intake: Intake) -> None:
         self._database = database
         self._clock = clock
         self._quotas = quotas
+        self._intake = intake
 
     def submit(
         self,
@@ -72,36 +72,31 @@ class SqlSweepStore:
             return [_record(row) for row in session.scalars(query)]
 
     def progress(self, sweep_ids: Sequence[str]) -> dict[str, SweepProgress]:
-        """Return how far sweeps are, with two queries for all of them."""
-        studies = (
+        """Return how far sweeps are, with one query over their studies."""
+        query = (
             select(
                 StudyRow.sweep_id,
                 StudyRow.state,
                 func.count(),
                 func.sum(StudyRow.plan["expected_runs"].as_integer()),
+                func.sum(StudyRow.runs_ended),
             )
             .where(StudyRow.sweep_id.in_(sweep_ids))
             .group_by(StudyRow.sweep_id, StudyRow.state)
         )
-        runs = (
-            select(StudyRow.sweep_id, func.count())
-            .join(RunRow, RunRow.study_id == StudyRow.id)
-            .where(StudyRow.sweep_id.in_(sweep_ids), RunRow.state != RunState.RUNNING)
-            .group_by(StudyRow.sweep_id)
-        )
         by_state: dict[str, dict[StudyState, int]] = {id: {} for id in sweep_ids}
-        planned = dict.fromkeys(sweep_ids, 0)
+        planned, done = dict.fromkeys(sweep_ids, 0), dict.fromkeys(sweep_ids, 0)
         with self._database.read() as session:
-            for sweep_id, state, count, expected in session.execute(studies):
-                by_state[sweep_id][state] = count
+            for sweep_id, state, studies, expected, ended in session.execute(query):
+                by_state[sweep_id][state] = studies
                 planned[sweep_id] += expected
-            done = {sweep_id: count for sweep_id, count in session.execute(runs)}
+                done[sweep_id] += ended
         return {
             id: SweepProgress(
                 studies=sum(by_state[id].values()),
                 by_state=by_state[id],
                 runs_planned=planned[id],
-                runs_done=done.get(id, 0),
+                runs_done=done[id],
             )
             for id in sweep_ids
         }
@@ -117,11 +112,11 @@ class SqlSweepStore:
         with self._database.write() as session:
             if known := self._known(session, submitter, key, request):
                 return known, False
-            know_submitter(session, submitter)
+            self._intake.know_submitter(session, submitter)
             self._quotas.check(session, submitter, len(planned), self._clock())
             row = self._add(session, request, left_out, submitter)
             for study, plan in planned:
-                add_study(session, self._clock, study, plan, submitter, row.id)
+                self._intake.add(session, study, plan, submitter, row.id)
             if key is not None:
                 keep_key(session, submitter, key, self._clock(), sweep_id=row.id)
             session.flush()

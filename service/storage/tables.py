@@ -186,7 +186,9 @@ class StudyRow(Base):
     claimable_at: Mapped[datetime | None]
     seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")
     gpu_seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")
-    """What its ended runs have cost together."""
+    runs_ended: Mapped[int] = mapped_column(default=0, server_default="0")
+    """How many of its runs have ended, and what they have cost together: kept here, since to count
+    the runs of a page of sweeps takes longer with every run that is made."""
 
     combination: Mapped[CombinationRow] = relationship()
 
@@ -261,7 +263,7 @@ class RunRow(Base):
     __tablename__ = "run"
     __table_args__ = (
         UniqueConstraint("study_id", "job"),
-        Index(None, "study_id", "purpose", "state"),
+        Index(None, "study_id", "purpose", "state", "started_at"),
         Index(None, "ended_at"),
         *_newest_first("run", "combination_id", "state", "purpose"),
         Index("ix_run_combination_state_newest", "combination_id", "state", "id"),

@@ -41,7 +41,7 @@ def move(
 
 
 def _cancel_runs(session: Session, clock: Clock, study: StudyRow) -> None:
-    session.execute(
+    cancelled = session.scalars(
         update(RunRow)
         .where(RunRow.study_id == study.id, RunRow.state == RunState.RUNNING)
         .values(
@@ -49,4 +49,6 @@ def _cancel_runs(session: Session, clock: Clock, study: StudyRow) -> None:
             ended_at=clock(),
             error=f"its study ended as {study.state.value} while it was under way",
         )
+        .returning(RunRow.id)
     )
+    study.runs_ended += len(cancelled.all())

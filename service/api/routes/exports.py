@@ -128,6 +128,20 @@ _STUDY: list[Column] = [
     ("request", str),
     ("plan", str),
 ]
+_SWEEP: list[Column] = [
+    ("id", str),
+    ("submitter", str),
+    ("created_at", str),
+    ("request", str),
+    ("left_out", str),
+]
+_ENTRY: list[Column] = [
+    ("id", int),
+    ("key", str),
+    *_COMBINATION,
+    ("studies", int),
+    ("recommendations", int),
+]
 _EVENT: list[Column] = [
     ("id", int),
     ("study_id", str),
@@ -154,6 +168,8 @@ _POINT: list[Column] = [
 class Table(StrEnum):
     """What can be exported."""
 
+    COMBINATIONS = "combinations"
+    SWEEPS = "sweeps"
     STUDIES = "studies"
     EVENTS = "events"
     RUNS = "runs"
@@ -190,7 +206,7 @@ def export(
 
     `runs` are this service's own trainings and `curves` their epochs; `external-runs` were made
     elsewhere and `published` were reported by others, and both name their source. `leaderboards`
-    and `published` take no filter but model and dataset, `events` none.
+    and `published` take no filter but model and dataset, `events` and `sweeps` none.
     """
     which, format = check_names(query.combinations()), query.format
     if table == Table.RUNS:
@@ -224,6 +240,28 @@ def _studies(storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Co
             last = found[-1].id
 
     return pages(), _STUDY
+
+
+def _combinations(storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Column]]:
+    def pages() -> Pages:
+        last = 0
+        while found := storage.combinations.list(which, limit=500, after=last):
+            yield [
+                _row(_ENTRY, _with_combination(entry.model_dump(mode="json"))) for entry in found
+            ]
+            last = found[-1].id
+
+    return pages(), _ENTRY
+
+
+def _sweeps(storage: Storage, _which: CombinationFilter) -> tuple[Pages, list[Column]]:
+    def pages() -> Pages:
+        last = None
+        while found := storage.sweeps.list(limit=500, before=last):
+            yield [_row(_SWEEP, sweep.model_dump(mode="json")) for sweep in found]
+            last = found[-1].id
+
+    return pages(), _SWEEP
 
 
 def _events(storage: Storage, _which: CombinationFilter) -> tuple[Pages, list[Column]]:
@@ -283,6 +321,8 @@ def _published(_storage: Storage, which: CombinationFilter) -> tuple[Pages, list
 
 
 _OTHERS: dict[Table, Callable[[Storage, CombinationFilter], tuple[Pages, list[Column]]]] = {
+    Table.COMBINATIONS: _combinations,
+    Table.SWEEPS: _sweeps,
     Table.STUDIES: _studies,
     Table.EVENTS: _events,
     Table.CURVES: _curves,

@@ -19,7 +19,10 @@ from fastapi.testclient import TestClient
 from ham.config import RunConfig
 from ham.training import train
 from service.api.app import create_app
+from service.api.routes.exports import Table
 from service.domain.published import published_for, published_results
+from service.domain.sweeps import expand
+from service.records import StudyState, SweepRequest
 from service.settings import Settings
 from service.storage import SqlStorage, export, open_storage
 from service.storage.migrate import migrate
@@ -54,6 +57,8 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlStorage]:
     for sparsifier in ("random", "rigl"):
         studies.submit(storage, studies.request_for(sparsifier))
         studies.finish(storage)
+    sweep = SweepRequest(models=["digits_mlp"], datasets=["digits"], sparsifiers=["dense"])
+    storage.sweeps.submit(sweep, *expand(sweep, tuned=set()))
     yield storage
     storage.database.close()
 
@@ -102,9 +107,7 @@ def test_exports_are_filtered(client: TestClient) -> None:
     assert client.get("/v1/exports/runs?sparsifier=rigll").status_code == 422
 
 
-@pytest.mark.parametrize(
-    "table", ["studies", "events", "curves", "recommendations", "leaderboards", "published"]
-)
+@pytest.mark.parametrize("table", sorted({*Table} - {Table.RUNS, Table.EXTERNAL_RUNS}))
 @pytest.mark.parametrize("format", ["jsonl", "csv", "parquet"])
 def test_other_tables_have_the_same_rows_in_every_format(
     client: TestClient, table: str, format: str
@@ -114,6 +117,18 @@ def test_other_tables_have_the_same_rows_in_every_format(
     rows = exported(client, table, format)
     assert len(rows) == len(lines)
     assert all(row.keys() == lines[0].keys() for row in rows)
+
+
+def test_combinations_and_sweeps_are_exported_as_they_are_listed(client: TestClient) -> None:
+    (sweep,) = exported(client, "sweeps", "jsonl")
+    (listed,) = client.get("/v1/sweeps").json()["items"]
+    assert sweep == {name: listed[name] for name in sweep}
+    entries = client.get("/v1/combinations?model=digits_cnn").json()["items"]
+    rows = exported(client, "combinations", "jsonl", model="digits_cnn")
+    assert [(row["key"], row["studies"], row["recommendations"]) for row in rows] == [
+        (entry["key"], entry["studies"], entry["recommendations"]) for entry in entries
+    ]
+    assert [row["sparsifier"] for row in rows] == ["random", "rigl"]
 
 
 def test_curves_and_events_are_exported_whole(
@@ -197,7 +212,7 @@ def test_published_rows_stand_beside_a_ranking_never_in_it(client: TestClient) -
 
 
 def test_bundle_holds_everything(client: TestClient, storage: SqlStorage) -> None:
-    study = storage.studies.list()[0]
+    study = storage.studies.list(state=StudyState.SUCCEEDED)[0]
     files = unpacked(client, study.id)
     assert json.loads(files["request.json"])["model"] == "digits_cnn"
     plan = json.loads(files["plan.json"])

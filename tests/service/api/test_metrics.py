@@ -65,3 +65,15 @@ def test_requests_are_counted_by_route_never_by_address(client: TestClient) -> N
     assert value(found, "hamtune_http_requests_total", **labels, status="404") == 2
     assert value(found, "hamtune_http_request_seconds_count", **labels) == 2
     assert value(found, "hamtune_http_requests_total", method="GET", route="other", status="404")
+
+
+def test_lookups_from_memory_count_under_their_route(client: TestClient) -> None:
+    for _ in range(3):
+        assert client.get("/v1/recommendations").status_code == 200
+    etag = client.get("/v1/leaderboards").headers["etag"]
+    client.get("/v1/leaderboards", headers={"If-None-Match": etag})
+    found = scraped(client)
+    name = "hamtune_http_requests_total"
+    assert value(found, name, method="GET", route="/v1/recommendations", status="200") == 3
+    assert value(found, name, method="GET", route="/v1/leaderboards", status="304") == 1
+    assert not [labels for _, labels in found if ("route", "other") in labels]

@@ -17,6 +17,7 @@ from service.storage.recommendations import NEWS
 from tests.service.builders import a_job, a_result, done_run, opened, submit
 
 GROWING = ("run", "run_metric", "study", "study_event", "recommendation", "external_run", "sweep")
+GROWING_FAST = ("run", "run_metric", "study_event", "external_run")
 MODEL = CombinationFilter(model="digits_cnn")
 ONE = CombinationFilter(
     model="digits_cnn", dataset="digits", sparsifier="random", sparsity=0.9, optimizer="sgd"
@@ -86,6 +87,30 @@ def storage(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 @pytest.mark.parametrize("name", ASKED)
 def test_what_is_asked_for_has_an_index(storage: SqlStorage, name: str) -> None:
     """Small tables are rightly read whole; forbidden that, only what has no index still is."""
+    for plan in _plans(storage, ASKED[name]):
+        read = {node["Relation Name"] for node in _scans(plan) if node["Node Type"] == "Seq Scan"}
+        assert read.isdisjoint(GROWING), plan
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_no_index_of_a_growing_table_is_read_from_end_to_end(
+    storage: SqlStorage, name: str
+) -> None:
+    """Unless in its order, and only until a page is full."""
+    for plan in _plans(storage, ASKED[name]):
+        for node in _scans(plan):
+            if node["Relation Name"] in GROWING_FAST and node["Node Type"].startswith("Index"):
+                assert "Index Cond" in node or node["limited"], plan
+
+
+def test_progress_of_sweeps_is_read_from_their_studies_alone(storage: SqlStorage) -> None:
+    """A page of them has a hundred thousand runs."""
+    (plan,) = _plans(storage, ASKED["progress of sweeps"])
+    assert {node["Relation Name"] for node in _scans(plan)} == {"study"}
+
+
+def _plans(storage: SqlStorage, ask: Callable[[SqlStorage], Any]) -> list[dict[str, Any]]:
+    """Return PostgreSQL's plan of each statement that is sent, whole reads being forbidden."""
     asked: list[tuple[str, Any]] = []
 
     def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
@@ -94,14 +119,26 @@ def test_what_is_asked_for_has_an_index(storage: SqlStorage, name: str) -> None:
     engine = storage.database.engine
     event.listen(engine, "before_cursor_execute", note)
     try:
-        ASKED[name](storage)
+        ask(storage)
     finally:
         event.remove(engine, "before_cursor_execute", note)
     assert asked
     with engine.connect() as connection:
         connection.execute(text("SET LOCAL enable_seqscan = off"))
-        for statement, parameters in asked:
-            lines = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars()
-            whole = [line for line in lines if "Seq Scan on" in line]
-            read = {line.split("Seq Scan on ")[1].split()[0] for line in whole}
-            assert read.isdisjoint(GROWING), (read, statement)
+        found = [
+            connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar()
+            for statement, parameters in asked
+        ]
+    return [plan[0]["Plan"] for plan in found if plan is not None]
+
+
+def _scans(node: dict[str, Any], limited: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield the nodes that read tables, and whether they stop when a page is full."""
+    if node["Node Type"] == "Limit":
+        limited = True
+    elif node["Node Type"] in ("Sort", "Aggregate", "Hash", "WindowAgg"):
+        limited = False
+    if "Relation Name" in node:
+        yield {**node, "limited": limited}
+    for below in node.get("Plans", ()):
+        yield from _scans(below, limited)

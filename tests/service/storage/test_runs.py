@@ -209,7 +209,8 @@ def test_best_search_run_is_a_finished_one_of_the_search(
     diverged = storage.runs.begin(claim, a_job(trial_number=10), EPOCHS)
     storage.runs.end(claim, diverged.id, Outcome(validation_accuracy=0.97, error="diverged"))
     best = storage.runs.best_search_runs([claim.study_id, other.study_id])
-    assert best == [(claim.study_id, search[1])], "the earliest trial of the equally good"
+    earliest = (claim.study_id, search[1].id, search[1].setting, 0.8)
+    assert best == [earliest], "of the equally good"
 
 
 def test_a_pruned_run_keeps_its_fidelity_and_is_never_the_best(
@@ -224,4 +225,4 @@ def test_a_pruned_run_keeps_its_fidelity_and_is_never_the_best(
     )
     assert (pruned.state, pruned.epochs_done, pruned.epochs) == (RunState.PRUNED, 1, EPOCHS)
     assert [point.epoch for point in storage.runs.curve(weak.id)] == [1]
-    assert [row.run.id for row in storage.runs.best_search_runs([claim.study_id])] == [full.id]
+    assert [row.run_id for row in storage.runs.best_search_runs([claim.study_id])] == [full.id]

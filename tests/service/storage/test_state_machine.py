@@ -37,7 +37,7 @@ from service.records import (
 )
 from service.records.lifecycle import COMMANDS, LET_GO, TRANSITIONS
 from service.storage import Database, SqlStorage
-from service.storage.tables import Base
+from service.storage.tables import Base, StudyRow
 from tests.conftest import MovableClock
 from tests.service.builders import a_job, a_plan, a_request, a_result, an_outcome, metrics
 
@@ -236,6 +236,12 @@ class QueueMachine(RuleBasedStateMachine):
                 if run.state == RunState.CANCELLED:  # its reason is words
                     runs[number] = run.model_copy(update={"error": None})
             assert runs == mine.runs
+            ended = sum(run.state != RunState.RUNNING for run in runs.values())
+            assert self._runs_ended(study_id) == ended
+
+    def _runs_ended(self, study_id: str) -> int:
+        with self.database.read() as session:
+            return session.get_one(StudyRow, study_id).runs_ended
 
     def teardown(self) -> None:
         """Every transition is an event: who, from where, to where, and none is missing."""

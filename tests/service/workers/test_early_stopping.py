@@ -142,7 +142,7 @@ def test_best_full_run_wins_although_the_metric_falls_as_sparsity_ramps_up(
         full = [run for run in study.runs() if run.state == RunState.SUCCEEDED]
         best = max(full, key=lambda run: run.validation_accuracy or 0)
         (served,) = storage.runs.best_search_runs([study.study_id])
-        assert served.run.id == best.id
+        assert served.run_id == best.id
         assert study.optuna_study().best_trial.number == best.trial_number
         stopped += sum(run.state == RunState.PRUNED for run in study.runs())
         storage.queue.fail(study.claim, "enough seen")
