@@ -150,6 +150,6 @@ def _with_driver(url: str) -> str:
     if scheme.startswith("postgresql+psycopg") and separator:
         return url
     raise ValueError(
-        f"HAMTUNE_DATABASE_URL={url.split('@')[-1]!r} is not allowed; it must be "
+        f"HAMTUNE_DATABASE_URL begins with {scheme.partition(':')[0]!r}; it must be "
         "postgresql://user:password@host/database, or unset for SQLite in HAMTUNE_DATA_DIR"
     )
