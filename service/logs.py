@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
@@ -22,10 +21,11 @@ _SECRETS = (
     (re.compile(r"(hamtune_[0-9a-z]{26}_)[A-Za-z0-9_-]+"), r"\1***"),
     (re.compile(r"(://[^/\s:@]*:)[^/\s@]+@"), r"\1***@"),
     (re.compile(r"(?i)(authorization\W+(?:bearer|basic)\s+)[^\s'\",]+"), r"\1***"),
+    (re.compile(r"(?i)(\bpassword=)[^&\s'\"]+"), r"\1***"),
 )
 
 
-_SIGNS = ("hamtune_", "@", "authorization")
+_SIGNS = ("hamtune_", "@", "authorization", "password=")
 """A text that has none of these holds no secret: most are spared the patterns."""
 
 
@@ -33,11 +33,10 @@ def configure(settings: Settings) -> None:
     """Send the logs of this process, ours and those of libraries, to stderr."""
     format = settings.log_format
     text = format == "text" or (format == "auto" and sys.stderr.isatty())
-    rendered: list[Processor] = [hide_secrets, structlog.dev.ConsoleRenderer()]
+    rendered: list[Processor] = [structlog.dev.ConsoleRenderer()]
     if not text:
         rendered = [
             structlog.processors.format_exc_info,
-            hide_secrets,
             structlog.processors.JSONRenderer(default=str),
         ]
     handler = logging.StreamHandler(sys.stderr)
@@ -50,21 +49,20 @@ def configure(settings: Settings) -> None:
                 structlog.stdlib.ExtraAdder(),
                 structlog.processors.TimeStamper(fmt="iso", utc=True),
             ],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendered],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *rendered,
+                _mask,
+            ],
         )
     )
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     logging.basicConfig(level=level, handlers=[handler], force=True)
 
 
-def hide_secrets(
-    _logger: Any, _method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    """Mask API keys, and passwords in addresses, wherever they stand in a line."""
-    for name, value in event.items():
-        if isinstance(value, str):
-            event[name] = masked(value)
-    return event
+def _mask(_logger: Any, _method: str, line: Any) -> str:
+    """Mask API keys, and passwords in addresses, wherever they stand in a finished line."""
+    return masked(str(line))
 
 
 def masked(text: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.records.keys import Limits
@@ -31,7 +33,8 @@ class Settings(BaseSettings):
     ray_address: str | None = Field(
         default=None,
         validation_alias="RAY_ADDRESS",
-        description="A Ray cluster; a local one is started where unset.",
+        description="A Ray cluster: `host:6379` (its head) or `auto` (that of this machine); a "
+        "local one is started where unset.",
     )
     cpus: int | None = Field(
         default=None, ge=1, description="CPUs of the local Ray; all of the machine's where unset."
@@ -104,6 +107,26 @@ class Settings(BaseSettings):
         description="json: an object per line; text: for people; auto: text in a terminal.",
     )
 
+    @field_validator("ray_address")
+    @classmethod
+    def _is_a_head(cls, address: str | None) -> str | None:
+        """Refuse addresses under which Ray would run Tune, and so the search, in the cluster.
+
+        The Ray client does so, and a job is a process of the cluster: neither has the database
+        there, nor the scheduler that watches over it.
+        """
+        if not address:
+            return None
+        if address != "auto" and not _HEAD.fullmatch(address):
+            raise PydanticCustomError(
+                "ray_address",
+                "it must be HOST:PORT of the head of a Ray cluster (by default port 6379), or "
+                "`auto` on a node of it. Ray's client (ray://) and job (http://) addresses would "
+                "run the search inside the cluster, where the database is not; `hamtune worker "
+                "--join` makes this machine a node of the cluster instead",
+            )
+        return address
+
     @property
     def keys_required(self) -> bool:
         """Whether requests need an API key."""
@@ -132,6 +155,7 @@ class Settings(BaseSettings):
 
 
 OPTUNA_SCHEMA = "optuna"
+_HEAD = re.compile(r"[^/\s]+:[0-9]{1,5}")
 
 
 def is_loopback(host: str) -> bool:
@@ -150,6 +174,6 @@ def _with_driver(url: str) -> str:
     if scheme.startswith("postgresql+psycopg") and separator:
         return url
     raise ValueError(
-        f"HAMTUNE_DATABASE_URL={url.split('@')[-1]!r} is not allowed; it must be "
+        f"HAMTUNE_DATABASE_URL begins with {scheme.partition(':')[0]!r}; it must be "
         "postgresql://user:password@host/database, or unset for SQLite in HAMTUNE_DATA_DIR"
     )

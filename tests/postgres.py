@@ -88,10 +88,12 @@ class OwnServer:
 
     Attributes:
         url: where it answers, while it does.
+        log: the file that it logs to.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.log = folder / "log"
         self._user = _server_user()
         if self._user is not None:
             shutil.chown(folder, self._user)
@@ -103,7 +105,7 @@ class OwnServer:
     def start(self) -> None:
         """Start it and wait until it answers."""
         options = f"-h 127.0.0.1 -p {self._port} -k {self._folder} -F"
-        self._call("pg_ctl", "start", "--wait", "-l", str(self._folder / "log"), "-o", options)
+        self._call("pg_ctl", "start", "--wait", "-l", str(self.log), "-o", options)
 
     def stop(self) -> None:
         """Stop it as a crash would: connections break, nothing is tidied up."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 import time
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ PUBLIC = ("/healthz", "/readyz")
 SECONDS_KEPT = 10.0
 """A revoked key is refused after so long at the latest, in every process."""
 _MOST_KEPT = 10_000
+_KEY = re.compile("hamtune_[0-9a-z]{26}_")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _WRONG_KEYS_PER_SECOND, _WRONG_KEYS_AT_ONCE = 0.2, 20
 
@@ -65,6 +67,8 @@ class Gate:
 
     async def _admit(self, scope: Scope, headers: Headers) -> Response | None:
         path, caller = scope["path"], _address(scope)
+        if _KEY.search(path) or _KEY.search(scope["query_string"].decode("latin-1")):
+            return _misplaced_key()
         principal = ANYONE
         if self._required and path not in PUBLIC:
             if (token := _token(headers)) is None:
@@ -140,6 +144,14 @@ def _no_key(path: str, headers: Headers, reason: str) -> Response:
         "hamtune keys create"
     )
     return problem(401, detail, path, headers={"WWW-Authenticate": challenge})
+
+
+def _misplaced_key() -> Response:
+    detail = (
+        "an API key stands in the address, which proxies, browsers and databases write down; send "
+        "it as `Authorization: Bearer KEY`, and have this one revoked"
+    )
+    return problem(400, detail, "/")
 
 
 def _too_often(path: str, wait: float) -> Response:

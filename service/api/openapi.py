@@ -56,7 +56,7 @@ def _describe_gate(document: dict[str, Any], keys_required: bool) -> None:
         }
     }
     for path, methods in document["paths"].items():
-        statuses = [429] if path in PUBLIC else [401, 403, 429, 503]
+        statuses = [400, 429] if path in PUBLIC else [400, 401, 403, 429, 503]
         for operation in methods.values():
             body = [413] if "requestBody" in operation else []
             for status in (*statuses, *body):

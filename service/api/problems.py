@@ -93,7 +93,7 @@ def field_problem(field: str, value: object, allowed: str) -> FieldProblem:
 
 
 _MEANINGS = {
-    400: "The body cannot be read at all.",
+    400: "The body cannot be read at all, or a key stands in the address.",
     401: "A key is needed: `Authorization: Bearer KEY`.",
     403: "The key, or where the request comes from, does not allow it.",
     404: "There is nothing of this name; `detail` says what there is.",

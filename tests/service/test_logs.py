@@ -58,7 +58,7 @@ def test_requests_are_logged_as_json_with_their_ids(tmp_path: Path) -> None:
     every: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines()]
     lines = [line for line in every if not line["logger"].startswith("httpx")]  # the test's own
     requests = [line for line in lines if line["event"] == "request"]
-    assert [row["status"] for row in requests] == [200, 200, 500]
+    assert [row["status"] for row in requests] == [200, 400, 500]
     assert requests[0]["request_id"] == "mine-1"
     assert requests[0]["key_id"] == "key_" + token.split("_")[1]
     assert requests[0]["route"] == "/v1/models"
@@ -81,6 +81,10 @@ def test_a_terminal_is_shown_text(tmp_path: Path) -> None:
     [
         (f"the key {TOKEN} was sent", "s3cr3t"),
         ("cannot reach postgresql+psycopg://hamtune:s3cr3t@db:5432/hamtune", "s3cr3t"),
+        (
+            "cannot reach postgresql://db/hamtune?user=me&password=s3cr3t&connect_timeout=1",
+            "s3cr3t",
+        ),
         ("{'Authorization': 'Bearer s3cr3t', 'accept': '*/*'}", "s3cr3t"),
         ("authorization: Basic czNjcjN0", "czNjcjN0"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from service.cli.app import app
@@ -48,6 +49,20 @@ def test_setting_that_cannot_be_is_told_in_a_sentence() -> None:
     done = CliRunner(env={"HAMTUNE_PORT": "many"}).invoke(app, ["config"])
     assert done.exit_code == 2
     assert "port='many' is not allowed" in done.stderr.lower()
+
+
+@pytest.mark.parametrize("address", ["ray://head:10001", "http://head:8265", "head", "local"])
+def test_addresses_under_which_ray_would_run_the_search_itself_are_refused(address: str) -> None:
+    done = CliRunner(env={"RAY_ADDRESS": address}).invoke(app, ["worker"])
+    assert done.exit_code == 2
+    assert f"RAY_ADDRESS='{address}' is not allowed" in done.stderr
+    assert "HOST:PORT" in done.stderr and "auto" in done.stderr and "--join" in done.stderr
+
+
+@pytest.mark.parametrize("address", ["head:6379", "10.0.0.7:6380", "[fd00::7]:6379", "auto"])
+def test_addresses_of_a_cluster_are_kept(address: str) -> None:
+    assert Settings(RAY_ADDRESS=address).ray_address == address
+    assert Settings(RAY_ADDRESS="").ray_address is None, "as a compose file leaves it"
 
 
 def test_docs_list_the_settings_that_there_are() -> None:

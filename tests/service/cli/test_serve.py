@@ -114,7 +114,7 @@ def test_settings_survive_the_way_through_the_environment(
         data_dir=tmp_path,
         database_url="postgresql://u:p@host/db",
         port=1234,
-        RAY_ADDRESS="ray://host:1",
+        RAY_ADDRESS="host:6379",
         lease_seconds=3.5,
     )
     for name, value in environment(settings).items():

@@ -21,11 +21,14 @@ from hypothesis.stateful import (
 )
 
 from ham.config import Setting
+from ham.errors import InvalidConfig
+from service.domain.plans import BASELINES, changed, resolve, stage_sizes
 from service.errors import Conflict, StaleLease
 from service.records import (
     ENDED,
     HELD,
     LOCAL,
+    BudgetChange,
     Claim,
     Command,
     EventKind,
@@ -33,6 +36,8 @@ from service.records import (
     Run,
     RunState,
     Study,
+    StudyChange,
+    StudyRequest,
     StudyState,
 )
 from service.records.lifecycle import COMMANDS, LET_GO, TRANSITIONS
@@ -58,6 +63,9 @@ class ModelStudy:
     token: int = 0
     attempts: int = 0
     runs: dict[int, Run] = field(default_factory=dict)
+    request: StudyRequest = field(default_factory=a_request)
+    budget: dict[str, int] = field(default_factory=dict)
+    """What was changed of it."""
 
     def go(self, state: StudyState, now: datetime) -> None:
         assert state in TRANSITIONS[self.state]
@@ -88,6 +96,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.storage = SqlStorage(self.database, clock=self.clock, max_attempts=MAX_ATTEMPTS)
         self.model: dict[str, ModelStudy] = {}
         self.served: dict[str, datetime] = {}
+        self.reruns: dict[tuple[str, str | None], str] = {}
 
     @initialize(target=claims)
     def begin_with_one_claimed_and_one_queued(self) -> object:
@@ -99,7 +108,30 @@ class QueueMachine(RuleBasedStateMachine):
     def submit(self, submitter: str, priority: int) -> None:
         request = a_request(priority=priority)
         study, _ = self.storage.studies.submit(request, a_plan(), submitter=submitter)
-        self.model[study.id] = ModelStudy(submitter, priority, claimable_at=self.clock.now)
+        self.model[study.id] = ModelStudy(
+            submitter, priority, claimable_at=self.clock.now, request=request
+        )
+
+    @rule(data=st.data(), submitter=st.sampled_from([LOCAL, "other"]), key=st.booleans())
+    def rerun(self, data: st.DataObject, submitter: str, key: bool) -> None:
+        """A study of its own, whatever the earlier one is or becomes; once per key."""
+        earlier = data.draw(st.sampled_from(sorted(self.model)))
+        request = self.storage.studies.get(earlier).request
+        name = f"again {earlier}" if key else None
+        study, new = self.storage.studies.submit(
+            request, resolve(request), name, submitter=submitter
+        )
+        known = self.reruns.get((submitter, name))
+        assert new == (known is None or name is None)
+        if not new:
+            assert study.id == known
+            return
+        assert study.id not in self.model and study.request == request
+        assert study.plan == resolve(request), "as planned today, not as it was changed"
+        self.reruns[submitter, name] = study.id
+        self.model[study.id] = ModelStudy(
+            submitter, request.priority, claimable_at=self.clock.now, request=request
+        )
 
     @rule(data=st.data(), command=st.sampled_from(Command))
     def command(self, data: st.DataObject, command: Command) -> None:
@@ -114,20 +146,36 @@ class QueueMachine(RuleBasedStateMachine):
         if target != mine.state:
             mine.go(target, self.clock.now)
 
-    @rule(data=st.data(), priority=st.integers(-2, 2))
-    def change_priority(self, data: st.DataObject, priority: int) -> None:
+    @rule(
+        data=st.data(),
+        priority=st.none() | st.integers(-2, 2),
+        trials=st.none() | st.integers(1, 3),
+        epochs=st.none() | st.sampled_from([1, 10_000]),
+    )
+    def change(
+        self, data: st.DataObject, priority: int | None, trials: int | None, epochs: int | None
+    ) -> None:
+        """Priority and budget together, or neither of them."""
         study_id = data.draw(st.sampled_from(sorted(self.model)))
         mine = self.model[study_id]
+        budget = BudgetChange(trials=trials, max_epochs=epochs)
+        wanted = StudyChange(priority=priority, budget=budget)
 
         def edit(study: Study) -> Study:
-            return study.model_copy(update={"priority": priority})
+            return changed(study, wanted, self.storage.runs.of_study(study_id))
 
         if mine.state in ENDED:
             with pytest.raises(Conflict, match="has ended"):
                 self.storage.studies.change(study_id, edit)
-        else:
-            assert self.storage.studies.change(study_id, edit).priority == priority
-            mine.priority = priority
+            return
+        if epochs == 1:
+            with pytest.raises(InvalidConfig, match="max_epochs"):
+                self.storage.studies.change(study_id, edit)
+            return
+        study = self.storage.studies.change(study_id, edit)
+        mine.priority = mine.priority if priority is None else priority
+        mine.budget |= budget.model_dump(exclude_none=True)
+        assert study.plan.expected_runs == sum(stage_sizes(study.plan.budget, BASELINES))
 
     @rule()
     def wait(self) -> None:
@@ -230,6 +278,9 @@ class QueueMachine(RuleBasedStateMachine):
             study = studies[study_id]
             assert (study.state, study.attempts) == (mine.state, mine.attempts)
             assert (study.submitter, study.priority) == (mine.submitter, mine.priority)
+            assert study.request == mine.request, "what was asked at first stays"
+            budget = study.plan.budget.model_dump()
+            assert budget == mine.request.budget.model_dump() | mine.budget
             assert (study.ended_at is not None) == (mine.state in ENDED)
             runs = {run.trial_number: run for run in self.storage.runs.of_study(study_id)}
             for number, run in runs.items():
