@@ -1,6 +1,7 @@
 """Reads a space file: ranges for families of sparsifiers, with overrides per model or dataset.
 
 version = 1
+schedules = ["constant", "linear"] # of alpha and beta, that a study may choose; or "constant"
 applies_to = ["dynamic"]          # families or sparsifiers; by default the file's own name
 
 [alpha]
@@ -10,6 +11,10 @@ zero_share = 0.1                  # share of the axis that means exactly zero
 
 [beta]
 ...
+
+[learning_rate]                   # optional: what a study may tune as well, as a multiple of the
+low = 0.2                         # recipe's value; likewise [weight_decay]
+high = 5.0
 
 [[override]]                      # the last one that fits wins, axis by axis
 dataset = "imagenet"              # and/or model = "resnet50"
@@ -24,10 +29,10 @@ from typing import Any
 
 from ham.errors import InvalidConfig
 from ham.names import DATASETS, MODELS
-from search_spaces.space import LogRange, SearchSpace
+from search_spaces.space import JOINT, LogRange, SearchSpace
 
-_AXES = ("alpha", "beta")
-_RANGE = {"low", "high", "zero_share"}
+_REQUIRED = ("alpha", "beta")
+_AXES = (*_REQUIRED, *JOINT)
 
 
 @dataclass(frozen=True)
@@ -77,12 +82,21 @@ def declared_space(name: str, data: Mapping[str, Any]) -> DeclaredSpace:
         InvalidConfig: something is missing, unknown or outside its range; it names the file.
     """
     where = f"{name}.toml"
-    _require_keys(where, data, {"version", *_AXES}, {"applies_to", "override"})
+    optional = {"applies_to", "override", "schedules", *JOINT}
+    _require_keys(where, data, {"version", *_REQUIRED}, optional)
     version = data["version"]
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise InvalidConfig(f"{where}: version", version, "it must be a whole number >= 1")
-    axes = {axis: _range(f"{where}: {axis}", data[axis]) for axis in _AXES}
-    space = SearchSpace(name=name, version=version, **axes)
+    axes: dict[str, Any] = {
+        axis: _range(f"{where}: {axis}", data[axis]) for axis in _AXES if axis in data
+    }
+    schedules = data.get("schedules", ["constant"])
+    if not isinstance(schedules, list) or not all(isinstance(row, str) for row in schedules):
+        raise InvalidConfig(f"{where}: schedules", schedules, "it must be a list of names")
+    try:
+        space = SearchSpace(name=name, version=version, schedules=tuple(schedules), **axes)
+    except InvalidConfig as error:
+        raise InvalidConfig(f"{where}: {error.field}", error.value, error.allowed) from None
     overrides = data.get("override", [])
     return DeclaredSpace(
         space=space,
@@ -100,7 +114,7 @@ def _override(where: str, axes: Mapping[str, LogRange], row: Mapping[str, Any]) 
         if name is not None:
             registry.get(name)
     changed = {
-        axis: _range(f"{where}: {axis}", {**_as_dict(axes[axis]), **row[axis]})
+        axis: _range(f"{where}: {axis}", {**_as_dict(axes.get(axis)), **row[axis]})
         for axis in _AXES
         if axis in row
     }
@@ -120,7 +134,9 @@ def _range(where: str, data: Mapping[str, Any]) -> LogRange:
         raise InvalidConfig(f"{where}.{error.field}", error.value, error.allowed) from None
 
 
-def _as_dict(axis: LogRange) -> dict[str, float]:
+def _as_dict(axis: LogRange | None) -> dict[str, float]:
+    if axis is None:
+        return {}
     return {"low": axis.low, "high": axis.high, "zero_share": axis.zero_share}
 
 

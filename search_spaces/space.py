@@ -8,10 +8,11 @@ continuous for the sampler: weaker and weaker, then off.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
 
-from ham.config import Setting
+from ham.config import NO_HAM, SCHEDULES, Schedule, Setting
 from ham.errors import InvalidConfig
 
 
@@ -66,47 +67,122 @@ class LogRange:
         return self.low <= value <= self.high or (value == 0 and self.zero_share > 0)
 
 
+Joint = Literal["learning_rate", "weight_decay"]
+JOINT: tuple[Joint, ...] = get_args(Joint)
+"""What a study may tune beside alpha and beta, as multiples of the recipe's value."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """The ranges of a study, named and versioned."""
+    """The ranges of a study, named and versioned.
+
+    Args:
+        name, version: of the file that declares it.
+        alpha, beta: ranges that every study searches.
+        learning_rate, weight_decay: ranges of multiples of the recipe's values, which hold 1; None
+            where a study may not tune them.
+        schedules: of alpha and beta, what a study may choose from.
+        tune: what the study tunes beside alpha and beta.
+        alpha_schedule, beta_schedule: what the study has chosen for all its settings with HAM.
+    """
 
     name: str
     version: int
     alpha: LogRange
     beta: LogRange
+    learning_rate: LogRange | None = None
+    weight_decay: LogRange | None = None
+    schedules: tuple[Schedule, ...] = ("constant",)
+    tune: tuple[Joint, ...] = ()
+    alpha_schedule: Schedule = "constant"
+    beta_schedule: Schedule = "constant"
+
+    def __post_init__(self) -> None:
+        for name in JOINT:
+            axis: LogRange | None = getattr(self, name)
+            if axis is not None and not axis.low <= 1 <= axis.high:
+                raise InvalidConfig(
+                    name, [axis.low, axis.high], "it must hold 1, the recipe's own value"
+                )
+        if self.learning_rate is not None and self.learning_rate.zero_share:
+            raise InvalidConfig(
+                "learning_rate.zero_share", self.learning_rate.zero_share, "nothing trains at 0"
+            )
+        offered = [name for name in JOINT if getattr(self, name) is not None]
+        for name in self.tune:
+            if name not in offered:
+                raise InvalidConfig("tune", name, _declared(self.id, offered))
+        if unknown := set(self.schedules) - set(SCHEDULES):
+            raise InvalidConfig("schedules", sorted(unknown), f"allowed: {', '.join(SCHEDULES)}")
+        for field, chosen in (
+            ("alpha_schedule", self.alpha_schedule),
+            ("beta_schedule", self.beta_schedule),
+        ):
+            if chosen not in self.schedules:
+                raise InvalidConfig(field, chosen, _declared(self.id, self.schedules))
 
     @property
     def id(self) -> str:
         """Name and version, for example ``default@1``."""
         return f"{self.name}@{self.version}"
 
-    def decode(self, sampled: dict[str, float]) -> Setting:
-        """Turn sampled ``alpha`` and ``beta`` into a setting."""
-        return Setting(
-            alpha=self.alpha.decode(sampled["alpha"]), beta=self.beta.decode(sampled["beta"])
+    def choosing(
+        self, tune: Sequence[Joint], alpha_schedule: Schedule, beta_schedule: Schedule
+    ) -> SearchSpace:
+        """Return the space of a study that makes these choices.
+
+        Raises:
+            InvalidConfig: the space does not declare them.
+        """
+        return replace(
+            self,
+            tune=tuple(sorted(set(tune))),
+            alpha_schedule=alpha_schedule,
+            beta_schedule=beta_schedule,
         )
 
-    def encode(self, setting: Setting) -> dict[str, float]:
+    def axes(self, *, with_ham: bool = True) -> dict[str, LogRange]:
+        """Return what is searched, by name: settings with HAM, or those without it."""
+        names = ("alpha", "beta", *self.tune) if with_ham else self.tune
+        return {name: getattr(self, name) for name in names}
+
+    def decode(self, sampled: Mapping[str, float]) -> Setting:
+        """Turn a point of the sampled axes into a setting; a missing alpha and beta are no HAM."""
+        axes = self.axes()
+        values: dict[str, Any] = {name: axes[name].decode(at) for name, at in sampled.items()}
+        return self.scheduled(replace(NO_HAM, **values))
+
+    def scheduled(self, setting: Setting) -> Setting:
+        """Return the setting with the study's schedules; what is zero has none."""
+        return replace(
+            setting,
+            alpha_schedule=self.alpha_schedule if setting.alpha else "constant",
+            beta_schedule=self.beta_schedule if setting.beta else "constant",
+        )
+
+    def encode(self, setting: Setting, *, with_ham: bool = True) -> dict[str, float]:
         """Turn a setting into the nearest point of the sampled axes."""
-        return {
-            "alpha": self.alpha.encode(setting.alpha),
-            "beta": self.beta.encode(setting.beta),
-        }
+        axes = self.axes(with_ham=with_ham)
+        return {name: axis.encode(getattr(setting, name)) for name, axis in axes.items()}
 
     def contains(self, setting: Setting) -> bool:
         """Tell whether the search can propose this setting."""
-        return self.alpha.contains(setting.alpha) and self.beta.contains(setting.beta)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain dictionaries of numbers and strings."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> SearchSpace:
-        """Rebuild what :meth:`to_json` gave, validated again."""
-        return cls(
-            name=data["name"],
-            version=data["version"],
-            alpha=LogRange(**data["alpha"]),
-            beta=LogRange(**data["beta"]),
+        axes = self.axes().items()
+        return self.spans(setting) and all(
+            axis.contains(getattr(setting, name)) for name, axis in axes
         )
+
+    def spans(self, setting: Setting) -> bool:
+        """Tell whether a setting differs from those that are proposed by its place at most.
+
+        What was trained with another learning rate, or another schedule, says nothing of a space
+        that does not vary it.
+        """
+        fixed = [name for name in JOINT if name not in self.tune]
+        return setting == self.scheduled(setting) and all(
+            getattr(setting, name) == 1 for name in fixed
+        )
+
+
+def _declared(space: str, names: Sequence[str]) -> str:
+    return f"search space {space} declares: {', '.join(names) or 'nothing of the kind'}"

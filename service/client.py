@@ -22,7 +22,7 @@ from uuid import uuid4
 import httpx2
 from pydantic import BaseModel, RootModel, ValidationError
 
-from ham.config import NO_HAM, RunConfig
+from ham.config import RunConfig
 from service.api.schemas import Page, PlanView, StudyView, SweepView
 from service.records import (
     Command,
@@ -82,13 +82,25 @@ class NotTuned(UserWarning):
     """The setting was carried over: nothing was trained for this combination."""
 
 
+class TunedJointly(UserWarning):
+    """The setting helps together with more than alpha and beta, which the message names."""
+
+
 class Recommended(Mapping[str, float]):
-    """A recommended setting: unpacks to ``alpha`` and ``beta``, and carries its evidence."""
+    """A recommended setting: unpacks to ``alpha`` and ``beta``, and carries its evidence.
+
+    Attributes:
+        alpha, beta: what HAM takes.
+        learning_rate, weight_decay: to give the base optimizer; None where the recipe's are meant.
+    """
 
     def __init__(self, recommendation: Recommendation | Untuned) -> None:
         self.recommendation = recommendation
         self.alpha = recommendation.setting.alpha
         self.beta = recommendation.setting.beta
+        tuned = recommendation if isinstance(recommendation, Recommendation) else None
+        self.learning_rate = tuned and tuned.learning_rate
+        self.weight_decay = tuned and tuned.weight_decay
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:
@@ -280,12 +292,15 @@ class Client:
     def evidence_runs(self, recommendation: Recommendation) -> list[RunConfig]:
         """Return the paired runs behind a recommendation: no HAM and the best setting found.
 
+        Where learning rate or weight decay was tuned, no HAM is tuned too, and no HAM at the
+        recipe's own values comes third.
+
         ``ham.train`` gives the same accuracies again on the same kind of machine.
         """
         plan = self.study(recommendation.study_id).plan
         return [
             RunConfig(combination=plan.combination, recipe=plan.recipe, setting=setting, seed=seed)
-            for setting in (NO_HAM, recommendation.candidate)
+            for setting in recommendation.compared
             for seed in recommendation.seeds
         ]
 
@@ -362,7 +377,8 @@ def recommend(
 
     Returns:
         A mapping of ``alpha`` and ``beta``, to be unpacked into ``HAM``; both are 0 where HAM is
-        not shown to help. Its ``evidence`` and ``recommendation`` say why.
+        not shown to help. Its ``evidence`` and ``recommendation`` say why. Where more was tuned
+        jointly, a :class:`TunedJointly` warning names it.
 
     Raises:
         ServiceNotRunning: nothing answers.
@@ -380,6 +396,9 @@ def recommend(
             recipe=recipe,
         )
     if isinstance(found, list):
+        if beside := found[0].train_with:
+            told = f"alpha and beta were tuned to be used with {', '.join(beside)}"
+            warnings.warn(told, TunedJointly, stacklevel=2)
         return Recommended(found[0])
     warnings.warn(found.message, NotTuned, stacklevel=2)
     return Recommended(found)

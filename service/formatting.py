@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ham.config import Setting
 from search_spaces import LogRange
 from service.records import (
     AxisOptimum,
@@ -42,6 +43,16 @@ def searched_range(axis: LogRange) -> str:
     return f"{strength(axis.low)} to {strength(axis.high)}{zero}"
 
 
+def joint_notes(setting: Setting) -> str:
+    """Write what beside alpha and beta departs from the recipe: ``learning rate x2``."""
+    return ", ".join(
+        f"{name.removesuffix('_schedule')} {value} to 0"
+        if name.endswith("_schedule")
+        else f"{name.replace('_', ' ')} x{strength(value)}"
+        for name, value in setting.joint.items()
+    )
+
+
 def count(number: int | None) -> str:
     """Write a whole number with its thousands apart."""
     return NOTHING if number is None else f"{number:,}"
@@ -61,17 +72,27 @@ def amount(number: float | None) -> str:
 def optimum_sentences(optimum: Optimum) -> list[str]:
     """Say where near-optimal settings lie, what each parameter matters, and how sure that is."""
     alpha, beta = optimum.alpha, optimum.beta
+    joint = {"learning rate": optimum.learning_rate, "weight decay": optimum.weight_decay}
+    tuned = {name: axis for name, axis in joint.items() if axis is not None}
+    others = {"beta": beta, **tuned}.items()
+    shares = "".join(f"{name} alone {100 * axis.importance:.0f} %, " for name, axis in others)
     sentences = [
         f"alpha {_range(alpha)} and beta {_range(beta)} are within one standard error "
         f"({100 * optimum.standard_error:.2f} points of validation accuracy) of the best found.",
         f"Over the whole space alpha alone explains {100 * alpha.importance:.0f} % of the "
-        f"differences, beta alone {100 * beta.importance:.0f} %, both together "
+        f"differences, {shares}{'all' if tuned else 'both'} together "
         f"{100 * optimum.interaction:.0f} %.",
         f"Probability that nothing else tried is better: {100 * optimum.best_probability:.0f} % "
         f"(by a surface fitted to {optimum.runs} runs).",
     ]
-    if local := [*_local("alpha", alpha), *_local("beta", beta)]:
-        sentences.insert(2, f"Expected change around the best, in points: {', '.join(local)}.")
+    if tuned:
+        ranges = (f"{name} {_range(axis)}" for name, axis in tuned.items())
+        told = f"So are, with all else unchanged, {' and '.join(ranges)} times the recipe's."
+        sentences.insert(1, told)
+    around = {"alpha": alpha, "beta": beta, **tuned}
+    if local := [change for name, axis in around.items() for change in _local(name, axis)]:
+        place = len(sentences) - 1
+        sentences.insert(place, f"Expected change around the best, in points: {', '.join(local)}.")
     return sentences
 
 

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ham.config import Recipe
+from ham.config import Recipe, Schedule
 from search_spaces import LogRange
 from service.records import (
     CombinationFilter,
@@ -289,6 +289,13 @@ class SpaceView(BaseModel):
     datasets: list[str] = Field(description="On which datasets they do.")
     alpha: LogRange
     beta: LogRange
+    learning_rate: LogRange | None = Field(
+        description="Multiples of the recipe's that a study may tune as well; null: it may not."
+    )
+    weight_decay: LogRange | None = Field(description="The same of the weight decay.")
+    schedules: list[Schedule] = Field(
+        description="How alpha and beta may go to 0 over a training; a study chooses."
+    )
 
 
 class Health(BaseModel):

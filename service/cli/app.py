@@ -11,7 +11,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from search_spaces import recipe_for
+from ham.config import Schedule
+from search_spaces import JOINT, recipe_for
 from service.cli import keys
 from service.cli.catalogue import catalogue
 from service.cli.commands import add_commands
@@ -135,6 +136,19 @@ def tune(
     confirmation_seeds: Annotated[
         int, typer.Option(help="Further seeds on which its gain is measured; 0: none.")
     ] = Budget().confirmation_seeds,
+    more: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tune",
+            help=f"Tune this too, with HAM and without: {' or '.join(JOINT)}; repeatable.",
+        ),
+    ] = None,
+    alpha_schedule: Annotated[
+        Schedule, typer.Option(help="How alpha goes to 0 over a training.")
+    ] = "constant",
+    beta_schedule: Annotated[
+        Schedule, typer.Option(help="How beta goes to 0 over a training.")
+    ] = "constant",
     key: Annotated[
         str | None, typer.Option(help="Idempotency key: the same key gives the same study.")
     ] = None,
@@ -163,6 +177,9 @@ def tune(
             recipe=recipe,
             budget=budget,
             priority=priority,
+            tune=tuple(more or ()),  # type: ignore[arg-type]  # the record checks them
+            alpha_schedule=alpha_schedule,
+            beta_schedule=beta_schedule,
         )
         if dry_run:
             plan = client.plan(request)

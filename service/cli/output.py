@@ -17,9 +17,11 @@ from service.formatting import (
     NOTHING,
     duration,
     interval,
+    joint_notes,
     optimum_sentences,
     percent,
     points,
+    searched_range,
     stage,
     strength,
 )
@@ -65,7 +67,7 @@ def recommendation_table(rows: Sequence[Recommendation]) -> Table:
     for row in sorted(rows, key=lambda row: row.combination.key):
         table.add_row(
             row.combination.model,
-            method(row.combination),
+            _with_joint(method(row.combination), row.setting),
             strength(row.setting.alpha),
             strength(row.setting.beta),
             f"{100 * row.accuracy.mean:.2f}" if row.accuracy else NOTHING,
@@ -100,7 +102,12 @@ def leaderboard_table(board: Leaderboard) -> Table:
 
 def _method(row: LeaderboardRow, several_environments: bool) -> str:
     name = f"{row.sparsifier} {_ROLES.get(row.role, row.role)}{_trainings(row.trainings)}"
+    name = _with_joint(name, row.setting)
     return f"{name} ({'; '.join(row.environments)})" if several_environments else name
+
+
+def _with_joint(name: str, setting: Setting) -> str:
+    return f"{name} ({joint})" if (joint := joint_notes(setting)) else name
 
 
 def _trainings(count: int | None) -> str:
@@ -153,7 +160,7 @@ def print_recommendation(console: Console, row: Recommendation) -> None:
         console.print(sentence, markup=False, highlight=False)
     for warning in row.warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False)
-    _print_use(console, row.setting)
+    _print_use(console, row.setting, row.train_with)
 
 
 def print_plan(console: Console, plan: PlanView) -> None:
@@ -164,6 +171,11 @@ def print_plan(console: Console, plan: PlanView) -> None:
         f"{plan.expected_epochs} epochs together",
         f"search space {plan.space.id}, sampler {plan.sampler}, early stopping "
         f"{plan.early_stopping}",
+        *(
+            f"{name.replace('_', ' ')} {searched_range(axis)} times the recipe's, searched with "
+            f"HAM and without it in {plan.budget.trials} trials each"
+            for name, axis in plan.space.axes(with_ham=False).items()
+        ),
         f"wall time {duration(cost.wall_seconds)}, compute {duration(cost.compute_seconds)}"
         + (f", {cost.gpu_hours:.2g} GPU hours" if cost.gpu_hours else ""),
         cost.message,
@@ -200,8 +212,9 @@ def print_paper(console: Console, row: PaperRecommendation) -> None:
     _print_use(console, row.setting)
 
 
-def _print_use(console: Console, setting: Setting) -> None:
+def _print_use(console: Console, setting: Setting, beside: Sequence[str] = ()) -> None:
     use = "train with the base optimizer alone"
     if not setting.is_no_ham:  # every digit: it is the setting that was measured
         use = f"optimizer = ham.HAM(base, alpha={setting.alpha!r}, beta={setting.beta!r})"
+    use = f"{use}, with {', '.join(beside)}" if beside else use
     console.print(f"use: {use}", markup=False, highlight=False)

@@ -11,7 +11,7 @@ from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
-from ham.config import NO_HAM, RunConfig
+from ham.config import RunConfig
 from service.domain.plots import gains_plot, search_plot
 from service.records import Purpose, Recommendation, Run, Study
 
@@ -23,7 +23,7 @@ Study {id}, state {state}.
 
     pip install hamtune=={version}
     python reproduce.py            # trains the paired runs behind the recommendation again
-    python reproduce.py --pairs 1  # only the first of them
+    python reproduce.py --pairs 1  # only those of the first seed
 
 `ham` alone is needed: no service, no database. On the same kind of machine (environment.json) the
 accuracies are equal, digit by digit.
@@ -75,7 +75,7 @@ def bundle(study: Study, runs: Sequence[Run], recommendation: Recommendation | N
 def evidence(
     study: Study, runs: Sequence[Run], recommendation: Recommendation
 ) -> list[dict[str, Any]]:
-    """Return the paired runs, seed by seed, each with the test accuracy that was recorded."""
+    """Return the runs behind the gains, seed by seed, each with its recorded test accuracy."""
     recorded = {
         (run.setting, run.seed): run.test_accuracy
         for run in runs
@@ -90,7 +90,8 @@ def evidence(
             "test_accuracy": recorded[setting, seed],
         }
         for seed in recommendation.seeds
-        for setting in (NO_HAM, recommendation.candidate)
+        for setting in recommendation.compared
+        if (setting, seed) in recorded
     ]
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.stats import qmc
 
-from ham.config import Setting
+from ham.config import NO_HAM, Setting
 from search_spaces import LogRange, SearchSpace
 
 if TYPE_CHECKING:
@@ -17,22 +19,46 @@ if TYPE_CHECKING:
 
 LEVELS = 31
 """Levels of the grid on each axis, beside zero where the axis has it."""
+_SPREAD = 11
+"""Two to this power are the points that stand for a space of more than two axes."""
 _APART = 0.12
 
 
-def levels(axis: LogRange) -> tuple[float, ...]:
+def levels(axis: LogRange, count: int = LEVELS) -> tuple[float, ...]:
     """Return the values of an axis that stand for all: zero where it has it, then log-spaced."""
-    spaced = np.geomspace(axis.low, axis.high, LEVELS)
+    spaced = np.geomspace(axis.low, axis.high, count)
     zero = (0.0,) if axis.zero_share > 0 else ()
     return zero + tuple(axis.decode(float(value)) for value in spaced)
 
 
 @cache
-def grid(space: SearchSpace) -> tuple[Setting, ...]:
-    """Return all pairs of levels, alpha by alpha."""
+def grid(space: SearchSpace, *, with_ham: bool = True) -> tuple[Setting, ...]:
+    """Return settings that stand for all: all pairs of levels, or as many spread points of more.
+
+    Args:
+        space: the space.
+        with_ham: those with HAM, or those without it.
+    """
+    axes = space.axes(with_ham=with_ham)
+    if len(axes) > 2:
+        return _spread(space, axes)
+    points = product(*(levels(axis) for axis in axes.values()))
+    fields: Iterable[dict[str, Any]] = (dict(zip(axes, point, strict=True)) for point in points)
+    return tuple(space.scheduled(replace(NO_HAM, **values)) for values in fields)
+
+
+def _spread(space: SearchSpace, axes: Mapping[str, LogRange]) -> tuple[Setting, ...]:
+    """Return the settings of a scrambled Sobol sequence, always the same."""
+    places = qmc.Sobol(len(axes), rng=0).random_base2(_SPREAD)
+    spans = [(axis.floor, axis.high / axis.floor) for axis in axes.values()]
     return tuple(
-        Setting(alpha=alpha, beta=beta)
-        for alpha, beta in product(levels(space.alpha), levels(space.beta))
+        space.decode(
+            {
+                name: floor * ratio**place
+                for name, (floor, ratio), place in zip(axes, spans, row, strict=True)
+            }
+        )
+        for row in places.tolist()
     )
 
 
@@ -43,8 +69,9 @@ def promising(
     count: int,
     optimism: float = 0.0,
     avoid: Collection[Setting] = (),
+    with_ham: bool = True,
 ) -> tuple[Setting, ...]:
-    """Return the best settings with HAM that differ from each other.
+    """Return the best settings, all with HAM or all without it, that differ from each other.
 
     A setting that lies near a better one waits until all others had their turn: the seeds are
     better spent on telling real alternatives apart.
@@ -58,12 +85,11 @@ def promising(
         optimism: standard deviations that are added to what the surface expects, so that a
             setting of which little is known gets its chance.
         avoid: settings that are left out.
+        with_ham: whether those with HAM are meant.
     """
-    settings = [s for s in dict.fromkeys(tried) if not s.is_no_ham]
-    if surface is not None:
-        joint = any(setting.joint for setting in settings)  # the grid knows alpha and beta only
-        more = () if joint else grid(space)
-        settings = [s for s in dict.fromkeys([*settings, *more]) if not s.is_no_ham]
+    more = () if surface is None else grid(space, with_ham=with_ham)
+    settings = [s for s in dict.fromkeys([*tried, *more]) if s.is_no_ham != with_ham]
+    if surface is not None and settings:
         bound = surface.mean(settings) + optimism * surface.deviation(settings)
         settings = [settings[index] for index in np.argsort(-bound, kind="stable")]
     return _apart(space, [setting for setting in settings if setting not in avoid], count)
@@ -82,9 +108,6 @@ def _apart(space: SearchSpace, settings: Iterable[Setting], count: int) -> tuple
 
 def _close(space: SearchSpace, one: Setting, other: Setting) -> bool:
     return all(
-        abs(axis.place(a) - axis.place(b)) < _APART
-        for axis, a, b in (
-            (space.alpha, one.alpha, other.alpha),
-            (space.beta, one.beta, other.beta),
-        )
+        abs(axis.place(getattr(one, name)) - axis.place(getattr(other, name))) < _APART
+        for name, axis in space.axes().items()
     )

@@ -62,5 +62,5 @@ def may_search(plan: Plan, spent: Spending, started: datetime, now: datetime) ->
 
 
 def _runs_after_search(plan: Plan) -> int:
-    sizes = stage_sizes(plan.budget, plan.baselines)
+    sizes = stage_sizes(plan.budget, plan.baselines, len(plan.arms))
     return sizes.screening + sizes.confirmation

@@ -118,6 +118,7 @@ def judge(plan: Plan, history: History, number: int, epoch: int) -> Verdict:
     if epoch >= plan.combination.epochs(plan.recipe) or plan.early_stopping == "none":
         return GO_ON
     marks = rungs(plan.combination, plan.recipe)
+    history, number = _within_arm(plan, history, number)
     if _RULES[plan.early_stopping](history.accuracies, number, epoch, marks):
         return GO_ON
     correlation = rank_correlation(history, epoch)
@@ -127,15 +128,32 @@ def judge(plan: Plan, history: History, number: int, epoch: int) -> Verdict:
 
 def promotable(plan: Plan, history: History, number: int) -> bool:
     """Tell whether a trial that was set aside at a rung is among the best of it by now."""
+    history, number = _within_arm(plan, history, number)
     reached = max(history.accuracies[number])
     return _asha(history.accuracies, number, reached, rungs(plan.combination, plan.recipe))
+
+
+def _within_arm(plan: Plan, history: History, number: int) -> tuple[History, int]:
+    """Return the history of a trial's arm, and the trial's number in it.
+
+    Trials are compared within their arm: no HAM would get less care if those with HAM were better.
+    """
+    arms = len(plan.arms)
+    if arms == 1:
+        return history, number
+    own, arm = divmod(number, arms)
+    mine = History(
+        accuracies={n // arms: r for n, r in history.accuracies.items() if n % arms == arm},
+        final={n // arms: value for n, value in history.final.items() if n % arms == arm},
+    )
+    return mine, own
 
 
 def report(study: Study, store: RunStore) -> EarlyStoppingReport:
     """Measure on a study's search so far what early stopping saved, and how far epochs foretell.
 
     The rungs are those that ASHA has or would have: where nothing is stopped, the correlations
-    say whether it could pay.
+    say whether it could pay. Where no HAM has a search of its own, they are over both arms.
     """
     plan, marks = study.plan, rungs(study.plan.combination, study.plan.recipe)
     runs = store.of_study(study.id, Purpose.SEARCH)

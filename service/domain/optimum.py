@@ -7,8 +7,9 @@ hyperparameter importance, ICML 2014 (functional ANOVA), here on the surface's o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +24,17 @@ from service.records import AxisOptimum, Expectation, Optimum, SurfaceGrid, Trie
 
 _SAMPLES = 4000
 _NORMAL_95 = 1.959964
+_COARSE = 7
+"""Levels of an axis, beside zero, where more than two of them make up a grid."""
 Box = tuple[slice, slice]
 
 
 def survey(
-    space: SearchSpace, surface: Surface, seen: Sequence[Observation], candidate: Setting
+    space: SearchSpace,
+    surface: Surface,
+    seen: Sequence[Observation],
+    candidate: Setting,
+    control: Setting = NO_HAM,
 ) -> tuple[Optimum, SurfaceGrid]:
     """Describe the surface around a candidate.
 
@@ -36,23 +43,29 @@ def survey(
         surface: fitted to ``seen``.
         seen: what the runs said.
         candidate: the setting whose surroundings are described.
+        control: no HAM, as it is compared with.
     """
     axes = _with(levels(space.alpha), candidate.alpha), _with(levels(space.beta), candidate.beta)
-    settings = [Setting(alpha, beta) for alpha, beta in product(*axes)]
+    settings = [replace(candidate, alpha=alpha, beta=beta) for alpha, beta in product(*axes)]
     shape = len(axes[0]), len(axes[1])
     mean = surface.mean(settings).reshape(shape)
     error = float(surface.deviation([candidate])[0])
     here = axes[0].index(candidate.alpha), axes[1].index(candidate.beta)
     box = largest_box(mean >= mean[here] - error, here)
-    shares = variance_shares(mean)
+    shares = variance_shares(_whole(space, surface, candidate) if space.tune else mean)
+    near = {"alpha": axes[0][box[0]], "beta": axes[1][box[1]]}
+    for name in space.tune:
+        near[name] = _near(space, surface, candidate, name, error)
     optimum = Optimum(
         runs=sum(row.counts_fully for row in seen),
-        alpha=_axis(surface, space, candidate, "alpha", axes[0][box[0]], shares[0]),
-        beta=_axis(surface, space, candidate, "beta", axes[1][box[1]], shares[1]),
-        interaction=shares[2],
+        **{
+            name: _axis(surface, space, candidate, name, near[name], share)
+            for name, share in zip(space.axes(), shares, strict=False)
+        },
+        interaction=shares[-1],
         best_probability=_best_probability(surface, seen, candidate),
         standard_error=error,
-        expected_gain=_expected_gain(surface, candidate),
+        expected_gain=_expected_gain(surface, candidate, control),
     )
     grid = SurfaceGrid(
         alphas=axes[0],
@@ -91,22 +104,47 @@ def _run_around(columns: NDArray[np.bool_], here: int) -> tuple[int, int]:
     return int(left), int(right)
 
 
-def variance_shares(mean: Array) -> tuple[float, float, float]:
-    """Split the variance of a surface on a grid: rows alone, columns alone, both together."""
-    rows = mean.mean(axis=1) - mean.mean()
-    columns = mean.mean(axis=0) - mean.mean()
+def variance_shares(mean: Array) -> tuple[float, ...]:
+    """Split the variance of a surface on a grid: each axis alone, then all that is left."""
     total = float(mean.var())
     if total == 0:
-        return 0.0, 0.0, 0.0
-    first, second = float(rows.var()) / total, float(columns.var()) / total
-    return first, second, max(0.0, 1 - first - second)
+        return (0.0,) * (mean.ndim + 1)
+    left, shares = 1.0, []
+    for axis in range(mean.ndim):
+        others = tuple(other for other in range(mean.ndim) if other != axis)
+        effect = mean.mean(axis=others) - mean.mean()
+        shares.append(float(effect.var()) / total)
+        left -= shares[-1]
+    return (*shares, max(0.0, left))
+
+
+def _whole(space: SearchSpace, surface: Surface, candidate: Setting) -> Array:
+    """Return the surface on a coarse grid over all axes of the space."""
+    axes = [levels(axis, _COARSE) for axis in space.axes().values()]
+    points: list[dict[str, Any]] = [
+        dict(zip(space.axes(), point, strict=True)) for point in product(*axes)
+    ]
+    settings = [replace(candidate, **values) for values in points]
+    return surface.mean(settings).reshape([len(axis) for axis in axes])
+
+
+def _near(
+    space: SearchSpace, surface: Surface, candidate: Setting, name: str, error: float
+) -> tuple[float, ...]:
+    """Return the near-optimal levels of one axis, all else being as in the candidate."""
+    value = getattr(candidate, name)
+    line = _with(levels(getattr(space, name)), value)
+    mean = surface.mean([_moved(candidate, name, level) for level in line])
+    here = line.index(value)
+    left, right = _run_around(mean >= mean[here] - error, here)
+    return line[left:right]
 
 
 def _axis(
     surface: Surface,
     space: SearchSpace,
     candidate: Setting,
-    name: Literal["alpha", "beta"],
+    name: str,
     near: Sequence[float],
     importance: float,
 ) -> AxisOptimum:
@@ -130,10 +168,13 @@ def _change(
 ) -> float | None:
     if not axis.low <= value <= axis.high:
         return None
-    alpha, beta = (value, candidate.beta) if name == "alpha" else (candidate.alpha, value)
-    moved = Setting(alpha, beta)
-    here, there = surface.mean([candidate, moved])
+    here, there = surface.mean([candidate, _moved(candidate, name, value)])
     return float(there - here)
+
+
+def _moved(candidate: Setting, name: str, value: float) -> Setting:
+    changed: dict[str, Any] = {name: value}
+    return replace(candidate, **changed)
 
 
 def _best_probability(surface: Surface, seen: Sequence[Observation], candidate: Setting) -> float:
@@ -146,9 +187,9 @@ def _best_probability(surface: Surface, seen: Sequence[Observation], candidate: 
     return float(np.mean(draws.argmax(axis=1) == 0))
 
 
-def _expected_gain(surface: Surface, candidate: Setting) -> Expectation:
-    with_ham, without = surface.mean([candidate, NO_HAM])
-    covariance = surface.covariance([candidate, NO_HAM])
+def _expected_gain(surface: Surface, candidate: Setting, control: Setting) -> Expectation:
+    with_ham, without = surface.mean([candidate, control])
+    covariance = surface.covariance([candidate, control])
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
     mean, half = float(with_ham - without), _NORMAL_95 * float(np.sqrt(max(variance, 0.0)))
     return Expectation(mean=mean, low=mean - half, high=mean + half)

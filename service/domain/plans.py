@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ham.config import NO_HAM, PAPER_DEFAULT, Combination, Setting
+from ham.config import NO_HAM, PAPER_DEFAULT, Combination, Recipe, Setting
 from ham.errors import InvalidConfig
-from search_spaces import recipe_for, space_for
+from search_spaces import SearchSpace, recipe_for, space_for
 from service.domain import race
 from service.domain.early_stopping import choose
 from service.errors import Conflict
@@ -53,7 +53,7 @@ def resolve(request: StudyRequest) -> Plan:
     plan = Plan(
         combination=combination,
         recipe=recipe,
-        space=space_for(request.sparsifier, request.model, request.dataset),
+        space=_space(request, recipe),
         budget=request.budget,
         sampler=request.sampler,
         early_stopping=choose(request.budget.early_stopping, combination, recipe),
@@ -70,16 +70,27 @@ def resolve(request: StudyRequest) -> Plan:
     return _with_budget(plan, request.budget)
 
 
+def _space(request: StudyRequest, recipe: Recipe) -> SearchSpace:
+    declared = space_for(request.sparsifier, request.model, request.dataset)
+    if "weight_decay" in request.tune and recipe.weight_decay == 0:
+        raise InvalidConfig(
+            "tune",
+            "weight_decay",
+            f"recipe {recipe.id} has none, and what is searched are multiples of it",
+        )
+    return declared.choosing(request.tune, request.alpha_schedule, request.beta_schedule)
+
+
 def _with_budget(plan: Plan, budget: Budget) -> Plan:
     """Fix what follows from a budget: the seeds, and how much will be trained."""
-    sizes = stage_sizes(budget, plan.baselines)
+    sizes = stage_sizes(budget, plan.baselines, len(plan.arms))
     return plan.model_copy(
         update={
             "budget": budget,
             "screening_seeds": _seeds(FIRST_SCREENING_SEED, race.length(_heats(budget))),
             "confirmation_seeds": _seeds(FIRST_CONFIRMATION_SEED, budget.confirmation_seeds),
             "expected_runs": sum(sizes),
-            "expected_epochs": _capped(sizes, budget, plan.run_epochs),
+            "expected_epochs": _capped(plan, sizes, budget),
         }
     )
 
@@ -135,12 +146,13 @@ class StageSizes(NamedTuple):
     confirmation: int
 
 
-def stage_sizes(budget: Budget, baselines: Sequence[Setting]) -> StageSizes:
-    """Return how many trainings a budget stands for."""
+def stage_sizes(budget: Budget, baselines: Sequence[Setting], arms: int = 1) -> StageSizes:
+    """Return how many trainings a budget stands for; each arm has all of it."""
+    raced = arms * race.trainings(_heats(budget))
     return StageSizes(
-        search=budget.trials,
-        screening=race.trainings(_heats(budget)) + len(baselines) * budget.screening_seeds,
-        confirmation=(1 + len(baselines)) * budget.confirmation_seeds,
+        search=arms * budget.trials,
+        screening=raced + len(baselines) * budget.screening_seeds,
+        confirmation=(arms + len(baselines)) * budget.confirmation_seeds,
     )
 
 
@@ -148,13 +160,13 @@ def _heats(budget: Budget) -> tuple[race.Heat, ...]:
     return race.heats(budget.finalists, budget.screening_seeds)
 
 
-def _capped(sizes: StageSizes, budget: Budget, run_epochs: int) -> int:
+def _capped(plan: Plan, sizes: StageSizes, budget: Budget) -> int:
     """Return the most epochs that a study may train, or refuse a cap that leaves no search."""
-    planned = sum(sizes) * run_epochs
+    planned = sum(sizes) * plan.run_epochs
     if budget.max_epochs is None:
         return planned
-    fewest = min(FEWEST_TRIALS, sizes.search)
-    needed = (fewest + sizes.screening + sizes.confirmation) * run_epochs
+    fewest = len(plan.arms) * min(FEWEST_TRIALS, budget.trials)
+    needed = (fewest + sizes.screening + sizes.confirmation) * plan.run_epochs
     if budget.max_epochs < needed:
         raise InvalidConfig(
             "max_epochs",

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from ham.config import NO_HAM
 from service.records import Estimate, Purpose, Recommendation, Run
 
 _WIDTH, _HEIGHT, _MARGIN = 640, 400, 60
@@ -15,7 +14,7 @@ _WIDTH, _HEIGHT, _MARGIN = 640, 400, 60
 def gains_plot(recommendation: Recommendation, gain: Estimate) -> str:
     """Return its gain in test accuracy over no HAM, seed by seed, in points, with its mean."""
     by_setting = {row.setting: row.test_accuracies for row in recommendation.evidence}
-    control = by_setting.get(NO_HAM, {})
+    control = by_setting.get(recommendation.control, {})
     treated = by_setting.get(recommendation.candidate, {})
     gains = [
         (float(place), 100 * (treated[seed] - control[seed]))

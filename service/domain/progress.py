@@ -50,7 +50,7 @@ def _progress(
         over = study.state == StudyState.SUCCEEDED  # it may have needed fewer than planned
         return StageProgress(done=done, planned=done if over else planned)
 
-    sizes = stage_sizes(study.plan.budget, study.plan.baselines)
+    sizes = stage_sizes(study.plan.budget, study.plan.baselines, len(study.plan.arms))
     done = total() - total(RunState.RUNNING)
     return Progress(
         search=stage(Purpose.SEARCH, sizes.search),

@@ -8,6 +8,10 @@ confirmation: the winner and the baselines are re-run on further seeds; their te
 what the recommendation reports. Since the winner was chosen before and on other seeds, its gain
 carries no bias from having been selected.
 
+Where learning rate or weight decay is tuned as well, settings without HAM have a search and a race
+of their own, an arm with the same number of trainings, on the same seeds. The confirmation then
+compares the winner with the control, which is the winner of that arm: no HAM as carefully tuned.
+
 ``earlier`` are runs of other studies of the same combination that had ended before this one
 began. They inform the surface; what counts as a result of this study is in ``runs`` alone.
 """
@@ -20,7 +24,7 @@ from collections.abc import Iterable, Sequence
 from itertools import accumulate, chain, pairwise
 from statistics import fmean
 
-from ham.config import Setting
+from ham.config import NO_HAM, Setting
 from service.domain import race
 from service.domain.candidates import promising
 from service.domain.surface import FEWEST_RUNS, Observation, Surface, fitted, observations
@@ -56,19 +60,22 @@ def surface_of(plan: Plan, runs: Iterable[Run], earlier: Iterable[Run] = ()) -> 
 def seen_by(
     plan: Plan, runs: Iterable[Run], earlier: Iterable[Run] = ()
 ) -> tuple[Observation, ...]:
-    """Return what search and screening have seen.
+    """Return what search and screening have seen of the plan's space.
 
     Of earlier studies, which may have searched another version of the space, only what lies in
     this one: its axes have no place for the rest.
     """
+    own = [run for run in runs if plan.space.spans(run.setting)]
     within = [run for run in earlier if plan.space.contains(run.setting)]
     return observations(
-        run for run in [*runs, *within] if run.purpose in (Purpose.SEARCH, Purpose.SCREENING)
+        run for run in [*own, *within] if run.purpose in (Purpose.SEARCH, Purpose.SCREENING)
     )
 
 
-def finalists(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> tuple[Setting, ...]:
-    """Return the settings that enter the race after a finished search.
+def finalists(
+    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = (), *, with_ham: bool = True
+) -> tuple[Setting, ...]:
+    """Return the settings of one arm that enter the race after a finished search.
 
     Raises:
         StudyFailed: no search trial with HAM gave a result.
@@ -80,7 +87,14 @@ def finalists(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> t
     if all(run.setting.is_no_ham for run in results):
         raise StudyFailed("no setting with HAM gave a result")
     surface = surface_of(plan, search, earlier)
-    return promising(plan.space, surface, _best_first(results), plan.budget.finalists, _OPTIMISM)
+    return promising(
+        plan.space,
+        surface,
+        _best_first(results),
+        plan.budget.finalists,
+        _OPTIMISM,
+        with_ham=with_ham,
+    )
 
 
 def _best_first(results: Iterable[Run]) -> list[Setting]:
@@ -117,16 +131,18 @@ def heat_jobs(
     if number >= heat_count(plan):
         return []
     done = {job.name for job in baseline_jobs(plan, Purpose.SCREENING)}
-    entrants = _fields(plan, runs, earlier, number + 1)[number]
+    entrants = chain.from_iterable(
+        _fields(plan, runs, earlier, number + 1, with_ham)[number] for with_ham in plan.arms
+    )
     jobs = _cross(Purpose.SCREENING, entrants, _heat_seeds(plan)[number])
     return [job for job in jobs if job.name not in done]
 
 
 def contenders(
-    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()
+    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = (), *, with_ham: bool = True
 ) -> tuple[Setting, ...]:
-    """Return all that raced, or all that would where none has."""
-    fields = _fields(plan, runs, earlier, heat_count(plan))
+    """Return all of an arm that raced, or all that would where none has."""
+    fields = _fields(plan, runs, earlier, heat_count(plan), with_ham)
     screened = {run.setting for run in runs_for(runs, Purpose.SCREENING)}
     raced = [s for s in dict.fromkeys(chain.from_iterable(fields)) if s in screened]
     return tuple(raced) or fields[0]
@@ -140,6 +156,17 @@ def favourite(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> S
     is no surface. Before the race it is the finalist with the best bound.
     """
     return _ranked(plan, runs, earlier, contenders(plan, runs, earlier), caution=1.0)[0]
+
+
+def control(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> Setting:
+    """Return what the winner is compared with: no HAM, tuned where the study tunes it.
+
+    The recipe's own values run beside the race, so they stand for election as well.
+    """
+    if False not in plan.arms:
+        return NO_HAM
+    racing = dict.fromkeys([NO_HAM, *contenders(plan, runs, earlier, with_ham=False)])
+    return _ranked(plan, runs, earlier, tuple(racing), caution=1.0)[0]
 
 
 def winner(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> Setting:
@@ -156,11 +183,11 @@ def winner(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> Sett
 
 
 def winner_jobs(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> list[Job]:
-    """Return the confirmation jobs of the winner, given a finished race."""
+    """Return the confirmation jobs of the winner and its control, given a finished race."""
     if not plan.confirmation_seeds:
         return []
-    best = winner(plan, runs, earlier)
-    fresh = [] if best in plan.baselines else [best]
+    compared = winner(plan, runs, earlier), control(plan, runs, earlier)
+    fresh = [setting for setting in compared if setting not in plan.baselines]
     return _cross(Purpose.CONFIRMATION, fresh, plan.confirmation_seeds)
 
 
@@ -174,16 +201,16 @@ def _heat_seeds(plan: Plan) -> list[tuple[int, ...]]:
 
 
 def _fields(
-    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run], heats: int
+    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run], heats: int, with_ham: bool
 ) -> list[tuple[Setting, ...]]:
-    """Return who enters each of the first heats, decided on what was known then and no more."""
-    fields = [finalists(plan, runs, earlier)]
+    """Return who of an arm enters each of the first heats, decided on what was known then."""
+    fields = [finalists(plan, runs, earlier, with_ham=with_ham)]
     known: set[int] = set()
     for seeds, heat in zip(_heat_seeds(plan), _heats(plan)[1:heats], strict=False):
         known.update(seeds)
         then = [run for run in runs if run.purpose == Purpose.SEARCH or run.seed in known]
         racing = tuple(dict.fromkeys(chain.from_iterable(fields)))
-        fields.append(_entrants(plan, then, earlier, racing, heat.entrants))
+        fields.append(_entrants(plan, then, earlier, racing, heat.entrants, with_ham))
     return fields
 
 
@@ -193,6 +220,7 @@ def _entrants(
     earlier: Sequence[Run],
     racing: tuple[Setting, ...],
     count: int,
+    with_ham: bool,
 ) -> tuple[Setting, ...]:
     """Return who enters a heat: the best that did not fail, whether they raced before or not."""
     surface = surface_of(plan, then, earlier)
@@ -201,7 +229,8 @@ def _entrants(
     tried = _best_first(succeeded(runs_for(then, Purpose.SEARCH)))
     ended = [run for run in runs_for(then, Purpose.SCREENING) if run.state != RunState.RUNNING]
     failed = {run.setting for run in ended if run.state != RunState.SUCCEEDED}
-    return promising(plan.space, surface, [*racing, *tried], count, avoid=failed)
+    known = [*racing, *tried]
+    return promising(plan.space, surface, known, count, avoid=failed, with_ham=with_ham)
 
 
 def _ranked(

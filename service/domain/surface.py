@@ -1,4 +1,4 @@
-"""A smooth surface of validation accuracy over (log alpha, log beta), fitted to noisy runs.
+"""A smooth surface of validation accuracy over (log alpha, log beta, ...), fitted to noisy runs.
 
 The best single run of a search is mostly lucky: with a hundred settings on a plateau, the seed's
 noise decides which of them tops the list. A Gaussian process shares what neighbouring settings
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 
 from ham.config import Setting
 from search_spaces import SearchSpace
-from service.domain.kernel import Array, RunKernel
+from service.domain.kernel import LENGTH, MAIN, SEED, SHORTFALL, Array, RunKernel
 from service.records import Run, RunState
 
 FEWEST_RUNS = 8
@@ -29,7 +29,7 @@ FEWEST_RUNS = 8
 
 _FLOOR = 2.0
 _JITTER = 1e-8
-_PRIOR_WIDTH = {"length_alpha": 0.6, "length_beta": 0.6}
+_PRIOR_WIDTH = {"length": 0.6}
 """Deviations of the log-normal priors, whose medians are the kernel's defaults; 1 if left out."""
 
 
@@ -103,7 +103,7 @@ class Surface:
     """
 
     def __init__(self, space: SearchSpace, seen: Sequence[Observation]) -> None:
-        self._space = space
+        self._axes = space.axes()
         floor = _floor(np.array([row.accuracy for row in seen if row.counts_fully]))
         accuracies = np.array([max(row.accuracy or 0.0, floor) for row in seen])
         self._centre = float(np.mean(accuracies))
@@ -113,7 +113,10 @@ class Surface:
             [row.seed for row in seen],
             [row.shortfall for row in seen],
         )
-        process = GaussianProcessRegressor(RunKernel(), alpha=_JITTER, optimizer=_most_probable)
+        count = len(self._axes)
+        kernel = RunKernel(length=(LENGTH,) * count, main=(MAIN,) * count)
+        optimizer = partial(_most_probable, kernel)
+        process = GaussianProcessRegressor(kernel, alpha=_JITTER, optimizer=optimizer)
         with warnings.catch_warnings():  # a bound that is met is an answer, not a mistake
             warnings.simplefilter("ignore", ConvergenceWarning)
             process.fit(inputs, (accuracies - self._centre) / self._unit)
@@ -132,9 +135,7 @@ class Surface:
         """Return the standard deviation of each expectation, a fraction."""
         inputs = self._inputs(settings)
         explained = self._explained(inputs)
-        kernel = self._kernel
-        prior = kernel.main_alpha + kernel.main_beta + kernel.joint
-        variance = np.maximum(prior - np.sum(explained**2, axis=0), 0)
+        variance = np.maximum(self._kernel.variance() - np.sum(explained**2, axis=0), 0)
         deviation: Array = self._unit * np.sqrt(variance)
         return deviation
 
@@ -163,10 +164,10 @@ class Surface:
         seeds: Sequence[int] | int = 0,
         shortfalls: Sequence[float] | float = 0.0,
     ) -> Array:
-        inputs = np.empty((len(settings), 4))
-        inputs[:, 0] = [self._space.alpha.place(setting.alpha) for setting in settings]
-        inputs[:, 1] = [self._space.beta.place(setting.beta) for setting in settings]
-        inputs[:, 2], inputs[:, 3] = seeds, shortfalls
+        inputs = np.empty((len(settings), len(self._axes) + 2))
+        for column, (name, axis) in enumerate(self._axes.items()):
+            inputs[:, column] = [axis.place(getattr(setting, name)) for setting in settings]
+        inputs[:, SEED], inputs[:, SHORTFALL] = seeds, shortfalls
         return inputs
 
 
@@ -181,11 +182,18 @@ def _floor(accuracies: Array) -> float:
 
 
 def _most_probable(
-    objective: Callable[[Array], tuple[float, Array]], start: Array, bounds: Array
+    kernel: RunKernel,
+    objective: Callable[[Array], tuple[float, Array]],
+    start: Array,
+    bounds: Array,
 ) -> tuple[Array, float]:
     """Maximize likelihood times priors: what scikit-learn calls as its optimizer."""
-    names = [parameter.name for parameter in RunKernel().hyperparameters]
-    width = np.array([_PRIOR_WIDTH.get(name, 1.0) for name in names])
+    width = np.concatenate(
+        [
+            np.full(parameter.n_elements, _PRIOR_WIDTH.get(parameter.name, 1.0))
+            for parameter in kernel.hyperparameters
+        ]
+    )
 
     def posterior(theta: Array) -> tuple[float, Array]:
         value, slope = objective(theta)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from ham.config import Combination, Recipe, Setting
@@ -65,7 +66,8 @@ def warm_start(storage: Storage, plan: Plan) -> tuple[Setting, ...]:
     if not plan.transfer:
         return ()
     known = [row.known for row in _tuned(storage, plan.combination)]
-    found = transfer(plan.combination, plan.recipe, plan.space, known)
+    space = replace(plan.space, tune=())  # what helped others did so at their recipes' values
+    found = transfer(plan.combination, plan.recipe, space, known)
     if found is None:
         return ()
     return tuple(setting for setting in found.portfolio if not setting.is_no_ham)
@@ -74,13 +76,14 @@ def warm_start(storage: Storage, plan: Plan) -> tuple[Setting, ...]:
 def _tuned(storage: Storage, target: Combination) -> list[_Tuned]:
     """Return what is known of the nearest other combinations with a surface.
 
+    Settings tuned together with the learning rate, or for a schedule, are of another kind.
     Their learning rates, which also count, are in their plans: so a few more are looked at than
     may have a say.
     """
     others = [
         row
         for row in storage.recommendations.latest()
-        if row.optimum is not None and row.combination != target
+        if row.optimum is not None and row.combination != target and not row.is_joint
     ]
     others.sort(key=lambda row: distance(target, row.combination))
     return [_Tuned(row, _known(storage, row)) for row in others[: 2 * MOST_NEIGHBOURS]]

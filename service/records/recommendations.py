@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
-from ham.config import Setting, format_sparsity
+from ham.config import NO_HAM, Setting, format_sparsity
 from service.records.combinations import StoredCombination
 from service.records.elsewhere import PublishedResult
 from service.records.runs import Cost
@@ -40,6 +40,14 @@ _MEANINGS = {
 }
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+def _is_no_ham_untuned(value: object) -> bool:
+    return value == NO_HAM
+
+
 class Estimate(BaseModel):
     """A mean over seeds with its 95 % confidence interval."""
 
@@ -56,7 +64,10 @@ class Evidence(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    role: str = Field(description="`tuned`, `no HAM`, `paper` or `finalist`.")
+    role: str = Field(
+        description="`tuned`, `no HAM`, `paper` or `finalist`. Where learning rate or weight "
+        "decay was tuned, `no HAM` is tuned too; at the recipe's values it is `no HAM, recipe`."
+    )
     setting: Setting
     screening_validation_accuracy: Estimate | None
     test_accuracy: Estimate | None = Field(description="Of the confirmation.")
@@ -76,12 +87,33 @@ class NewRecommendation(BaseModel):
     grade: Grade
     setting: Setting = Field(description="What to use; (0, 0) where no gain is shown.")
     candidate: Setting = Field(description="The best setting found, whose gain was measured.")
+    control: Setting = Field(
+        default=NO_HAM,
+        exclude_if=_is_no_ham_untuned,
+        description="What it was compared with: no HAM, where that was tuned too. Left out where "
+        "it is no HAM at the recipe's values.",
+    )
+    learning_rate: float | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="Peak learning rate to train `setting` with, where it was tuned jointly.",
+    )
+    weight_decay: float | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="Weight decay to train `setting` with, where it was tuned jointly.",
+    )
     accuracy: Estimate | None = Field(
         description="Test accuracy of `setting`, a fraction; null where none was measured."
     )
     gain: Estimate | None = Field(
-        description="Test accuracy of `candidate` minus that of no HAM, paired by seed; null "
-        "where it was not measured."
+        description="Test accuracy of `candidate` minus that of no HAM (`control`), paired by "
+        "seed; null where it was not measured."
+    )
+    gain_over_recipe: Estimate | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="The same over no HAM at the recipe's values, where `control` differs.",
     )
     gain_over_paper: Estimate | None = Field(
         description="The same over the paper's default (alpha 200, beta 1e-3)."
@@ -96,6 +128,28 @@ class NewRecommendation(BaseModel):
     surface: SurfaceGrid | None = Field(
         default=None, exclude=True, description="Kept beside it: see its own address."
     )
+
+    @property
+    def is_joint(self) -> bool:
+        """True where more than constant alpha and beta was tuned or chosen."""
+        tuned = self.learning_rate is not None or self.weight_decay is not None
+        return tuned or bool(self.candidate.joint)
+
+    @property
+    def train_with(self) -> tuple[str, ...]:
+        """What to train ``setting`` with beside alpha and beta, in words; empty: the recipe's."""
+        tuned = {"learning rate": self.learning_rate, "weight decay": self.weight_decay}
+        schedules = {"alpha": self.setting.alpha_schedule, "beta": self.setting.beta_schedule}
+        return (
+            *(f"{name} {value:.6g}" for name, value in tuned.items() if value is not None),
+            *(f"{name} {to} to 0" for name, to in schedules.items() if to != "constant"),
+        )
+
+    @property
+    def compared(self) -> tuple[Setting, ...]:
+        """The settings behind the gains: control, candidate, and no HAM where it is another."""
+        pair = (self.control, self.candidate)
+        return pair if self.gain_over_recipe is None else (*pair, NO_HAM)
 
 
 class Recommendation(NewRecommendation):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
-from ham.config import Recipe, Setting
-from search_spaces import SearchSpace
+from ham.config import Recipe, Schedule, Setting
+from search_spaces import Joint, SearchSpace
 from service.records.combinations import StoredCombination
 from service.records.lifecycle import StudyState
 from service.records.runs import Cost
@@ -28,7 +28,15 @@ class Budget(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    trials: Annotated[int, Field(ge=1, le=10_000, description="Search trials, at most.")] = 32
+    trials: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=10_000,
+            description="Search trials, at most. Where the learning rate or the weight decay is "
+            "tuned as well, as many again search them without HAM, and so with `finalists`.",
+        ),
+    ] = 32
     early_stopping: Annotated[
         Literal["auto", "none", "asha", "asha_promotion", "hyperband", "median"],
         Field(
@@ -110,7 +118,7 @@ LOCAL = "local"
 
 
 class StudyRequest(BaseModel):
-    """A request to tune alpha and beta of one combination."""
+    """A request to tune alpha and beta of one combination, and what else is named."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -156,6 +164,16 @@ class StudyRequest(BaseModel):
         description="Who proposes settings: Optuna's multivariate TPE, a Gaussian process, "
         "CMA-ES, random or quasi-random (Sobol) points, or a grid that fills the trials.",
     )
+    tune: Annotated[tuple[Joint, ...], Field(max_length=2, strict=False)] = Field(
+        default=(),
+        description="What is tuned beside alpha and beta, within the ranges of the search space. "
+        "No HAM then gets a search and a race of its own, and the gain is that over tuned no HAM.",
+    )
+    alpha_schedule: Schedule = Field(
+        default="constant",
+        description="How alpha goes to 0 over a training, in all settings that the study tries.",
+    )
+    beta_schedule: Schedule = Field(default="constant", description="The same for beta.")
     transfer: bool = Field(
         default=True,
         description="Begin the search with settings that helped similar combinations, where "
@@ -231,6 +249,25 @@ class Plan(BaseModel):
     )
     expected_runs: int
     expected_epochs: int
+
+    @property
+    def arms(self) -> tuple[bool, ...]:
+        """The parts of the search, by whether their settings have HAM.
+
+        Where more than alpha and beta is tuned, no HAM is tuned as carefully as HAM is.
+        """
+        return (True, False) if self.space.tune else (True,)
+
+    @property
+    def search_trials(self) -> int:
+        """Search trials, at most; they are numbered through the arms in turns."""
+        return len(self.arms) * self.budget.trials
+
+    def trained_with(self, setting: Setting) -> dict[str, Any]:
+        """Return the values, not multiples, that a setting gives to what was tuned jointly."""
+        return {
+            name: getattr(self.recipe, name) * getattr(setting, name) for name in self.space.tune
+        }
 
     @property
     def run_epochs(self) -> int:

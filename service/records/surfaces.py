@@ -9,6 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from ham.config import Setting
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Expectation(BaseModel):
     """What a surface expects, with its 95 % credible interval; nothing measured on test data."""
 
@@ -56,8 +60,17 @@ class Optimum(BaseModel):
     runs: int = Field(description="Runs of full length that the surface was fitted to.")
     alpha: AxisOptimum
     beta: AxisOptimum
+    learning_rate: AxisOptimum | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="Where it was tuned: as multiples of the recipe's, with all else as in the "
+        "candidate. The ranges of alpha and beta are then those at its learning rate.",
+    )
+    weight_decay: AxisOptimum | None = Field(
+        default=None, exclude_if=_is_none, description="The same of the weight decay."
+    )
     interaction: float = Field(
-        description="Share of the surface's variance that only both parameters together explain."
+        description="Share of the surface's variance that only parameters together explain."
     )
     best_probability: float = Field(
         description="Probability that no other setting tried is better than the candidate."
@@ -81,7 +94,10 @@ class TriedSetting(BaseModel):
 
 
 class SurfaceGrid(BaseModel):
-    """A response surface on a grid, as it was when its recommendation was made."""
+    """A response surface on a grid, as it was when its recommendation was made.
+
+    Where more than alpha and beta was tuned, it is the slice through the candidate.
+    """
 
     model_config = ConfigDict(frozen=True)
 

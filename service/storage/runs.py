@@ -269,7 +269,7 @@ class SqlRunStore:
             "run_id": run.id,
             "purpose": run.purpose.value,
             "trial_number": run.trial_number,
-            "setting": {"alpha": run.alpha, "beta": run.beta},
+            "setting": {"alpha": run.alpha, "beta": run.beta, **(run.joint or {})},
             "seed": run.seed,
             "state": run.state.value,
             "validation_accuracy": run.validation_accuracy,

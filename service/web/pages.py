@@ -26,6 +26,7 @@ _templates.env.filters |= {
     "points": formatting.points,
     "interval": formatting.interval,
     "strength": formatting.strength,
+    "joint": formatting.joint_notes,
     "optimum": formatting.optimum_sentences,
     "range": formatting.searched_range,
     "early_stopping": formatting.early_stopping_sentence,

@@ -21,7 +21,7 @@ from service.domain.caps import Spending, may_begin, may_search
 from service.domain.early_stopping import GO_ON, Verdict, decisions, judge, promotable
 from service.records import Claim, EpochMetrics, Job, Outcome, Plan, Purpose, Run, RunState
 from service.storage import Storage
-from service.workers.optuna_search import OptunaSearch
+from service.workers.optuna_search import Search
 
 _SECONDS_BETWEEN_PROGRESS_WRITES = 0.5
 _SECONDS_BETWEEN_ORDERS = 1.0
@@ -92,7 +92,7 @@ class Course:
         storage: Storage,
         claim: Claim,
         plan: Plan,
-        search: OptunaSearch,
+        search: Search,
         clock: Clock = utc_now,
     ) -> None:
         self._clock = clock
@@ -265,7 +265,7 @@ class Course:
     @property
     def _searching(self) -> bool:
         """True until all trials are asked, or a cap forbids more; never once finalists are out."""
-        if self._finalists_chosen or self._search.asked >= self._plan.budget.trials:
+        if self._finalists_chosen or self._search.asked >= self._plan.search_trials:
             return False
         return self._allowed(may_search)
 

@@ -39,6 +39,24 @@ class Proposal(NamedTuple):
     setting: Setting
 
 
+def open_search(
+    storage: optuna.storages.BaseStorage, name: str, plan: Plan, opening: Sequence[Setting] = ()
+) -> Search:
+    """Open the search of a study: one of Optuna's studies for each of its arms.
+
+    Args:
+        storage: Optuna's storage.
+        name: unique in the storage; that of an arm without HAM adds so.
+        plan: space, sampler and seeds.
+        opening: settings to try first, where the search has not begun yet.
+    """
+    first, *more = [
+        OptunaSearch(storage, name if with_ham else f"{name} no HAM", plan, opening, with_ham)
+        for with_ham in plan.arms
+    ]
+    return Arms([first, *more]) if more else first
+
+
 class OptunaSearch:
     """Ask for settings, tell results; trials that a lost runner left behind are asked again.
 
@@ -47,6 +65,7 @@ class OptunaSearch:
         name: the Optuna study's name, unique in the storage.
         plan: space, sampler and seeds.
         opening: settings to try first, where the search has not begun yet.
+        with_ham: which arm of the study this is.
 
     Attributes:
         asked: trials begun so far; those left behind count when they are asked again.
@@ -58,8 +77,10 @@ class OptunaSearch:
         name: str,
         plan: Plan,
         opening: Sequence[Setting] = (),
+        with_ham: bool = True,
     ) -> None:
         self._plan = plan
+        self._with_ham = with_ham
         self._storage = storage
         self._study = optuna.create_study(
             storage=storage, study_name=name, direction="maximize", load_if_exists=True
@@ -86,11 +107,12 @@ class OptunaSearch:
         space = self._plan.space
         sampled = {
             name: trial.suggest_float(name, axis.floor, axis.high, log=True)
-            for name, axis in (("alpha", space.alpha), ("beta", space.beta))
+            for name, axis in space.axes(with_ham=self._with_ham).items()
         }
         setting = space.decode(sampled)
         self.asked += 1
-        trial.set_user_attr("setting", {"alpha": setting.alpha, "beta": setting.beta})
+        shown = {"alpha": setting.alpha, "beta": setting.beta, **setting.joint}
+        trial.set_user_attr("setting", shown)
         return Proposal(trial.number, setting)
 
     def report(self, number: int, epoch: int, validation_accuracy: float) -> None:
@@ -158,9 +180,11 @@ class OptunaSearch:
             self._study.enqueue_trial(point)
 
     def _queue(self, opening: Sequence[Setting]) -> list[dict[str, float]]:
-        first = dict.fromkeys([*self._plan.baselines, *opening])
-        queue = [self._plan.space.encode(setting) for setting in first]
-        return queue + (grid(self._plan) if self._plan.sampler == "grid" else [])
+        plan, with_ham = self._plan, self._with_ham
+        first = dict.fromkeys([*plan.baselines, *opening])
+        mine = [s for s in first if len(plan.arms) == 1 or s.is_no_ham != with_ham]
+        queue = [plan.space.encode(setting, with_ham=with_ham) for setting in mine]
+        return queue + (grid(plan, with_ham=with_ham) if plan.sampler == "grid" else [])
 
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
@@ -171,3 +195,56 @@ class OptunaSearch:
                 self._study._study_id, number
             )
         return self._trial_ids[number]
+
+
+class Arms:
+    """The searches of a study with several arms, asked in turns, as if they were one.
+
+    A trial's number says whose it is: those of an arm are as many apart as there are arms.
+
+    Args:
+        searches: one for each arm.
+    """
+
+    def __init__(self, searches: Sequence[OptunaSearch]) -> None:
+        self._searches = searches
+
+    @property
+    def asked(self) -> int:
+        """Trials begun so far."""
+        return sum(search.asked for search in self._searches)
+
+    def ask(self) -> Proposal:
+        """Return the next trial of the arm that has had the fewest."""
+        arm = min(range(len(self._searches)), key=lambda arm: self._searches[arm].asked)
+        number, setting = self._searches[arm].ask()
+        return Proposal(self._number(arm, number), setting)
+
+    def report(self, number: int, epoch: int, validation_accuracy: float) -> None:
+        """Note one epoch's validation accuracy of a running trial."""
+        arm, own = self._own(number)
+        arm.report(own, epoch, validation_accuracy)
+
+    def history(self) -> History:
+        """Return what all trials have reported so far."""
+        accuracies, final = {}, {}
+        for arm, search in enumerate(self._searches):
+            own = search.history()
+            accuracies.update({self._number(arm, n): row for n, row in own.accuracies.items()})
+            final.update({self._number(arm, n): value for n, value in own.final.items()})
+        return History(accuracies, final)
+
+    def tell(self, number: int, outcome: Outcome) -> None:
+        """End a trial."""
+        arm, own = self._own(number)
+        arm.tell(own, outcome)
+
+    def _number(self, arm: int, own: int) -> int:
+        return own * len(self._searches) + arm
+
+    def _own(self, number: int) -> tuple[OptunaSearch, int]:
+        own, arm = divmod(number, len(self._searches))
+        return self._searches[arm], own
+
+
+Search = OptunaSearch | Arms

@@ -34,7 +34,7 @@ from service.workers import cluster
 from service.workers.course import Course
 from service.workers.engine import Engine
 from service.workers.log_keeper import kept_logs
-from service.workers.optuna_search import OptunaSearch
+from service.workers.optuna_search import open_search
 from service.workers.optuna_storage import open_optuna_storage
 from service.workers.processes import (
     DONE,
@@ -120,7 +120,7 @@ def run_study(storage: SqlStorage, claim: Claim, settings: Settings, engine: Eng
     except InvalidConfig as error:  # a plug-in that this machine lacks
         raise StudyFailed(f"this worker cannot train it: {error}") from error
     optuna_storage = open_optuna_storage(settings.optuna_database)
-    search = OptunaSearch(
+    search = open_search(
         optuna_storage, optuna_name(study), study.plan, warm_start(storage, study.plan)
     )
     course = Course(storage, claim, study.plan, search)

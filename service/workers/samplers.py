@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import random
 import warnings
 from collections.abc import Callable
@@ -70,23 +69,28 @@ _SAMPLERS: dict[Sampler, Callable[[int, int], BaseSampler]] = {
 }
 
 
-def grid(plan: Plan) -> list[dict[str, float]]:
-    """Return the points of a square grid on the sampled axes that fills the trials, shuffled.
+def grid(plan: Plan, *, with_ham: bool = True) -> list[dict[str, float]]:
+    """Return the points of an even grid on an arm's axes that fills its trials, shuffled.
 
     The baselines take their share of the trials. The lowest point of an axis that holds zero
     means zero.
     """
-    side = max(2, math.isqrt(max(0, plan.budget.trials - len(plan.baselines))))
-    axes = (plan.space.alpha, plan.space.beta)
+    axes = plan.space.axes(with_ham=with_ham)
+    side = max(2, _root(plan.budget.trials - len(plan.baselines), len(axes)))
     values = [
         [axis.floor, *(_between(axis.low, axis.high, k / (side - 2)) for k in range(side - 1))]
         if axis.zero_share and side > 2
         else [_between(axis.floor, axis.high, k / (side - 1)) for k in range(side)]
-        for axis in axes
+        for axis in axes.values()
     ]
-    points = [{"alpha": a, "beta": b} for a, b in itertools.product(*values)]
+    points = [dict(zip(axes, point, strict=True)) for point in itertools.product(*values)]
     random.Random(plan.sampler_seed).shuffle(points)
     return points
+
+
+def _root(number: int, degree: int) -> int:
+    """Return the largest whole number whose power is at most another one."""
+    return next(root for root in itertools.count() if (root + 1) ** degree > number)
 
 
 def _between(low: float, high: float, place: float) -> float:

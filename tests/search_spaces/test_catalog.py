@@ -12,7 +12,7 @@ import pytest
 from ham.config import NO_HAM, PAPER_DEFAULT
 from ham.errors import IncompatibleCombination, InvalidConfig, UnknownName
 from ham.names import DATASETS, SPARSIFIERS, SparsifierRow
-from search_spaces import LogRange, plugins, recipe_for, recipes, space_for, spaces, tunable
+from search_spaces import JOINT, LogRange, plugins, recipe_for, recipes, space_for, spaces, tunable
 from search_spaces.declared import declared_space
 
 TUNED = [row.name for row in SPARSIFIERS if row.takes_ham]
@@ -37,7 +37,9 @@ def test_every_family_has_a_file_and_every_dataset_a_space() -> None:
     assert {row.family for row in SPARSIFIERS} <= spaces().keys()
     for sparsifier in TUNED:
         for dataset in DATASETS.names():
-            assert space_for(sparsifier, dataset=dataset).contains(PAPER_DEFAULT)
+            space = space_for(sparsifier, dataset=dataset)
+            assert space.contains(PAPER_DEFAULT)
+            assert space.choosing(JOINT, "linear", "cosine").tune == JOINT
 
 
 def test_digits_are_searched_as_far_as_the_recorded_truth_reaches() -> None:
@@ -49,7 +51,7 @@ def test_digits_are_searched_as_far_as_the_recorded_truth_reaches() -> None:
 
 def test_override_changes_one_axis_and_the_name() -> None:
     space = space_for("rigl", "resnet50", "imagenet")
-    assert space.id == "dynamic-imagenet@2"
+    assert space.id == "dynamic-imagenet@3"
     assert (space.beta.low, space.beta.high, space.beta.zero_share) == (1e-5, 0.1, 0.1)
     assert space.alpha == space_for("rigl").alpha
 
@@ -68,6 +70,10 @@ GOOD = {
         ({"alpha": {"low": 2.0, "high": 1.0}}, r"my\.toml: alpha\.low.*0 < low < high"),
         ({"alpha": {"low": "1", "high": 2}}, r"my\.toml: alpha\.low.*number"),
         ({"alpha": {"low": 1.0}}, r"my\.toml: alpha.*missing: high"),
+        ({"learning_rate": {"low": 2.0, "high": 4.0}}, r"my\.toml: learning_rate.*hold 1"),
+        ({"weight_decay": {"low": 0.1}}, r"my\.toml: weight_decay.*missing: high"),
+        ({"schedules": ["step"]}, r"my\.toml: schedules.*constant, linear, cosine"),
+        ({"schedules": "linear"}, r"my\.toml: schedules.*list"),
         ({"gamma": {}}, r"my\.toml.*unknown: gamma"),
         ({"beta": 3}, r"my\.toml: beta.*must be a table"),
         ({"override": [{"beta": {"low": 1e-5}}]}, "must name a model, a dataset"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -75,7 +77,49 @@ def test_space_translates_settings_there_and_back() -> None:
         assert space.contains(setting)
         assert space.decode(space.encode(setting)) == setting
     assert not space.contains(Setting(alpha=1000.0, beta=0.01))
-    assert SearchSpace.from_json(space.to_json()) == space
+
+
+MULTIPLES = LogRange(low=0.2, high=5.0)
+DECLARED = SearchSpace(
+    name="s",
+    version=3,
+    alpha=AXIS,
+    beta=AXIS,
+    learning_rate=MULTIPLES,
+    schedules=("constant", "cosine"),
+)
+
+
+def test_study_searches_what_it_chooses_and_no_more() -> None:
+    chosen = DECLARED.choosing(["learning_rate"], "cosine", "constant")
+    assert [*DECLARED.axes()] == ["alpha", "beta"]
+    assert [*chosen.axes()] == ["alpha", "beta", "learning_rate"]
+    assert [*chosen.axes(with_ham=False)] == ["learning_rate"]
+    assert chosen.decode({"learning_rate": 2.0}) == Setting(0.0, 0.0, learning_rate=2.0)
+    point = {"alpha": 20.0, "beta": AXIS.floor, "learning_rate": 2.0}
+    setting = Setting(20.0, 0.0, learning_rate=2.0, alpha_schedule="cosine")
+    assert chosen.decode(point) == setting
+    assert chosen.encode(setting) == point
+    assert chosen.contains(setting) and not DECLARED.contains(setting)
+    assert not chosen.spans(Setting(20.0, 0.0, learning_rate=2.0)), "another schedule"
+    assert not chosen.contains(replace(setting, learning_rate=9.0))
+
+
+@pytest.mark.parametrize(
+    "changes, field",
+    [
+        ({"learning_rate": LogRange(low=2.0, high=4.0)}, "learning_rate"),
+        ({"learning_rate": replace(MULTIPLES, zero_share=0.1)}, "learning_rate.zero_share"),
+        ({"tune": ("weight_decay",)}, "tune"),
+        ({"beta_schedule": "linear"}, "beta_schedule"),
+        ({"schedules": ("constant", "step")}, "schedules"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_searched_is_refused(changes: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        replace(DECLARED, **changes)
+    assert caught.value.field == field
 
 
 @given(st.floats(0, 1))

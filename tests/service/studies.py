@@ -6,11 +6,13 @@ Everything goes through the real storage and the real rules; only the training i
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from ham.config import Setting
+from search_spaces import Joint
 from service.domain.plans import resolve
 from service.domain.recommendations import recommend
 from service.domain.stages import baseline_jobs, heat_count, heat_jobs, winner_jobs
@@ -37,10 +39,16 @@ def request_for(
     sparsity: float = 0.9,
     model: str = "digits_cnn",
     budget: Budget = SMALL,
+    tune: tuple[Joint, ...] = (),
 ) -> StudyRequest:
     """Return a request on the digits."""
     return StudyRequest(
-        model=model, dataset="digits", sparsifier=sparsifier, sparsity=sparsity, budget=budget
+        model=model,
+        dataset="digits",
+        sparsifier=sparsifier,
+        sparsity=sparsity,
+        budget=budget,
+        tune=tune,
     )
 
 
@@ -96,10 +104,13 @@ def search(
     trials: int,
     measures: dict[str, Any] = MEASURES,
 ) -> None:
-    """Make search runs of settings spread over the space."""
+    """Make search runs of settings spread over the space; what else is tuned helps at twice."""
     noise = random.Random(study.plan.combination.key)
+    tuned: dict[str, Any] = dict.fromkeys(study.plan.space.tune, 2.0)
     for number in range(trials):
-        setting = Setting(alpha=2.0 * 2 ** (number % 6), beta=2e-4 * 2 ** (number % 9))
+        setting = Setting(alpha=2.0 * 2 ** (number % 6), beta=2e-4 * 2 ** (number % 9), **tuned)
+        if tuned and number % 2:
+            setting = replace(setting, alpha=0.0, beta=0.0)
         job = Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
         train(storage, held, job, 0.9 + 0.002 * number + 0.002 * noise.random(), measures)
 
@@ -109,7 +120,7 @@ def finish(storage: Storage, gain: float = 0.02) -> Recommendation:
     study, held = claim(storage)
     plan = study.plan
     noise = random.Random(plan.combination.key)
-    search(storage, study, held, plan.budget.trials)
+    search(storage, study, held, plan.search_trials)
     heats = [partial(heat_jobs, number=number) for number in range(heat_count(plan))]
     for stage in (
         lambda plan, _: baseline_jobs(plan, Purpose.SCREENING),
@@ -119,5 +130,6 @@ def finish(storage: Storage, gain: float = 0.02) -> Recommendation:
     ):
         for job in stage(plan, storage.runs.of_study(study.id)):
             helped = 0.0 if job.setting.is_no_ham else gain if job.setting.alpha < 200 else -0.01
+            helped += 0.01 * (job.setting.learning_rate == 2)
             train(storage, held, job, 0.93 + helped + 0.006 * noise.random())
     return storage.queue.succeed(held, recommend(plan, storage.runs.of_study(study.id)))

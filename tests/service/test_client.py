@@ -11,8 +11,16 @@ import pytest
 import torch
 
 from ham import HAM
+from ham.config import NO_HAM
 from service.api.app import create_app
-from service.client import Client, RequestRefused, ServiceNotRunning, recommend, service_url
+from service.client import (
+    Client,
+    RequestRefused,
+    ServiceNotRunning,
+    TunedJointly,
+    recommend,
+    service_url,
+)
 from service.records import Purpose
 from service.settings import Settings
 from service.storage import SqlStorage, open_storage
@@ -64,6 +72,24 @@ def test_recommended_setting_unpacks_into_ham(url: str, storage: SqlStorage) -> 
     assert dict(found) == {"alpha": stored.setting.alpha, "beta": stored.setting.beta}
     assert found.evidence == stored.evidence
     assert str(found) == stored.message
+
+
+def test_setting_tuned_jointly_comes_with_a_warning_that_names_the_rest(
+    url: str, storage: SqlStorage
+) -> None:
+    studies.submit(storage, studies.request_for(tune=("learning_rate",)))
+    stored = studies.finish(storage)
+    assert stored.learning_rate == 0.1 * stored.setting.learning_rate != 0.1
+    with pytest.warns(TunedJointly, match=f"learning rate {stored.learning_rate:.6g}"):
+        found = recommend("digits_cnn", "digits", "random", 0.9, url=url)
+    assert dict(found) == {"alpha": stored.setting.alpha, "beta": stored.setting.beta}
+    assert (found.learning_rate, found.weight_decay) == (stored.learning_rate, None)
+    with Client(url) as client:
+        runs = client.evidence_runs(stored)
+    assert [(run.setting, run.seed) for run in runs] == [
+        (setting, seed) for setting in stored.compared for seed in stored.seeds
+    ]
+    assert stored.control.learning_rate != 1 and NO_HAM in stored.compared
 
 
 def test_refusal_carries_status_detail_and_fields(url: str) -> None:

@@ -66,7 +66,7 @@ def list_recipes() -> Page[RecipeView]:
 
 @router.get("/search-spaces", summary="List search spaces")
 def list_search_spaces() -> Page[SpaceView]:
-    """Return the ranges of alpha and beta that studies search, and what each applies to."""
+    """Return the ranges that studies search, or may search, and what each applies to."""
     users: dict[SearchSpace, tuple[list[str], list[str]]] = {}
     for dataset, name in itertools.product(DATASETS.names(), tunable()):
         sparsifiers, datasets = users.setdefault(space_for(name, dataset=dataset), ([], []))
@@ -80,6 +80,9 @@ def list_search_spaces() -> Page[SpaceView]:
                 datasets=list(dict.fromkeys(datasets)),
                 alpha=space.alpha,
                 beta=space.beta,
+                learning_rate=space.learning_rate,
+                weight_decay=space.weight_decay,
+                schedules=list(space.schedules),
             )
             for space, (sparsifiers, datasets) in users.items()
         ]

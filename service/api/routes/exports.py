@@ -31,9 +31,16 @@ _COMBINATION: list[Column] = [
     ("optimizer", str),
     ("recipe", str),
 ]
-_RESULT: list[Column] = [
+_SETTING: list[Column] = [
     ("alpha", float),
     ("beta", float),
+    ("learning_rate", float),
+    ("weight_decay", float),
+    ("alpha_schedule", str),
+    ("beta_schedule", str),
+]
+_RESULT: list[Column] = [
+    *_SETTING,
     ("seed", int),
     ("epochs", int),
     ("validation_accuracy", float),
@@ -73,8 +80,7 @@ _RECOMMENDATION: list[Column] = [
     ("created_at", str),
     ("grade", str),
     *_COMBINATION,
-    ("alpha", float),
-    ("beta", float),
+    *_SETTING,
     ("accuracy", str),
     ("gain", str),
     ("message", str),
@@ -87,8 +93,7 @@ _BOARD: list[Column] = [
     ("sparsifier", str),
     ("optimizer", str),
     ("role", str),
-    ("alpha", float),
-    ("beta", float),
+    *_SETTING,
     ("test_accuracy", str),
     ("sparsity", float),
     ("combination", str),
@@ -338,6 +343,6 @@ def _with_combination(row: Row) -> Row:
 
 
 def _row(columns: list[Column], facts: dict[str, Any]) -> Row:
-    """Pick the columns; a setting is its alpha and its beta."""
+    """Pick the columns; learning rate and weight decay of a setting are multiples."""
     facts = {**facts, **facts.get("setting", {})}
     return {name: facts[name] for name, _ in columns}

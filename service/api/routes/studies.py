@@ -55,7 +55,8 @@ def submit_study(
 
     The answer comes at once; the study is worked on in the background: a search, then a
     race of the most promising settings on fresh seeds (screening), then a confirmation against
-    no HAM on further seeds. Its result appears under `/v1/recommendations` and `/v1/leaderboards`.
+    no HAM on further seeds. `tune` adds learning rate and weight decay, and then no HAM is tuned
+    as carefully as HAM is. Its result appears under `/v1/recommendations` and `/v1/leaderboards`.
     """
     require_priority(principal, request.priority, highest)
     study, new = storage.studies.submit(

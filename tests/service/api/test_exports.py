@@ -22,7 +22,7 @@ from service.api.app import create_app
 from service.api.routes.exports import Table
 from service.domain.published import published_for, published_results
 from service.domain.sweeps import expand
-from service.records import StudyState, SweepRequest
+from service.records import CombinationFilter, StudyState, SweepRequest
 from service.settings import Settings
 from service.storage import SqlStorage, export, open_storage
 from service.storage.migrate import migrate
@@ -54,8 +54,12 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlStorage]:
     storage = open_storage(Settings(data_dir=Path(tmp_path_factory.mktemp("exports"))))
     migrate(storage.database)
-    for sparsifier in ("random", "rigl"):
-        studies.submit(storage, studies.request_for(sparsifier))
+    for request in (
+        studies.request_for("random"),
+        studies.request_for("rigl"),
+        studies.request_for("set", tune=("learning_rate",)),
+    ):
+        studies.submit(storage, request)
         studies.finish(storage)
     sweep = SweepRequest(models=["digits_mlp"], datasets=["digits"], sparsifiers=["dense"])
     storage.sweeps.submit(sweep, *expand(sweep, tuned=set()))
@@ -97,6 +101,32 @@ def test_every_run_is_exported_once_in_every_format(
     for line, text in zip(tables["jsonl"], tables["csv"], strict=True):
         assert float(text["validation_accuracy"]) == line["validation_accuracy"]
         assert line["measures"] == json.loads(text["measures"])
+
+
+def test_what_was_tuned_jointly_is_in_every_table(client: TestClient) -> None:
+    for table in ("runs", "recommendations", "leaderboards"):
+        rows = exported(client, table, "parquet")
+        rates = {row["sparsifier"]: set[float]() for row in rows}
+        for row in rows:
+            rates[row["sparsifier"]].add(row["learning_rate"])
+            assert (row["weight_decay"], row["alpha_schedule"]) == (1.0, "constant")
+        assert rates["random"] == {1.0}
+        assert rates["set"] - {1.0}
+
+
+def test_bundle_of_a_joint_study_trains_both_kinds_of_no_ham(
+    client: TestClient, storage: SqlStorage
+) -> None:
+    (found,) = storage.recommendations.latest(CombinationFilter(sparsifier="set"))
+    content = client.get(f"/v1/studies/{found.study_id}/bundle").content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        rows = json.loads(archive.read(f"{found.study_id}/evidence.json"))
+    configs = [RunConfig.from_json(row["run"]) for row in rows]
+    assert [config.setting for config in configs] == [*found.compared] * len(found.seeds)
+    assert [setting.is_no_ham for setting in found.compared] == [True, False, True]
+    recorded = {row.setting: row.test_accuracies for row in found.evidence}
+    for config, row in zip(configs, rows, strict=True):
+        assert row["test_accuracy"] == recorded[config.setting][config.seed]
 
 
 def test_exports_are_filtered(client: TestClient) -> None:

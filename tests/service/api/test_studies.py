@@ -33,6 +33,40 @@ def test_plan_answers_what_would_run_and_queues_nothing(client: TestClient) -> N
     assert client.get("/v1/studies").json()["items"] == []
 
 
+def test_plan_shows_what_joint_tuning_takes_and_both_its_arms(client: TestClient) -> None:
+    plain = client.post("/v1/studies/plan", json=BODY).json()
+    joint = {**BODY, "tune": ["weight_decay", "learning_rate"], "beta_schedule": "cosine"}
+    plan = client.post("/v1/studies/plan", json=joint).json()
+    assert (plain["space"]["tune"], plan["space"]["tune"]) == (
+        [],
+        ["learning_rate", "weight_decay"],
+    )
+    assert plan["space"]["learning_rate"]["low"] < 1 < plan["space"]["learning_rate"]["high"]
+    assert plan["space"]["beta_schedule"] == "cosine"
+    seeds = Budget().screening_seeds
+    baselines = 2 * (seeds + Budget().confirmation_seeds)  # they run once, whatever the arms
+    assert plan["expected_runs"] - baselines == 2 * (plain["expected_runs"] - baselines)
+    study = client.post("/v1/studies", json=joint).json()
+    assert study["progress"]["search"] == {"done": 0, "planned": 2 * Budget().trials}
+    spaces = client.get("/v1/search-spaces").json()["items"]
+    own = next(row for row in spaces if row["id"] == f"{plan['space']['name']}@3")
+    assert own["weight_decay"] == plan["space"]["weight_decay"]
+    assert own["schedules"] == ["constant", "linear", "cosine"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"tune": ["momentum"]}, {"tune": "learning_rate"}, {"alpha_schedule": "step"}],
+    ids=str,
+)
+def test_what_cannot_be_tuned_is_refused_by_field(
+    client: TestClient, wrong: dict[str, object]
+) -> None:
+    response = client.post("/v1/studies/plan", json={**BODY, **wrong})
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["field"].startswith(next(iter(wrong)))
+
+
 def test_same_key_and_body_give_the_same_study(client: TestClient) -> None:
     headers = {"Idempotency-Key": "mine"}
     first = client.post("/v1/studies", json=BODY, headers=headers)

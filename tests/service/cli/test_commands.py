@@ -107,9 +107,12 @@ def test_studies_lists_them_by_state(hamtune: Hamtune, tuned: None) -> None:
 
 def test_tune_without_waiting_queues_once_per_key(hamtune: Hamtune) -> None:
     args = ("tune", *CNN, *SMALL, "--no-wait", "--key", "once", "--json")
+    args = (*args, "--tune", "learning_rate", "--beta-schedule", "linear")
     first, again = (json.loads(hamtune(*args).stdout) for _ in range(2))
     assert first["id"] == again["id"]
     assert first["request"]["budget"]["trials"] == 4
+    assert first["request"]["tune"] == ["learning_rate"]
+    assert first["plan"]["space"]["beta_schedule"] == "linear"
 
 
 def test_dry_run_tells_what_a_study_would_take_and_queues_nothing(

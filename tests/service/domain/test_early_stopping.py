@@ -100,6 +100,19 @@ def test_first_trials_run_to_full_length_whatever_they_report(
     assert not judge(plan_for(rule), history(seen), trials, FIRST_RUNG).stop
 
 
+def test_trial_without_ham_is_compared_with_others_without_it() -> None:
+    """Those with HAM, of even numbers, may all be better: no HAM is searched as carefully."""
+    budget = Budget(early_stopping="asha")
+    plan = a_plan(budget=budget, tune=["learning_rate"])
+    arm = full_trials(11)
+    seen = {2 * n + 1: curve for n, curve in arm.items()} | {
+        2 * n: {epoch: value + 0.3 for epoch, value in curve.items()} for n, curve in arm.items()
+    }
+    for better, stops in ((0, False), (3, False), (4, True)):
+        seen[23] = {FIRST_RUNG: 0.5 + 0.01 * (10.5 - better)}
+        assert judge(plan, history(seen), 23, FIRST_RUNG).stop == stops
+
+
 def test_asha_keeps_the_best_third_at_a_rung() -> None:
     plan, seen = plan_for("asha"), full_trials(11)
     for better, stops in ((0, False), (1, False), (2, False), (3, False), (4, True), (9, True)):

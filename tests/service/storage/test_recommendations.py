@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from ham.config import NO_HAM
+from ham.config import NO_HAM, Setting
 from service.records import (
     Benchmark,
     CombinationFilter,
@@ -42,6 +43,17 @@ def test_recommendation_keeps_what_the_study_reached(
     assert (stored.study_id, stored.combination) == (study.id, study.plan.combination)
     assert (stored.version, stored.created_at) == (1, clock.now)
     assert storage.recommendations.latest() == [stored]
+
+
+def test_what_was_tuned_jointly_comes_back(storage: SqlStorage) -> None:
+    without = replace(NO_HAM, learning_rate=2.0, weight_decay=10.0)
+    setting = Setting(alpha=20.0, beta=0.01, learning_rate=0.5, alpha_schedule="cosine")
+    update = {"control": without, "learning_rate": 0.05, "weight_decay": 5e-4}
+    result = a_result(0.91, setting).model_copy(update=update)
+    stored = recommend(storage, result, tune=["learning_rate", "weight_decay"])
+    assert storage.recommendations.latest() == [stored]
+    assert NewRecommendation.model_validate(dict(stored)) == result
+    assert stored.is_joint and stored.compared == (without, setting)
 
 
 def test_later_study_of_a_combination_makes_the_next_version(storage: SqlStorage) -> None:

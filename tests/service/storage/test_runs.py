@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -74,7 +75,7 @@ def test_jobs_differ_by_purpose_setting_and_seed(storage: SqlStorage, claim: Cla
     jobs = [
         Job(purpose=purpose, setting=setting, seed=seed)
         for purpose in (Purpose.SCREENING, Purpose.CONFIRMATION)
-        for setting in (SETTING, NO_HAM)
+        for setting in (SETTING, NO_HAM, replace(NO_HAM, learning_rate=2.0))
         for seed in (1, 2)
     ]
     jobs += [a_job(trial_number=0), a_job(trial_number=1)]
@@ -82,7 +83,7 @@ def test_jobs_differ_by_purpose_setting_and_seed(storage: SqlStorage, claim: Cla
     assert len(set(ids)) == len(jobs)
     assert [run.id for run in storage.runs.of_study(claim.study_id)] == ids, "oldest first"
     screening = storage.runs.of_study(claim.study_id, Purpose.SCREENING)
-    assert [run.id for run in screening] == ids[:4]
+    assert [run.id for run in screening] == ids[:6]
 
 
 def test_same_job_of_another_study_is_another_run(storage: SqlStorage, claim: Claim) -> None:

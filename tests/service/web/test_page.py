@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from service.formatting import percent, strength
+from service.formatting import joint_notes, percent, strength
 from service.storage import SqlStorage
 from tests.service import studies
 
@@ -55,6 +55,31 @@ def test_recommendation_shows_setting_gain_and_interval(
     low = float(plot.locator(".span").get_attribute("x1") or "nan")
     assert zero < low, "an interval above zero lies right of the line of no difference"
     expect(page.get_by_text(stored.message)).to_be_visible()
+
+
+def test_what_was_tuned_jointly_is_said_wherever_a_setting_is(
+    page: Page, url: str, storage: SqlStorage
+) -> None:
+    study = studies.submit(storage, studies.request_for(tune=("learning_rate",)))
+    stored = studies.finish(storage)
+    page.goto(url)
+    tuned, without = joint_notes(stored.candidate), joint_notes(stored.control)
+    assert tuned.startswith("learning rate x") and without.startswith("learning rate x")
+    expect(page.get_by_text(f"To be trained with {stored.train_with[0]}.")).to_be_visible()
+    board = page.locator(".board tbody tr")
+    expect(board.filter(has_text="tuned")).to_contain_text(tuned)
+    expect(board.filter(has_text="without HAM")).to_contain_text(without)
+    page.locator("details[id^=evidence] summary").click()
+    evidence = page.locator("details[id^=evidence]")
+    expect(evidence.get_by_role("row").filter(has_text="no HAM, recipe")).to_be_visible()
+    page.goto(f"{url}/studies/{study.id}")
+    expect(
+        page.get_by_text("With HAM and without it, learning rate 0.2 to 5 times the recipe")
+    ).to_be_visible()
+    expect(page.get_by_text(tuned).first).to_be_visible()
+    run = next(r for r in storage.runs.of_study(study.id) if r.setting == stored.candidate)
+    page.goto(f"{url}/runs/{run.id}")
+    expect(page.locator(".lead")).to_contain_text(tuned)
 
 
 def test_leaderboard_shows_ranks_in_order(page: Page, url: str, storage: SqlStorage) -> None:

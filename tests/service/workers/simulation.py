@@ -14,7 +14,7 @@ from service.domain.plans import resolve
 from service.records import Claim, Outcome, Purpose, Run, Study, StudyRequest
 from service.storage import SqlStorage
 from service.workers.course import Assignment, Course
-from service.workers.optuna_search import OptunaSearch
+from service.workers.optuna_search import open_search
 from tests.service.workers.conftest import metrics
 
 Curve = Callable[[RunConfig, int], float]
@@ -52,11 +52,11 @@ class Simulation:
 
     def search(self, slots: int = 2) -> None:
         """Run all search trials, ``slots`` at once, one epoch of each in turns."""
-        optuna_search = OptunaSearch(self._optuna, self._name, self.plan)
+        optuna_search = open_search(self._optuna, self._name, self.plan)
         course = Course(self.storage, self.claim, self.plan, optuna_search)
         under_way: list[Iterator[None]] = []
-        while optuna_search.asked < self.plan.budget.trials or under_way:
-            while len(under_way) < slots and optuna_search.asked < self.plan.budget.trials:
+        while optuna_search.asked < self.plan.search_trials or under_way:
+            while len(under_way) < slots and optuna_search.asked < self.plan.search_trials:
                 assignment = course.next()
                 assert assignment is not None
                 under_way.append(self._train(course, assignment))
@@ -64,7 +64,7 @@ class Simulation:
 
     def run(self, slots: int = 2) -> Course:
         """Run the study to its end."""
-        search = OptunaSearch(self._optuna, self._name, self.plan)
+        search = open_search(self._optuna, self._name, self.plan)
         course = Course(self.storage, self.claim, self.plan, search)
         under_way: list[Iterator[None]] = []
         while not course.finished:

@@ -16,7 +16,7 @@ from service.records import Budget, Purpose, Run, RunState, StudyRequest
 from service.storage import Database, SqlStorage
 from service.storage.migrate import migrate
 from service.workers.course import Assignment, Course
-from service.workers.optuna_search import OptunaSearch
+from service.workers.optuna_search import open_search
 from tests.conftest import MovableClock
 from tests.service.workers.conftest import SMALL, metrics, outcome_of
 from tests.service.workers.simulation import claim_study
@@ -49,7 +49,7 @@ def play(storage: SqlStorage, clock: MovableClock, request_: StudyRequest) -> Pl
         in_memory = optuna.storages.InMemoryStorage()
 
         def new_runner() -> Course:
-            search = OptunaSearch(in_memory, study.id, study.plan)
+            search = open_search(in_memory, study.id, study.plan)
             return Course(storage, claim, study.plan, search, clock)
 
         course, trained = new_runner(), 0
@@ -142,6 +142,21 @@ def test_second_study_reuses_all_that_the_first_has_trained(play: Play) -> None:
         original = originals[run.reused_from]
         assert run.model_dump(include=facts) == original.model_dump(include=facts)
         assert run.seconds == 0
+
+
+def test_run_at_another_learning_rate_is_another_run(play: Play) -> None:
+    play()
+    joint = {"tune": ("learning_rate",), "budget": {"trials": 3}}
+    runs, again = play(**joint), play(**joint)
+    search = [run for run in runs if run.purpose == Purpose.SEARCH]
+    assert [run.setting.is_no_ham for run in search] == [False, True] * 3
+    assert all(run.setting.learning_rate == 1 for run in runs if run.reused_from)
+    assert any(run.setting.learning_rate != 1 for run in runs)
+    others = [run for run in runs if run.setting.learning_rate != 1]
+    assert not any(run.reused_from for run in others)
+    searched = purposes(again, Purpose.SEARCH)
+    assert [run.setting for run in searched] == [run.setting for run in search]
+    assert all(run.reused_from for run in searched[1:]), "the first says where it runs"
 
 
 def test_replicate_trains_everything_again(play: Play) -> None:

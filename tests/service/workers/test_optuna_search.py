@@ -13,10 +13,12 @@ from optuna.trial import TrialState
 from sqlalchemy import inspect
 
 from ham.config import NO_HAM, PAPER_DEFAULT, Setting
-from service.records import Outcome, Plan
+from service.domain.plans import resolve
+from service.records import Outcome, Plan, StudyRequest
 from service.settings import Settings
 from service.storage import Database
-from service.workers.optuna_search import OptunaSearch, Proposal
+from service.workers import optuna_search
+from service.workers.optuna_search import OptunaSearch, Proposal, Search
 from service.workers.optuna_storage import open_optuna_storage
 
 Open = Callable[[], OptunaSearch]
@@ -173,3 +175,45 @@ def test_optuna_lives_beside_our_tables(
     assert "trials" not in tables
     optuna_storage.remove_session()
     optuna_storage.engine.dispose()
+
+
+@pytest.fixture
+def open_arms(url: str, request_: StudyRequest) -> Callable[[], Search]:
+    """Open the search of a study that tunes learning rate and weight decay as well."""
+    tune = {"tune": ("learning_rate", "weight_decay")}
+    plan = resolve(request_.model_copy(update=tune))
+    return lambda: optuna_search.open_search(open_optuna_storage(url), "study", plan)
+
+
+def test_arms_take_turns_and_no_ham_is_searched_over_its_own_axes(
+    open_arms: Callable[[], Search], url: str
+) -> None:
+    search = open_arms()
+    asked = [search.ask() for _ in range(12)]
+    assert [proposal.number for proposal in asked] == list(range(12))
+    assert asked[0].setting.alpha == pytest.approx(PAPER_DEFAULT.alpha)
+    assert asked[1].setting == NO_HAM, "at the recipe's values"
+    assert all(proposal.setting.is_no_ham for proposal in asked[1::2])
+    assert len({proposal.setting for proposal in asked[1::2]}) == 6
+    assert sum(proposal.setting.is_no_ham for proposal in asked[::2]) <= 1
+    for number, _ in asked:
+        search.report(number, 1, 0.5 + number / 100)
+        search.tell(number, Outcome(validation_accuracy=0.8 + number / 100))
+    assert search.history().final == {n: 0.8 + n / 100 for n in range(12)}
+    assert search.history().accuracies[7] == {1: 0.5 + 7 / 100}
+    without = optuna.load_study(study_name="study no HAM", storage=url).trials
+    assert [trial.value for trial in without] == [0.8 + n / 100 for n in range(1, 12, 2)]
+    assert without[1].params.keys() == {"learning_rate", "weight_decay"}
+    assert trials(url)[2].params.keys() == {"alpha", "beta", "learning_rate", "weight_decay"}
+
+
+def test_arms_go_on_in_turns_after_a_runner_was_lost(open_arms: Callable[[], Search]) -> None:
+    search = open_arms()
+    asked = [search.ask() for _ in range(5)]
+    for number in (0, 1, 3):
+        search.tell(number, Outcome(validation_accuracy=0.9))
+    search = open_arms()
+    assert search.asked == 3
+    again = [search.ask() for _ in range(4)]
+    assert [number for number, _ in again] == [2, 4, 5, 6]
+    assert again[:2] == [asked[2], asked[4]], "the same settings"
