@@ -20,9 +20,9 @@ LEVELS = 31
 _APART = 0.12
 
 
-def levels(axis: LogRange) -> tuple[float, ...]:
+def levels(axis: LogRange, count: int = LEVELS) -> tuple[float, ...]:
     """Return the values of an axis that stand for all: zero where it has it, then log-spaced."""
-    spaced = np.geomspace(axis.low, axis.high, LEVELS)
+    spaced = np.geomspace(axis.low, axis.high, count)
     zero = (0.0,) if axis.zero_share > 0 else ()
     return zero + tuple(axis.decode(float(value)) for value in spaced)
 

@@ -132,7 +132,11 @@ def so_far(
 def _survey(
     plan: Plan, runs: Sequence[Run], earlier: Sequence[Run], candidate: Setting
 ) -> tuple[Optimum | None, SurfaceGrid | None]:
-    surface = surface_of(plan, runs, earlier)
+    """Describe the surface of the combination's own runs: what others let expect is no evidence.
+
+    So no prior comes back to the combinations it was taken from either.
+    """
+    surface = surface_of(plan.model_copy(update={"prior": None}), runs, earlier)
     if surface is None:
         return None, None
     return survey(plan.space, surface, seen_by(plan, runs, earlier), candidate)
