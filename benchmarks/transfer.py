@@ -4,7 +4,8 @@
 setting, for each way of carrying settings from recipe to recipe. It prints the share of the tuned
 gain that the carried setting reaches, how often it is worse than no HAM, and how often the
 predictive interval holds the recorded gain; then, with and without a warm start, after how many
-trials a search has tried a setting within 0.2 points of the best recorded. Trains nothing.
+trials a search has tried a setting within 0.2 points of the best recorded; then the regret of the
+favourite of a search that had the warm start, with and without the prior. Trains nothing.
 """
 
 from __future__ import annotations
@@ -18,19 +19,22 @@ from statistics import fmean, median
 import numpy as np
 import optuna
 
-from benchmarks.recorded_truth import CELLS, FILE, combination
+from benchmarks.recorded_truth import CELLS, FILE, RECIPE, combination
 from benchmarks.replay import Truth, load
-from ham.config import NO_HAM, Recipe, Setting
+from benchmarks.selection import run_of
+from ham.config import NO_HAM, Combination, Recipe, Setting
 from search_spaces import space_for
 from service.domain.plans import resolve
-from service.domain.transfer import Known, carried, transfer
-from service.records import Outcome, Plan, StudyRequest, SurfaceGrid
+from service.domain.stages import favourite
+from service.domain.transfer import Known, carried, prior, transfer
+from service.records import Job, Outcome, Plan, Purpose, Run, StudyRequest, SurfaceGrid
 from service.workers.optuna_search import OptunaSearch
 
 Carry = Callable[[Setting, Recipe, Recipe], Setting]
 POINT = 0.01
 GOOD = 0.2 * POINT
 MOST_TRIALS = 32
+MARKS = (8, 16, 32)
 
 
 def _scaled(setting: Setting, alpha: float, beta: float) -> Setting:
@@ -102,6 +106,15 @@ def leave_one_out(rows: list[tuple[Known, Truth]], carry: Carry) -> dict[str, fl
     }
 
 
+def _request(where: Combination) -> StudyRequest:
+    return StudyRequest(
+        model=where.model,
+        dataset=where.dataset,
+        sparsifier=where.sparsifier,
+        sparsity=where.sparsity,
+    )
+
+
 def trials_needed(plan: Plan, truth: Truth, opening: tuple[Setting, ...]) -> int:
     """Return after how many trials a setting within 0.2 points of the best has been tried."""
     storage = optuna.storages.InMemoryStorage()
@@ -122,13 +135,7 @@ def warm_starts(
     everything = [one for one, _ in rows]
     for left_out, truth in rows:
         where = left_out.combination
-        request = StudyRequest(
-            model=where.model,
-            dataset=where.dataset,
-            sparsifier=where.sparsifier,
-            sparsity=where.sparsity,
-        )
-        base = resolve(request)
+        base = resolve(_request(where))
         found = transfer(where, left_out.recipe, base.space, everything)
         needed: tuple[list[int], list[int]] = ([], [])
         for number in range(repetitions):
@@ -138,11 +145,55 @@ def warm_starts(
         yield where.key, median(needed[0]), median(needed[1])
 
 
+def priors(
+    rows: list[tuple[Known, Truth]], repetitions: int
+) -> Iterator[tuple[str, list[tuple[float, float]]]]:
+    """Yield, search by search, the regrets without and with the prior after :data:`MARKS` trials.
+
+    Both look at the same trials: a prior changes what is believed of them, not what is tried.
+    """
+    everything = [one for one, _ in rows]
+    for left_out, truth in rows:
+        where = left_out.combination
+        if left_out.recipe != RECIPE:
+            continue
+        base = resolve(_request(where))
+        found = transfer(where, left_out.recipe, base.space, everything)
+        told = prior(where, left_out.recipe, base.space, everything)
+        for number in range(repetitions):
+            plan = base.model_copy(update={"sampler_seed": 1000 * number})
+            runs = _searched(plan, truth, found.portfolio if found else ())
+            led = plan.model_copy(update={"prior": told})
+            yield (
+                where.key,
+                [
+                    (
+                        truth.best - truth.expected(favourite(plan, runs[:trials])),
+                        truth.best - truth.expected(favourite(led, runs[:trials])),
+                    )
+                    for trials in MARKS
+                ],
+            )
+
+
+def _searched(plan: Plan, truth: Truth, opening: tuple[Setting, ...]) -> list[Run]:
+    search = OptunaSearch(optuna.storages.InMemoryStorage(), "replayed", plan, opening)
+    runs = []
+    for _ in range(max(MARKS)):
+        number, setting = search.ask()
+        accuracy = float(truth.curve(setting, plan.sampler_seed)[-1])
+        job = Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
+        runs.append(run_of(job, accuracy))
+        search.tell(number, Outcome(validation_accuracy=accuracy))
+    return runs
+
+
 def main() -> None:
-    """Print both tables."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--file", type=Path, default=FILE)
     parser.add_argument("--repetitions", type=int, default=20)
+    parser.add_argument("--prior-repetitions", type=int, default=5)
     args = parser.parse_args()
     rows = list(known(load(args.file)))
     print(f"{len(rows)} combinations, {min(truth.seeds for _, truth in rows)} seeds or more")
@@ -158,6 +209,23 @@ def main() -> None:
         print(f"{key:55} {cold:6.1f} {warm:6.1f}", flush=True)
     colds, warms = zip(*table, strict=True)
     print(f"{'mean':55} {fmean(colds):6.1f} {fmean(warms):6.1f}")
+    _print_priors(list(priors(rows, args.prior_repetitions)))
+
+
+def _print_priors(rows: list[tuple[str, list[tuple[float, float]]]]) -> None:
+    print(f"\nregret of the favourite, points, means of {len(rows)} searches")
+    print(
+        f"{'trials':>8} {'without prior':>14} {'with prior':>11} {'difference':>16} {'good':>12}"
+    )
+    for trials, pairs in zip(MARKS, zip(*(row for _, row in rows), strict=True), strict=True):
+        without, led = np.array(pairs).T / POINT
+        change = led - without
+        error = change.std(ddof=1) / math.sqrt(len(rows))
+        good = [f"{100 * fmean(arm <= GOOD / POINT):.0f} %" for arm in (without, led)]
+        print(
+            f"{trials:8} {without.mean():14.2f} {led.mean():11.2f} "
+            f"{change.mean():+7.2f} +- {error:.2f} {good[0]:>6} {good[1]:>5}"
+        )
 
 
 if __name__ == "__main__":

@@ -28,7 +28,9 @@ Study {id}, state {state}.
 `ham` alone is needed: no service, no database. On the same kind of machine (environment.json) the
 accuracies are equal, digit by digit.
 
-request.json: what was asked. plan.json: what was planned: search space, recipe, seeds, stages.
+request.json: what was asked. plan.json: what was planned: search space, recipe, seeds, stages, and
+the prior that similar combinations gave when the search began (null: none), which helps to choose
+the finalists and never enters a gain.
 runs.jsonl: every training. recommendation.json: what came out, with its evidence.
 evidence.json: the paired runs, ready for `python -m ham`. environment.json: versions, hardware.
 plots/: the gains by seed, and the search.

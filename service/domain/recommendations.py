@@ -163,7 +163,11 @@ def _survey(
     candidate: Setting,
     without: Setting,
 ) -> tuple[Optimum | None, SurfaceGrid | None]:
-    surface = surface_of(plan, runs, earlier)
+    """Describe the surface of the combination's own runs: what others let expect is no evidence.
+
+    So no prior comes back to the combinations it was taken from either.
+    """
+    surface = surface_of(plan.model_copy(update={"prior": None}), runs, earlier)
     if surface is None:
         return None, None
     seen = seen_by(plan, runs, earlier)

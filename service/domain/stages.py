@@ -54,7 +54,7 @@ def surface_of(plan: Plan, runs: Iterable[Run], earlier: Iterable[Run] = ()) -> 
     seen = seen_by(plan, runs, earlier)
     if sum(row.counts_fully for row in seen) < FEWEST_RUNS:
         return None
-    return fitted(plan.space, seen)
+    return fitted(plan.space, seen, plan.prior)
 
 
 def seen_by(

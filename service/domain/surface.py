@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
+from scipy.interpolate import RegularGridInterpolator
 from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
@@ -22,7 +23,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from ham.config import Setting
 from search_spaces import SearchSpace
 from service.domain.kernel import LENGTH, MAIN, SEED, SHORTFALL, Array, RunKernel
-from service.records import Run, RunState
+from service.records import Prior, Run, RunState
 
 FEWEST_RUNS = 8
 """With fewer full-length runs than this there is no surface to speak of."""
@@ -84,9 +85,19 @@ def _place_in_order(seen: Observation) -> tuple[float, float, int, str]:
 
 
 @lru_cache(maxsize=8)
-def fitted(space: SearchSpace, seen: tuple[Observation, ...]) -> Surface:
-    """Return the surface of observations; the same ones are not fitted again."""
-    return Surface(space, seen)
+def fitted(
+    space: SearchSpace, seen: tuple[Observation, ...], prior: Prior | None = None
+) -> Surface:
+    """Return the surface of observations; the same ones are not fitted again.
+
+    A prior counts only where the observations are more probable with it than without it.
+    """
+    own = Surface(space, seen)
+    return own if prior is None else max(own, Surface(space, seen, prior), key=_evidence)
+
+
+def _evidence(surface: Surface) -> float:
+    return surface.evidence
 
 
 class Surface:
@@ -95,6 +106,11 @@ class Surface:
     Args:
         space: whose sampled axes, scaled to [0, 1], are the inputs; zero has its place on them.
         seen: at least :data:`FEWEST_RUNS` of full length.
+        prior: what is expected where nothing has been seen; the mean of all runs if left out.
+
+    Attributes:
+        evidence: logarithm of the observations' likelihood times the priors of the
+            hyperparameters, to compare surfaces of the same observations.
 
     The hyperparameters are the most probable ones under weak log-normal priors. Accuracies far
     below the median, and runs that failed, count as a little below it: that a setting is poor
@@ -102,10 +118,13 @@ class Surface:
     the top.
     """
 
-    def __init__(self, space: SearchSpace, seen: Sequence[Observation]) -> None:
-        self._axes = space.axes()
+    def __init__(
+        self, space: SearchSpace, seen: Sequence[Observation], prior: Prior | None = None
+    ) -> None:
+        self._axes, self._prior = space.axes(), prior
         floor = _floor(np.array([row.accuracy for row in seen if row.counts_fully]))
         accuracies = np.array([max(row.accuracy or 0.0, floor) for row in seen])
+        accuracies -= self._expected([row.setting for row in seen])
         self._centre = float(np.mean(accuracies))
         self._unit = float(np.std(accuracies)) or 1.0
         inputs = self._inputs(
@@ -120,6 +139,9 @@ class Surface:
         with warnings.catch_warnings():  # a bound that is met is an answer, not a mistake
             warnings.simplefilter("ignore", ConvergenceWarning)
             process.fit(inputs, (accuracies - self._centre) / self._unit)
+        self.evidence = float(process.log_marginal_likelihood_value_) - len(seen) * math.log(
+            self._unit
+        )
         self._inputs_seen = inputs
         self._kernel: RunKernel = process.kernel_
         self._weights: Array = process.alpha_
@@ -129,7 +151,7 @@ class Surface:
         """Return the expected validation accuracy of each setting, a fraction."""
         across = self._kernel.surface(self._inputs(settings), self._inputs_seen)
         mean: Array = self._centre + self._unit * (across @ self._weights)
-        return mean
+        return mean + self._expected(settings)
 
     def deviation(self, settings: Sequence[Setting]) -> Array:
         """Return the standard deviation of each expectation, a fraction."""
@@ -157,6 +179,18 @@ class Surface:
         across = self._kernel.surface(self._inputs_seen, inputs)
         explained: Array = solve_triangular(self._factor, across, lower=True)
         return explained
+
+    def _expected(self, settings: Sequence[Setting]) -> Array:
+        """Return the gains that the prior expects, read between its levels."""
+        if self._prior is None:
+            return np.zeros(len(settings))
+        axes = (self._axes["alpha"], self._axes["beta"])
+        given = (self._prior.alphas, self._prior.betas)
+        places = [[axis.place(v) for v in own] for axis, own in zip(axes, given, strict=True)]
+        gains = np.array(self._prior.gains)
+        table = RegularGridInterpolator(places, gains, bounds_error=False, fill_value=None)
+        read: Array = table(self._inputs(settings)[:, :2])
+        return read
 
     def _inputs(
         self,

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +27,8 @@ from scipy.stats import t as student
 from ham.config import NO_HAM, Combination, Recipe, Setting
 from ham.names import SPARSIFIERS
 from search_spaces import SearchSpace
-from service.domain.candidates import grid
-from service.records import SurfaceGrid
+from service.domain.candidates import grid, levels
+from service.records import Prior, SurfaceGrid
 
 Array = NDArray[np.float64]
 Carry = Callable[[Setting, Recipe, Recipe], Setting]
@@ -38,6 +39,8 @@ MOST_NEIGHBOURS = 12
 FARTHEST = 2.5
 """Combinations at a greater distance have no say."""
 PORTFOLIO_SIZE = 4
+_PRIOR_LEVELS = 12
+_PRIOR_DIGITS = 5
 _CAUTION = 0.84
 """Settings are compared so many standard deviations below their mean: four in five lie above."""
 _TYPICAL = 0.01
@@ -151,6 +154,29 @@ def transfer(
         high=float(pooled.mean[best] + half),
         portfolio=tuple(settings[i] for i in _portfolio(gains[:, 0], best)),
         neighbours=tuple(near),
+    )
+
+
+def prior(
+    target: Combination, recipe: Recipe, space: SearchSpace, known: Sequence[Known]
+) -> Prior | None:
+    """Return the gains that neighbours let expect of a combination, or None with too few of them.
+
+    It is what :func:`transfer` expects, on a grid coarse enough to be kept with a study.
+    """
+    near = neighbours(target, recipe, known)
+    if len(near) < FEWEST_NEIGHBOURS:
+        return None
+    alphas, betas = (levels(axis, _PRIOR_LEVELS) for axis in (space.alpha, space.beta))
+    settings = [Setting(alpha=alpha, beta=beta) for alpha, beta in product(alphas, betas)]
+    gains = np.array([_gains(n.known, recipe, settings, carried) for n in near])
+    pooled = _pool(gains[:, 0], gains[:, 1], np.array([n.distance for n in near]))
+    table = pooled.mean.reshape(len(alphas), len(betas))
+    return Prior(
+        neighbours=tuple(n.known.combination.slug for n in near),
+        alphas=alphas,
+        betas=betas,
+        gains=tuple(map(tuple, table.round(_PRIOR_DIGITS).tolist())),
     )
 
 

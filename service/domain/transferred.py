@@ -15,12 +15,14 @@ from service.domain.transfer import (
     Transfer,
     distance,
     neighbours,
+    prior,
     transfer,
 )
 from service.errors import NotFound
 from service.records import (
     Expectation,
     Plan,
+    Prior,
     Recommendation,
     TransferredRecommendation,
     TunedNeighbour,
@@ -57,20 +59,35 @@ def transferred(
     )
 
 
-def warm_start(storage: Storage, plan: Plan) -> tuple[Setting, ...]:
-    """Return the settings that a search tries first: what helped similar combinations.
+class WarmStart(NamedTuple):
+    """What similar combinations bring to a search.
+
+    Attributes:
+        opening: settings to try first.
+        prior: what is expected before anything is trained.
+    """
+
+    opening: tuple[Setting, ...] = ()
+    prior: Prior | None = None
+
+
+def warm_start(storage: Storage, plan: Plan) -> WarmStart:
+    """Return what a search begins with; nothing where too few similar combinations are tuned.
 
     It is asked when a search begins, not when it is planned, so that the later studies of a sweep
-    learn from the earlier ones. Optuna's study keeps what was tried.
+    learn from the earlier ones. Optuna's study keeps what was tried, the plan keeps the prior.
     """
     if not plan.transfer:
-        return ()
+        return WarmStart()
     known = [row.known for row in _tuned(storage, plan.combination)]
     space = replace(plan.space, tune=())  # what helped others did so at their recipes' values
     found = transfer(plan.combination, plan.recipe, space, known)
     if found is None:
-        return ()
-    return tuple(setting for setting in found.portfolio if not setting.is_no_ham)
+        return WarmStart()
+    return WarmStart(
+        opening=tuple(setting for setting in found.portfolio if not setting.is_no_ham),
+        prior=None if plan.space.tune else prior(plan.combination, plan.recipe, space, known),
+    )
 
 
 def _tuned(storage: Storage, target: Combination) -> list[_Tuned]:

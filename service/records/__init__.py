@@ -9,6 +9,7 @@ from service.records.keys import ANYONE, UNLIMITED, ApiKey, Limits, Principal, S
 from service.records.lifecycle import ENDED, HELD, Command, StudyState
 from service.records.logs import LogLevel, LogLine, NewLogLine
 from service.records.overview import Comparison, Method, Overview
+from service.records.priors import Prior
 from service.records.recommendations import (
     Benchmark,
     Estimate,
@@ -99,6 +100,7 @@ __all__ = [
     "PaperRecommendation",
     "Plan",
     "Principal",
+    "Prior",
     "Progress",
     "PublishedResult",
     "Purpose",

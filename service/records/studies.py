@@ -11,6 +11,7 @@ from ham.config import Recipe, Schedule, Setting
 from search_spaces import Joint, SearchSpace
 from service.records.combinations import StoredCombination
 from service.records.lifecycle import StudyState
+from service.records.priors import Prior
 from service.records.runs import Cost
 
 EarlyStopping = Literal["none", "asha", "asha_promotion", "hyperband", "median"]
@@ -176,8 +177,8 @@ class StudyRequest(BaseModel):
     beta_schedule: Schedule = Field(default="constant", description="The same for beta.")
     transfer: bool = Field(
         default=True,
-        description="Begin the search with settings that helped similar combinations, where "
-        "enough of them have been tuned.",
+        description="Begin the search with settings that helped similar combinations, and take "
+        "their gains for a prior of its surface, where enough of them have been tuned.",
     )
     replicate: bool = Field(
         default=False,
@@ -241,6 +242,11 @@ class Plan(BaseModel):
     early_stopping: EarlyStopping = "none"
     reuse: bool = True
     transfer: bool = True
+    prior: Prior | None = Field(
+        default=None,
+        description="What similar combinations let it expect, written when the search begins; "
+        "null before that, and where too few are similar or `transfer` is off.",
+    )
     search_seeds: tuple[int, ...]
     screening_seeds: tuple[int, ...]
     confirmation_seeds: tuple[int, ...]

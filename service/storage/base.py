@@ -40,6 +40,7 @@ from service.records import (
     Orders,
     Outcome,
     Plan,
+    Prior,
     Purpose,
     Recommendation,
     Run,
@@ -151,6 +152,13 @@ class Queue(Protocol):
 
     def orders(self, claim: Claim) -> Orders:
         """Return what people want of the study by now. Raises StaleLease: it was cancelled."""
+        ...
+
+    def begin_search(self, claim: Claim, prior: Prior | None) -> Plan:
+        """Write a prior into the plan, unless a run has begun, and return the plan.
+
+        So whoever resumes the study decides by the same. Raises StaleLease.
+        """
         ...
 
     def heartbeat(self, claim: Claim, lease: timedelta) -> None:

@@ -18,6 +18,7 @@ from service.records import (
     NewRecommendation,
     Orders,
     Plan,
+    Prior,
     Recommendation,
     Study,
     StudyState,
@@ -32,6 +33,7 @@ from service.storage.studies import study_record
 from service.storage.tables import (
     CombinationRow,
     RecommendationRow,
+    RunRow,
     StudyRow,
     SubmitterRow,
 )
@@ -137,6 +139,17 @@ class SqlQueue:
                 raise stale(claim)
             hold = row.state != StudyState.RUNNING
             return Orders(hold=hold, plan=Plan.model_validate(row.plan))
+
+    def begin_search(self, claim: Claim, prior: Prior | None) -> Plan:
+        """Write a prior into the plan, unless a run has begun."""
+        with self._database.write() as session:
+            row = guard(session, claim)
+            plan = Plan.model_validate(row.plan)
+            begun = session.scalars(select(RunRow.id).where(RunRow.study_id == row.id).limit(1))
+            if begun.one_or_none() is None:
+                plan = plan.model_copy(update={"prior": prior})
+                row.plan = plan.model_dump(mode="json")
+            return plan
 
     def release(
         self,

@@ -120,10 +120,10 @@ def run_study(storage: SqlStorage, claim: Claim, settings: Settings, engine: Eng
     except InvalidConfig as error:  # a plug-in that this machine lacks
         raise StudyFailed(f"this worker cannot train it: {error}") from error
     optuna_storage = open_optuna_storage(settings.optuna_database)
-    search = open_search(
-        optuna_storage, optuna_name(study), study.plan, warm_start(storage, study.plan)
-    )
-    course = Course(storage, claim, study.plan, search)
+    opening, prior = warm_start(storage, study.plan)
+    plan = storage.queue.begin_search(claim, prior)
+    search = open_search(optuna_storage, optuna_name(study), plan, opening)
+    course = Course(storage, claim, plan, search)
     with _ending_when_lost(storage, claim):
         engine.run(course, combination.model)
     runs, earlier = storage.runs.of_study(study.id), storage.runs.earlier(study.id)

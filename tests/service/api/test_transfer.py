@@ -90,7 +90,10 @@ def test_a_search_begins_with_what_helped_its_neighbours_unless_told_otherwise(
     tune(storage, "random", "rigl", "set")
     request = request_for("gmp", budget=BUDGET)
 
-    opening = warm_start(storage, resolve(request))
+    opening, prior = warm_start(storage, resolve(request))
 
     assert opening and NO_HAM not in opening
-    assert not warm_start(storage, resolve(request.model_copy(update={"transfer": False})))
+    assert prior is not None and len(prior.neighbours) == 3
+    assert prior.gains[0][0] == 0, "no HAM gains nothing over itself"
+    off = resolve(request.model_copy(update={"transfer": False}))
+    assert warm_start(storage, off) == ((), None)

@@ -10,7 +10,9 @@ import pytest
 
 from ham.config import NO_HAM, PAPER_DEFAULT, Setting
 from service.domain.recommendations import recommend
-from service.records import Budget, Grade, Job, NewRecommendation, Plan
+from service.domain.stages import surface_of
+from service.domain.statistics import paired_gain
+from service.records import Budget, Grade, Job, NewRecommendation, Plan, Prior
 from tests.service.builders import a_plan
 from tests.service.domain.history import whole_study
 
@@ -55,6 +57,36 @@ def test_gain_among_equals_is_unbiased_covered_and_confirmed_as_seldom_as_promis
     assert abs(fmean(gains)) < 0.1 * OF_RUN
     confirmed = fmean(result.grade == Grade.CONFIRMED for result in results)
     assert abs(confirmed - 0.025) < chance * math.sqrt(0.025 * 0.975)
+
+
+def test_prior_enters_neither_the_gain_nor_what_is_said_of_the_optimum() -> None:
+    """It promises three points at one setting, of settings that are all equal."""
+    plan, proposed = WITH_SURFACE
+    promising = Prior(
+        neighbours=("a", "b", "c"),
+        alphas=(0.0, 1.0, 8.0, 400.0),
+        betas=(0.0, 0.001, 0.02, 3.0),
+        gains=((0, 0, 0, 0), (0, 0, 0, 0), (0, 0, 0.03, 0), (0, 0, 0, 0)),
+    )
+    rng = np.random.default_rng(2)
+
+    def measure(_: Job) -> tuple[float, float]:
+        validation, test = 0.9 + rng.normal(0, OF_RUN, 2)
+        return float(validation), float(test)
+
+    led = plan.model_copy(update={"prior": promising})
+    for _ in range(3):
+        runs = whole_study(led, proposed, measure)
+        result = recommend(led, runs)
+        tests: dict[Setting, dict[int, float]] = {NO_HAM: {}, result.candidate: {}}
+        for run in runs:
+            if run.test_accuracy is not None and run.setting in tests:
+                tests[run.setting][run.seed] = run.test_accuracy
+        assert result.gain == paired_gain(tests[result.candidate], tests[NO_HAM])
+        surface = surface_of(plan, runs)
+        assert surface is not None and result.optimum is not None
+        own = np.diff(surface.mean([NO_HAM, result.candidate]))[0]
+        assert result.optimum.expected_gain.mean == pytest.approx(own)
 
 
 def test_intervals_cover_the_true_gain_as_often_as_they_say() -> None:

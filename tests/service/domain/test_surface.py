@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from statistics import median
 
 import numpy as np
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 
 from ham.config import Setting
 from search_spaces import SearchSpace
+from service.domain.candidates import grid, levels
 from service.domain.kernel import RunKernel
 from service.domain.surface import Observation, Surface, fitted, observations
-from service.records import Run, RunState
+from service.records import Prior, Run, RunState
 from tests.service.builders import a_job, a_plan, a_run
 
 GAP = 0.012
@@ -178,6 +180,41 @@ def test_surface_does_not_depend_on_the_order_of_the_runs(places: list[int]) -> 
     runs = searched(space, seed=7, trials=12)
     shuffled = observations([runs[place] for place in places])
     assert fitted(space, shuffled) is fitted(space, observations(runs))
+
+
+def a_prior(space: SearchSpace, gain: Callable[[Setting], float]) -> Prior:
+    alphas, betas = levels(space.alpha, 12), levels(space.beta, 12)
+    gains = [[gain(Setting(alpha=alpha, beta=beta)) for beta in betas] for alpha in alphas]
+    return Prior(
+        neighbours=("a", "b", "c"), alphas=alphas, betas=betas, gains=tuple(map(tuple, gains))
+    )
+
+
+def test_prior_that_the_runs_bear_out_leads_where_none_was_made(space: SearchSpace) -> None:
+    def similar(setting: Setting) -> float:
+        return 0.8 * (max(truth(setting), 0.94) - truth(Setting(0, 0)))
+
+    every = grid(space)
+    best = max(map(truth, every))
+    regrets: dict[bool, list[float]] = {False: [], True: []}
+    for seed in range(10):
+        seen = observations(searched(space, seed, trials=10))
+        for led, own in regrets.items():
+            surface = fitted(space, seen, a_prior(space, similar) if led else None)
+            own.append(best - truth(every[int(np.argmax(surface.mean(every)))]))
+    assert np.mean(regrets[True]) < 0.5 * np.mean(regrets[False])
+
+
+def test_prior_that_the_runs_contradict_is_left_out(space: SearchSpace) -> None:
+    def opposite(setting: Setting) -> float:
+        return 5 * (0.97 - truth(setting)) if setting.alpha < 100 else 0.05
+
+    for seed in range(4):
+        seen = observations(searched(space, seed, trials=20))
+        own = fitted(space, seen)
+        led = fitted(space, seen, a_prior(space, opposite))
+        settings = [row.setting for row in seen]
+        assert np.array_equal(led.mean(settings), own.mean(settings))
 
 
 def test_zero_has_its_place_on_the_surface(space: SearchSpace) -> None:

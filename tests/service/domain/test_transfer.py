@@ -18,6 +18,7 @@ from service.domain.transfer import (
     _pool,
     carried,
     distance,
+    prior,
     transfer,
 )
 from service.records import SurfaceGrid
@@ -105,6 +106,21 @@ def test_too_few_neighbours_are_refused() -> None:
     own = known(combination("digits_mlp"), 20, 0.01)
 
     assert transfer(combination("digits_mlp"), RECIPE, SPACE, [*near, own]) is None
+
+
+def test_prior_is_what_the_neighbours_let_expect() -> None:
+    near = [known(combination(sparsifier=name), peak=20, height=0.01) for name in METHODS]
+    target = combination("digits_mlp")
+
+    found = prior(target, RECIPE, SPACE, near)
+
+    assert found is not None
+    assert found.neighbours[0] == near[0].combination.slug
+    gains = np.array(found.gains)
+    assert gains.shape == (len(found.alphas), len(found.betas))
+    assert 10 < found.alphas[int(gains.max(axis=1).argmax())] < 40
+    assert gains.max() == pytest.approx(0.01, abs=0.002)
+    assert prior(target, RECIPE, SPACE, near[: FEWEST_NEIGHBOURS - 1]) is None
 
 
 def test_a_smaller_learning_rate_asks_for_a_larger_alpha() -> None:

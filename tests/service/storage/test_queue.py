@@ -7,12 +7,13 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
+from service.domain import plans
 from service.errors import StaleLease
-from service.records import StudyState
+from service.records import BudgetChange, Prior, StudyChange, StudyState
 from service.storage import SqlStorage
 from service.storage.tables import StudyEventRow
 from tests.conftest import MovableClock
-from tests.service.builders import a_result, submit
+from tests.service.builders import a_job, a_result, submit
 
 LEASE = timedelta(seconds=15)
 
@@ -46,6 +47,32 @@ def test_lease_that_runs_out_lets_another_runner_take_over(
     second, new = storage.queue.claim("b", LEASE)
     assert (second.id, new.token, second.attempts) == (first.id, old.token + 1, 2)
     assert second.started_at == first.started_at, "a study starts once"
+
+
+def test_prior_is_written_before_the_first_run_and_stays_whoever_resumes(
+    storage: SqlStorage, clock: MovableClock
+) -> None:
+    study_id = submit(storage)
+    one, other = (
+        Prior(neighbours=(name,), alphas=(0, 1), betas=(0, 1), gains=((0, 0), (0, 0.01)))
+        for name in ("one", "other")
+    )
+    _, old = storage.queue.claim("a", LEASE)
+    assert storage.queue.begin_search(old, other).prior == other
+    clock.advance(15)
+    _, claim = storage.queue.claim("b", LEASE)
+    assert storage.queue.begin_search(claim, one).prior == one, "nothing rests on the first yet"
+    with pytest.raises(StaleLease):
+        storage.queue.begin_search(old, other)
+    storage.runs.begin(claim, a_job(), epochs=3)
+    for later in (other, None):
+        assert storage.queue.begin_search(claim, later).prior == one
+    assert (
+        storage.studies.get(study_id).plan.prior == one == storage.queue.orders(claim).plan.prior
+    )
+    change = StudyChange(budget=BudgetChange(trials=3))
+    changed = storage.studies.change(study_id, lambda study: plans.changed(study, change, ()))
+    assert (changed.plan.prior, changed.plan.budget.trials) == (one, 3)
 
 
 def test_heartbeat_prolongs_the_lease_from_now(storage: SqlStorage, clock: MovableClock) -> None:
