@@ -140,7 +140,7 @@ def test_only_the_worker_with_the_gpu_profile_asks_for_gpus() -> None:
 
 def test_compose_knows_only_settings_that_exist() -> None:
     known = {f"HAMTUNE_{name.upper()}" for name in Settings.model_fields} | OTHERS.keys()
-    known |= {"RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"}
+    known |= {"RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "FORWARDED_ALLOW_IPS"}
     for service in OURS.values():
         assert service["environment"].keys() <= known
     port = Settings().port

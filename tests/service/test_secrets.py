@@ -10,12 +10,10 @@ from pathlib import Path
 
 import httpx2
 import psycopg
-import pytest
 
 from service.records import Scope
 from service.settings import Settings
-from tests.conftest import _unavailable
-from tests.postgres import NoServer, OwnServer, own_server
+from tests.postgres import OwnServer
 from tests.service.builders import opened
 from tests.service.cli.conftest import COMMAND, environment, free_port, start_serving
 
@@ -23,21 +21,11 @@ PASSWORD = "dbS3cr3tPassw0rd"
 BODY = {"model": "digits_cnn", "dataset": "digits", "sparsifier": "random", "sparsity": 0.9}
 
 
-@pytest.fixture
-def server() -> Iterator[OwnServer]:
-    """A PostgreSQL server that logs every statement."""
-    try:
-        with own_server() as server:
-            with psycopg.connect(server.url, autocommit=True) as connection:
-                connection.execute("ALTER SYSTEM SET log_statement = 'all'")
-                connection.execute("SELECT pg_reload_conf()")
-            yield server
-    except NoServer as error:
-        _unavailable(str(error))
-
-
 def test_nothing_that_is_logged_holds_a_secret(server: OwnServer, tmp_path: Path) -> None:
     """Whatever is asked with a key, in its place or in a wrong one, and whatever breaks."""
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET log_statement = 'all'")
+        connection.execute("SELECT pg_reload_conf()")
     url = server.url.replace("postgres@", f"postgres:{PASSWORD}@")
     with opened(Settings(data_dir=tmp_path, database_url=url)) as storage:
         _, key = storage.keys.create("ada", Scope.ADMIN)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import func, select
 
 from service.domain.plans import resolve
 from service.errors import Conflict, NotFound
 from service.records import CombinationFilter, StudyState
-from service.storage import SqlStorage
+from service.storage import Database, SqlStorage
+from service.storage.studies import Intake
+from service.storage.tables import StudyRow
 from tests.conftest import MovableClock
 from tests.service.builders import a_plan, a_request, submit
 
@@ -83,3 +86,23 @@ def test_list_filters_by_state_and_by_each_field_of_the_combination(storage: Sql
         shared = field in ("dataset", "optimizer", "recipe")
         assert listed(**{field: value}) == ([mlp, cnn] if shared else [cnn]), field
     assert listed(sparsity=0.0) == [mlp], "zero is a sparsity, not the absence of a filter"
+
+
+def test_what_a_failed_submission_made_is_made_again_by_the_next(
+    database: Database, clock: MovableClock
+) -> None:
+    """Intakes remember rows that are there to stay, and no others."""
+    intake = Intake(clock)
+    request, plan = a_request(), a_plan()
+    for number in range(3):
+        with pytest.raises(KeyError), database.write() as session:
+            intake.know_submitter(session, "ada")
+            for _ in range(2):
+                intake.add(session, request, plan, "ada")
+            raise KeyError
+        with database.read() as session:
+            assert session.scalar(select(func.count()).select_from(StudyRow)) == number
+        with database.write() as session:
+            intake.know_submitter(session, "ada")
+            row = intake.add(session, request, plan, "ada")
+        assert row.submitter == "ada"
