@@ -158,7 +158,7 @@ def test_combinations_and_sweeps_are_exported_as_they_are_listed(client: TestCli
     assert [(row["key"], row["studies"], row["recommendations"]) for row in rows] == [
         (entry["key"], entry["studies"], entry["recommendations"]) for entry in entries
     ]
-    assert [row["sparsifier"] for row in rows] == ["random", "rigl"]
+    assert [row["sparsifier"] for row in rows] == ["random", "rigl", "set"]
 
 
 def test_curves_and_events_are_exported_whole(
