@@ -14,15 +14,15 @@ import os
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 from uuid import uuid4
 
 import httpx2
-from pydantic import BaseModel, RootModel, ValidationError
+from pydantic import BaseModel, RootModel
 
 from ham.config import RunConfig
+from service.address import service_url
 from service.api.schemas import Page, PlanView, StudyView, SweepView
 from service.records import (
     Command,
@@ -40,8 +40,6 @@ from service.records import (
     Untuned,
 )
 
-DEFAULT_URL = "http://127.0.0.1:8642"
-ADDRESS_FILE = "service.json"
 NOT_FOUND = 404
 _ATTEMPTS = 3
 _SECONDS_BETWEEN_ATTEMPTS = 0.5
@@ -126,30 +124,11 @@ class Recommended(Mapping[str, float]):
         return self.recommendation.message
 
 
-def service_url(data_dir: Path | None = None) -> str:
-    """Return the address of the service: HAMTUNE_URL, the one in the data folder, the default."""
-    if url := os.environ.get("HAMTUNE_URL"):
-        return url.rstrip("/")
-    folder = data_dir or Path(os.environ.get("HAMTUNE_DATA_DIR", ".hamtune"))
-    try:
-        return ServiceAddress.model_validate_json((folder / ADDRESS_FILE).read_bytes()).url
-    except (OSError, ValidationError):
-        return DEFAULT_URL
-
-
-class ServiceAddress(BaseModel):
-    """What a running service writes into its data folder."""
-
-    url: str
-    instance: str
-    pid: int
-
-
 class Client:
     """Talks to one service.
 
     Args:
-        url: its address; found by :func:`service_url` if left out.
+        url: its address; found by :func:`service.address.service_url` if left out.
         timeout: seconds to wait for an answer.
         key: an API key; that in HAMTUNE_API_KEY if left out.
     """

@@ -18,12 +18,13 @@ from contextlib import contextmanager
 import typer
 from rich.console import Console
 
+from service.address import ADDRESS_FILE, ServiceAddress
 from service.api.schemas import StudyView
 from service.cli.errors import INTERRUPTED
 from service.cli.output import leaderboard_table, recommendation_table
 from service.cli.scheduler_process import environment
 from service.cli.watch import watch
-from service.client import ADDRESS_FILE, Client, ClientError, ServiceAddress
+from service.client import Client, ClientError
 from service.domain.plans import resolve
 from service.records import StudyRequest, StudyState
 from service.settings import Settings

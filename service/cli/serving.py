@@ -12,10 +12,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from service import logs
+from service.address import ADDRESS_FILE, ServiceAddress
 from service.api.app import create_app
 from service.api.local_only import LocalOnly
 from service.cli.scheduler_process import SchedulerProcess
-from service.client import ADDRESS_FILE, ServiceAddress
 from service.settings import Settings
 from service.storage import open_storage
 from service.storage.migrate import migrate

@@ -12,6 +12,7 @@ import torch
 
 from ham import HAM
 from ham.config import NO_HAM
+from service.address import service_url
 from service.api.app import create_app
 from service.client import (
     Client,
@@ -19,7 +20,6 @@ from service.client import (
     ServiceNotRunning,
     TunedJointly,
     recommend,
-    service_url,
 )
 from service.records import Purpose
 from service.settings import Settings

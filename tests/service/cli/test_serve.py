@@ -13,8 +13,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from service.address import service_url
 from service.cli.scheduler_process import SchedulerProcess, environment
-from service.client import Client, service_url
+from service.client import Client
 from service.settings import Settings
 from tests.service import studies
 from tests.service.cli.conftest import free_port, run, start_serving, stop
