@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from enum import StrEnum
 from itertools import chain
@@ -18,7 +18,15 @@ from service.api.problems import documented
 from service.api.schemas import CombinationQuery
 from service.domain.leaderboards import leaderboards
 from service.domain.published import published_results
-from service.records import CombinationFilter, Purpose
+from service.records import (
+    CombinationEntry,
+    CombinationFilter,
+    ExternalRun,
+    Purpose,
+    Study,
+    StudyEvent,
+    Sweep,
+)
 from service.storage.base import Storage
 
 router = APIRouter(prefix="/v1/exports", tags=["exports"])
@@ -227,6 +235,15 @@ def export(
 
 
 Pages = Iterator[list[Row]]
+_PAGE = 500
+
+
+def _walk(after: Callable[[Any], Sequence[Any]], row: Callable[[Any], Row]) -> Pages:
+    """Yield the rows of a list page by page; what comes after an id is asked of it."""
+    last = None
+    while found := after(last):
+        yield [row(item) for item in found]
+        last = found[-1].id
 
 
 def _runs(storage: Storage, which: CombinationFilter, purpose: Purpose | None) -> Pages:
@@ -235,48 +252,43 @@ def _runs(storage: Storage, which: CombinationFilter, purpose: Purpose | None) -
 
 
 def _studies(storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Column]]:
-    def pages() -> Pages:
-        last = None
-        while found := storage.studies.list(which=which, limit=500, before=last):
-            yield [
-                _row(_STUDY, {**study.model_dump(mode="json"), **asdict(study.plan.combination)})
-                for study in found
-            ]
-            last = found[-1].id
+    def row(study: Study) -> Row:
+        return _row(_STUDY, {**study.model_dump(mode="json"), **asdict(study.plan.combination)})
 
-    return pages(), _STUDY
+    def after(last: str | None) -> Sequence[Study]:
+        return storage.studies.list(which=which, limit=_PAGE, before=last)
+
+    return _walk(after, row), _STUDY
 
 
 def _combinations(storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Column]]:
-    def pages() -> Pages:
-        last = 0
-        while found := storage.combinations.list(which, limit=500, after=last):
-            yield [
-                _row(_ENTRY, _with_combination(entry.model_dump(mode="json"))) for entry in found
-            ]
-            last = found[-1].id
+    def row(entry: CombinationEntry) -> Row:
+        return _row(_ENTRY, _with_combination(entry.model_dump(mode="json")))
 
-    return pages(), _ENTRY
+    def after(last: int | None) -> Sequence[CombinationEntry]:
+        return storage.combinations.list(which, limit=_PAGE, after=last or 0)
+
+    return _walk(after, row), _ENTRY
 
 
 def _sweeps(storage: Storage, _which: CombinationFilter) -> tuple[Pages, list[Column]]:
-    def pages() -> Pages:
-        last = None
-        while found := storage.sweeps.list(limit=500, before=last):
-            yield [_row(_SWEEP, sweep.model_dump(mode="json")) for sweep in found]
-            last = found[-1].id
+    def row(sweep: Sweep) -> Row:
+        return _row(_SWEEP, sweep.model_dump(mode="json"))
 
-    return pages(), _SWEEP
+    def after(last: str | None) -> Sequence[Sweep]:
+        return storage.sweeps.list(limit=_PAGE, before=last)
+
+    return _walk(after, row), _SWEEP
 
 
 def _events(storage: Storage, _which: CombinationFilter) -> tuple[Pages, list[Column]]:
-    def pages() -> Pages:
-        last = 0
-        while found := storage.events.after(last, limit=1000):
-            yield [_row(_EVENT, event.model_dump(mode="json")) for event in found]
-            last = found[-1].id
+    def row(event: StudyEvent) -> Row:
+        return _row(_EVENT, event.model_dump(mode="json"))
 
-    return pages(), _EVENT
+    def after(last: int | None) -> Sequence[StudyEvent]:
+        return storage.events.after(last or 0, limit=_PAGE)
+
+    return _walk(after, row), _EVENT
 
 
 def _curves(storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Column]]:
@@ -288,15 +300,13 @@ def _curves(storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Col
 
 
 def _external(storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Column]]:
-    def pages() -> Pages:
-        last = None
-        while found := storage.external_runs.list(which, limit=500, before=last):
-            yield [
-                _row(_EXTERNAL, _with_combination(run.model_dump(mode="json"))) for run in found
-            ]
-            last = found[-1].id
+    def row(run: ExternalRun) -> Row:
+        return _row(_EXTERNAL, _with_combination(run.model_dump(mode="json")))
 
-    return pages(), _EXTERNAL
+    def after(last: str | None) -> Sequence[ExternalRun]:
+        return storage.external_runs.list(which, limit=_PAGE, before=last)
+
+    return _walk(after, row), _EXTERNAL
 
 
 def _recommendations(storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Column]]:
