@@ -42,5 +42,5 @@ def test_tune_stops_weak_trials_and_no_row_lies_about_its_fidelity(tmp_path: Pat
         assert run.epochs_done == (row.last_step or 0)
         assert (row.last_step == EPOCHS) == (row.state == TrialState.COMPLETE)
     pruned = [run for run in runs.values() if run.state == RunState.PRUNED]
-    assert pruned
+    assert len(pruned) >= 2
     assert all(run.environment == HERE for run in pruned)
