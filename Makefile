@@ -1,6 +1,8 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+# Compiled modules are kept in any environment: without them every process compiles torch anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test check audit clean
 
