@@ -11,14 +11,23 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from ham.config import Schedule
-from search_spaces import JOINT, recipe_for
+from search_spaces import recipe_for
 from service.cli import keys
 from service.cli.catalogue import catalogue
 from service.cli.commands import add_commands
 from service.cli.config import config
 from service.cli.errors import FAILED, fail, told
-from service.cli.options import Dataset, Json, Optimizer, Recipe, Sparsity, Url
+from service.cli.options import (
+    AlphaSchedule,
+    BetaSchedule,
+    Dataset,
+    Json,
+    Optimizer,
+    Recipe,
+    Sparsity,
+    TuneMore,
+    Url,
+)
 from service.cli.output import (
     leaderboard_table,
     print_json,
@@ -136,19 +145,9 @@ def tune(
     confirmation_seeds: Annotated[
         int, typer.Option(help="Further seeds on which its gain is measured; 0: none.")
     ] = Budget().confirmation_seeds,
-    more: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--tune",
-            help=f"Tune this too, with HAM and without: {' or '.join(JOINT)}; repeatable.",
-        ),
-    ] = None,
-    alpha_schedule: Annotated[
-        Schedule, typer.Option(help="How alpha goes to 0 over a training.")
-    ] = "constant",
-    beta_schedule: Annotated[
-        Schedule, typer.Option(help="How beta goes to 0 over a training.")
-    ] = "constant",
+    more: TuneMore = None,
+    alpha_schedule: AlphaSchedule = "constant",
+    beta_schedule: BetaSchedule = "constant",
     key: Annotated[
         str | None, typer.Option(help="Idempotency key: the same key gives the same study.")
     ] = None,

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 
 from service.cli.errors import told
-from service.cli.options import Json, Recipe, Url
+from service.cli.options import AlphaSchedule, BetaSchedule, Json, Recipe, TuneMore, Url
 from service.cli.output import print_json, state_text
 from service.client import Client
 from service.records import Budget, BudgetChange, Command, StudyChange, SweepRequest
@@ -35,6 +35,9 @@ def sweep(
     optimizer: Annotated[list[str] | None, typer.Option(help="Base optimizer; sgd.")] = None,
     recipe: Recipe = None,
     trials: Annotated[int, typer.Option(help="Search trials of each study.")] = Budget().trials,
+    more: TuneMore = None,
+    alpha_schedule: AlphaSchedule = "constant",
+    beta_schedule: BetaSchedule = "constant",
     priority: Annotated[int, typer.Option(help="Higher is taken up first.")] = 0,
     force: Annotated[bool, typer.Option(help="Tune again what has been tuned.")] = False,
     json: Json = False,
@@ -51,6 +54,9 @@ def sweep(
             recipe=recipe,
             budget=Budget(trials=trials),
             priority=priority,
+            tune=tuple(more or ()),  # type: ignore[arg-type]  # the record checks them
+            alpha_schedule=alpha_schedule,
+            beta_schedule=beta_schedule,
             force=force,
         )
         made = client.sweep(request)

@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+from ham.config import Schedule
+from search_spaces import JOINT
+
 Url = Annotated[
     str | None,
     typer.Option(
@@ -22,3 +25,12 @@ Recipe = Annotated[
     str | None,
     typer.Option(help="Training recipe, as name@version.", show_default="the dataset's default"),
 ]
+TuneMore = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tune",
+        help=f"Tune this too, with HAM and without: {' or '.join(JOINT)}; repeatable.",
+    ),
+]
+AlphaSchedule = Annotated[Schedule, typer.Option(help="How alpha goes to 0 over a training.")]
+BetaSchedule = Annotated[Schedule, typer.Option(help="How beta goes to 0 over a training.")]

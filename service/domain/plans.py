@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ham.config import NO_HAM, PAPER_DEFAULT, Combination, Recipe, Setting
-from ham.errors import InvalidConfig
+from ham.errors import IncompatibleCombination, InvalidConfig
 from search_spaces import SearchSpace, recipe_for, space_for
 from service.domain import race
 from service.domain.early_stopping import choose
@@ -73,7 +73,7 @@ def resolve(request: StudyRequest) -> Plan:
 def _space(request: StudyRequest, recipe: Recipe) -> SearchSpace:
     declared = space_for(request.sparsifier, request.model, request.dataset)
     if "weight_decay" in request.tune and recipe.weight_decay == 0:
-        raise InvalidConfig(
+        raise IncompatibleCombination(
             "tune",
             "weight_decay",
             f"recipe {recipe.id} has none, and what is searched are multiples of it",

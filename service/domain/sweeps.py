@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from itertools import product
 from typing import NamedTuple
 
 from ham.errors import IncompatibleCombination, InvalidConfig
 from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
 from service.domain.plans import resolve
-from service.records import LeftOut, Plan, StudyRequest, SweepRequest
+from service.records import LeftOut, Plan, Recommendation, StudyRequest, SweepRequest
 from service.records.sweeps import MOST_COMBINATIONS
 
 
@@ -20,17 +20,18 @@ class Expansion(NamedTuple):
     left_out: list[LeftOut]
 
 
-def expand(request: SweepRequest, tuned: Collection[str] = ()) -> Expansion:
+def expand(request: SweepRequest, known: Iterable[Recommendation] = ()) -> Expansion:
     """Return the studies of a sweep, and what it leaves out with the reasons.
 
     Args:
         request: the lists.
-        tuned: keys of combinations that have a recommendation; left out unless forced. A key
-            holds the recipe's version, so a new version is tuned again.
+        known: the newest recommendation of each combination. Those that answer the request are
+            left out unless forced; a new version of a recipe is tuned again.
 
     Raises:
         InvalidConfig: a name is unknown, there are too many combinations, or none can be.
     """
+    answered = {row.combination.key for row in known if _answers(row, request)}
     planned: list[tuple[StudyRequest, Plan]] = []
     left_out: list[LeftOut] = []
     seen: set[str] = set()
@@ -46,13 +47,22 @@ def expand(request: SweepRequest, tuned: Collection[str] = ()) -> Expansion:
         if key in seen:
             continue
         seen.add(key)
-        if key in tuned and not request.force:
+        if key in answered and not request.force:
             left_out.append(_left_out(study, f"already tuned at recipe {plan.combination.recipe}"))
         else:
             planned.append((study, plan))
     if not seen and first_refusal is not None:
         raise first_refusal
     return Expansion(planned, left_out)
+
+
+def _answers(known: Recommendation, request: SweepRequest) -> bool:
+    """Tell whether at least as much was tuned, with the same schedules."""
+    schedules = known.candidate.alpha_schedule, known.candidate.beta_schedule
+    return all(getattr(known, name) is not None for name in request.tune) and schedules == (
+        request.alpha_schedule,
+        request.beta_schedule,
+    )
 
 
 def _studies(request: SweepRequest) -> list[StudyRequest]:
@@ -88,11 +98,13 @@ def _studies(request: SweepRequest) -> list[StudyRequest]:
             recipe=request.recipe,
             budget=request.budget,
             priority=request.priority,
+            tune=request.tune,
+            alpha_schedule=request.alpha_schedule,
+            beta_schedule=request.beta_schedule,
         )
         for model, dataset, (sparsifier, sparsity), optimizer in combinations
     ]
 
 
 def _left_out(study: StudyRequest, reason: str) -> LeftOut:
-    named = study.model_dump(exclude={"recipe", "budget", "priority"})
-    return LeftOut(**named, reason=reason)
+    return LeftOut(**study.model_dump(include=set(LeftOut.model_fields)), reason=reason)

@@ -113,6 +113,21 @@ class BudgetChange(BaseModel):
     )
 
 
+Tune = Annotated[
+    tuple[Joint, ...],
+    Field(
+        max_length=2,
+        strict=False,
+        description="What is tuned beside alpha and beta, within the ranges of the search space. "
+        "No HAM then gets a search and a race of its own, and the gain is that over tuned no HAM.",
+    ),
+]
+AlphaSchedule = Annotated[
+    Schedule,
+    Field(description="How alpha goes to 0 over a training, in all settings that a study tries."),
+]
+BetaSchedule = Annotated[Schedule, Field(description="The same for beta.")]
+
 LARGEST_PRIORITY = 100
 LOCAL = "local"
 """Who asks where the service asks for no key."""
@@ -165,16 +180,9 @@ class StudyRequest(BaseModel):
         description="Who proposes settings: Optuna's multivariate TPE, a Gaussian process, "
         "CMA-ES, random or quasi-random (Sobol) points, or a grid that fills the trials.",
     )
-    tune: Annotated[tuple[Joint, ...], Field(max_length=2, strict=False)] = Field(
-        default=(),
-        description="What is tuned beside alpha and beta, within the ranges of the search space. "
-        "No HAM then gets a search and a race of its own, and the gain is that over tuned no HAM.",
-    )
-    alpha_schedule: Schedule = Field(
-        default="constant",
-        description="How alpha goes to 0 over a training, in all settings that the study tries.",
-    )
-    beta_schedule: Schedule = Field(default="constant", description="The same for beta.")
+    tune: Tune = ()
+    alpha_schedule: AlphaSchedule = "constant"
+    beta_schedule: BetaSchedule = "constant"
     transfer: bool = Field(
         default=True,
         description="Begin the search with settings that helped similar combinations, and take "

@@ -8,7 +8,13 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.records.lifecycle import StudyState
-from service.records.studies import LARGEST_PRIORITY, Budget
+from service.records.studies import (
+    LARGEST_PRIORITY,
+    AlphaSchedule,
+    BetaSchedule,
+    Budget,
+    Tune,
+)
 
 MOST_COMBINATIONS = 1000
 
@@ -53,9 +59,13 @@ class SweepRequest(BaseModel):
     )
     budget: Budget = Budget()
     priority: int = Field(default=0, ge=-LARGEST_PRIORITY, le=LARGEST_PRIORITY)
+    tune: Tune = ()
+    alpha_schedule: AlphaSchedule = "constant"
+    beta_schedule: BetaSchedule = "constant"
     force: bool = Field(
         default=False,
-        description="Tune also what has been tuned at the present version of its recipe.",
+        description="Tune also what has been tuned, in as much and with the same schedules, at "
+        "the present version of its recipe.",
     )
 
 

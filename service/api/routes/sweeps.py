@@ -58,8 +58,7 @@ def submit_sweep(
     queued, or none.
     """
     require_priority(principal, request.priority, highest)
-    tuned = {row.combination.key for row in storage.recommendations.latest()}
-    planned, left_out = expand(request, tuned)
+    planned, left_out = expand(request, storage.recommendations.latest())
     sweep, new = storage.sweeps.submit(
         request, planned, left_out, idempotency_key, submitter=submitter
     )

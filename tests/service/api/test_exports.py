@@ -62,7 +62,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlStorage]:
         studies.submit(storage, request)
         studies.finish(storage)
     sweep = SweepRequest(models=["digits_mlp"], datasets=["digits"], sparsifiers=["dense"])
-    storage.sweeps.submit(sweep, *expand(sweep, tuned=set()))
+    storage.sweeps.submit(sweep, *expand(sweep))
     yield storage
     storage.database.close()
 

@@ -98,6 +98,29 @@ def test_bad_sweep_names_the_field(
     assert client.get("/v1/studies").json()["items"] == []
 
 
+def test_what_is_tuned_and_how_goes_into_every_study(client: TestClient) -> None:
+    choices = {"tune": ["learning_rate"], "alpha_schedule": "linear", "beta_schedule": "cosine"}
+    sweep = client.post("/v1/sweeps", json={**BODY, **choices})
+    assert sweep.status_code == 202
+    rows = client.get("/v1/studies", params={"sweep_id": sweep.json()["id"]}).json()["items"]
+    assert rows
+    for row in rows:
+        assert {name: row["request"][name] for name in choices} == choices
+
+
+def test_what_had_less_tuned_is_tuned_again(client: TestClient, storage: SqlStorage) -> None:
+    body = {**BODY, "models": ["digits_cnn"], "sparsifiers": ["rigl"], "sparsities": [0.9]}
+    joint = {**body, "tune": ["learning_rate"]}
+    studies.submit(storage, studies.request_for("rigl", 0.9))
+    studies.finish(storage)
+    assert client.post("/v1/sweeps", json=joint).json()["progress"]["studies"] == 1
+    studies.finish(storage)
+    for one, several in ((body, 0), (joint, 0), ({**joint, "tune": ["weight_decay"]}, 1)):
+        assert client.post("/v1/sweeps", json=one).json()["progress"]["studies"] == several
+    other_schedule = {**body, "alpha_schedule": "linear"}
+    assert client.post("/v1/sweeps", json=other_schedule).json()["progress"]["studies"] == 1
+
+
 def test_key_stands_for_the_sweep(client: TestClient) -> None:
     headers = {"Idempotency-Key": "mine"}
     first, again = (client.post("/v1/sweeps", json=BODY, headers=headers) for _ in range(2))
