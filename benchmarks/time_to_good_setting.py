@@ -13,7 +13,7 @@ Each system is asked after every training which setting it would recommend by no
 - random search, and the paper's grid, and their best trial.
 
 **Nothing is trained, and no wall time is measured here.** Epochs are counted. Wall time is
-modelled, as on one worker: the mean recorded CPU seconds of an epoch of the combination, times
+modelled, as on one worker: the median recorded CPU seconds of an epoch of the combination, times
 the epochs, plus what each system costs beside its trainings, once and per trial
 (:data:`COSTS`, measured by ``benchmarks.scheduling``). Our screening and its baselines count; a
 search that has not become good when it ends counts as never, and the share of those is printed.
@@ -319,13 +319,16 @@ def replays(truths: dict[str, Truth], repetitions: int) -> Iterator[Replay]:
 
 
 def seconds_per_epoch(file: Path) -> dict[str, float]:
-    """Return the mean recorded CPU seconds of an epoch of each combination of the recipe."""
+    """Return the median recorded CPU seconds of an epoch of each combination of the recipe.
+
+    The median, since processors are not equally fast at all times.
+    """
     seconds = defaultdict(list)
     with file.open(newline="") as stream:
         for row in csv.DictReader(stream):
             if row["cpu_seconds"]:
                 seconds[row["combination"]].append(float(row["cpu_seconds"]))
-    return {key: fmean(own) / RECIPE.epochs for key, own in seconds.items()}
+    return {key: median(own) / RECIPE.epochs for key, own in seconds.items()}
 
 
 def main() -> None:
@@ -358,14 +361,23 @@ def _print(title: str, by_system: dict[str, list[Trace]]) -> None:
     print(f"\n{title}")
     print(f"{'':20} {'epochs':>8} {'seconds':>8} {'good':>6} {'regret at end, points':>22}")
     for name, traces in by_system.items():
-        epochs, seconds = zip(*(trace.until_good() for trace in traces), strict=True)
-        good = fmean(math.isfinite(value) for value in epochs)
+        until = [trace.until_good() for trace in traces]
+        good = fmean(math.isfinite(epochs) for epochs, _ in until)
         regret = fmean(trace.regrets[-1] for trace in traces) / POINT
-        print(
-            f"{name:20} {median(epochs):8.0f} {median(seconds):8.1f} {100 * good:5.0f}% "
-            f"{regret:22.2f}",
-            flush=True,
-        )
+        epochs = _middle([value for value, _ in until], [trace.epochs[-1] for trace in traces])
+        seconds = _middle([value for _, value in until], [trace.seconds[-1] for trace in traces])
+        print(f"{name:20} {epochs:>8} {seconds:>8} {100 * good:5.0f}% {regret:22.2f}", flush=True)
+
+
+def _middle(until: Sequence[float], ends: Sequence[float]) -> str:
+    """Return the median in words; where it is infinite, what at least it is.
+
+    A search that never became good, had it gone on, would have taken longer than it did.
+    """
+    middle = median(until)
+    if math.isfinite(middle):
+        return f"{middle:.4g}"
+    return f">{median(map(min, until, ends)):.4g}"
 
 
 def mean_curve(traces: Sequence[Trace], points: int = 60) -> list[tuple[float, float]]:
