@@ -16,11 +16,11 @@ import ray
 
 from ham.config import NO_HAM, PAPER_DEFAULT, RunConfig, Setting
 from service.domain.plans import resolve
-from service.records import Claim, Plan, Purpose, Run, RunState, StudyRequest
+from service.records import Budget, Claim, Plan, Purpose, Run, RunState, StudyRequest
 from service.settings import Settings
 from service.storage import SqlStorage
 from service.workers import cluster
-from service.workers.course import Course
+from service.workers.course import Assignment, Course
 from service.workers.engine import Engine
 from service.workers.optuna_search import OptunaSearch
 from service.workers.optuna_storage import open_optuna_storage
@@ -50,19 +50,26 @@ class Report:
 class Result:
     """An outcome in the shape of a training's result."""
 
-    def __init__(self, run: RunConfig, measure_test: bool) -> None:
+    def __init__(self, run: RunConfig, measure_test: bool, curve: list[dict[str, Any]]) -> None:
         self._json = outcome_of(run, measure_test).model_dump(mode="json", exclude={"error"})
         self._json["environment"] = {"pid": os.getpid()}
+        self._json["validation_accuracy"] = curve[-1]["validation_accuracy"]
+        self._json["curve"] = curve
 
     def to_json(self) -> dict[str, Any]:
         return {**self._json, "sparsity": self._json["measures"].pop("sparsity")}
 
 
+Trouble = Callable[[RunConfig, int], None]
+Accuracy = Callable[[RunConfig], float]
+
+
 class Fake:
     """Trains nothing; ``trouble`` may happen before an epoch."""
 
-    def __init__(self, run: RunConfig, trouble: Callable[[RunConfig, int], None]) -> None:
+    def __init__(self, run: RunConfig, trouble: Trouble, accuracy: Accuracy) -> None:
         self._run, self._trouble = run, trouble
+        self._accuracy = accuracy(run)
         self.epochs_done = 0
         self.environment = {"pid": os.getpid()}
 
@@ -73,24 +80,23 @@ class Fake:
     def run_epoch(self) -> Report:
         self._trouble(self._run, self.epochs_done + 1)
         self.epochs_done += 1
-        return Report(**metrics(self.epochs_done, known_accuracy(self._run)).model_dump())
+        return Report(**metrics(self.epochs_done, self._accuracy).model_dump())
 
     def finish(self, *, measure_test: bool) -> Result:
-        return Result(self._run, measure_test)
+        return Result(self._run, measure_test, self.state_dict()["curve"])
 
     def state_dict(self) -> dict[str, Any]:
         epochs = range(1, self.epochs_done + 1)
-        accuracy = known_accuracy(self._run)
-        return {"curve": [metrics(epoch, accuracy).model_dump() for epoch in epochs]}
+        return {"curve": [metrics(epoch, self._accuracy).model_dump() for epoch in epochs]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epochs_done = len(state["curve"])
 
 
-def trainer(trouble: Callable[[RunConfig, int], None]) -> type[Trainer]:
+def trainer(trouble: Trouble, accuracy: Accuracy = known_accuracy) -> type[Trainer]:
     class FakeTrainer(Trainer):
         def __init__(self, gpus: float = 0) -> None:
-            super().__init__(lambda run: Fake(run, trouble), gpus)  # type: ignore[arg-type]
+            super().__init__(lambda run: Fake(run, trouble, accuracy), gpus)  # type: ignore[arg-type]
 
         def state(self) -> bytes:
             """No torch: its import would count as training."""
@@ -144,14 +150,29 @@ def request(sparsity: float = 0.9) -> StudyRequest:
 
 def run_study(
     engine: Engine, storage: SqlStorage, settings: Settings, plan: Plan, asked: StudyRequest
-) -> list[Run]:
+) -> tuple[list[Run], list[str]]:
+    """Return the runs of a whole study, and which were begun or taken up again, in order."""
     study, _ = storage.studies.submit(asked, plan)
     claimed = storage.queue.claim("a test", timedelta(minutes=5))
     assert claimed is not None
     claim: Claim = claimed[1]
     search = OptunaSearch(open_optuna_storage(settings.optuna_database), study.id, plan)
-    engine.run(Course(storage, claim, plan, search), "digits_mlp")
-    return storage.runs.of_study(study.id)
+    course = Watched(storage, claim, plan, search)
+    engine.run(course, "digits_mlp")
+    return storage.runs.of_study(study.id), course.assigned
+
+
+class Watched(Course):
+    """A course that remembers what it handed out."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.assigned: list[str] = []
+
+    def next(self) -> Assignment | None:
+        if assignment := super().next():
+            self.assigned.append(assignment.run_id)
+        return assignment
 
 
 def find(runs: list[Run], purpose: Purpose, setting: Setting) -> Run:
@@ -162,7 +183,7 @@ def find(runs: list[Run], purpose: Purpose, setting: Setting) -> Run:
 def test_trouble_is_recorded_retried_where_it_can_pass_and_stops_no_study(
     engine: Engine, settings: Settings, storage: SqlStorage, tmp_path: Path
 ) -> None:
-    runs = run_study(engine, storage, settings, resolve(request()), request())
+    runs, _ = run_study(engine, storage, settings, resolve(request()), request())
 
     resumed = find(runs, Purpose.SEARCH, NO_HAM)
     assert resumed.state == RunState.SUCCEEDED, resumed.error
@@ -180,6 +201,52 @@ def test_trouble_is_recorded_retried_where_it_can_pass_and_stops_no_study(
     others = [run for run in runs if run not in (hung, crashed)]
     assert {run.state for run in others} == {RunState.SUCCEEDED}
 
-    again = run_study(engine, storage, settings, resolve(request(0.8)), request(0.8))
+    again, _ = run_study(engine, storage, settings, resolve(request(0.8)), request(0.8))
     pids = {run.environment["pid"] for run in again if run.state == RunState.SUCCEEDED}
     assert pids & {run.environment["pid"] for run in others}, "the workers stayed warm"
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_promoted_trials_go_on_where_they_stopped(
+    settings: Settings, storage: SqlStorage, tmp_path: Path
+) -> None:
+    """Each trial is worse than those before it: they pass into the best third as others come."""
+    trained, begun = tmp_path / "trained", tmp_path / "begun"
+
+    def note(run: RunConfig, epoch: int) -> None:
+        with trained.open("a") as file:
+            file.write(f"{run.setting} {run.seed} {epoch}\n")
+
+    def worse_and_worse(run: RunConfig) -> float:
+        with begun.open("a+") as file:
+            file.seek(0)
+            if f"{run.setting}\n" not in (seen := file.readlines()):
+                file.write(f"{run.setting}\n")
+                seen.append(f"{run.setting}\n")
+        return 0.9 - 0.01 * seen.index(f"{run.setting}\n")
+
+    budget = Budget(
+        trials=40,
+        early_stopping="asha_promotion",
+        finalists=1,
+        screening_seeds=1,
+        confirmation_seeds=0,
+    )
+    asked = request().model_copy(update={"sampler": "random", "budget": budget})
+    cluster.start_local(settings.model_copy(update={"cpus": 2}))
+    try:
+        open_pool(trainer(note, worse_and_worse))
+        runs, assigned = run_study(Engine(settings), storage, settings, resolve(asked), asked)
+    finally:
+        ray.shutdown()
+    came_back = {run_id for run_id in assigned if assigned.count(run_id) > 1}
+    assert came_back
+    mine = [run for run in runs if run.reused_from is None]
+    lines = trained.read_text().splitlines()
+    assert len(lines) == sum(run.epochs_done for run in mine), "no epoch was trained twice"
+    for run in runs:
+        curve = [point.epoch for point in storage.runs.curve(run.id)]
+        assert curve == list(range(1, run.epochs_done + 1))
+        finished = run.epochs_done == run.epochs
+        assert run.state == (RunState.SUCCEEDED if finished else RunState.PRUNED)
+    assert any(run.state == RunState.PRUNED for run in runs)
