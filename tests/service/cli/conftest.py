@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,28 +46,42 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def start_serving(data_dir: Path, port: int, **settings: str) -> subprocess.Popen[str]:
+class Started(subprocess.Popen[str]):
+    """A command that goes on. It writes to a file: a pipe that nobody reads would stop it."""
+
+    def __init__(self, *args: str, env: dict[str, str]) -> None:
+        self._output = tempfile.TemporaryFile("a+")
+        super().__init__(
+            [*COMMAND, *args], stdout=self._output, stderr=subprocess.STDOUT, env=env, text=True
+        )
+
+    def written(self) -> str:
+        """Return what it has written so far."""
+        self._output.seek(0)
+        return self._output.read()
+
+    def ended(self, timeout: float) -> tuple[int, str]:
+        """Wait for its end; return its exit code and all that it wrote."""
+        with self._output:
+            return self.wait(timeout), self.written()
+
+
+def start_serving(data_dir: Path, port: int, **settings: str) -> Started:
     """Start ``hamtune serve`` without a scheduler, and wait until it has said where it is."""
-    process = subprocess.Popen(
-        [*COMMAND, "serve", "--no-scheduler", "--port", str(port)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment(data_dir) | settings,
-    )
+    env = environment(data_dir) | settings
+    process = Started("serve", "--no-scheduler", "--port", str(port), env=env)
     deadline = time.monotonic() + 60
     while not (data_dir / "service.json").exists():
-        assert process.poll() is None, process.stdout and process.stdout.read()
+        assert process.poll() is None, process.written()
         assert time.monotonic() < deadline, "the service did not start within a minute"
         time.sleep(0.05)
     return process
 
 
-def stop(process: subprocess.Popen[str], how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+def stop(process: Started, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
     """Ask a process to end; return its exit code and all that it wrote."""
     process.send_signal(how)
-    output, _ = process.communicate(timeout=30)
-    return process.returncode, output
+    return process.ended(timeout=30)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ from service.records import StudyState
 from service.settings import Settings
 from service.storage import SqlStorage, open_storage
 from tests.service import studies
-from tests.service.cli.conftest import COMMAND, Result, environment, run, start_serving, stop
+from tests.service.cli.conftest import Result, Started, environment, run, start_serving, stop
 from tests.service.cli.conftest import free_port as some_port
 
 
@@ -84,13 +83,7 @@ def test_free_port_skips_one_that_is_taken(service: str) -> None:
 def test_demo_that_is_stopped_stops_the_service_that_it_started(
     tmp_path: Path, how: signal.Signals
 ) -> None:
-    demo = subprocess.Popen(
-        [*COMMAND, "demo"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment(tmp_path),
-    )
+    demo = Started("demo", env=environment(tmp_path))
     wait_for(lambda: (tmp_path / "service.json").exists())
     service = int(json.loads((tmp_path / "service.json").read_text())["pid"])
     wait_for(lambda: (tmp_path / "logs" / "scheduler.log").exists())
