@@ -1,5 +1,6 @@
 """The nouns of the service, as immutable pydantic models."""
 
+from service.records.budgets import Budget, BudgetChange
 from service.records.combinations import CombinationEntry
 from service.records.early_stopping import EarlyStoppingReport, EarlyStoppingState, Rung
 from service.records.elsewhere import ExternalRun, NewExternalRun, PublishedResult
@@ -24,8 +25,6 @@ from service.records.runs import Cost, EpochMetrics, Job, Outcome, Purpose, Run,
 from service.records.studies import (
     ALL_COMBINATIONS,
     LOCAL,
-    Budget,
-    BudgetChange,
     Claim,
     CombinationFilter,
     EarlyStopping,

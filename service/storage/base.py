@@ -23,7 +23,7 @@ its runner says so, or when too many runners were lost over it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from ham.config import Combination, Setting
@@ -36,11 +36,8 @@ from service.records import (
     Command,
     EpochMetrics,
     Job,
-    NewRecommendation,
-    Orders,
     Outcome,
     Plan,
-    Prior,
     Purpose,
     Recommendation,
     Run,
@@ -51,9 +48,8 @@ from service.records import (
     SurfaceGrid,
 )
 from service.storage.operations import Exports, ExternalRunStore, KeyStore, Monitor
+from service.storage.queue_protocol import Queue
 from service.storage.smaller_stores import CombinationStore, EventStore, LogStore, SweepStore
-
-NO_PAUSE = timedelta(0)
 
 
 class RunCount(NamedTuple):
@@ -136,61 +132,6 @@ class StudyStore(Protocol):
         before: str | None = None,
     ) -> list[Study]:
         """Return studies, newest first, older than the id ``before``."""
-        ...
-
-
-class Queue(Protocol):
-    """Who works on which study. Times are the storage's clock."""
-
-    def claim(self, owner: str, lease: timedelta) -> tuple[Study, Claim] | None:
-        """Take up a study: one whose lease ran out, else the queued one whose turn it is.
-
-        The highest priority first; at equal priority the submitter with the fewest studies in
-        work, then the one served longest ago; of one submitter the oldest first.
-        """
-        ...
-
-    def orders(self, claim: Claim) -> Orders:
-        """Return what people want of the study by now. Raises StaleLease: it was cancelled."""
-        ...
-
-    def begin_search(self, claim: Claim, prior: Prior | None) -> Plan:
-        """Write a prior into the plan, unless a run has begun, and return the plan.
-
-        So whoever resumes the study decides by the same. Raises StaleLease.
-        """
-        ...
-
-    def heartbeat(self, claim: Claim, lease: timedelta) -> None:
-        """Prolong the lease. Raises StaleLease."""
-        ...
-
-    def release(
-        self,
-        claim: Claim,
-        reason: str,
-        pause: timedelta = NO_PAUSE,
-        *,
-        lost: bool = False,
-        so_far: NewRecommendation | None = None,
-    ) -> None:
-        """Let go of the study before its end: it is queued again, to be claimed after a pause.
-
-        Where people asked for it, it is paused or cancelled instead. A study that is cancelled
-        this way leaves what it has found ``so_far`` as a recommendation, unless its combination
-        has one already that was measured on held-out seeds.
-
-        A runner that was told to stop uses up no attempt; one that broke down is ``lost``, and
-        too many of those end the study. Raises StaleLease.
-        """
-        ...
-
-    def succeed(self, claim: Claim, result: NewRecommendation) -> Recommendation:
-        """End the study and store its recommendation as the newest version. Raises StaleLease."""
-        ...
-
-    def fail(self, claim: Claim, reason: str) -> None:
-        """End the study as failed. Raises StaleLease."""
         ...
 
 

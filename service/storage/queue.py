@@ -24,8 +24,8 @@ from service.records import (
     StudyState,
 )
 from service.records.lifecycle import LET_GO
-from service.storage.base import NO_PAUSE
 from service.storage.database import Database
+from service.storage.queue_protocol import NO_PAUSE
 from service.storage.quotas import Quotas
 from service.storage.recommendations import recommendation_record
 from service.storage.resilience import resilient
@@ -91,7 +91,7 @@ def _cost_of_all(session: Session, study: StudyRow) -> Cost:
 
 @resilient
 class SqlQueue:
-    """Implements :class:`service.storage.base.Queue`."""
+    """Implements :class:`service.storage.queue_protocol.Queue`."""
 
     def __init__(
         self, database: Database, clock: Clock, max_attempts: int, quotas: Quotas
