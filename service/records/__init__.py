@@ -6,6 +6,7 @@ from service.records.early_stopping import EarlyStoppingReport, EarlyStoppingSta
 from service.records.elsewhere import ExternalRun, NewExternalRun, PublishedResult
 from service.records.estimates import CostEstimate
 from service.records.events import EventKind, StudyEvent
+from service.records.fronts import Front, FrontPoint, NewFront
 from service.records.keys import ANYONE, UNLIMITED, ApiKey, Limits, Principal, Scope
 from service.records.lifecycle import ENDED, HELD, Command, StudyState
 from service.records.logs import LogLevel, LogLine, NewLogLine
@@ -28,6 +29,7 @@ from service.records.studies import (
     Claim,
     CombinationFilter,
     EarlyStopping,
+    Objective,
     Orders,
     Plan,
     Progress,
@@ -80,6 +82,8 @@ __all__ = [
     "Evidence",
     "Expectation",
     "ExternalRun",
+    "Front",
+    "FrontPoint",
     "Grade",
     "Job",
     "Leaderboard",
@@ -90,8 +94,10 @@ __all__ = [
     "LogLine",
     "Method",
     "NewExternalRun",
+    "NewFront",
     "NewLogLine",
     "NewRecommendation",
+    "Objective",
     "Optimum",
     "Orders",
     "Outcome",

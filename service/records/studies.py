@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ham.config import Recipe, Schedule, Setting
+from ham.config import Combination, Recipe, Schedule, Setting, format_sparsity
 from search_spaces import Joint, SearchSpace
 from service.records.budgets import Budget, BudgetChange
 from service.records.combinations import StoredCombination
@@ -16,7 +17,8 @@ from service.records.priors import Prior
 from service.records.runs import Cost
 
 EarlyStopping = Literal["none", "asha", "asha_promotion", "hyperband", "median"]
-Sampler = Literal["tpe", "gp", "cmaes", "random", "quasi_random", "grid"]
+Sampler = Literal["tpe", "gp", "cmaes", "random", "quasi_random", "grid", "nsga2"]
+Objective = Literal["accuracy", "sparsity", "training_flops", "inference_flops"]
 
 Tune = Annotated[
     tuple[Joint, ...],
@@ -80,10 +82,27 @@ class StudyRequest(BaseModel):
         le=LARGEST_PRIORITY,
         description="Studies of a higher priority are taken up first.",
     )
-    sampler: Sampler = Field(
-        default="tpe",
+    sampler: Sampler | None = Field(
+        default=None,
         description="Who proposes settings: Optuna's multivariate TPE, a Gaussian process, "
-        "CMA-ES, random or quasi-random (Sobol) points, or a grid that fills the trials.",
+        "CMA-ES, random or quasi-random (Sobol) points, a grid that fills the trials, or NSGA-II. "
+        "If left out `tpe`, and `nsga2` where there are two objectives; these take `nsga2`, `tpe` "
+        "and `random`.",
+    )
+    objectives: Annotated[
+        tuple[Objective, ...], Field(min_length=1, max_length=2, strict=False)
+    ] = Field(
+        default=("accuracy",),
+        description="`accuracy`, and beside it at most one more: `sparsity` (realised, to be "
+        "large), `training_flops` or `inference_flops` (to be small). With two the study "
+        "searches `sparsities` as well, and ends with a Pareto front in the place of a "
+        "recommendation.",
+    )
+    sparsities: Annotated[tuple[float, ...], Field(max_length=10, strict=False)] = Field(
+        default=(),
+        description="With two objectives: 2 to 10 levels of sparsity to choose from. "
+        "`sparsity` is then left out; the study is listed under the combination of the lowest "
+        "level.",
     )
     tune: Tune = ()
     alpha_schedule: AlphaSchedule = "constant"
@@ -164,10 +183,41 @@ class Plan(BaseModel):
     screening_seeds: tuple[int, ...]
     confirmation_seeds: tuple[int, ...]
     baselines: tuple[Setting, ...] = Field(
-        description="Settings re-run beside the finalists: no HAM, and the paper's default."
+        description="Settings re-run beside the finalists: no HAM, and the paper's default. With "
+        "two objectives no HAM alone, at each of the sparsities."
+    )
+    objectives: tuple[Objective, ...] = ("accuracy",)
+    sparsities: tuple[float, ...] = Field(
+        default=(),
+        description="With two objectives, the levels of sparsity that are searched, ascending; "
+        "`combination` is then that of the lowest.",
     )
     expected_runs: int
     expected_epochs: int
+
+    @property
+    def seeks_front(self) -> bool:
+        """True with two objectives: the study ends with a Pareto front, not a recommendation."""
+        return len(self.objectives) > 1
+
+    @property
+    def combinations(self) -> tuple[Combination, ...]:
+        """What is trained: one combination, or that of each level of sparsity."""
+        return tuple(map(self.combination_at, self.sparsities)) or (self.combination,)
+
+    def combination_at(self, sparsity: float | None) -> Combination:
+        """Return the combination at a level of sparsity; None stands for the plan's own."""
+        if sparsity is None:
+            return self.combination
+        return Combination.stored(**(asdict(self.combination) | {"sparsity": sparsity}))
+
+    @property
+    def slug(self) -> str:
+        """Readable name of what is tuned: the combination's, with all levels of sparsity."""
+        if not self.seeks_front:
+            return self.combination.slug
+        lowest, *others = map(format_sparsity, self.sparsities)
+        return self.combination.slug.replace(f"-{lowest}/", f"-{','.join([lowest, *others])}/")
 
     @property
     def arms(self) -> tuple[bool, ...]:
@@ -190,8 +240,11 @@ class Plan(BaseModel):
 
     @property
     def run_epochs(self) -> int:
-        """Epochs of one run: the recipe's, once for each training that the sparsifier takes."""
-        return self.combination.epochs(self.recipe)
+        """Epochs of one run: the recipe's, once for each training that the sparsifier takes.
+
+        Of several combinations it is the longest one's.
+        """
+        return max(combination.epochs(self.recipe) for combination in self.combinations)
 
 
 class StageProgress(BaseModel):

@@ -9,7 +9,11 @@ fencing token; every write that carries an older token raises :class:`StaleLease
 nothing, and so does a write to a study that has ended.
 
 **Runs.** (study, job) is unique: beginning a job that has already ended returns the ended run
-untouched, so no training is counted twice. A run that has ended never changes.
+untouched, so no training is counted twice. A run that has ended never changes. It belongs to the
+combination that was trained: its study's, at the job's sparsity where the job names one.
+
+**Ends.** What a study has found is stored in the transaction that ends it: a recommendation of its
+combination, or, of a study of two objectives, a Pareto front and no recommendation.
 
 **Transitions.** A study goes only the ways of ``service.records.lifecycle.TRANSITIONS``; the
 database refuses any other. Each is noted as an event: who, when, why. What ends a study ends its
@@ -49,7 +53,13 @@ from service.records import (
 )
 from service.storage.operations import Exports, ExternalRunStore, KeyStore, Monitor
 from service.storage.queue_protocol import Queue
-from service.storage.smaller_stores import CombinationStore, EventStore, LogStore, SweepStore
+from service.storage.smaller_stores import (
+    CombinationStore,
+    EventStore,
+    FrontStore,
+    LogStore,
+    SweepStore,
+)
 
 
 class RunCount(NamedTuple):
@@ -306,6 +316,11 @@ class Storage(Protocol):
     @property
     def recommendations(self) -> RecommendationStore:
         """Recommendations."""
+        ...
+
+    @property
+    def fronts(self) -> FrontStore:
+        """Pareto fronts."""
         ...
 
     @property

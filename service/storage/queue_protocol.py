@@ -5,7 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Protocol
 
-from service.records import Claim, NewRecommendation, Orders, Plan, Prior, Recommendation, Study
+from service.records import (
+    Claim,
+    Front,
+    NewFront,
+    NewRecommendation,
+    Orders,
+    Plan,
+    Prior,
+    Recommendation,
+    Study,
+)
 
 NO_PAUSE = timedelta(0)
 
@@ -58,6 +68,10 @@ class Queue(Protocol):
 
     def succeed(self, claim: Claim, result: NewRecommendation) -> Recommendation:
         """End the study and store its recommendation as the newest version. Raises StaleLease."""
+        ...
+
+    def succeed_with_front(self, claim: Claim, result: NewFront) -> Front:
+        """End a study of two objectives and store its front. Raises StaleLease."""
         ...
 
     def fail(self, claim: Claim, reason: str) -> None:

@@ -297,6 +297,18 @@ class RecommendationRow(Base):
     combination: Mapped[CombinationRow] = relationship()
 
 
+class FrontRow(Base):
+    """The Pareto front that a study of two objectives has ended with. Never changed."""
+
+    __tablename__ = "front"
+
+    study_id: Mapped[str] = mapped_column(ForeignKey("study.id"), primary_key=True)
+    created_at: Mapped[datetime]
+    result: Mapped[dict[str, Any]]
+
+    study: Mapped[StudyRow] = relationship()
+
+
 class ApiKeyRow(Base):
     """A key that the operator gave out: its digest, never its secret."""
 
