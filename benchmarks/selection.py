@@ -134,6 +134,7 @@ def run_of(job: Job, accuracy: float) -> Run:
         combination="",
         purpose=job.purpose,
         trial_number=job.trial_number,
+        sparsity=0.9,
         setting=job.setting,
         seed=job.seed,
         state=RunState.SUCCEEDED,
@@ -156,7 +157,7 @@ def search(plan: Plan, lab: Lab, trials: int) -> list[Run]:
     proposer = OptunaSearch(optuna.storages.InMemoryStorage(), "simulated", plan)
     runs = []
     for _ in range(trials):
-        number, setting = proposer.ask()
+        number, setting, _ = proposer.ask()
         job = Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
         runs.append(lab.run(job))
         proposer.tell(number, Outcome(validation_accuracy=runs[-1].validation_accuracy))

@@ -114,7 +114,7 @@ def ours(replay: Replay, opening: tuple[Setting, ...] = ()) -> Iterator[Step]:
     plan, runs = replay.plan, list[Run]()
     search = OptunaSearch(optuna.storages.InMemoryStorage(), "replayed", plan, opening)
     for _ in range(plan.budget.trials):
-        number, setting = search.ask()
+        number, setting, _ = search.ask()
         job = Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
         runs.append(replay.run(job))
         search.tell(number, Outcome(validation_accuracy=runs[-1].validation_accuracy))
@@ -136,7 +136,7 @@ def best_single(replay: Replay) -> Iterator[Step]:
     search = OptunaSearch(optuna.storages.InMemoryStorage(), "replayed", replay.plan)
     best = -math.inf, NO_HAM
     for _ in range(replay.plan.budget.trials):
-        number, setting = search.ask()
+        number, setting, _ = search.ask()
         value = replay.curve(setting)[-1]
         search.tell(number, Outcome(validation_accuracy=value))
         best = max(best, (value, setting), key=lambda pair: pair[0])

@@ -120,7 +120,7 @@ def trials_needed(plan: Plan, truth: Truth, opening: tuple[Setting, ...]) -> int
     storage = optuna.storages.InMemoryStorage()
     search = OptunaSearch(storage, "replayed", plan, opening)
     for trial in range(1, MOST_TRIALS + 1):
-        number, setting = search.ask()
+        number, setting, _ = search.ask()
         if truth.expected(setting) >= truth.best - GOOD:
             return trial
         accuracy = float(truth.curve(setting, plan.sampler_seed)[-1])
@@ -180,7 +180,7 @@ def _searched(plan: Plan, truth: Truth, opening: tuple[Setting, ...]) -> list[Ru
     search = OptunaSearch(optuna.storages.InMemoryStorage(), "replayed", plan, opening)
     runs = []
     for _ in range(max(MARKS)):
-        number, setting = search.ask()
+        number, setting, _ = search.ask()
         accuracy = float(truth.curve(setting, plan.sampler_seed)[-1])
         job = Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
         runs.append(run_of(job, accuracy))

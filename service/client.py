@@ -28,6 +28,7 @@ from service.records import (
     Command,
     EarlyStoppingReport,
     Evidence,
+    Front,
     Leaderboard,
     Purpose,
     Recommendation,
@@ -216,6 +217,14 @@ class Client:
     def trials(self, study_id: str) -> list[Run]:
         """Return the search runs of a study."""
         return self._walk(Run, f"/v1/studies/{study_id}/trials")
+
+    def front(self, study_id: str) -> Front:
+        """Return the Pareto front that a study of two objectives has ended with.
+
+        Raises:
+            RequestRefused: with status 404 where it has none (yet).
+        """
+        return self._get(Front, f"/v1/studies/{study_id}/front")
 
     def early_stopping(self, study_id: str) -> EarlyStoppingReport:
         """Return what early stopping did, and how far early epochs foretell the final accuracy."""

@@ -14,6 +14,10 @@ from service.records import (
 )
 
 NOTHING = "–"
+FRONT_INTERVALS = (
+    "The intervals of all gains of a front hold together in 95 % of the cases; that of an "
+    "accuracy is its own."
+)
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 
 

@@ -27,9 +27,11 @@ from service.cli.options import (
     Sparsity,
     TuneMore,
     Url,
+    levels,
 )
 from service.cli.output import (
     leaderboard_table,
+    print_front,
     print_json,
     print_paper,
     print_plan,
@@ -145,6 +147,15 @@ def tune(
     confirmation_seeds: Annotated[
         int, typer.Option(help="Further seeds on which its gain is measured; 0: none.")
     ] = Budget().confirmation_seeds,
+    objective: Annotated[
+        str | None,
+        typer.Option(
+            help="What accuracy is traded for: sparsity, training_flops or inference_flops."
+        ),
+    ] = None,
+    sparsities: Annotated[
+        str | None, typer.Option(help="With --objective: 2 to 10 levels, as 0.5,0.8,0.9.")
+    ] = None,
     more: TuneMore = None,
     alpha_schedule: AlphaSchedule = "constant",
     beta_schedule: BetaSchedule = "constant",
@@ -159,7 +170,7 @@ def tune(
     json: Json = False,
     url: Url = None,
 ) -> None:
-    """Submit a study and follow it to its recommendation."""
+    """Submit a study and follow it to its recommendation, or its Pareto front."""
     with told(), Client(url) as client:
         budget = Budget(
             trials=trials,
@@ -175,6 +186,8 @@ def tune(
             optimizer=optimizer,
             recipe=recipe,
             budget=budget,
+            objectives=("accuracy", *([objective] if objective else [])),  # type: ignore[arg-type]
+            sparsities=levels(sparsities),
             priority=priority,
             tune=tuple(more or ()),  # type: ignore[arg-type]  # the record checks them
             alpha_schedule=alpha_schedule,
@@ -327,10 +340,14 @@ def _announce(url: str, settings: Settings) -> None:
 
 
 def _follow(client: Client, study_id: str, json: bool) -> None:
-    """Watch one study, then write its recommendation; a failed study is exit code 1."""
+    """Watch one study, then write what it has found; a failed study is exit code 1."""
     study = watch_studies(client, [study_id], Console(stderr=True) if json else console)[0]
     if study.state != StudyState.SUCCEEDED:
         fail(f"study {study.id} {_ENDS[study.state]}: {study.error}", FAILED)
+    if study.plan.seeks_front:
+        front = client.front(study.id)
+        print_json({"study": study, "front": front}) if json else print_front(console, front)
+        return
     found = client.recommendations(**asdict(study.plan.combination))[0]
     if json:
         print_json({"study": study, "recommendation": found})

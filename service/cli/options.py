@@ -34,3 +34,12 @@ TuneMore = Annotated[
 ]
 AlphaSchedule = Annotated[Schedule, typer.Option(help="How alpha goes to 0 over a training.")]
 BetaSchedule = Annotated[Schedule, typer.Option(help="How beta goes to 0 over a training.")]
+
+
+def levels(listed: str | None) -> tuple[float, ...]:
+    """Read sparsities that are separated by commas.
+
+    Raises:
+        ValueError: one is no number.
+    """
+    return tuple(float(level) for level in listed.split(",")) if listed else ()

@@ -14,7 +14,9 @@ from rich.text import Text
 from ham.config import Combination, Setting, format_sparsity
 from service.api.schemas import PlanView, StudyView
 from service.formatting import (
+    FRONT_INTERVALS,
     NOTHING,
+    amount,
     duration,
     interval,
     joint_notes,
@@ -26,6 +28,7 @@ from service.formatting import (
     strength,
 )
 from service.records import (
+    Front,
     Grade,
     Leaderboard,
     LeaderboardRow,
@@ -49,11 +52,10 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
-def method(combination: Combination) -> str:
-    """Write sparsifier and sparsity: ``random 0.90``."""
-    if not combination.sparsity:
-        return combination.sparsifier
-    return f"{combination.sparsifier} {format_sparsity(combination.sparsity)}"
+def method(*combinations: Combination) -> str:
+    """Write sparsifier and sparsity, or all of a study's sparsities: ``random 0.80,0.90``."""
+    found = ",".join(format_sparsity(row.sparsity) for row in combinations)
+    return f"{combinations[0].sparsifier} {found if combinations[-1].sparsity else ''}".rstrip()
 
 
 def recommendation_table(rows: Sequence[Recommendation]) -> Table:
@@ -127,7 +129,7 @@ def study_table(studies: Sequence[StudyView]) -> Table:
         table.add_row(
             study.id,
             study.plan.combination.model,
-            method(study.plan.combination),
+            method(*study.plan.combinations),
             state_text(study),
             f"{search.done}/{search.planned}",
             percent(study.progress.best_validation_accuracy).removesuffix(" %"),
@@ -163,11 +165,46 @@ def print_recommendation(console: Console, row: Recommendation) -> None:
     _print_use(console, row.setting, row.train_with)
 
 
+def front_table(front: Front) -> Table:
+    """Return a Pareto front as a table, with the measure of its other objective."""
+    other = front.objectives[-1]
+    table = table_of("Pareto front")
+    table.add_column("method", overflow="fold")
+    for name in ("alpha", "beta", "realised"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if other != "sparsity":
+        table.add_column(other.replace("_", " "), justify="right", no_wrap=True)
+    for name in ("acc. %", "95 % interval", "gain", "interval*", "seeds"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for point in front.points:
+        test, gain = point.test_accuracy, point.gain
+        table.add_row(
+            method(point.combination),
+            strength(point.setting.alpha),
+            strength(point.setting.beta),
+            percent(point.realised_sparsity),
+            *([amount(point.measured(other))] if other != "sparsity" else []),
+            f"{100 * test.mean:.2f}" if test else NOTHING,
+            f"{100 * test.low:.2f} to {100 * test.high:.2f}" if test else NOTHING,
+            Text(points(gain.mean if gain else None), "green" if point.gain_shown else "yellow"),
+            interval(gain) if gain else NOTHING,
+            str(len(point.seeds)),
+        )
+    return table
+
+
+def print_front(console: Console, front: Front) -> None:
+    """Write a Pareto front and what it rests on."""
+    console.print(front_table(front))
+    for line in (front.message, f"* {FRONT_INTERVALS}"):
+        console.print(line, markup=False, highlight=False)
+
+
 def print_plan(console: Console, plan: PlanView) -> None:
     """Write what a study would train, and what that would take."""
     cost = plan.estimate
     lines = [
-        f"{plan.combination.slug}: {plan.expected_runs} trainings at most, "
+        f"{plan.slug}: {plan.expected_runs} trainings at most, "
         f"{plan.expected_epochs} epochs together",
         f"search space {plan.space.id}, sampler {plan.sampler}, early stopping "
         f"{plan.early_stopping}",

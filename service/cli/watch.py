@@ -98,7 +98,7 @@ def progress_table(studies: Sequence[StudyView], note: str | None = None) -> Tab
         progress, combination = study.progress, study.plan.combination
         table.add_row(
             combination.model,
-            method(combination),
+            method(*study.plan.combinations),
             state_text(study),
             ProgressBar(total=progress.planned, completed=progress.done),
             f"{progress.search.done}/{progress.search.planned}",
@@ -137,8 +137,8 @@ class _PlainLines:
 
 
 def _line(study: StudyView) -> str:
-    progress, combination = study.progress, study.plan.combination
-    head = f"{combination.model} {method(combination)}: {stage(study.state, study.progress)}"
+    progress, name = study.progress, method(*study.plan.combinations)
+    head = f"{study.plan.combination.model} {name}: {stage(study.state, study.progress)}"
     if study.state == StudyState.QUEUED:
         return head
     best = percent(progress.best_validation_accuracy)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ham.config import RunConfig
-from service.domain.plots import gains_plot, search_plot
-from service.records import Purpose, Recommendation, Run, Study
+from service.domain.plots import front_plot, gains_plot, search_plot
+from service.records import Front, Purpose, Recommendation, Run, Study
 
 _SCRIPT = Path(__file__).parent / "data" / "reproduce.py.in"
 _README = """\
@@ -22,7 +22,7 @@ _README = """\
 Study {id}, state {state}.
 
     pip install hamtune=={version}
-    python reproduce.py            # trains the paired runs behind the recommendation again
+    python reproduce.py            # trains the paired runs behind the result again
     python reproduce.py --pairs 1  # only those of the first seed
 
 `ham` alone is needed: no service, no database. On the same kind of machine (environment.json) the
@@ -31,22 +31,29 @@ accuracies are equal, digit by digit.
 request.json: what was asked. plan.json: what was planned: search space, recipe, seeds, stages, and
 the prior that similar combinations gave when the search began (null: none), which helps to choose
 the finalists and never enters a gain.
-runs.jsonl: every training. recommendation.json: what came out, with its evidence.
+runs.jsonl: every training. recommendation.json: what came out, with its evidence; of a study of
+two objectives front.json instead.
 evidence.json: the paired runs, ready for `python -m ham`. environment.json: versions, hardware.
-plots/: the gains by seed, and the search.
+plots/: the search, and the gains by seed or the front.
 """
 
 
-def bundle(study: Study, runs: Sequence[Run], recommendation: Recommendation | None) -> bytes:
+def bundle(
+    study: Study,
+    runs: Sequence[Run],
+    recommendation: Recommendation | None,
+    front: Front | None = None,
+) -> bytes:
     """Return a ZIP archive.
 
     Args:
         study: any study; one that is under way gives what there is.
         runs: all of its runs.
         recommendation: what it led to, if it did.
+        front: the same of a study of two objectives.
     """
     readme = _README.format(
-        slug=study.plan.combination.slug,
+        slug=study.plan.slug,
         id=study.id,
         state=study.state.value,
         version=version("hamtune"),
@@ -67,6 +74,10 @@ def bundle(study: Study, runs: Sequence[Run], recommendation: Recommendation | N
         files["evidence.json"] = _text(evidence(study, runs, recommendation))
         if recommendation.gain is not None:
             files["plots/gains.svg"] = gains_plot(recommendation, recommendation.gain)
+    if front is not None:
+        files["front.json"] = _text(front.model_dump(mode="json"))
+        files["evidence.json"] = _text(front_evidence(study, runs))
+        files["plots/front.svg"] = front_plot(front)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in files.items():
@@ -94,6 +105,23 @@ def evidence(
         for seed in recommendation.seeds
         for setting in recommendation.compared
         if (setting, seed) in recorded
+    ]
+
+
+def front_evidence(study: Study, runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Return the runs behind a front, seed by seed, each with its recorded test accuracy."""
+    confirmed = [run for run in runs if run.test_accuracy is not None]
+    return [
+        {
+            "run": RunConfig(
+                combination=study.plan.combination_at(run.sparsity),
+                recipe=study.plan.recipe,
+                setting=run.setting,
+                seed=run.seed,
+            ).to_json(),
+            "test_accuracy": run.test_accuracy,
+        }
+        for run in sorted(confirmed, key=lambda run: run.seed)
     ]
 
 

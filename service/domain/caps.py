@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.domain.plans import stage_sizes
+from service.domain.plans import sizes_of
 from service.records import Plan, Run, RunState
 
 
@@ -62,5 +62,5 @@ def may_search(plan: Plan, spent: Spending, started: datetime, now: datetime) ->
 
 
 def _runs_after_search(plan: Plan) -> int:
-    sizes = stage_sizes(plan.budget, plan.baselines, len(plan.arms))
+    sizes = sizes_of(plan)
     return sizes.screening + sizes.confirmation

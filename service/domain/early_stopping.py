@@ -155,7 +155,9 @@ def report(study: Study, store: RunStore) -> EarlyStoppingReport:
     The rungs are those that ASHA has or would have: where nothing is stopped, the correlations
     say whether it could pay. Where no HAM has a search of its own, they are over both arms.
     """
-    plan, marks = study.plan, rungs(study.plan.combination, study.plan.recipe)
+    plan = study.plan
+    # Across sparsities early epochs rank trials well, and say nothing of settings.
+    marks = () if plan.seeks_front else rungs(plan.combination, plan.recipe)
     runs = store.of_study(study.id, Purpose.SEARCH)
     curves = store.accuracies(study.id, sorted({*marks, *decisions(plan)}))
     number = {run.id: place for place, run in enumerate(runs)}

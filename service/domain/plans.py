@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ham.config import NO_HAM, PAPER_DEFAULT, Combination, Recipe, Setting
 from ham.errors import IncompatibleCombination, InvalidConfig
 from search_spaces import SearchSpace, recipe_for, space_for
-from service.domain import race
+from service.domain import objectives, race
 from service.domain.early_stopping import choose
 from service.errors import Conflict
 from service.records import (
@@ -41,12 +41,14 @@ def resolve(request: StudyRequest) -> Plan:
     Raises:
         ham.errors.InvalidConfig: a name is unknown, or the parts do not go together.
     """
+    objectives.check(request)
     recipe = recipe_for(request.dataset, request.recipe)
+    levels = tuple(sorted(request.sparsities))
     combination = Combination(
         model=request.model,
         dataset=request.dataset,
         sparsifier=request.sparsifier,
-        sparsity=request.sparsity,
+        sparsity=levels[0] if levels else request.sparsity,
         optimizer=request.optimizer,
         recipe=recipe.id,
     )
@@ -55,18 +57,24 @@ def resolve(request: StudyRequest) -> Plan:
         recipe=recipe,
         space=_space(request, recipe),
         budget=request.budget,
-        sampler=request.sampler,
-        early_stopping=choose(request.budget.early_stopping, combination, recipe),
+        sampler=objectives.sampler_of(request),
+        early_stopping="none"
+        if levels
+        else choose(request.budget.early_stopping, combination, recipe),
         sampler_seed=int(hashlib.sha256(combination.key.encode()).hexdigest()[:8], 16),
         search_seeds=(SEARCH_SEED,),
         screening_seeds=(),
         confirmation_seeds=(),
-        baselines=BASELINES,
+        baselines=(NO_HAM,) if levels else BASELINES,
+        objectives=objectives.in_order(request.objectives),
+        sparsities=levels,
         reuse=not request.replicate,
-        transfer=request.transfer,
+        transfer=request.transfer and not levels,
         expected_runs=0,
         expected_epochs=0,
     )
+    for level in levels:
+        plan.combination_at(level).check()
     return _with_budget(plan, request.budget)
 
 
@@ -83,14 +91,15 @@ def _space(request: StudyRequest, recipe: Recipe) -> SearchSpace:
 
 def _with_budget(plan: Plan, budget: Budget) -> Plan:
     """Fix what follows from a budget: the seeds, and how much will be trained."""
-    sizes = stage_sizes(budget, plan.baselines, len(plan.arms))
+    plan = plan.model_copy(update={"budget": budget})
+    sizes = sizes_of(plan)
+    seeds = budget.screening_seeds if plan.seeks_front else race.length(_heats(budget))
     return plan.model_copy(
         update={
-            "budget": budget,
-            "screening_seeds": _seeds(FIRST_SCREENING_SEED, race.length(_heats(budget))),
+            "screening_seeds": _seeds(FIRST_SCREENING_SEED, seeds),
             "confirmation_seeds": _seeds(FIRST_CONFIRMATION_SEED, budget.confirmation_seeds),
             "expected_runs": sum(sizes),
-            "expected_epochs": _capped(plan, sizes, budget),
+            "expected_epochs": _capped(plan, sizes),
         }
     )
 
@@ -146,6 +155,26 @@ class StageSizes(NamedTuple):
     confirmation: int
 
 
+def sizes_of(plan: Plan) -> StageSizes:
+    """Return how many trainings a plan stands for."""
+    if plan.seeks_front:
+        return front_sizes(plan.budget, len(plan.sparsities))
+    return stage_sizes(plan.budget, plan.baselines, len(plan.arms))
+
+
+def front_sizes(budget: Budget, levels: int) -> StageSizes:
+    """Return how many trainings a budget stands for where a front is sought.
+
+    All finalists may be on the front, and no HAM runs beside them at each level of sparsity.
+    """
+    entrants = budget.finalists + levels
+    return StageSizes(
+        search=budget.trials,
+        screening=entrants * budget.screening_seeds,
+        confirmation=entrants * budget.confirmation_seeds,
+    )
+
+
 def stage_sizes(budget: Budget, baselines: Sequence[Setting], arms: int = 1) -> StageSizes:
     """Return how many trainings a budget stands for; each arm has all of it."""
     raced = arms * race.trainings(_heats(budget))
@@ -160,12 +189,20 @@ def _heats(budget: Budget) -> tuple[race.Heat, ...]:
     return race.heats(budget.finalists, budget.screening_seeds)
 
 
-def _capped(plan: Plan, sizes: StageSizes, budget: Budget) -> int:
-    """Return the most epochs that a study may train, or refuse a cap that leaves no search."""
-    planned = sum(sizes) * plan.run_epochs
+def _capped(plan: Plan, sizes: StageSizes) -> int:
+    """Return the most epochs that a study may train, or refuse a budget that leaves no search."""
+    budget, planned = plan.budget, sum(sizes) * plan.run_epochs
+    fewest = len(plan.arms) * min(FEWEST_TRIALS, budget.trials)
+    if plan.seeks_front:
+        fewest = len(plan.sparsities) + 1
+        if budget.trials < fewest:
+            raise InvalidConfig(
+                "trials",
+                budget.trials,
+                f"no HAM is tried at each of the {fewest - 1} sparsities first: at least {fewest}",
+            )
     if budget.max_epochs is None:
         return planned
-    fewest = len(plan.arms) * min(FEWEST_TRIALS, budget.trials)
     needed = (fewest + sizes.screening + sizes.confirmation) * plan.run_epochs
     if budget.max_epochs < needed:
         raise InvalidConfig(

@@ -1,4 +1,4 @@
-"""Two plots of a study as SVG: small enough to draw by hand, without a plotting library."""
+"""Plots of a study as SVG: small enough to draw by hand, without a plotting library."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from service.records import Estimate, Purpose, Recommendation, Run
+from ham.config import Setting, format_sparsity
+from service.records import Estimate, Front, FrontPoint, Purpose, Recommendation, Run
 
 _WIDTH, _HEIGHT, _MARGIN = 640, 400, 60
 
@@ -34,6 +35,48 @@ def gains_plot(recommendation: Recommendation, gain: Estimate) -> str:
     )
     title = "Gain in test accuracy over no HAM by seed, points; mean with 95 % interval"
     return _svg(title, [band, lines, _dots(scale, gains, "#157")], scale, "seed", "points")
+
+
+def front_plot(front: Front) -> str:
+    """Return accuracy over the other objective, test accuracies with their 95 % intervals.
+
+    A point without test accuracy is hollow, at its validation accuracy; one whose gain over no
+    HAM is shown is green.
+    """
+    other = front.objectives[-1]
+    placed = [(point, point.measured(other)) for point in front.points]
+    points = [(point, x) for point, x in placed if x is not None]
+    spans = [_span(point) for point, _ in points]
+    scale = _Scale(_range(x for _, x in points), _range(y for span in spans for y in span))
+    parts = []
+    for (point, x), (low, high) in zip(points, spans, strict=True):
+        colour = "#2a7" if point.gain_shown else "#157"
+        fill, at = "white", point.validation_accuracy
+        if point.test_accuracy is not None:
+            fill, at = colour, point.test_accuracy.mean
+        place = f"{scale.x(x):.1f}"
+        said = f"sparsity {format_sparsity(point.combination.sparsity)}, {_named(point.setting)}"
+        parts.append(
+            f"<g><title>{escape(said)}</title>"
+            f'<path d="M{place} {scale.y(low):.1f}h-5h10h-5V{scale.y(high):.1f}h-5h10" '
+            f'fill="none" stroke="{colour}" stroke-width="1.5"/>'
+            f'<circle cx="{place}" cy="{scale.y(100 * at):.1f}" r="4" fill="{fill}" '
+            f'stroke="{colour}"/></g>'
+        )
+    title = f"Pareto front: accuracy, percent, over {other.replace('_', ' ')}"
+    return _svg(title, parts, scale, other.replace("_", " "), "percent")
+
+
+def _span(point: FrontPoint) -> tuple[float, float]:
+    if point.test_accuracy is None:
+        return 100 * point.validation_accuracy, 100 * point.validation_accuracy
+    return 100 * point.test_accuracy.low, 100 * point.test_accuracy.high
+
+
+def _named(setting: Setting) -> str:
+    if setting.is_no_ham:
+        return "no HAM"
+    return f"alpha {setting.alpha:.3g}, beta {setting.beta:.3g}"
 
 
 def search_plot(runs: Sequence[Run]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from service.domain.plans import stage_sizes
+from service.domain.plans import sizes_of
 from service.records import (
     HELD,
     Progress,
@@ -50,7 +50,9 @@ def _progress(
         over = study.state == StudyState.SUCCEEDED  # it may have needed fewer than planned
         return StageProgress(done=done, planned=done if over else planned)
 
-    sizes = stage_sizes(study.plan.budget, study.plan.baselines, len(study.plan.arms))
+    sizes = sizes_of(study.plan)
+    if study.plan.seeks_front:
+        best = None  # of unequal sparsities none is best
     done = total() - total(RunState.RUNNING)
     return Progress(
         search=stage(Purpose.SEARCH, sizes.search),

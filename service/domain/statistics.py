@@ -13,11 +13,12 @@ from service.records import Estimate
 CONFIDENCE = 0.95
 
 
-def estimate(values: Sequence[float]) -> Estimate:
+def estimate(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
     """Return the mean of independent values and Student's t interval for it.
 
     Args:
         values: at least two finite numbers, one per seed.
+        confidence: of the interval, in (0, 1).
 
     Raises:
         ValueError: fewer than two values, of which no interval can be said.
@@ -26,18 +27,20 @@ def estimate(values: Sequence[float]) -> Estimate:
     if n < 2:
         raise ValueError(f"an interval needs at least 2 values, but got {n}")
     mean = fmean(values)
-    half = stdtrit(n - 1, (1 + CONFIDENCE) / 2) * stdev(values) / math.sqrt(n)
+    half = stdtrit(n - 1, (1 + confidence) / 2) * stdev(values) / math.sqrt(n)
     return Estimate(mean=mean, low=mean - float(half), high=mean + float(half), n=n)
 
 
-def paired_gain(treated: Mapping[int, float], control: Mapping[int, float]) -> Estimate:
+def paired_gain(
+    treated: Mapping[int, float], control: Mapping[int, float], confidence: float = CONFIDENCE
+) -> Estimate:
     """Return the mean difference over the seeds that both sides have, with its interval.
 
     Pairing by seed takes out what the seed alone does to both: the same initial weights, the
     same mask, the same order of the data.
     """
     seeds = sorted(treated.keys() & control.keys())
-    return estimate([treated[seed] - control[seed] for seed in seeds])
+    return estimate([treated[seed] - control[seed] for seed in seeds], confidence)
 
 
 def tells_apart(treated: Mapping[int, float], control: Mapping[int, float]) -> bool:

@@ -1,10 +1,12 @@
 """The nouns of the service, as immutable pydantic models."""
 
+from service.records.budgets import Budget, BudgetChange
 from service.records.combinations import CombinationEntry
 from service.records.early_stopping import EarlyStoppingReport, EarlyStoppingState, Rung
 from service.records.elsewhere import ExternalRun, NewExternalRun, PublishedResult
 from service.records.estimates import CostEstimate
 from service.records.events import EventKind, StudyEvent
+from service.records.fronts import Front, FrontPoint, NewFront
 from service.records.keys import ANYONE, UNLIMITED, ApiKey, Limits, Principal, Scope
 from service.records.lifecycle import ENDED, HELD, Command, StudyState
 from service.records.logs import LogLevel, LogLine, NewLogLine
@@ -24,11 +26,10 @@ from service.records.runs import Cost, EpochMetrics, Job, Outcome, Purpose, Run,
 from service.records.studies import (
     ALL_COMBINATIONS,
     LOCAL,
-    Budget,
-    BudgetChange,
     Claim,
     CombinationFilter,
     EarlyStopping,
+    Objective,
     Orders,
     Plan,
     Progress,
@@ -81,6 +82,8 @@ __all__ = [
     "Evidence",
     "Expectation",
     "ExternalRun",
+    "Front",
+    "FrontPoint",
     "Grade",
     "Job",
     "Leaderboard",
@@ -91,8 +94,10 @@ __all__ = [
     "LogLine",
     "Method",
     "NewExternalRun",
+    "NewFront",
     "NewLogLine",
     "NewRecommendation",
+    "Objective",
     "Optimum",
     "Orders",
     "Outcome",

@@ -160,7 +160,9 @@ class Recommendation(NewRecommendation):
     study_id: str
     version: int
     created_at: datetime
-    cost: Cost = Field(description="Of all studies of the combination until then.")
+    cost: Cost = Field(
+        description="Of all trainings of the combination until then, in whichever studies."
+    )
 
 
 class LeaderboardRow(BaseModel):

@@ -38,6 +38,8 @@ class Job(BaseModel):
     setting: Setting
     seed: int
     trial_number: int | None = None
+    sparsity: float | None = None
+    """Where the study tries several; None stands for that of its combination."""
 
     @property
     def name(self) -> str:
@@ -46,7 +48,8 @@ class Job(BaseModel):
             return f"{self.purpose}/{self.trial_number}"
         setting = ",".join(map(repr, (self.setting.alpha, self.setting.beta)))
         joint = "".join(f",{name}={value}" for name, value in self.setting.joint.items())
-        return f"{self.purpose}/{setting}{joint}/{self.seed}"
+        level = "" if self.sparsity is None else f",sparsity={self.sparsity!r}"
+        return f"{self.purpose}/{setting}{joint}{level}/{self.seed}"
 
 
 class EpochMetrics(BaseModel):
@@ -111,6 +114,9 @@ class Run(BaseModel):
     combination: str = Field(description="Canonical key of the combination.")
     purpose: Purpose
     trial_number: int | None
+    sparsity: float = Field(
+        description="Target: the combination's. A study of several sparsities has runs of each."
+    )
     setting: Setting
     seed: int
     state: RunState

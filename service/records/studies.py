@@ -2,116 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 
-from ham.config import Recipe, Schedule, Setting
+from ham.config import Combination, Recipe, Schedule, Setting, format_sparsity
 from search_spaces import Joint, SearchSpace
+from service.records.budgets import Budget, BudgetChange
 from service.records.combinations import StoredCombination
 from service.records.lifecycle import StudyState
 from service.records.priors import Prior
 from service.records.runs import Cost
 
 EarlyStopping = Literal["none", "asha", "asha_promotion", "hyperband", "median"]
-Sampler = Literal["tpe", "gp", "cmaes", "random", "quasi_random", "grid"]
-
-
-def _none_or_enough(seeds: int) -> int:
-    if seeds != 0 and not 3 <= seeds <= 100:
-        raise ValueError("it should be 0, or 3 to 100")
-    return seeds
-
-
-class Budget(BaseModel):
-    """How much training a study may spend, and how it saves."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    trials: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=10_000,
-            description="Search trials, at most. Where the learning rate or the weight decay is "
-            "tuned as well, as many again search them without HAM, and so with `finalists`.",
-        ),
-    ] = 32
-    early_stopping: Annotated[
-        Literal["auto", "none", "asha", "asha_promotion", "hyperband", "median"],
-        Field(
-            description="How weak search trials are stopped early. `auto` is ASHA where the "
-            "training is long after its target sparsity is reached, else none. Under "
-            "`asha_promotion` a trial that was stopped goes on once it is among the best."
-        ),
-    ] = "auto"
-    max_epochs: Annotated[
-        int | None,
-        Field(
-            ge=1,
-            description="Cap on training epochs, all stages together. What the stages after the "
-            "search need is set aside; the search ends where the rest is used up.",
-        ),
-    ] = None
-    max_seconds: Annotated[
-        float | None,
-        Field(
-            gt=0,
-            allow_inf_nan=False,
-            description="Cap on wall time since the study began. No training begins after it.",
-        ),
-    ] = None
-    finalists: Annotated[
-        int, Field(ge=1, le=20, description="Promising settings that race on fresh seeds.")
-    ] = 8
-    screening_seeds: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=100,
-            description="Trainings of the race per finalist, on average: weak ones drop out "
-            "early, and what they save goes to the others.",
-        ),
-    ] = 3
-    confirmation_seeds: Annotated[
-        int,
-        AfterValidator(_none_or_enough),
-        WithJsonSchema(
-            {"anyOf": [{"const": 0}, {"type": "integer", "minimum": 3, "maximum": 100}]}
-        ),
-        Field(
-            description="Further fresh seeds on which the winner's gain is measured; 0 leaves the "
-            "confirmation out, and the recommendation is then provisional."
-        ),
-    ] = 20
-
-
-class BudgetChange(BaseModel):
-    """New numbers for some parts of a budget."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    trials: int | None = Field(default=None, ge=1, le=10_000, description="Search trials.")
-    finalists: int | None = Field(
-        default=None, ge=1, le=20, description="Promising settings that race on fresh seeds."
-    )
-    screening_seeds: int | None = Field(
-        default=None, ge=1, le=100, description="Trainings of the race per finalist, on average."
-    )
-    confirmation_seeds: int | None = Field(
-        default=None, ge=3, le=100, description="Further seeds on which its gain is measured."
-    )
-    max_epochs: int | None = Field(
-        default=None, ge=1, description="Cap on training epochs, all stages together."
-    )
-    max_seconds: float | None = Field(
-        default=None,
-        gt=0,
-        allow_inf_nan=False,
-        description="Cap on wall time since the study began.",
-    )
-
+Sampler = Literal["tpe", "gp", "cmaes", "random", "quasi_random", "grid", "nsga2"]
+Objective = Literal["accuracy", "sparsity", "training_flops", "inference_flops"]
 
 Tune = Annotated[
     tuple[Joint, ...],
@@ -175,10 +82,27 @@ class StudyRequest(BaseModel):
         le=LARGEST_PRIORITY,
         description="Studies of a higher priority are taken up first.",
     )
-    sampler: Sampler = Field(
-        default="tpe",
+    sampler: Sampler | None = Field(
+        default=None,
         description="Who proposes settings: Optuna's multivariate TPE, a Gaussian process, "
-        "CMA-ES, random or quasi-random (Sobol) points, or a grid that fills the trials.",
+        "CMA-ES, random or quasi-random (Sobol) points, a grid that fills the trials, or NSGA-II. "
+        "If left out `tpe`, and `nsga2` where there are two objectives; these take `nsga2`, `tpe` "
+        "and `random`.",
+    )
+    objectives: Annotated[
+        tuple[Objective, ...], Field(min_length=1, max_length=2, strict=False)
+    ] = Field(
+        default=("accuracy",),
+        description="`accuracy`, and beside it at most one more: `sparsity` (realised, to be "
+        "large), `training_flops` or `inference_flops` (to be small). With two the study "
+        "searches `sparsities` as well, and ends with a Pareto front in the place of a "
+        "recommendation.",
+    )
+    sparsities: Annotated[tuple[float, ...], Field(max_length=10, strict=False)] = Field(
+        default=(),
+        description="With two objectives: 2 to 10 levels of sparsity to choose from. "
+        "`sparsity` is then left out; the study is listed under the combination of the lowest "
+        "level.",
     )
     tune: Tune = ()
     alpha_schedule: AlphaSchedule = "constant"
@@ -259,10 +183,41 @@ class Plan(BaseModel):
     screening_seeds: tuple[int, ...]
     confirmation_seeds: tuple[int, ...]
     baselines: tuple[Setting, ...] = Field(
-        description="Settings re-run beside the finalists: no HAM, and the paper's default."
+        description="Settings re-run beside the finalists: no HAM, and the paper's default. With "
+        "two objectives no HAM alone, at each of the sparsities."
+    )
+    objectives: tuple[Objective, ...] = ("accuracy",)
+    sparsities: tuple[float, ...] = Field(
+        default=(),
+        description="With two objectives, the levels of sparsity that are searched, ascending; "
+        "`combination` is then that of the lowest.",
     )
     expected_runs: int
     expected_epochs: int
+
+    @property
+    def seeks_front(self) -> bool:
+        """True with two objectives: the study ends with a Pareto front, not a recommendation."""
+        return len(self.objectives) > 1
+
+    @property
+    def combinations(self) -> tuple[Combination, ...]:
+        """What is trained: one combination, or that of each level of sparsity."""
+        return tuple(map(self.combination_at, self.sparsities)) or (self.combination,)
+
+    def combination_at(self, sparsity: float | None) -> Combination:
+        """Return the combination at a level of sparsity; None stands for the plan's own."""
+        if sparsity is None:
+            return self.combination
+        return Combination.stored(**(asdict(self.combination) | {"sparsity": sparsity}))
+
+    @property
+    def slug(self) -> str:
+        """Readable name of what is tuned: the combination's, with all levels of sparsity."""
+        if not self.seeks_front:
+            return self.combination.slug
+        lowest, *others = map(format_sparsity, self.sparsities)
+        return self.combination.slug.replace(f"-{lowest}/", f"-{','.join([lowest, *others])}/")
 
     @property
     def arms(self) -> tuple[bool, ...]:
@@ -285,8 +240,11 @@ class Plan(BaseModel):
 
     @property
     def run_epochs(self) -> int:
-        """Epochs of one run: the recipe's, once for each training that the sparsifier takes."""
-        return self.combination.epochs(self.recipe)
+        """Epochs of one run: the recipe's, once for each training that the sparsifier takes.
+
+        Of several combinations it is the longest one's.
+        """
+        return max(combination.epochs(self.recipe) for combination in self.combinations)
 
 
 class StageProgress(BaseModel):

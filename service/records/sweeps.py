@@ -7,14 +7,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.records.budgets import Budget
 from service.records.lifecycle import StudyState
-from service.records.studies import (
-    LARGEST_PRIORITY,
-    AlphaSchedule,
-    BetaSchedule,
-    Budget,
-    Tune,
-)
+from service.records.studies import LARGEST_PRIORITY, AlphaSchedule, BetaSchedule, Tune
 
 MOST_COMBINATIONS = 1000
 

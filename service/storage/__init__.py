@@ -11,6 +11,7 @@ from service.storage.database import Database
 from service.storage.events import SqlEventStore
 from service.storage.export import SqlExports
 from service.storage.external import SqlExternalRunStore
+from service.storage.fronts import SqlFrontStore
 from service.storage.keys import SqlKeyStore
 from service.storage.log_lines import SqlLogStore
 from service.storage.monitor import SqlMonitor
@@ -45,6 +46,7 @@ class SqlStorage:
         self.logs = SqlLogStore(database)
         self.runs = SqlRunStore(database, clock)
         self.recommendations = SqlRecommendationStore(database)
+        self.fronts = SqlFrontStore(database)
         self.external_runs = SqlExternalRunStore(database, clock)
         self.exports = SqlExports(database)
         self.keys = SqlKeyStore(database, clock)

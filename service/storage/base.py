@@ -9,7 +9,11 @@ fencing token; every write that carries an older token raises :class:`StaleLease
 nothing, and so does a write to a study that has ended.
 
 **Runs.** (study, job) is unique: beginning a job that has already ended returns the ended run
-untouched, so no training is counted twice. A run that has ended never changes.
+untouched, so no training is counted twice. A run that has ended never changes. It belongs to the
+combination that was trained: its study's, at the job's sparsity where the job names one.
+
+**Ends.** What a study has found is stored in the transaction that ends it: a recommendation of its
+combination, or, of a study of two objectives, a Pareto front and no recommendation.
 
 **Transitions.** A study goes only the ways of ``service.records.lifecycle.TRANSITIONS``; the
 database refuses any other. Each is noted as an event: who, when, why. What ends a study ends its
@@ -23,7 +27,7 @@ its runner says so, or when too many runners were lost over it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from ham.config import Combination, Setting
@@ -36,11 +40,8 @@ from service.records import (
     Command,
     EpochMetrics,
     Job,
-    NewRecommendation,
-    Orders,
     Outcome,
     Plan,
-    Prior,
     Purpose,
     Recommendation,
     Run,
@@ -51,9 +52,14 @@ from service.records import (
     SurfaceGrid,
 )
 from service.storage.operations import Exports, ExternalRunStore, KeyStore, Monitor
-from service.storage.smaller_stores import CombinationStore, EventStore, LogStore, SweepStore
-
-NO_PAUSE = timedelta(0)
+from service.storage.queue_protocol import Queue
+from service.storage.smaller_stores import (
+    CombinationStore,
+    EventStore,
+    FrontStore,
+    LogStore,
+    SweepStore,
+)
 
 
 class RunCount(NamedTuple):
@@ -136,61 +142,6 @@ class StudyStore(Protocol):
         before: str | None = None,
     ) -> list[Study]:
         """Return studies, newest first, older than the id ``before``."""
-        ...
-
-
-class Queue(Protocol):
-    """Who works on which study. Times are the storage's clock."""
-
-    def claim(self, owner: str, lease: timedelta) -> tuple[Study, Claim] | None:
-        """Take up a study: one whose lease ran out, else the queued one whose turn it is.
-
-        The highest priority first; at equal priority the submitter with the fewest studies in
-        work, then the one served longest ago; of one submitter the oldest first.
-        """
-        ...
-
-    def orders(self, claim: Claim) -> Orders:
-        """Return what people want of the study by now. Raises StaleLease: it was cancelled."""
-        ...
-
-    def begin_search(self, claim: Claim, prior: Prior | None) -> Plan:
-        """Write a prior into the plan, unless a run has begun, and return the plan.
-
-        So whoever resumes the study decides by the same. Raises StaleLease.
-        """
-        ...
-
-    def heartbeat(self, claim: Claim, lease: timedelta) -> None:
-        """Prolong the lease. Raises StaleLease."""
-        ...
-
-    def release(
-        self,
-        claim: Claim,
-        reason: str,
-        pause: timedelta = NO_PAUSE,
-        *,
-        lost: bool = False,
-        so_far: NewRecommendation | None = None,
-    ) -> None:
-        """Let go of the study before its end: it is queued again, to be claimed after a pause.
-
-        Where people asked for it, it is paused or cancelled instead. A study that is cancelled
-        this way leaves what it has found ``so_far`` as a recommendation, unless its combination
-        has one already that was measured on held-out seeds.
-
-        A runner that was told to stop uses up no attempt; one that broke down is ``lost``, and
-        too many of those end the study. Raises StaleLease.
-        """
-        ...
-
-    def succeed(self, claim: Claim, result: NewRecommendation) -> Recommendation:
-        """End the study and store its recommendation as the newest version. Raises StaleLease."""
-        ...
-
-    def fail(self, claim: Claim, reason: str) -> None:
-        """End the study as failed. Raises StaleLease."""
         ...
 
 
@@ -365,6 +316,11 @@ class Storage(Protocol):
     @property
     def recommendations(self) -> RecommendationStore:
         """Recommendations."""
+        ...
+
+    @property
+    def fronts(self) -> FrontStore:
+        """Pareto fronts."""
         ...
 
     @property

@@ -14,7 +14,9 @@ from service.records import (
     HELD,
     Claim,
     Cost,
+    Front,
     Grade,
+    NewFront,
     NewRecommendation,
     Orders,
     Plan,
@@ -24,14 +26,16 @@ from service.records import (
     StudyState,
 )
 from service.records.lifecycle import LET_GO
-from service.storage.base import NO_PAUSE
 from service.storage.database import Database
+from service.storage.fronts import front_record
+from service.storage.queue_protocol import NO_PAUSE
 from service.storage.quotas import Quotas
 from service.storage.recommendations import recommendation_record
 from service.storage.resilience import resilient
 from service.storage.studies import study_record
 from service.storage.tables import (
     CombinationRow,
+    FrontRow,
     RecommendationRow,
     RunRow,
     StudyRow,
@@ -81,17 +85,17 @@ def _judged(session: Session, combination_id: int) -> bool:
 
 
 def _cost_of_all(session: Session, study: StudyRow) -> Cost:
-    """Return what all studies of a combination have cost so far."""
-    sums = select(func.sum(StudyRow.seconds), func.sum(StudyRow.gpu_seconds)).where(
-        StudyRow.combination_id == study.combination_id
+    """Return what all trainings of a combination have cost so far, whichever study made them."""
+    sums = select(func.sum(RunRow.seconds), func.sum(RunRow.gpu_seconds)).where(
+        RunRow.combination_id == study.combination_id
     )
     seconds, gpu_seconds = session.execute(sums).one()
-    return Cost(seconds=seconds, gpu_seconds=gpu_seconds)
+    return Cost(seconds=seconds or 0.0, gpu_seconds=gpu_seconds or 0.0)
 
 
 @resilient
 class SqlQueue:
-    """Implements :class:`service.storage.base.Queue`."""
+    """Implements :class:`service.storage.queue_protocol.Queue`."""
 
     def __init__(
         self, database: Database, clock: Clock, max_attempts: int, quotas: Quotas
@@ -183,6 +187,17 @@ class SqlQueue:
             self._move(session, study, StudyState.SUCCEEDED, None)
             session.flush()
             return recommendation_record(row)
+
+    def succeed_with_front(self, claim: Claim, result: NewFront) -> Front:
+        """End the study and store its front."""
+        with self._database.write() as session:
+            study = guard(session, claim)
+            row = FrontRow(
+                study_id=study.id, created_at=self._clock(), result=result.model_dump(mode="json")
+            )
+            session.add(row)
+            self._move(session, study, StudyState.SUCCEEDED, None)
+            return front_record(row)
 
     def fail(self, claim: Claim, reason: str) -> None:
         """End the study as failed."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, joinedload
 
-from ham.config import Setting
+from ham.config import Combination, Setting
 from service.clock import Clock
 from service.errors import NotFound, StaleLease
 from service.ids import new_id
@@ -25,7 +26,7 @@ from service.records import (
     RunState,
 )
 from service.storage.base import BestRun, RunCount
-from service.storage.combinations import matches
+from service.storage.combinations import combination_id, combination_record, matches
 from service.storage.database import Database
 from service.storage.event_log import note_event
 from service.storage.newest import newest
@@ -48,6 +49,7 @@ class SqlRunStore:
         """Begin the run of a job, or return it if it has already ended or can be reused."""
         with self._database.write() as session:
             study = guard(session, claim)
+            combination = _combination_of(session, study, job)
             row = session.scalars(
                 select(RunRow).where(RunRow.study_id == study.id, RunRow.job == job.name)
             ).one_or_none()
@@ -55,7 +57,7 @@ class SqlRunStore:
                 row = RunRow(
                     id=new_id("run"),
                     study_id=study.id,
-                    combination_id=study.combination_id,
+                    combination_id=combination,
                     job=job.name,
                     purpose=job.purpose,
                     trial_number=job.trial_number,
@@ -78,6 +80,7 @@ class SqlRunStore:
             elif row.state == RunState.RUNNING:  # its runner was lost: from the start again
                 row.alpha, row.beta, row.seed = job.setting.alpha, job.setting.beta, job.seed
                 row.joint = job.setting.joint or None
+                row.combination_id, row.epochs = combination, epochs
                 row.attempt += 1
                 row.epochs_done = 0
                 row.validation_accuracy = None
@@ -286,6 +289,14 @@ class SqlRunStore:
         return row
 
 
+def _combination_of(session: Session, study: StudyRow, job: Job) -> int:
+    """Return the row id of what a job trains: the study's combination, at the job's sparsity."""
+    if job.sparsity is None:
+        return study.combination_id
+    own = combination_record(study.combination)
+    return combination_id(session, Combination.stored(**asdict(own) | {"sparsity": job.sparsity}))
+
+
 def _twin(session: Session, row: RunRow, environment: Mapping[str, Any]) -> RunRow | None:
     """Return a run of any study whose result a new run would only repeat."""
     query = select(RunRow).where(
@@ -349,6 +360,7 @@ def run_record(row: RunRow) -> Run:
         combination=row.combination.key,
         purpose=row.purpose,
         trial_number=row.trial_number,
+        sparsity=row.combination.sparsity,
         setting=_setting(row.alpha, row.beta, row.joint),
         seed=row.seed,
         state=row.state,

@@ -1,4 +1,4 @@
-"""The smaller stores of a storage: sweeps, events, logs, combinations. The law: ``base.py``."""
+"""The smaller stores: sweeps, events, logs, fronts, combinations. The law: ``base.py``."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from service.records import (
     Claim,
     CombinationEntry,
     CombinationFilter,
+    Front,
     LeftOut,
     LogLevel,
     LogLine,
@@ -105,6 +106,27 @@ class LogStore(Protocol):
 
     def forget(self, before: datetime, *, dry_run: bool = False) -> int:
         """Remove the lines of studies that ended before a time; return how many."""
+        ...
+
+
+class FrontStore(Protocol):
+    """Pareto fronts: what studies of two objectives end with."""
+
+    def of_study(self, study_id: str) -> Front | None:
+        """Return the front that a study has reached, if it has."""
+        ...
+
+    def list(
+        self,
+        which: CombinationFilter = ALL_COMBINATIONS,
+        *,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> list[Front]:
+        """Return fronts, those of the newest studies first, of studies older than ``before``.
+
+        A front spans sparsities, so that of the filter is left out of account.
+        """
         ...
 
 

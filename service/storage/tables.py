@@ -2,75 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
-    BigInteger,
     CheckConstraint,
-    DateTime,
-    Dialect,
-    Enum,
     ForeignKey,
     Index,
-    Integer,
     MetaData,
     String,
-    TypeDecorator,
     UniqueConstraint,
     event,
-    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from service.records import EventKind, Grade, LogLevel, Purpose, RunState, Scope, StudyState
 from service.records.studies import LARGEST_PRIORITY
 from service.storage import guards
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """Times in UTC, with their zone on both databases."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a time without a zone, which would be a guess."""
-        if value is not None and value.tzinfo is None:
-            raise ValueError(f"a time needs a zone, but got {value!r}")
-        return value and value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """SQLite forgets the zone; PostgreSQL answers in the zone of its session."""
-        if value is None:
-            return None
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-def _enum(values: type[Any]) -> Enum:
-    """Text that a check constraint of the database holds to its allowed values."""
-    return Enum(
-        values,
-        values_callable=lambda enum: [member.value for member in enum],
-        native_enum=False,
-        create_constraint=True,
-        name=values.__name__.lower(),
-        length=32,
-    )
-
-
-def _where(condition: str) -> dict[str, Any]:
-    """Make an index partial, on both databases."""
-    return {f"{name}_where": text(condition) for name in ("sqlite", "postgresql")}
-
-
-_LONG = BigInteger().with_variant(Integer(), "sqlite")
-
-
-def _newest_first(table: str, *columns: str) -> list[Index]:
-    """Make the indexes that list a table by id where a column has a value (``newest.py``)."""
-    return [Index(f"ix_{table}_{column}_newest", column, "id") for column in columns]
+from service.storage.columns import LONG, UtcDateTime, enum, newest_first, where
 
 
 class Base(DeclarativeBase):
@@ -89,13 +39,13 @@ class Base(DeclarativeBase):
         datetime: UtcDateTime,
         dict[str, Any]: JSON(none_as_null=True),
         list[Any]: JSON,
-        StudyState: _enum(StudyState),
-        RunState: _enum(RunState),
-        Purpose: _enum(Purpose),
-        Grade: _enum(Grade),
-        Scope: _enum(Scope),
-        EventKind: _enum(EventKind),
-        LogLevel: _enum(LogLevel),
+        StudyState: enum(StudyState),
+        RunState: enum(RunState),
+        Purpose: enum(Purpose),
+        Grade: enum(Grade),
+        Scope: enum(Scope),
+        EventKind: enum(EventKind),
+        LogLevel: enum(LogLevel),
     }
 
 
@@ -149,15 +99,15 @@ class StudyRow(Base):
 
     __tablename__ = "study"
     __table_args__ = (
-        Index("ix_study_queue", "submitter", "place", "id", **_where("state = 'queued'")),
+        Index("ix_study_queue", "submitter", "place", "id", **where("state = 'queued'")),
         Index(
             "ix_study_held",
             "submitter",
             "claimable_at",
-            **_where("state IN ('running', 'pausing', 'draining')"),
+            **where("state IN ('running', 'pausing', 'draining')"),
         ),
-        Index("ix_study_gpu_use", "submitter", "ended_at", **_where("gpu_seconds > 0")),
-        *_newest_first("study", "combination_id", "submitter", "sweep_id", "state"),
+        Index("ix_study_gpu_use", "submitter", "ended_at", **where("gpu_seconds > 0")),
+        *newest_first("study", "combination_id", "submitter", "sweep_id", "state"),
         CheckConstraint(
             f"place >= -{LARGEST_PRIORITY} AND place <= {LARGEST_PRIORITY}", name="place_range"
         ),
@@ -207,7 +157,7 @@ class StudyEventRow(Base):
     __tablename__ = "study_event"
     __table_args__ = (
         Index(None, "study_id", "id"),
-        Index("ix_study_event_end", "id", **_where("state IN ('succeeded', 'cancelled')")),
+        Index("ix_study_event_end", "id", **where("state IN ('succeeded', 'cancelled')")),
         CheckConstraint(guards.EVENT_CHECK, name="known_transition"),
         {"sqlite_autoincrement": True},
     )
@@ -233,7 +183,7 @@ class LogLineRow(Base):
         {"sqlite_autoincrement": True},
     )
 
-    id: Mapped[int] = mapped_column(_LONG, primary_key=True)
+    id: Mapped[int] = mapped_column(LONG, primary_key=True)
     study_id: Mapped[str] = mapped_column(ForeignKey("study.id"))
     run_id: Mapped[str | None] = mapped_column(ForeignKey("run.id"))
     at: Mapped[datetime]
@@ -265,7 +215,7 @@ class RunRow(Base):
         UniqueConstraint("study_id", "job"),
         Index(None, "study_id", "purpose", "state", "started_at"),
         Index(None, "ended_at"),
-        *_newest_first("run", "combination_id", "state", "purpose"),
+        *newest_first("run", "combination_id", "state", "purpose"),
         Index("ix_run_combination_state_newest", "combination_id", "state", "id"),
         CheckConstraint("alpha >= 0 AND beta >= 0", name="setting_range"),
         CheckConstraint(
@@ -347,6 +297,18 @@ class RecommendationRow(Base):
     combination: Mapped[CombinationRow] = relationship()
 
 
+class FrontRow(Base):
+    """The Pareto front that a study of two objectives has ended with. Never changed."""
+
+    __tablename__ = "front"
+
+    study_id: Mapped[str] = mapped_column(ForeignKey("study.id"), primary_key=True)
+    created_at: Mapped[datetime]
+    result: Mapped[dict[str, Any]]
+
+    study: Mapped[StudyRow] = relationship()
+
+
 class ApiKeyRow(Base):
     """A key that the operator gave out: its digest, never its secret."""
 
@@ -371,7 +333,7 @@ class ExternalRunRow(Base):
     __table_args__ = (
         CheckConstraint("alpha >= 0 AND beta >= 0", name="setting_range"),
         CheckConstraint("length(source) >= 3", name="names_its_source"),
-        *_newest_first("external_run", "combination_id"),
+        *newest_first("external_run", "combination_id"),
     )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)

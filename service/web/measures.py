@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.domain import early_stopping
-from service.records import EarlyStoppingReport, EpochMetrics, Purpose, Run, Study
+from service.records import EarlyStoppingReport, EpochMetrics, Front, Purpose, Run, Study
 from service.storage.base import Storage
 
 _CURVES = {
@@ -119,9 +119,10 @@ def run_page(storage: Storage, run_id: str) -> RunPage:
 
 @dataclass(frozen=True)
 class StudyPage:
-    """Everything on the page of a study: its runs by stage, the confirmation first."""
+    """Everything on the page of a study: its front, and its runs by stage, the last first."""
 
     study: Study
+    front: Front | None
     early_stopping: EarlyStoppingReport
     stages: list[tuple[Purpose, list[tuple[Run, Measured]]]]
 
@@ -134,4 +135,5 @@ def study_page(storage: Storage, study_id: str) -> StudyPage:
         for purpose in _ORDER
     ]
     report = early_stopping.report(study, storage.runs)
-    return StudyPage(study, report, [(purpose, rows) for purpose, rows in stages if rows])
+    front = storage.fronts.of_study(study_id)
+    return StudyPage(study, front, report, [(purpose, rows) for purpose, rows in stages if rows])

@@ -10,6 +10,7 @@ from service.domain.progress import progress_of
 from service.records import (
     HELD,
     Estimate,
+    Front,
     Leaderboard,
     Progress,
     Recommendation,
@@ -21,6 +22,7 @@ from service.storage.base import Storage
 ACTIVE = (*HELD, StudyState.QUEUED, StudyState.PAUSED)
 MOST_ACTIVE = 50
 MOST_FAILED = 5
+MOST_FRONTS = 20
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,14 @@ class Overview:
     more_active: bool
     recommendations: list[Recommendation]
     gains: Axis
+    fronts: list[Front]
     boards: list[Board]
     failed: list[Study]
 
     @property
     def is_empty(self) -> bool:
         """True where nothing was ever asked for."""
-        return not (self.active or self.recommendations or self.failed)
+        return not (self.active or self.recommendations or self.fronts or self.failed)
 
 
 def overview(storage: Storage, now: datetime) -> Overview:
@@ -87,6 +90,7 @@ def overview(storage: Storage, now: datetime) -> Overview:
         more_active=MOST_ACTIVE in map(len, by_state),
         recommendations=recommendations,
         gains=Axis.around([row.gain for row in recommendations if row.gain], 0.0),
+        fronts=storage.fronts.list(limit=MOST_FRONTS),
         boards=[
             Board(board, Axis.around([row.test_accuracy for row in board.rows]))
             for board in leaderboards(storage.recommendations)

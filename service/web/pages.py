@@ -14,6 +14,8 @@ from ham.config import format_sparsity
 from service import formatting
 from service.api.dependencies import RecommendationId, RunId, StorageDep, StudyId
 from service.clock import utc_now
+from service.domain.fronts import front_of
+from service.domain.plots import front_plot
 from service.web.catalogue import catalogue
 from service.web.measures import run_page, study_page
 from service.web.overview import overview
@@ -35,7 +37,10 @@ _templates.env.filters |= {
     "count": formatting.count,
     "sparsity": format_sparsity,
 }
-_templates.env.globals["stage"] = formatting.stage
+_templates.env.globals |= {
+    "stage": formatting.stage,
+    "front_intervals": formatting.FRONT_INTERVALS,
+}
 _templates.env.trim_blocks = _templates.env.lstrip_blocks = True
 
 router = APIRouter(include_in_schema=False)
@@ -88,6 +93,16 @@ def show_surface(
         request,
         "surface.svg",
         {"map": drawn, "width": WIDTH, "height": HEIGHT},
+        headers={"Cache-Control": "private, max-age=86400, immutable"},
+        media_type="image/svg+xml",
+    )
+
+
+@router.get("/studies/{study_id}/front.svg")
+def show_front(study_id: StudyId, storage: StorageDep) -> Response:
+    """Draw the Pareto front of a study, which never changes."""
+    return Response(
+        front_plot(front_of(storage, study_id)),
         headers={"Cache-Control": "private, max-age=86400, immutable"},
         media_type="image/svg+xml",
     )

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ham.config import RunConfig
 from service.clock import Clock, utc_now
-from service.domain import race, stages
+from service.domain import front_stages, race, stages
 from service.domain.caps import Spending, may_begin, may_search
 from service.domain.early_stopping import GO_ON, Verdict, decisions, judge, promotable
 from service.records import Claim, EpochMetrics, Job, Outcome, Plan, Purpose, Run, RunState
@@ -71,6 +71,13 @@ _STEPS = (
 )
 
 
+_FRONT_STEPS = (
+    Step(None, lambda plan, *_: front_stages.no_ham_jobs(plan)),
+    Step(Purpose.SEARCH, lambda plan, runs, _: front_stages.candidate_jobs(plan, runs)),
+    Step(Purpose.SCREENING, lambda plan, runs, _: front_stages.confirmation_jobs(plan, runs)),
+)
+
+
 class Course:
     """Hands out trainings stage by stage and stores what comes back.
 
@@ -113,7 +120,7 @@ class Course:
         )
         self._written: dict[str, float] = {}
         self._jobs: deque[Job] = deque()
-        self._steps = deque(_STEPS)
+        self._steps = deque(_FRONT_STEPS if plan.seeks_front else _STEPS)
         self._ask_again_at = 0.0
         self.on_hold = False
         self.gpus = 0.0
@@ -291,13 +298,14 @@ class Course:
         return self._jobs.popleft() if self._jobs else None
 
     def _next_trial(self) -> Job:
-        number, setting = self._search.ask()
+        number, setting, sparsity = self._search.ask()
         seeds = self._plan.search_seeds
         return Job(
             purpose=Purpose.SEARCH,
             setting=setting,
             seed=seeds[number % len(seeds)],
             trial_number=number,
+            sparsity=sparsity,
         )
 
     def _awaits(self, purpose: Purpose | None) -> bool:
@@ -310,7 +318,8 @@ class Course:
         what code, data and device are at work here.
         """
         same_as = self._environment if self._plan.reuse else None
-        run = self._storage.runs.begin(self._claim, job, self._plan.run_epochs, same_as)
+        epochs = self._plan.combination_at(job.sparsity).epochs(self._plan.recipe)
+        run = self._storage.runs.begin(self._claim, job, epochs, same_as)
         if run.state != RunState.RUNNING:
             if job.trial_number is not None:
                 self._tell_what_ended(job.trial_number, run)
@@ -323,7 +332,7 @@ class Course:
     def _assignment(self, run_id: str, job: Job) -> Assignment:
         searches = job.purpose == Purpose.SEARCH
         config = RunConfig(
-            combination=self._plan.combination,
+            combination=self._plan.combination_at(job.sparsity),
             recipe=self._plan.recipe,
             setting=job.setting,
             seed=job.seed,
@@ -355,6 +364,7 @@ def _judged(outcome: Outcome) -> Outcome:
 def _outcome(run: Run) -> Outcome:
     return Outcome(
         validation_accuracy=run.validation_accuracy,
+        measures=run.measures,
         error=run.error,
         pruned=run.state == RunState.PRUNED,
     )

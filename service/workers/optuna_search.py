@@ -11,16 +11,20 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import NamedTuple
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from ham.config import Setting
+from ham.config import NO_HAM, Setting
 from service.domain.early_stopping import History
+from service.domain.objectives import MINIMIZED, value_of
 from service.records import Outcome, Plan
 from service.workers.optuna_storage import write_curve
 from service.workers.samplers import grid, sampler_for
@@ -29,14 +33,17 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 _SECONDS_BETWEEN_WRITES = 0.5
 _QUEUE = "hamtune:queue"
+_DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
+_SPARSITY = "sparsity"
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class Proposal(NamedTuple):
-    """A trial and the setting that it tries."""
+    """A trial, the setting that it tries, and the sparsity where that is searched as well."""
 
     number: int
     setting: Setting
+    sparsity: float | None = None
 
 
 def open_search(
@@ -83,7 +90,10 @@ class OptunaSearch:
         self._with_ham = with_ham
         self._storage = storage
         self._study = optuna.create_study(
-            storage=storage, study_name=name, direction="maximize", load_if_exists=True
+            storage=storage,
+            study_name=name,
+            directions=[_DIRECTIONS[objective in MINIMIZED] for objective in plan.objectives],
+            load_if_exists=True,
         )
         self._introduce(opening)
         self._trial_ids: dict[int, int] = {}
@@ -104,16 +114,19 @@ class OptunaSearch:
         else:
             self._study.sampler = sampler_for(self._plan, len(self._trials()))
             trial = self._study.ask()
+        if self._plan.seeks_front:
+            _ = trial.relative_params  # gives a queued trial its generation as well
         space = self._plan.space
         sampled = {
             name: trial.suggest_float(name, axis.floor, axis.high, log=True)
             for name, axis in space.axes(with_ham=self._with_ham).items()
         }
-        setting = space.decode(sampled)
+        setting, levels = space.decode(sampled), self._plan.sparsities
+        sparsity = trial.suggest_categorical(_SPARSITY, levels) if levels else None
         self.asked += 1
         shown = {"alpha": setting.alpha, "beta": setting.beta, **setting.joint}
         trial.set_user_attr("setting", shown)
-        return Proposal(trial.number, setting)
+        return Proposal(trial.number, setting, sparsity)
 
     def report(self, number: int, epoch: int, validation_accuracy: float) -> None:
         """Note one epoch's validation accuracy of a running trial.
@@ -140,19 +153,24 @@ class OptunaSearch:
         )
 
     def tell(self, number: int, outcome: Outcome) -> None:
-        """End a trial: COMPLETE with its full-length value, PRUNED, or FAIL with its reason."""
+        """End a trial: COMPLETE with its full-length values, PRUNED, or FAIL with its reason."""
         trial_id = self._trial_id(number)
         if self._storage.get_trial(trial_id).state in _ENDED:
             return
         self._write(number)
-        value = outcome.validation_accuracy
-        if outcome.error is None and value is not None and math.isfinite(value):
+        accuracy = outcome.validation_accuracy
+        objectives = self._plan.objectives
+        found = {name: value_of(name, accuracy, outcome.measures) for name in objectives}
+        values = [value for value in found.values() if value is not None]
+        if outcome.error is None and len(values) == len(found):
             if outcome.pruned:
                 self._study.tell(number, state=TrialState.PRUNED)
             else:
-                self._study.tell(number, value)
+                self._study.tell(number, values)
         else:
-            reason = outcome.error or f"the validation accuracy is {value}"
+            reason = outcome.error or f"the validation accuracy is {accuracy}"
+            if outcome.error is None and values:
+                reason = f"not every objective was measured: {found}"
             self._storage.set_trial_user_attr(trial_id, "fail_reason", reason)
             self._study.tell(number, state=TrialState.FAIL)
 
@@ -175,12 +193,19 @@ class OptunaSearch:
             self._study.set_user_attr("combination", self._plan.combination.key)
             self._study.set_user_attr("search_space", self._plan.space.id)
             self._study.set_user_attr("transferred", [asdict(setting) for setting in opening])
+            if self._plan.seeks_front:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", ExperimentalWarning)
+                    self._study.set_metric_names(list(self._plan.objectives))
             self._storage.set_study_system_attr(study_id, _QUEUE, queue)
         for point in queue[len(self._trials()) :]:
             self._study.enqueue_trial(point)
 
     def _queue(self, opening: Sequence[Setting]) -> list[dict[str, float]]:
         plan, with_ham = self._plan, self._with_ham
+        if plan.seeks_front:
+            no_ham = plan.space.encode(NO_HAM)
+            return [no_ham | {_SPARSITY: sparsity} for sparsity in plan.sparsities]
         first = dict.fromkeys([*plan.baselines, *opening])
         mine = [s for s in first if len(plan.arms) == 1 or s.is_no_ham != with_ham]
         queue = [plan.space.encode(setting, with_ham=with_ham) for setting in mine]
@@ -217,7 +242,7 @@ class Arms:
     def ask(self) -> Proposal:
         """Return the next trial of the arm that has had the fewest."""
         arm = min(range(len(self._searches)), key=lambda arm: self._searches[arm].asked)
-        number, setting = self._searches[arm].ask()
+        number, setting, _ = self._searches[arm].ask()
         return Proposal(self._number(arm, number), setting)
 
     def report(self, number: int, epoch: int, validation_accuracy: float) -> None:

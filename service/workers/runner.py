@@ -23,10 +23,11 @@ from structlog.contextvars import bound_contextvars
 
 from ham.errors import InvalidConfig
 from service import logs
+from service.domain.fronts import conclude
 from service.domain.recommendations import recommend, so_far
 from service.domain.transferred import warm_start
 from service.errors import StaleLease, StudyFailed
-from service.records import Claim, Study
+from service.records import Claim, Front, Recommendation, Study
 from service.settings import Settings
 from service.storage import SqlStorage, open_storage
 from service.storage.resilience import PATIENCE_OF_WORKERS
@@ -107,16 +108,15 @@ def _run(storage: SqlStorage, claim: Claim, settings: Settings, engine: Engine) 
 
 
 def run_study(storage: SqlStorage, claim: Claim, settings: Settings, engine: Engine) -> None:
-    """Take a claimed study through its stages and store its recommendation.
+    """Take a claimed study through its stages and store its recommendation, or its front.
 
     Raises:
         StudyFailed: nothing came out that could be recommended.
         StaleLease: another runner has taken the study over.
     """
     study = storage.studies.get(claim.study_id)
-    combination = study.plan.combination
     try:
-        combination.check()
+        study.plan.combination.check()
     except InvalidConfig as error:  # a plug-in that this machine lacks
         raise StudyFailed(f"this worker cannot train it: {error}") from error
     optuna_storage = open_optuna_storage(settings.optuna_database)
@@ -125,20 +125,24 @@ def run_study(storage: SqlStorage, claim: Claim, settings: Settings, engine: Eng
     search = open_search(optuna_storage, optuna_name(study), plan, opening)
     course = Course(storage, claim, plan, search)
     with _ending_when_lost(storage, claim):
-        engine.run(course, combination.model)
+        engine.run(course, plan.combination.model)
     runs, earlier = storage.runs.of_study(study.id), storage.runs.earlier(study.id)
     plan = storage.studies.get(study.id).plan  # its budget may have changed meanwhile
     if course.on_hold:
-        found = so_far(plan, runs, earlier)
+        found = None if plan.seeks_front else so_far(plan, runs, earlier)
         storage.queue.release(claim, "its trainings have ended", so_far=found)
         return
-    recommendation = storage.queue.succeed(claim, recommend(plan, runs, earlier))
-    logger.info("%s: %s", combination.slug, recommendation.message)
+    result: Front | Recommendation
+    if plan.seeks_front:
+        result = storage.queue.succeed_with_front(claim, conclude(plan, runs))
+    else:
+        result = storage.queue.succeed(claim, recommend(plan, runs, earlier))
+    logger.info("%s: %s", plan.slug, result.message)
 
 
 def optuna_name(study: Study) -> str:
     """Return the name under which Optuna's dashboard shows a study."""
-    return f"{study.plan.combination.slug} {study.id}"
+    return f"{study.plan.slug} {study.id}"
 
 
 def _write_to(log: Path) -> None:

@@ -12,11 +12,14 @@ from optuna.samplers import (
     BaseSampler,
     CmaEsSampler,
     GPSampler,
+    NSGAIISampler,
     QMCSampler,
     RandomSampler,
     TPESampler,
 )
+from optuna.samplers.nsgaii import BLXAlphaCrossover
 
+from service.domain.objectives import generation_size
 from service.records import Plan, Sampler
 
 
@@ -25,10 +28,13 @@ def sampler_for(plan: Plan, number: int) -> BaseSampler:
 
     TPE is multivariate and counts trials under way as poor (constant liar), so that parallel
     proposals spread out. GP, CMA-ES and TPE learn from full-length trials; TPE alone also takes
-    stopped ones, as worse than all of those.
+    stopped ones, as worse than all of those. The generations of NSGA-II are in Optuna's storage:
+    each trial knows its own, and the study the parents of each.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
+        if plan.sampler == "nsga2":
+            return _nsga2(plan.sampler_seed, number, generation_size(plan))
         return _SAMPLERS[plan.sampler](plan.sampler_seed, number)
 
 
@@ -56,6 +62,19 @@ def _quasi_random(seed: int, number: int) -> BaseSampler:
         independent_sampler=RandomSampler(seed=seed + number),
         warn_asynchronous_seeding=False,
         warn_independent_sampling=False,
+    )
+
+
+def _nsga2(seed: int, number: int, generation: int) -> BaseSampler:
+    """Children lie between and around their parents: of swapped values many are mere copies.
+
+    Reference: Eshelman and Schaffer, Real-coded genetic algorithms and interval-schemata, 1993.
+    """
+    return NSGAIISampler(
+        population_size=generation,
+        crossover=BLXAlphaCrossover(),
+        crossover_prob=1.0,
+        seed=seed + number,
     )
 
 

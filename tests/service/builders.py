@@ -140,6 +140,7 @@ def a_run(job: Job, accuracy: float | None, test: float | None = None, **changes
         combination="",
         purpose=job.purpose,
         trial_number=job.trial_number,
+        sparsity=0.9 if job.sparsity is None else job.sparsity,
         setting=job.setting,
         seed=job.seed,
         state=RunState.FAILED if accuracy is None else RunState.SUCCEEDED,

@@ -13,6 +13,14 @@ from typing import Any
 
 from ham.config import Setting
 from search_spaces import Joint
+from service.domain.front_stages import (
+    Contender,
+    candidate_jobs,
+    confirmation_jobs,
+    no_ham_everywhere,
+    no_ham_jobs,
+)
+from service.domain.fronts import conclude
 from service.domain.plans import resolve
 from service.domain.recommendations import recommend
 from service.domain.stages import baseline_jobs, heat_count, heat_jobs, winner_jobs
@@ -20,7 +28,9 @@ from service.records import (
     Budget,
     Claim,
     EpochMetrics,
+    Front,
     Job,
+    Objective,
     Outcome,
     Purpose,
     Recommendation,
@@ -31,6 +41,7 @@ from service.storage import Storage
 
 LEASE = timedelta(minutes=5)
 MEASURES = {"sparsity": {"realised": 0.9}}
+SOME = Setting(30.0, 0.01)
 SMALL = Budget(trials=4, finalists=2, screening_seeds=2, confirmation_seeds=3)
 
 
@@ -113,6 +124,53 @@ def search(
             setting = replace(setting, alpha=0.0, beta=0.0)
         job = Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
         train(storage, held, job, 0.9 + 0.002 * number + 0.002 * noise.random(), measures)
+
+
+def front_request(budget: Budget = SMALL, objective: Objective = "sparsity") -> StudyRequest:
+    """Return a request for a Pareto front on the digits."""
+    return StudyRequest(
+        model="digits_cnn",
+        dataset="digits",
+        sparsifier="random",
+        objectives=("accuracy", objective),
+        sparsities=(0.8, 0.9),
+        budget=budget,
+    )
+
+
+def finish_front(storage: Storage, gain: float = 0.02) -> Front:
+    """Take the oldest queued study, of two objectives, to its end."""
+    study, held = claim(storage)
+    plan = study.plan
+    noise = random.Random(plan.slug)
+
+    def trained(job: Job) -> None:
+        sparsity = job.sparsity or 0.0
+        helped = 0.0 if job.setting.is_no_ham else gain
+        measures = {
+            "sparsity": {"target": sparsity, "realised": sparsity},
+            "training_flops": 1e10 * (1 - sparsity),
+            "inference_flops": 1e6 * (1 - sparsity),
+        }
+        accuracy = 1 - sparsity**3 / 10 + helped - 0.05 + 0.002 * noise.random()
+        train(storage, held, job, accuracy, measures)
+
+    tried = [*no_ham_everywhere(plan), *(Contender(level, SOME) for level in plan.sparsities)]
+    for number, (sparsity, setting) in enumerate(tried):
+        trained(
+            Job(
+                purpose=Purpose.SEARCH,
+                setting=setting,
+                seed=0,
+                trial_number=number,
+                sparsity=sparsity,
+            )
+        )
+    for jobs in (lambda plan, _: no_ham_jobs(plan), candidate_jobs, confirmation_jobs):
+        for job in jobs(plan, storage.runs.of_study(study.id)):
+            trained(job)
+    runs = storage.runs.of_study(study.id)
+    return storage.queue.succeed_with_front(held, conclude(plan, runs))
 
 
 def finish(storage: Storage, gain: float = 0.02) -> Recommendation:

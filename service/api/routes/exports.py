@@ -22,6 +22,7 @@ from service.records import (
     CombinationEntry,
     CombinationFilter,
     ExternalRun,
+    Front,
     Purpose,
     Study,
     StudyEvent,
@@ -108,6 +109,23 @@ _BOARD: list[Column] = [
     ("study_id", str),
     ("environments", str),
 ]
+_FRONT: list[Column] = [
+    ("study_id", str),
+    ("created_at", str),
+    ("objectives", str),
+    ("provisional", bool),
+    *_COMBINATION,
+    *_SETTING,
+    ("realised_sparsity", float),
+    ("training_flops", float),
+    ("inference_flops", float),
+    ("validation_accuracy", float),
+    ("test_accuracy", str),
+    ("gain", str),
+    ("gain_shown", bool),
+    ("seeds", str),
+    ("failed_runs", int),
+]
 _PUBLISHED: list[Column] = [
     ("purpose", str),
     ("method", str),
@@ -189,6 +207,7 @@ class Table(StrEnum):
     CURVES = "curves"
     EXTERNAL_RUNS = "external-runs"
     RECOMMENDATIONS = "recommendations"
+    FRONTS = "fronts"
     LEADERBOARDS = "leaderboards"
     PUBLISHED = "published"
 
@@ -218,8 +237,9 @@ def export(
     """Return all rows that match, however many: nothing is cut off, nothing is kept in memory.
 
     `runs` are this service's own trainings and `curves` their epochs; `external-runs` were made
-    elsewhere and `published` were reported by others, and both name their source. `leaderboards`
-    and `published` take no filter but model and dataset, `events` and `sweeps` none.
+    elsewhere and `published` were reported by others, and both name their source. `fronts` has a
+    row per point of each Pareto front. `leaderboards` and `published` take no filter but model and
+    dataset, `fronts` all but the sparsity, `events` and `sweeps` none.
     """
     which, format = check_names(query.combinations()), query.format
     if table == Table.RUNS:
@@ -315,6 +335,20 @@ def _recommendations(storage: Storage, which: CombinationFilter) -> tuple[Pages,
     return iter([[_row(_RECOMMENDATION, row) for row in rows]]), _RECOMMENDATION
 
 
+def _fronts(storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Column]]:
+    def rows(front: Front) -> list[Row]:
+        facts = front.model_dump(mode="json")
+        return [_row(_FRONT, _with_combination(facts | point)) for point in facts["points"]]
+
+    def pages() -> Pages:
+        last = None
+        while found := storage.fronts.list(which, limit=_PAGE, before=last):
+            yield [row for front in found for row in rows(front)]
+            last = found[-1].study_id
+
+    return pages(), _FRONT
+
+
 def _boards(storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Column]]:
     rows = [
         _row(_BOARD, {**row.model_dump(mode="json"), "benchmark": board.benchmark.name})
@@ -343,6 +377,7 @@ _OTHERS: dict[Table, Callable[[Storage, CombinationFilter], tuple[Pages, list[Co
     Table.CURVES: _curves,
     Table.EXTERNAL_RUNS: _external,
     Table.RECOMMENDATIONS: _recommendations,
+    Table.FRONTS: _fronts,
     Table.LEADERBOARDS: _boards,
     Table.PUBLISHED: _published,
 }

@@ -57,6 +57,9 @@ def submit_study(
     race of the most promising settings on fresh seeds (screening), then a confirmation against
     no HAM on further seeds. `tune` adds learning rate and weight decay, and then no HAM is tuned
     as carefully as HAM is. Its result appears under `/v1/recommendations` and `/v1/leaderboards`.
+
+    With two `objectives` it searches over `sparsities` too, and its result is the Pareto front at
+    `/v1/studies/{study_id}/front`.
     """
     require_priority(principal, request.priority, highest)
     study, new = storage.studies.submit(

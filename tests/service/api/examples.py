@@ -34,6 +34,8 @@ def examples(settings: Settings) -> dict[str, Any]:
             budget = studies.SMALL.model_copy(update={"trials": 12})
             studies.submit(storage, studies.request_for(name, budget=budget))
             recommendation = studies.finish(storage)
+        front = studies.submit(storage, studies.front_request()).id
+        studies.finish_front(storage)
         waiting = studies.submit(storage, studies.request_for("dense", 0.0)).id
         study, held = studies.claim(storage)
         studies.search(storage, study, held, 1)
@@ -53,11 +55,11 @@ def examples(settings: Settings) -> dict[str, Any]:
             "benchmark": "digits_cnn-digits-0.90-digits@1",
             "table": "runs",
         }
-        return _asked(client, app.openapi(), ids, waiting)
+        return _asked(client, app.openapi(), ids, {"logs": waiting, "front": front})
 
 
 def _asked(
-    client: TestClient, document: dict[str, Any], ids: dict[str, str], logged: str
+    client: TestClient, document: dict[str, Any], ids: dict[str, str], others: dict[str, str]
 ) -> dict[str, Any]:
     sweep = client.post("/v1/sweeps", json=_body(document, "SweepRequest"))
     ids["sweep_id"] = sweep.json()["id"]
@@ -66,7 +68,8 @@ def _asked(
         for method, operation in methods.items():
             if path == "/v1/events" or path.endswith("/bundle"):
                 continue
-            at = ids | ({"study_id": logged} if path.endswith("logs") else {})
+            other = others.get(path.rpartition("/")[2])
+            at = ids | ({"study_id": other} if other and "study_id" in path else {})
             if method != "get" and "{study_id}" in path:
                 request = _body(document, "StudyRequest")
                 at["study_id"] = client.post("/v1/studies", json=request).json()["id"]

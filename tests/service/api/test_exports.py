@@ -54,6 +54,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlStorage]:
     storage = open_storage(Settings(data_dir=Path(tmp_path_factory.mktemp("exports"))))
     migrate(storage.database)
+    studies.submit(storage, studies.front_request().model_copy(update={"model": "digits_mlp"}))
+    studies.finish_front(storage)
     for request in (
         studies.request_for("random"),
         studies.request_for("rigl"),
@@ -133,7 +135,7 @@ def test_exports_are_filtered(client: TestClient) -> None:
     rows = exported(client, "runs", "jsonl", sparsifier="rigl", purpose="confirmation")
     assert rows
     assert {(row["sparsifier"], row["purpose"]) for row in rows} == {("rigl", "confirmation")}
-    assert exported(client, "runs", "parquet", model="digits_mlp") == []
+    assert exported(client, "runs", "parquet", dataset="cifar10") == []
     assert client.get("/v1/exports/runs?sparsifier=rigll").status_code == 422
 
 

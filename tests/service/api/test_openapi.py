@@ -33,6 +33,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     studies.submit(storage, studies.request_for("rigl"))
     study, held = studies.claim(storage)
     studies.search(storage, study, held, 2)
+    studies.submit(storage, studies.front_request())
     studies.submit(storage, studies.request_for("dense", 0.0))
     return create_app(settings, storage)
 

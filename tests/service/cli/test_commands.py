@@ -141,6 +141,34 @@ def test_tune_waits_and_writes_only_json_to_stdout(hamtune: Hamtune, storage: Sq
     assert "Early stopping is off." in results[0].stderr
 
 
+def test_tune_for_two_objectives_ends_with_the_front(
+    hamtune: Hamtune, storage: SqlStorage
+) -> None:
+    results: list[Result] = []
+    tuning = ("tune", "digits_cnn", "random", "--dataset", "digits", *SMALL)
+    tuning += ("--objective", "training_flops", "--sparsities", "0.8,0.9")
+    waiting = Thread(target=lambda: results.append(hamtune(*tuning)))
+    waiting.start()
+    wait_until_queued(storage)
+    stored = studies.finish_front(storage)
+    waiting.join()
+    assert results[0].returncode == 0, results[0].stderr
+    shown = results[0].stdout
+    assert "Pareto front" in shown and "training flops" in shown
+    assert "random 0.80,0.90" in shown, "while it was waited for"
+    for point in stored.points:
+        assert point.test_accuracy is not None
+        [row] = [
+            line
+            for line in shown.splitlines()
+            if line.startswith(f"random {point.combination.sparsity:.2f} ")
+        ]
+        assert f"{100 * point.test_accuracy.mean:.2f}" in row
+    assert " ".join(stored.message.split()) in " ".join(shown.split())
+    watched = json.loads(hamtune("watch", stored.study_id, "--json").stdout)
+    assert watched["front"] == stored.model_dump(mode="json")
+
+
 def test_tune_of_a_study_that_fails_says_why(hamtune: Hamtune, storage: SqlStorage) -> None:
     results: list[Result] = []
     waiting = Thread(target=lambda: results.append(hamtune("tune", *CNN, *SMALL)))
@@ -186,6 +214,9 @@ def test_sweep_tells_what_was_queued_and_what_was_left_out(service: str, tuned: 
         (("tune", "digits_cn", "random", "--dataset", "digits"), 2, "did you mean 'digits_cnn'"),
         (("tune", *CNN[:-1], "1.5"), 2, "0 <= sparsity < 1"),
         (("tune", *CNN, "--trials", "0"), 2, "trials=0 is not allowed"),
+        (("tune", *CNN, "--sparsities", "0.5,0.9"), 2, "only with two objectives"),
+        (("tune", *CNN, "--sparsities", "0.5;0.9"), 2, "0.5;0.9"),
+        (("tune", *CNN, "--objective", "size"), 2, "'size' is not allowed"),
         (("tune", "digits_cnn", "random"), 2, "--dataset"),
         (("recommend", "digits_mlp", *CNN[1:]), 4, "hamtune tune digits_mlp random"),
         (("recommend", "digits_cnn", "rigll"), 2, "did you mean 'rigl'"),

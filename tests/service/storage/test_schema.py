@@ -22,6 +22,7 @@ from service.storage.migrate import MIGRATIONS, migrate
 from service.storage.tables import (
     Base,
     CombinationRow,
+    FrontRow,
     IdempotencyKeyRow,
     RecommendationRow,
     RunMetricRow,
@@ -68,6 +69,9 @@ def full(storage: SqlStorage) -> SqlStorage:
     _, claim = storage.queue.claim("a", LEASE)
     done_run(storage, claim, a_job())
     storage.queue.succeed(claim, a_result())
+    with storage.database.write() as session:
+        at = datetime(2026, 1, 1, tzinfo=UTC)
+        session.add(FrontRow(study_id=claim.study_id, created_at=at, result={}))
     return storage
 
 
@@ -195,6 +199,7 @@ def test_database_itself_refuses_false_rows(
         (RunMetricRow, "run_id"),
         (RecommendationRow, "study_id"),
         (RecommendationRow, "combination_id"),
+        (FrontRow, "study_id"),
     ],
     ids=_words,
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from service.formatting import joint_notes, percent, strength
+from service.formatting import joint_notes, percent, points, strength
 from service.storage import SqlStorage
 from tests.service import studies
 
@@ -80,6 +80,32 @@ def test_what_was_tuned_jointly_is_said_wherever_a_setting_is(
     run = next(r for r in storage.runs.of_study(study.id) if r.setting == stored.candidate)
     page.goto(f"{url}/runs/{run.id}")
     expect(page.locator(".lead")).to_contain_text(tuned)
+
+
+def test_study_of_two_objectives_shows_its_front(
+    page: Page, url: str, storage: SqlStorage
+) -> None:
+    studies.submit(storage, studies.front_request())
+    stored = studies.finish_front(storage)
+    page.goto(url)
+    page.locator("section[aria-labelledby=fronts]").get_by_text(stored.study_id).click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("random-0.80,0.90")
+    section = page.locator("section[aria-labelledby=front]")
+    expect(section.get_by_text(stored.message)).to_be_visible()
+    picture = section.get_by_role("img")
+    assert picture.evaluate("image => image.complete && image.naturalWidth > 0")
+    rows = section.locator("tbody tr")
+    assert rows.count() == len(stored.points)
+    for row, point in zip(rows.all(), stored.points, strict=True):
+        expect(row).to_contain_text(f"{point.combination.sparsity:.2f}")
+        expect(row).to_contain_text(strength(point.setting.alpha))
+        assert point.test_accuracy is not None and point.gain is not None
+        expect(row).to_contain_text(percent(point.test_accuracy.mean))
+        expect(row).to_contain_text(points(point.gain.mean))
+        expect(row).to_contain_text("shown")
+    page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    assert page.evaluate(CONTRAST) == []
 
 
 def test_leaderboard_shows_ranks_in_order(page: Page, url: str, storage: SqlStorage) -> None:

@@ -225,7 +225,7 @@ def test_an_errored_or_pruned_trial_never_wins_over_a_thousand_histories(plan: P
         search = OptunaSearch(optuna_storage, "study", plan)
         runs, full = [], {}
         for _ in range(draw.randint(3, 7)):
-            number, setting = search.ask()
+            number, setting, _ = search.ask()
             outcome, state = draw_ending(draw)
             search.report(number, draw.randint(1, EPOCHS - 1), 1 + draw.random())
             search.tell(number, outcome)

@@ -16,9 +16,11 @@ from optuna.trial import TrialState
 
 from ham import RunConfig, train
 from service.cli.scheduler_process import environment
+from service.domain.fronts import conclude
 from service.domain.plans import resolve
 from service.domain.recommendations import recommend
 from service.records import (
+    HELD,
     Budget,
     CombinationFilter,
     Command,
@@ -35,6 +37,7 @@ from service.workers.runner import optuna_name
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 LEASE_SECONDS = 6.0
+HELD_OR_QUEUED = (*HELD, StudyState.QUEUED)
 PATIENCE_SECONDS = 240
 
 
@@ -186,3 +189,57 @@ def test_pause_lets_trainings_end_and_cancel_frees_their_workers(
     print(f"its workers were gone {time.monotonic() - at:.1f} s after the cancellation")
     assert state() == StudyState.CANCELLED
     assert not runs(RunState.RUNNING)
+
+
+@pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
+def test_a_study_of_two_objectives_ends_with_a_front_that_ham_alone_reproduces(
+    settings: Settings, database: object, workers: Workers
+) -> None:
+    """Real trainings at two sparsities, measured, elected and confirmed."""
+    storage = SqlStorage(database)  # type: ignore[arg-type]
+    request = StudyRequest(
+        model="digits_mlp",
+        dataset="digits",
+        sparsifier="random",
+        objectives=("accuracy", "training_flops"),
+        sparsities=(0.5, 0.9),
+        budget=Budget(trials=5, finalists=2, screening_seeds=1, confirmation_seeds=3),
+    )
+    study, _ = storage.studies.submit(request, resolve(request))
+    workers.wait_for(lambda: storage.studies.get(study.id).state not in HELD_OR_QUEUED)
+    finished = storage.studies.get(study.id)
+    assert finished.state == StudyState.SUCCEEDED, finished.error
+    runs = storage.runs.of_study(study.id)
+    assert len(runs) <= study.plan.expected_runs
+    for run in runs:
+        assert run.measures["sparsity"]["target"] == run.sparsity
+        assert run.measures["sparsity"]["realised"] == pytest.approx(run.sparsity, abs=0.01)
+    stored = storage.fronts.of_study(study.id)
+    assert stored is not None and not stored.provisional
+    assert conclude(study.plan, runs).model_dump() == stored.model_dump(
+        exclude={"study_id", "created_at"}
+    )
+    assert storage.recommendations.latest() == []
+    point = stored.points[-1]
+    confirmed = next(
+        run
+        for run in runs
+        if run.purpose == Purpose.CONFIRMATION
+        and (run.sparsity, run.setting) == (point.combination.sparsity, point.setting)
+    )
+    config = RunConfig(
+        combination=point.combination,
+        recipe=study.plan.recipe,
+        setting=point.setting,
+        seed=confirmed.seed,
+    )
+    again = train(config, measure_test=True, device="cpu")
+    assert again.test_accuracy == confirmed.test_accuracy
+    assert again.measures.training_flops == confirmed.measures["training_flops"]
+
+    optuna_storage = open_optuna_storage(settings.optuna_database)
+    searched = optuna.load_study(study_name=optuna_name(study), storage=optuna_storage)
+    assert searched.metric_names == ["accuracy", "training_flops"]
+    assert searched.best_trials, "what the dashboard shows as the front"
+    optuna_storage.remove_session()
+    optuna_storage.engine.dispose()

@@ -60,7 +60,7 @@ def test_dashboard_rows_carry_every_epoch_and_the_exact_setting(
     open_search: Open, url: str
 ) -> None:
     search = open_search()
-    number, setting = search.ask()
+    number, setting, _ = search.ask()
     for epoch in (1, 2, 3):
         search.report(number, epoch, 0.5 + epoch / 10)
     search.tell(number, Outcome(validation_accuracy=0.8))
@@ -84,7 +84,7 @@ def test_a_run_without_a_finite_result_leaves_a_failed_row_with_its_reason(
     open_search: Open, url: str, outcome: Outcome
 ) -> None:
     search = open_search()
-    number, _ = search.ask()
+    number, *_ = search.ask()
     search.report(number, 1, math.nan)
     search.tell(number, outcome)
     states = [trial.state for trial in trials(url) if trial.state != TrialState.WAITING]
@@ -157,7 +157,7 @@ def test_the_next_proposal_depends_on_the_history_alone(tmp_path: Path, plan: Pl
 
 def test_telling_twice_changes_nothing(open_search: Open, url: str) -> None:
     search = open_search()
-    number, _ = search.ask()
+    number, *_ = search.ask()
     search.tell(number, Outcome(validation_accuracy=0.7))
     search.tell(number, Outcome(validation_accuracy=0.9))
     assert trials(url)[number].value == 0.7
@@ -196,7 +196,7 @@ def test_arms_take_turns_and_no_ham_is_searched_over_its_own_axes(
     assert all(proposal.setting.is_no_ham for proposal in asked[1::2])
     assert len({proposal.setting for proposal in asked[1::2]}) == 6
     assert sum(proposal.setting.is_no_ham for proposal in asked[::2]) <= 1
-    for number, _ in asked:
+    for number, *_ in asked:
         search.report(number, 1, 0.5 + number / 100)
         search.tell(number, Outcome(validation_accuracy=0.8 + number / 100))
     assert search.history().final == {n: 0.8 + n / 100 for n in range(12)}
@@ -215,5 +215,5 @@ def test_arms_go_on_in_turns_after_a_runner_was_lost(open_arms: Callable[[], Sea
     search = open_arms()
     assert search.asked == 3
     again = [search.ask() for _ in range(4)]
-    assert [number for number, _ in again] == [2, 4, 5, 6]
+    assert [number for number, *_ in again] == [2, 4, 5, 6]
     assert again[:2] == [asked[2], asked[4]], "the same settings"
