@@ -319,10 +319,7 @@ def replays(truths: dict[str, Truth], repetitions: int) -> Iterator[Replay]:
 
 
 def seconds_per_epoch(file: Path) -> dict[str, float]:
-    """Return the median recorded CPU seconds of an epoch of each combination of the recipe.
-
-    The median, since processors are not equally fast at all times.
-    """
+    """Return the median recorded CPU seconds of an epoch of each combination of the recipe."""
     seconds = defaultdict(list)
     with file.open(newline="") as stream:
         for row in csv.DictReader(stream):
@@ -374,9 +371,8 @@ def _middle(until: Sequence[float], ends: Sequence[float]) -> str:
 
     A search that never became good, had it gone on, would have taken longer than it did.
     """
-    middle = median(until)
-    if math.isfinite(middle):
-        return f"{middle:.4g}"
+    if math.isfinite(median(until)):
+        return f"{median(until):.4g}"
     return f">{median(map(min, until, ends)):.4g}"
 
 

@@ -14,7 +14,7 @@ from ham.names import SPARSIFIERS
 from service.records import Objective, Plan, Sampler, StudyRequest
 
 FEWEST_LEVELS = 2
-FRONT_SAMPLERS: tuple[Sampler, ...] = ("nsga2", "tpe", "random")
+FRONT_SAMPLERS: tuple[Sampler, ...] = ("tpe", "nsga2", "random")
 MINIMIZED: tuple[Objective, ...] = ("training_flops", "inference_flops")
 MOST_IN_A_GENERATION = 50
 
@@ -55,7 +55,7 @@ def check(request: StudyRequest) -> None:
             request.budget.early_stopping,
             "none with two objectives: trials of unequal sparsity do not rank at an early epoch",
         )
-    if request.sampler not in (None, *FRONT_SAMPLERS):
+    if request.sampler not in FRONT_SAMPLERS:
         raise InvalidConfig(
             "sampler", request.sampler, f"with two objectives: {', '.join(FRONT_SAMPLERS)}"
         )
@@ -70,11 +70,6 @@ def _check_single(request: StudyRequest) -> None:
         )
     if request.sampler == "nsga2":
         raise InvalidConfig("sampler", "nsga2", "only with two objectives")
-
-
-def sampler_of(request: StudyRequest) -> Sampler:
-    """Return the sampler that was asked for, or the default of the objectives."""
-    return request.sampler or ("tpe" if len(request.objectives) == 1 else "nsga2")
 
 
 def in_order(objectives: Sequence[Objective]) -> tuple[Objective, ...]:

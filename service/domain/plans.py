@@ -57,7 +57,7 @@ def resolve(request: StudyRequest) -> Plan:
         recipe=recipe,
         space=_space(request, recipe),
         budget=request.budget,
-        sampler=objectives.sampler_of(request),
+        sampler=request.sampler,
         early_stopping="none"
         if levels
         else choose(request.budget.early_stopping, combination, recipe),

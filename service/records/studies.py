@@ -82,12 +82,12 @@ class StudyRequest(BaseModel):
         le=LARGEST_PRIORITY,
         description="Studies of a higher priority are taken up first.",
     )
-    sampler: Sampler | None = Field(
-        default=None,
+    sampler: Sampler = Field(
+        default="tpe",
         description="Who proposes settings: Optuna's multivariate TPE, a Gaussian process, "
         "CMA-ES, random or quasi-random (Sobol) points, a grid that fills the trials, or NSGA-II. "
-        "If left out `tpe`, and `nsga2` where there are two objectives; these take `nsga2`, `tpe` "
-        "and `random`.",
+        "Two objectives take `tpe`, `nsga2` and `random`; "
+        "`nsga2` is for them alone.",
     )
     objectives: Annotated[
         tuple[Objective, ...], Field(min_length=1, max_length=2, strict=False)

@@ -27,7 +27,7 @@ def test_a_front_is_asked_for_and_answered_over_http(url: str, storage: SqlStora
     request = studies.front_request(objective="inference_flops")
     with Client(url) as client:
         planned = client.plan(request)
-        assert planned.sampler == "nsga2" and planned.sparsities == (0.8, 0.9)
+        assert planned.sampler == "tpe" and planned.sparsities == (0.8, 0.9)
         study = client.submit(request)
         assert study.progress.screening.planned == (2 + 2) * 2
         with pytest.raises(RequestRefused, match="is queued; it has a front once") as caught:
