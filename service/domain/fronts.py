@@ -11,9 +11,8 @@ from service.domain.objectives import value_of
 from service.domain.recommendations import FEWEST_PAIRS
 from service.domain.stages import commonest_error, runs_for, succeeded
 from service.domain.statistics import CONFIDENCE, estimate, paired_gain
-from service.errors import NotFound, StudyFailed
-from service.records import Front, FrontPoint, NewFront, Objective, Plan, Purpose, Run
-from service.storage.base import Storage
+from service.errors import StudyFailed
+from service.records import FrontPoint, NewFront, Objective, Plan, Purpose, Run
 
 _FEWEST_OF_AN_INTERVAL = 2
 _IN_WORDS = {
@@ -48,25 +47,6 @@ def conclude(plan: Plan, runs: Sequence[Run]) -> NewFront:
         provisional=provisional,
         points=points,
         message=_message(plan, points, provisional),
-    )
-
-
-def front_of(storage: Storage, study_id: str) -> Front:
-    """Return the stored front of a study.
-
-    Raises:
-        NotFound: there is no such study, or it has none; the message says why.
-    """
-    study = storage.studies.get(study_id)
-    if (found := storage.fronts.of_study(study_id)) is not None:
-        return found
-    if not study.plan.seeks_front:
-        raise NotFound(
-            f"study {study_id} has one objective: its result is a recommendation; a front needs "
-            "`objectives` of two"
-        )
-    raise NotFound(
-        f"study {study_id} is {study.state.value}; it has a front once it has succeeded"
     )
 
 

@@ -14,8 +14,8 @@ from ham.config import format_sparsity
 from service import formatting
 from service.api.dependencies import RecommendationId, RunId, StorageDep, StudyId
 from service.clock import utc_now
-from service.domain.fronts import front_of
 from service.domain.plots import front_plot
+from service.domain.stored_fronts import front_of
 from service.web.catalogue import catalogue
 from service.web.measures import run_page, study_page
 from service.web.overview import overview

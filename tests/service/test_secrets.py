@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import subprocess
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from service.records import Scope
 from service.settings import Settings
 from tests.postgres import OwnServer
 from tests.service.builders import opened
-from tests.service.cli.conftest import COMMAND, environment, free_port, start_serving
+from tests.service.cli.conftest import COMMAND, environment, free_port, start_serving, stop
 
 PASSWORD = "dbS3cr3tPassw0rd"
 BODY = {"model": "digits_cnn", "dataset": "digits", "sparsifier": "random", "sparsity": 0.9}
@@ -39,20 +38,13 @@ def test_nothing_that_is_logged_holds_a_secret(server: OwnServer, tmp_path: Path
     }
     port = free_port()
     service = start_serving(tmp_path, port, **settings)
-    lines: list[str] = []
-    reader = threading.Thread(target=lambda: lines.extend(service.stdout or ()), daemon=True)
-    reader.start()
     try:
         statuses = {*_ask(port, key), *_ask(port, wrong)}
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("ALTER TABLE study RENAME TO gone")
         statuses |= {*_ask(port, key)}
     finally:
-        service.terminate()
-        reader.join(60)
-        with service:  # its end
-            pass
-    written = "".join(lines)
+        _, written = stop(service)
     assert statuses >= {200, 202, 400, 401, 422, 500}
     for command in ("config", "studies"):
         done = subprocess.run(

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from service.api.dependencies import StorageDep, StudyId
 from service.api.problems import documented
-from service.domain.fronts import front_of
+from service.domain.stored_fronts import front_of
 from service.records import Front
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])

@@ -15,7 +15,7 @@ PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(browser: Browser, url: str) -> Iterator[Page]:
     """A page that fails the test if it asks another host or its script complains."""
     page = browser.new_page()
     complaints: list[str] = []

@@ -24,8 +24,8 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def page(browser: Browser, storage: SqlStorage) -> Iterator[Page]:
-    """A browser whose user gives the key as the password, once."""
+def page(browser: Browser, storage: SqlStorage, url: str) -> Iterator[Page]:
+    """A browser whose user gives the key as the password, once; closed before its service."""
     _, token = storage.keys.create("ada", Scope.SUBMIT)
     context = browser.new_context(http_credentials={"username": "ada", "password": token})
     page = context.new_page()
