@@ -3,86 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from ham.config import NO_HAM, PAPER_DEFAULT
-from service.domain.recommendations import recommend
 from service.domain.stages import winner
 from service.errors import StaleLease, StudyFailed
 from service.records import (
-    Claim,
-    NewRecommendation,
     Outcome,
     Plan,
     Purpose,
-    Run,
     StudyRequest,
 )
-from service.storage import Database, SqlStorage
-from service.storage.migrate import migrate
-from service.workers.course import Assignment, Course
-from service.workers.optuna_search import OptunaSearch
-from service.workers.optuna_storage import open_optuna_storage
+from tests.service.workers.bench import Bench
 from tests.service.workers.conftest import metrics, outcome_of
-
-LEASE = timedelta(seconds=30)
-
-
-class Bench:
-    """A study in a folder of its own, and runners that can be lost."""
-
-    def __init__(self, folder: Path, request: StudyRequest, plan: Plan) -> None:
-        database = Database(f"sqlite:///{folder}/hamtune.sqlite3")
-        migrate(database)
-        self.storage = SqlStorage(database, max_attempts=1000)
-        self.plan = plan
-        self.study_id = self.storage.studies.submit(request, plan)[0].id
-        self._optuna = open_optuna_storage(f"sqlite:///{folder}/optuna.sqlite3")
-        self.claim: Claim
-        self.begun: Counter[str] = Counter()
-
-    def new_runner(self) -> Course:
-        """Claim the study for the next runner, which knows only the database."""
-        claimed = self.storage.queue.claim("test", LEASE)
-        assert claimed is not None
-        self.claim = claimed[1]
-        search = OptunaSearch(self._optuna, "study", self.plan)
-        return Course(self.storage, self.claim, self.plan, search)
-
-    def lose_runner(self) -> None:
-        self.storage.queue.release(self.claim, "lost")
-
-    def runs(self) -> list[Run]:
-        return self.storage.runs.of_study(self.study_id)
-
-    def optuna_trials(self) -> list[FrozenTrial]:
-        return optuna.load_study(study_name="study", storage=self._optuna).trials
-
-    def recommendation(self) -> NewRecommendation:
-        return recommend(self.plan, self.runs())
-
-
-def finish(course: Course, assignment: Assignment) -> None:
-    course.report(assignment.run_id, metrics(1, 0.5))
-    course.end(assignment.run_id, outcome_of(assignment.config, assignment.measure_test))
-
-
-def drive(course: Course, slots: int = 2) -> None:
-    """Work like a cluster with so many slots."""
-    under_way: list[Assignment] = []
-    while not course.finished:
-        while len(under_way) < slots and (assignment := course.next()):
-            under_way.append(assignment)
-        if under_way:
-            finish(course, under_way.pop(0))
 
 
 @pytest.fixture
@@ -93,7 +32,7 @@ def bench(tmp_path: Path, request_: StudyRequest, plan: Plan) -> Bench:
 def test_course_runs_what_was_planned_and_no_finalist_before_the_search_is_over(
     bench: Bench,
 ) -> None:
-    drive(bench.new_runner())
+    bench.drive(bench.new_runner())
     runs = bench.runs()
     finalists_begin = min(
         i
@@ -132,23 +71,23 @@ def test_slots_are_never_idle_while_the_last_results_of_a_stage_come_in(bench: B
     assert slow is not None
     others = 0
     while assignment := course.next():
-        finish(course, assignment)
+        bench.finish(course, assignment)
         others += 1
     baselines = len(bench.plan.baselines) * bench.plan.budget.screening_seeds
     assert others == bench.plan.budget.trials - 1 + baselines
-    finish(course, slow)
-    drive(course)
+    bench.finish(course, slow)
+    bench.drive(course)
     assert course.finished
 
 
 def test_test_data_is_measured_in_the_confirmation_only(bench: Bench) -> None:
-    drive(bench.new_runner())
+    bench.drive(bench.new_runner())
     for run in bench.runs():
         assert (run.test_accuracy is not None) == (run.purpose == Purpose.CONFIRMATION)
 
 
 def test_every_stage_uses_seeds_of_its_own_and_pairs_the_settings(bench: Bench) -> None:
-    drive(bench.new_runner())
+    bench.drive(bench.new_runner())
     seeds: dict[Purpose, set[int]] = {purpose: set() for purpose in Purpose}
     for run in bench.runs():
         seeds[run.purpose].add(run.seed)
@@ -165,7 +104,7 @@ def test_course_finds_the_known_optimum_and_confirms_it(
 ) -> None:
     budget = plan.budget.model_copy(update={"trials": 30, "confirmation_seeds": 6})
     bench = Bench(tmp_path, request_, plan.model_copy(update={"budget": budget}))
-    drive(bench.new_runner())
+    bench.drive(bench.new_runner())
     recommendation = bench.recommendation()
     assert recommendation.grade == "confirmed"
     assert recommendation.gain.low > 0.02
@@ -181,16 +120,8 @@ def test_a_course_cut_short_anywhere_ends_with_the_same_runs(
     request, plan = _study()
     with TemporaryDirectory() as folder, TemporaryDirectory() as other:
         whole, cut = Bench(Path(folder), request, plan), Bench(Path(other), request, plan)
-        drive(whole.new_runner(), slots=1)
-        for finished, under_way in cuts:
-            course = cut.new_runner()
-            for _ in range(finished):
-                if assignment := course.next():
-                    finish(course, assignment)
-            for _ in range(under_way):
-                course.next()
-            cut.lose_runner()
-        drive(cut.new_runner(), slots=1)
+        whole.drive(whole.new_runner(), slots=1)
+        cut.drive_cut_short(cuts)
 
         def facts(bench: Bench) -> Counter[tuple[object, ...]]:
             return Counter(

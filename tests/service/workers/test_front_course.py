@@ -20,10 +20,9 @@ from service.domain.fronts import conclude
 from service.domain.objectives import generation_size
 from service.domain.plans import resolve
 from service.records import Budget, Job, Outcome, Plan, Purpose, RunState, StudyRequest
-from service.workers.course import Assignment, Course
 from service.workers.optuna_search import OptunaSearch
-from tests.service.workers.conftest import metrics, outcome_of
-from tests.service.workers.test_course import LEASE, Bench
+from tests.service.workers.bench import LEASE, Bench
+from tests.service.workers.conftest import outcome_of
 
 LEVELS = (0.5, 0.8, 0.9)
 SMALL = Budget(trials=8, finalists=2, screening_seeds=2, confirmation_seeds=3)
@@ -41,16 +40,15 @@ def a_front(budget: Budget = SMALL, **changes: Any) -> StudyRequest:
     return StudyRequest(**(fields | changes))
 
 
-def outcome(assignment: Assignment) -> Outcome:
+def outcome(config: RunConfig, measure_test: bool) -> Outcome:
     """Sparser is less accurate; HAM helps the more the sparser it is."""
-    config = assignment.config
-    found = outcome_of(config, assignment.measure_test)
+    found = outcome_of(config, measure_test)
     sparsity = config.combination.sparsity
     accuracy = (found.validation_accuracy or 0.0) - 0.2 * sparsity**4
     return found.model_copy(
         update={
             "validation_accuracy": accuracy,
-            "test_accuracy": accuracy - 0.01 if assignment.measure_test else None,
+            "test_accuracy": accuracy - 0.01 if measure_test else None,
             "measures": {
                 "sparsity": {"target": sparsity, "realised": sparsity},
                 "training_flops": 1e9 * (1 - sparsity),
@@ -59,27 +57,13 @@ def outcome(assignment: Assignment) -> Outcome:
     )
 
 
-def finish(course: Course, assignment: Assignment) -> None:
-    course.report(assignment.run_id, metrics(1, 0.5))
-    course.end(assignment.run_id, outcome(assignment))
-
-
-def drive(course: Course, slots: int = 2) -> None:
-    under_way: list[Assignment] = []
-    while not course.finished:
-        while len(under_way) < slots and (assignment := course.next()):
-            under_way.append(assignment)
-        if under_way:
-            finish(course, under_way.pop(0))
-
-
 def bench_of(folder: Path, request: StudyRequest) -> Bench:
-    return Bench(folder, request, resolve(request))
+    return Bench(folder, request, resolve(request), outcome)
 
 
 def test_a_front_course_runs_its_stages_at_every_sparsity(tmp_path: Path) -> None:
     bench = bench_of(tmp_path, a_front())
-    drive(bench.new_runner())
+    bench.drive(bench.new_runner())
     runs = bench.runs()
     assert {run.state for run in runs} == {RunState.SUCCEEDED}
     assert len(runs) <= bench.plan.expected_runs
@@ -103,7 +87,7 @@ def test_a_front_course_runs_its_stages_at_every_sparsity(tmp_path: Path) -> Non
 def test_the_known_front_is_found(tmp_path: Path) -> None:
     budget = Budget(trials=40, finalists=8, screening_seeds=4, confirmation_seeds=8)
     bench = bench_of(tmp_path, a_front(budget))
-    drive(bench.new_runner())
+    bench.drive(bench.new_runner())
     found = conclude(bench.plan, bench.runs())
     assert {point.combination.sparsity for point in found.points} == set(LEVELS)
     accuracies = [point.validation_accuracy for point in found.points]
@@ -115,7 +99,7 @@ def test_the_known_front_is_found(tmp_path: Path) -> None:
 
 def test_optuna_knows_the_objectives_and_shows_the_front(tmp_path: Path) -> None:
     bench = bench_of(tmp_path, a_front(objectives=("accuracy", "training_flops")))
-    drive(bench.new_runner())
+    bench.drive(bench.new_runner())
     study = optuna.load_study(study_name="study", storage=bench._optuna)
     assert study.directions == [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
     assert study.metric_names == ["accuracy", "training_flops"]
@@ -131,7 +115,9 @@ def test_a_trial_without_a_measure_of_its_objective_fails_in_optuna_alone(tmp_pa
     for error in (None, "diverged"):
         assignment = course.next()
         assert assignment is not None
-        ended = outcome(assignment).model_copy(update={"measures": {}, "error": error})
+        ended = outcome(assignment.config, assignment.measure_test).model_copy(
+            update={"measures": {}, "error": error}
+        )
         course.end(assignment.run_id, ended)
     unmeasured, failed = bench.optuna_trials()[:2]
     assert unmeasured.state == failed.state == TrialState.FAIL
@@ -178,16 +164,8 @@ def test_a_front_course_cut_short_anywhere_ends_with_the_same_runs(
     """Each cut: so many trainings finish, so many more are under way when the runner is lost."""
     with TemporaryDirectory() as folder, TemporaryDirectory() as other:
         whole, cut = bench_of(Path(folder), a_front()), bench_of(Path(other), a_front())
-        drive(whole.new_runner(), slots=1)
-        for finished, under_way in cuts:
-            course = cut.new_runner()
-            for _ in range(finished):
-                if assignment := course.next():
-                    finish(course, assignment)
-            for _ in range(under_way):
-                course.next()
-            cut.lose_runner()
-        drive(cut.new_runner(), slots=1)
+        whole.drive(whole.new_runner(), slots=1)
+        cut.drive_cut_short(cuts)
         assert Counter(run.state for run in cut.runs()) == {RunState.SUCCEEDED: len(cut.runs())}
         searched = [r for r in cut.runs() if r.purpose == Purpose.SEARCH]
         assert sorted(r.trial_number for r in searched) == list(range(SMALL.trials))  # type: ignore[type-var]
@@ -206,7 +184,7 @@ def test_a_capped_front_still_ends_in_a_confirmed_one(tmp_path: Path) -> None:
     later = plan.expected_runs - SMALL.trials
     cap = (later + 5) * plan.run_epochs
     bench = bench_of(tmp_path, a_front(SMALL.model_copy(update={"max_epochs": cap})))
-    drive(bench.new_runner(), slots=1)
+    bench.drive(bench.new_runner(), slots=1)
     runs = bench.runs()
     assert sum(run.purpose == Purpose.SEARCH for run in runs) == 5
     assert sum(run.epochs_done for run in runs) <= cap == bench.plan.expected_epochs
@@ -218,7 +196,7 @@ def test_a_later_study_of_one_sparsity_reuses_and_learns_from_the_runs_at_that(
 ) -> None:
     """Runs belong to what was trained, not to the combination that lists their study."""
     bench = bench_of(tmp_path, a_front())
-    drive(bench.new_runner())
+    bench.drive(bench.new_runner())
     made = bench.runs()
     bench.storage.queue.succeed_with_front(bench.claim, conclude(bench.plan, made))
     for sparsity in (0.9, 0.5):
