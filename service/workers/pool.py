@@ -1,6 +1,6 @@
 """Warm training processes for a whole cluster, leased to one run at a time.
 
-A new process takes 10 to 15 seconds of CPU until it can train. So the workers outlive runs,
+A new process imports for seconds of CPU until it can train. So the workers outlive runs,
 studies and runners: one pool per cluster and version of the code hands them out, in the order in
 which they are asked for, to whichever study asks. It starts workers while the cluster has room,
 frees what a dead runner held, and ends workers that nobody has wanted for a while.
