@@ -22,10 +22,12 @@ class Spending:
     Attributes:
         epochs: trained, those of trainings under way counted whole; reused runs cost none.
         ended: trainings that have ended.
+        seconds: that these took.
     """
 
     epochs: int = 0
     ended: int = 0
+    seconds: float = 0.0
 
     @classmethod
     def of(cls, runs: Iterable[Run]) -> Spending:
@@ -33,7 +35,11 @@ class Spending:
         trained = [
             run for run in runs if run.reused_from is None and run.state != RunState.RUNNING
         ]
-        return cls(epochs=sum(run.epochs_done for run in trained), ended=len(trained))
+        return cls(
+            epochs=sum(run.epochs_done for run in trained),
+            ended=len(trained),
+            seconds=sum(run.seconds or 0.0 for run in trained),
+        )
 
 
 def may_begin(plan: Plan, spent: Spending, started: datetime, now: datetime) -> bool:

@@ -25,6 +25,7 @@ from service.workers.optuna_search import Search
 
 _SECONDS_BETWEEN_PROGRESS_WRITES = 0.5
 _SECONDS_BETWEEN_ORDERS = 1.0
+_SECONDS_OF_A_SHORT_TRAINING = 60.0
 
 
 class Assignment(NamedTuple):
@@ -132,14 +133,20 @@ class Course:
             return False
         return not (self._may_begin and (self._searching or self._steps or self._jobs))
 
-    def next(self) -> Assignment | None:
+    def next(self, workers: float = math.inf) -> Assignment | None:
         """Return the next training; None while results under way must come in first, or on hold.
+
+        Args:
+            workers: trainings that can be under way at once; of short ones there is one more, so
+                that no worker waits until it has been chosen.
 
         Raises:
             StudyFailed: nothing that could be confirmed came out of a stage.
             StaleLease: another runner has taken the study over.
         """
         self._heed_orders()
+        if not self._has_room(workers):
+            return None
         if not self._may_begin and not self.on_hold:
             self._give_up_those_set_aside()
         if self._may_begin and (promoted := self._promoted()):
@@ -148,6 +155,20 @@ class Course:
             if assignment := self._begin(job):
                 return assignment
         return None
+
+    def _has_room(self, workers: float) -> bool:
+        """Tell whether a worker is free, or soon will be.
+
+        A search on one worker waits for each result, and is the same whenever it is repeated.
+        """
+        ahead = len(self._under_way) - workers
+        if ahead != 0:
+            return ahead < 0
+        if self._promotes or self._plan.budget.max_seconds is not None:
+            return False
+        waits_for_results = workers == 1 and self._searching
+        short = self._spent.seconds < _SECONDS_OF_A_SHORT_TRAINING * self._spent.ended
+        return short and not waits_for_results
 
     def report(self, run_id: str, metrics: EpochMetrics) -> Verdict:
         """Note an epoch of a run under way, and say whether it is worth going on."""
@@ -243,6 +264,7 @@ class Course:
         run = self._storage.runs.end(self._claim, run_id, outcome)
         self._spent.epochs += run.epochs_done - run.epochs
         self._spent.ended += 1
+        self._spent.seconds += run.seconds or 0.0
         if run.state == RunState.SUCCEEDED:
             self._environment = run.environment
         if job.trial_number is not None:

@@ -10,6 +10,7 @@ import os
 import queue
 import shutil
 import threading
+from collections import deque
 from typing import Any, NamedTuple
 
 from ray import tune
@@ -88,8 +89,19 @@ class UnderWay(NamedTuple):
     checkpoint: Checkpoint
 
 
+class Ended(NamedTuple):
+    """What Tune said of a training that has ended."""
+
+    trial_id: str
+    result: dict[str, Any] | None
+    error: bool
+
+
 class Relay(Searcher):
     """Passes Tune's questions to the searcher of the study under way; between studies it waits.
+
+    A worker that is free comes first: if a training is ready for it, what ended before is stored
+    when the worker has begun.
 
     Attributes:
         idle: set while no study is under way.
@@ -101,6 +113,8 @@ class Relay(Searcher):
         self._inbox: queue.Queue[tuple[CourseSearcher, dict[str, float]]] = queue.Queue()
         self._searcher: CourseSearcher | None = None
         self._under_way: dict[str, UnderWay] = {}
+        self._ended: deque[Ended] = deque()
+        self._has_handed_out = False
         self._folder = settings.data_dir.resolve() / "checkpoints"
         self.idle = threading.Event()
         self._pool = open_pool()
@@ -108,7 +122,7 @@ class Relay(Searcher):
     @property
     def at_work(self) -> int:
         """Trainings that are under way."""
-        return len(self._under_way)
+        return len(self._under_way) - len(self._ended)
 
     def take_up(self, searcher: CourseSearcher, resources: dict[str, float]) -> None:
         """Serve another study."""
@@ -122,9 +136,14 @@ class Relay(Searcher):
             self._searcher, self._resources = self._inbox.get()
             self._slots = cluster.Slots(self._resources)
             bind_contextvars(**self._log_facts)  # this is another thread
-        if len(self._under_way) >= self._slots.count():
-            return None
-        suggestion = self._searcher.suggest(trial_id)
+        workers = self._slots.count()
+        full = self.at_work >= workers
+        has_handed_out, self._has_handed_out = self._has_handed_out, False
+        if full and has_handed_out:
+            return None  # Tune asks again at once, before it starts what it has got
+        if full or not self._searcher.ready:
+            self._store_ended()
+        suggestion = self._searcher.suggest(trial_id, workers + len(self._ended))
         if suggestion == Searcher.FINISHED:
             if self._searcher.over:
                 shutil.rmtree(self._folder / self._searcher.study_id, ignore_errors=True)
@@ -136,6 +155,7 @@ class Relay(Searcher):
         if suggestion is not None:
             checkpoint = checkpoint_path(self._folder, **suggestion)
             self._under_way[trial_id] = UnderWay(suggestion["run_id"], Checkpoint(checkpoint))
+            self._has_handed_out = True
             suggestion |= {
                 "resources": self._resources,
                 "seconds": self._settings.run_seconds,
@@ -152,13 +172,18 @@ class Relay(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Pass on the end of a training; its worker is free, also where Tune stopped it."""
-        ended = self._under_way.pop(trial_id)
-        self._pool.give_back.remote(ended.run_id)
+        """Note the end of a training; its worker is free, also where Tune stopped it."""
+        self._pool.give_back.remote(self._under_way[trial_id].run_id)
+        self._ended.append(Ended(trial_id, result, error))
+
+    def _store_ended(self) -> None:
         assert self._searcher is not None
-        self._searcher.on_trial_complete(trial_id, result, error)
-        if self._searcher.error is None and not self._searcher.is_set_aside(ended.run_id):
-            ended.checkpoint.remove()
+        while self._ended:
+            ended = self._ended.popleft()
+            run_id, checkpoint = self._under_way.pop(ended.trial_id)
+            self._searcher.on_trial_complete(*ended)
+            if self._searcher.error is None and not self._searcher.is_set_aside(run_id):
+                checkpoint.remove()
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing to pickle: Tune copies its searcher for a restore that is never asked for."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from typing import Any, Protocol
 
 from ray.tune.schedulers import FIFOScheduler
@@ -32,14 +33,20 @@ class CourseSearcher(Searcher):
         self._course = course
         self.study_id = course.study_id
         self._run_ids: dict[str, str] = {}
+        self._ready: Assignment | None = None
         self._stopped: dict[str, tuple[Verdict, dict[str, Any]]] = {}
         self.error: Exception | None = None
 
-    def suggest(self, trial_id: str) -> Any:
-        """Return the next training, None to wait, or FINISHED."""
+    def suggest(self, trial_id: str, workers: float = math.inf) -> Any:
+        """Return the next training, None to wait, or FINISHED.
+
+        Args:
+            trial_id: what Tune calls it.
+            workers: trainings that can be under way at once.
+        """
         if self.error is None:
             try:
-                assignment = self._course.next()
+                assignment = self._next(workers)
             except Exception as error:
                 self.error = error
             else:
@@ -57,6 +64,20 @@ class CourseSearcher(Searcher):
                 if not self._course.finished:
                     return None
         return Searcher.FINISHED
+
+    @property
+    def ready(self) -> bool:
+        """True while a training has been chosen that no worker is free for."""
+        return self._ready is not None
+
+    def _next(self, workers: float) -> Assignment | None:
+        """Return the next training if a worker is free for it; until then have it ready."""
+        if self._ready is None:
+            self._ready = self._course.next(workers)
+        if len(self._run_ids) >= workers:
+            return None
+        assignment, self._ready = self._ready, None
+        return assignment
 
     def worth_going_on(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Pass on one epoch; False where early stopping ends the trial after it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,8 @@ class SearchOnly(Course):
     def finished(self) -> bool:
         return self._search.asked >= TRIALS and not self._under_way
 
-    def next(self) -> Any:
-        return super().next() if self._search.asked < TRIALS else None
+    def next(self, workers: float = math.inf) -> Any:
+        return super().next(workers) if self._search.asked < TRIALS else None
 
 
 def main(folder: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from ham.config import NO_HAM, PAPER_DEFAULT
+from ham.config import NO_HAM, PAPER_DEFAULT, RunConfig
 from service.domain.stages import winner
 from service.errors import StaleLease, StudyFailed
 from service.records import (
@@ -78,6 +78,37 @@ def test_slots_are_never_idle_while_the_last_results_of_a_stage_come_in(bench: B
     bench.finish(course, slow)
     bench.drive(course)
     assert course.finished
+
+
+@pytest.mark.parametrize(("seconds", "ahead"), [(1.0, 1), (3600.0, 0)])
+def test_of_short_trainings_one_is_chosen_before_a_worker_is_free(
+    tmp_path: Path, request_: StudyRequest, plan: Plan, seconds: float, ahead: int
+) -> None:
+    def train(run: RunConfig, measure_test: bool) -> Outcome:
+        return outcome_of(run, measure_test).model_copy(update={"seconds": seconds})
+
+    bench = Bench(tmp_path, request_, plan, train)
+    course = bench.new_runner()
+    first = course.next(workers=2)
+    assert first is not None
+    assert course.next(workers=2) is not None
+    assert course.next(workers=2) is None, "how long they take is not known yet"
+    bench.finish(course, first)
+    assert course.next(workers=2) is not None
+    assert [course.next(workers=2) is not None for _ in range(2)] == [ahead == 1, False]
+
+
+def test_a_search_on_one_worker_waits_for_each_result_and_later_stages_do_not(
+    bench: Bench,
+) -> None:
+    course = bench.new_runner()
+    trials = bench.plan.budget.trials
+    for number in range(trials):
+        assignment = course.next(workers=1)
+        assert assignment is not None
+        last = number == trials - 1
+        assert (course.next(workers=1) is not None) == last
+        bench.finish(course, assignment)
 
 
 def test_test_data_is_measured_in_the_confirmation_only(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -169,8 +170,8 @@ class Watched(Course):
         super().__init__(*args)
         self.assigned: list[str] = []
 
-    def next(self) -> Assignment | None:
-        if assignment := super().next():
+    def next(self, workers: float = math.inf) -> Assignment | None:
+        if assignment := super().next(workers):
             self.assigned.append(assignment.run_id)
         return assignment
 
