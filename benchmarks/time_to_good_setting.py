@@ -243,19 +243,18 @@ SYSTEMS: dict[str, Callable[[Replay], Iterator[Step]]] = {
     "random": random_search,
     "paper's grid": paper_grid,
 }
-SERVICE, SCRIPT = Cost(0.44, 0.148), Cost(0.9, 0.25)
+SERVICE, SCRIPT = Cost(0.34, 0.100), Cost(0.1, 0.029)
 COSTS = {
     "hamtune": SERVICE,
     "hamtune, transfer": SERVICE,
     "best single trial": SERVICE,
-    "Ray Tune, ASHA": Cost(6.7, 8.0),
+    "Ray Tune, ASHA": Cost(5.0, 5.4),
     "Optuna TPE": SCRIPT,
     "random": SCRIPT,
     "paper's grid": SCRIPT,
 }
-"""The service (warm workers) and the scripts: measured on two cores busy with other work, so too
-much. Ray Tune: measured on two quiet cores (a start of Ray; 20 trials of 5 reports in 80 s on two
-workers); beside the other two it took 27 and 31 seconds."""
+"""Measured by ``benchmarks.scheduling`` with trainings of 0 s, on two cores with nothing beside;
+the service's workers are warm."""
 
 
 class Trace(NamedTuple):

@@ -25,7 +25,7 @@ from search_spaces import SearchSpace
 from service.domain.kernel import LENGTH, MAIN, SEED, SHORTFALL, Array, RunKernel
 from service.records import Prior, Run, RunState
 
-FEWEST_RUNS = 8
+FEWEST_RUNS = 5
 """With fewer full-length runs than this there is no surface to speak of."""
 
 _FLOOR = 2.0

@@ -9,6 +9,7 @@ whose newest rows are newest, and each of these brings no more than ``limit`` ro
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from sqlalchemy import ColumnElement, ScalarSelect, Select, func, select
@@ -51,21 +52,27 @@ def newest(
     if not fixed.keys().isdisjoint(_FEW):
         return query.where(*wanted(table), table.combination_id.in_(matching))
 
-    def nth(place: int, combination: Any, of: Any) -> ScalarSelect[Any]:
+    def nth(row: Any, place: int, combination: Any, of: Any) -> ScalarSelect[Any]:
         """Return the id at a place of a combination's list, counted from its newest."""
-        row = aliased(table)
         ids = select(row.id).where(row.combination_id == combination, *wanted(row))
         ids = ids.order_by(row.id.desc()).offset(place).limit(1)
         return ids.correlate(of).scalar_subquery()
 
-    first = nth(0, CombinationRow.id, CombinationRow)
+    row, of_first, of_last = _aliases(table)
+    first = nth(of_first, 0, CombinationRow.id, CombinationRow)
     lanes = matching.order_by(func.coalesce(first, "").desc()).limit(limit).cte("lanes")
-    row = aliased(table)
+    last = nth(of_last, limit - 1, lanes.c.id, lanes)
     ids = (
         select(row.id)
         .join(lanes, row.combination_id == lanes.c.id)
-        .where(*wanted(row), row.id >= func.coalesce(nth(limit - 1, lanes.c.id, lanes), ""))
+        .where(*wanted(row), row.id >= func.coalesce(last, ""))
         .order_by(row.id.desc())
         .limit(limit)
     )
     return query.where(table.id.in_(ids))
+
+
+@cache
+def _aliases(table: type[Any]) -> tuple[Any, Any, Any]:
+    """Return three names of a table, made once: that takes longer than the rest of a query."""
+    return aliased(table), aliased(table), aliased(table)

@@ -14,6 +14,7 @@ from service.records import CombinationFilter, Purpose, RunState, StudyState
 from service.settings import Settings
 from service.storage import SqlStorage
 from service.storage.recommendations import NEWS
+from tests.postgres import empty
 from tests.service.builders import a_job, a_result, done_run, opened, submit
 
 GROWING = ("run", "run_metric", "study", "study_event", "recommendation", "external_run", "sweep")
@@ -75,6 +76,7 @@ ASKED: dict[str, Callable[[SqlStorage], Any]] = {
 def storage(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlStorage]:
     """A database of a few rows on PostgreSQL."""
     folder: Path = tmp_path_factory.mktemp("data")
+    empty(postgres_url)
     with opened(Settings(data_dir=folder, database_url=postgres_url)) as storage:
         submit(storage)
         claimed = storage.queue.claim("a", timedelta(minutes=5))
