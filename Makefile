@@ -9,11 +9,12 @@ export PYTHONDONTWRITEBYTECODE :=
 demo: .venv/installed
 	$(BIN)/hamtune demo $(if $(EXIT),--exit)
 
-# The whole suite in a few processes side by side; what ARGS name, in one.
+# The whole suite in a few processes side by side; what ARGS name, in one. A thread each: the
+# tensors of tests are small, and threads that wait for each other take the cores from the rest.
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(SIDE_BY_SIDE))
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(SIDE_BY_SIDE))
 
 check: .venv/installed-test
 	$(BIN)/ruff check .

@@ -141,11 +141,12 @@ def _line(study: StudyView) -> str:
     head = f"{study.plan.combination.model} {name}: {stage(study.state, study.progress)}"
     if study.state == StudyState.QUEUED:
         return head
-    best = percent(progress.best_validation_accuracy)
     line = (
         f"{head}, {progress.search.done}/{progress.search.planned} trials, "
-        f"{progress.done}/{progress.planned} runs, best so far {best}"
+        f"{progress.done}/{progress.planned} runs"
     )
+    if not study.plan.seeks_front:  # where sparsities differ there is no best
+        line += f", best so far {percent(progress.best_validation_accuracy)}"
     if progress.remaining_seconds is not None:
         line += f", {duration(progress.remaining_seconds)} left"
     return line
