@@ -157,6 +157,15 @@ class SweepQuery(BaseModel):
     cursor: str | None = _cursor("sweep_[0-9a-z]{26}")
 
 
+class VersionQuery(BaseModel):
+    """Which part of the versions of a recommendation."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(50, ge=1, le=200, description="Versions per page.")
+    cursor: str | None = _cursor("[0-9]{1,9}")
+
+
 class EventQuery(BaseModel):
     """Which part of a history."""
 

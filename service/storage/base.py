@@ -243,8 +243,13 @@ class RecommendationStore(Protocol):
         """
         ...
 
-    def history(self, combination_id: int) -> list[Recommendation]:
-        """Return every version of a combination's recommendation, newest first."""
+    def history(
+        self, combination_id: int, *, limit: int = 50, before: int | None = None
+    ) -> list[Recommendation]:
+        """Return the versions of a combination's recommendation, newest first.
+
+        At most ``limit`` of them, older than the version ``before``.
+        """
         ...
 
     def version(self) -> int:

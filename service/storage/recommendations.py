@@ -74,14 +74,19 @@ class SqlRecommendationStore:
         with self._database.read() as session:
             return [recommendation_record(row) for row in session.scalars(query)]
 
-    def history(self, combination_id: int) -> list[Recommendation]:
-        """Return every version of a combination's recommendation, newest first."""
+    def history(
+        self, combination_id: int, *, limit: int = 50, before: int | None = None
+    ) -> list[Recommendation]:
+        """Return the versions of a combination's recommendation, newest first."""
         query = (
             select(RecommendationRow)
             .where(RecommendationRow.combination_id == combination_id)
             .options(joinedload(RecommendationRow.combination))
             .order_by(RecommendationRow.version.desc())
+            .limit(limit)
         )
+        if before is not None:
+            query = query.where(RecommendationRow.version < before)
         with self._database.read() as session:
             return [recommendation_record(row) for row in session.scalars(query)]
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query
 
 from service.api.dependencies import StorageDep, check_names
 from service.api.problems import documented
-from service.api.schemas import CombinationListQuery, Page, RunQuery
+from service.api.schemas import CombinationListQuery, Page, RunQuery, VersionQuery
 from service.records import Benchmark, CombinationEntry, Recommendation, Run
 
 router = APIRouter(prefix="/v1")
@@ -69,10 +69,19 @@ def get_combination(combination_id: CombinationId, storage: StorageDep) -> Combi
     tags=["recommendations"],
     responses=documented(404, 422),
 )
-def list_versions(combination_id: CombinationId, storage: StorageDep) -> Page[Recommendation]:
-    """Return every recommendation that a combination ever had, newest first. None ever changes."""
+def list_versions(
+    combination_id: CombinationId, query: Annotated[VersionQuery, Query()], storage: StorageDep
+) -> Page[Recommendation]:
+    """Return the recommendations that a combination ever had, newest first. None ever changes."""
     storage.combinations.get(combination_id)
-    return Page(items=storage.recommendations.history(combination_id))
+    found = storage.recommendations.history(
+        combination_id,
+        limit=query.limit + 1,
+        before=None if query.cursor is None else int(query.cursor),
+    )
+    more = len(found) > query.limit
+    found = found[: query.limit]
+    return Page(items=found, next_cursor=str(found[-1].version) if more else None)
 
 
 @router.get("/benchmarks", summary="List benchmarks", tags=["catalogue"])

@@ -9,6 +9,7 @@ import pytest
 
 from ham.config import NO_HAM, PAPER_DEFAULT, Setting
 from service.domain.recommendations import provisional, recommend, so_far
+from service.domain.surface import FEWEST_RUNS
 from service.errors import StudyFailed
 from service.records import Budget, Grade, Job, NewRecommendation, Purpose
 from tests.service.builders import a_plan
@@ -207,5 +208,5 @@ def test_a_study_that_is_given_up_says_what_it_found_where_that_is_enough() -> N
     found = so_far(PLAN, runs)
     assert found is not None
     assert (found.grade, found.gain) == (Grade.PROVISIONAL, None)
-    assert so_far(PLAN, runs[:5]) is None, "too few for a surface"
+    assert so_far(PLAN, runs[: FEWEST_RUNS - 1]) is None, "too few for a surface"
     assert so_far(PLAN, []) is None
