@@ -243,12 +243,12 @@ SYSTEMS: dict[str, Callable[[Replay], Iterator[Step]]] = {
     "random": random_search,
     "paper's grid": paper_grid,
 }
-SERVICE, SCRIPT = Cost(0.34, 0.100), Cost(0.1, 0.029)
+SERVICE, SCRIPT = Cost(0.30, 0.091), Cost(0.1, 0.025)
 COSTS = {
     "hamtune": SERVICE,
     "hamtune, transfer": SERVICE,
     "best single trial": SERVICE,
-    "Ray Tune, ASHA": Cost(5.0, 5.4),
+    "Ray Tune, ASHA": Cost(1.7, 1.904),
     "Optuna TPE": SCRIPT,
     "random": SCRIPT,
     "paper's grid": SCRIPT,
