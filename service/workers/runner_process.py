@@ -21,9 +21,14 @@ class RunnerProcess:
 
     def __init__(self, ray_address: str, log: Path) -> None:
         command = [sys.executable, "-m", "service.workers.runner", ray_address]
+        one_thread = {"OMP_NUM_THREADS": "1"}  # more would wait for cores that train
         with log.open("ab") as errors:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+                command,
+                env=one_thread | os.environ,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
             )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._orders, self._replies = self._process.stdin, self._process.stdout
