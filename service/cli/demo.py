@@ -13,14 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import typer
 from rich.console import Console
 
 from service.address import ADDRESS_FILE, ServiceAddress
 from service.api.schemas import StudyView
-from service.cli.errors import INTERRUPTED
+from service.cli.errors import INTERRUPTED, PORT_TAKEN
 from service.cli.output import leaderboard_table, recommendation_table
 from service.cli.scheduler_process import environment
 from service.cli.watch import watch
@@ -79,14 +79,15 @@ def running_service(
         console.print(f"using the service that already answers at {url}", highlight=False)
         yield url, None
         return
-    settings = settings.model_copy(update={"port": free_port(settings.host, settings.port)})
-    process = _start(settings)
-    try:
+    with ExitStack() as stack:
         with console.status("starting the service"):
-            url = _wait_until_answering(settings, process)
+            while url is None:
+                port = free_port(settings.host, settings.port)
+                settings = settings.model_copy(update={"port": port})
+                process = _start(settings)
+                stack.callback(_stop, process, console)
+                url = _wait_until_answering(settings, process)
         yield url, process
-    finally:
-        _stop(process, console)
 
 
 def answering(settings: Settings) -> str | None:
@@ -165,13 +166,16 @@ def _start(settings: Settings) -> subprocess.Popen[bytes]:
         )
 
 
-def _wait_until_answering(settings: Settings, process: subprocess.Popen[bytes]) -> str:
+def _wait_until_answering(settings: Settings, process: subprocess.Popen[bytes]) -> str | None:
+    """Return its address; None where another has taken its port while it was starting."""
     deadline = time.monotonic() + _START_WITHIN
     log = settings.data_dir / "logs" / "service.log"
     while time.monotonic() < deadline:
         if (url := answering(settings)) is not None:
             return url
         if process.poll() is not None:
+            if process.returncode == PORT_TAKEN:
+                return None
             last = log.read_text(errors="replace").strip().splitlines()[-1:]
             raise ValueError(f"the service did not start: {' '.join(last)} (all of it: {log})")
         time.sleep(0.2)

@@ -18,7 +18,12 @@ FAILED = 1
 USAGE = 2
 NOT_RUNNING = 3
 NOT_FOUND = 4
+PORT_TAKEN = 5
 INTERRUPTED = 130
+
+
+class PortTaken(ValueError):
+    """Something listens there already."""
 
 
 @contextmanager
@@ -34,6 +39,8 @@ def told() -> Iterator[None]:
         fail("; ".join(_sentence(row["loc"], row) for row in error.errors()), USAGE)
     except ServiceError as error:
         fail(str(error), NOT_RUNNING if isinstance(error, Unavailable) else FAILED)
+    except PortTaken as error:
+        fail(str(error), PORT_TAKEN)
     except (HamError, ValueError, OSError) as error:
         fail(str(error), USAGE)
     except KeyboardInterrupt:

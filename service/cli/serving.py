@@ -16,16 +16,13 @@ from service import logs
 from service.address import ADDRESS_FILE, ServiceAddress
 from service.api.app import create_app
 from service.api.local_only import LocalOnly
+from service.cli.errors import PortTaken
 from service.cli.scheduler_process import SchedulerProcess
 from service.settings import Settings
 from service.storage import open_storage
 from service.storage.migrate import migrate
 
 _SECONDS_FOR_OPEN_REQUESTS = 5
-
-
-class PortTaken(ValueError):
-    """Something listens there already."""
 
 
 def serve(settings: Settings, scheduler: bool, announce: Callable[[str], None]) -> None:

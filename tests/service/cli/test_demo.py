@@ -9,8 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
+import httpx2
 import pytest
+from rich.console import Console
 
+from service.cli import demo as demo_module
 from service.cli.demo import REQUESTS, free_port, submit_once
 from service.client import Client
 from service.records import StudyState
@@ -77,6 +80,19 @@ def test_demo_with_a_failed_study_says_why_and_is_exit_code_1(
 def test_free_port_skips_one_that_is_taken(service: str) -> None:
     taken = int(service.rpartition(":")[2])
     assert free_port("127.0.0.1", taken) > taken
+
+
+def test_port_that_is_taken_while_the_service_starts_is_left_for_another(
+    service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = int(service.rpartition(":")[2])
+    looks = iter([lambda *_: taken])
+    monkeypatch.setattr(demo_module, "free_port", lambda *args: next(looks, free_port)(*args))
+    settings = Settings(data_dir=tmp_path, port=taken)
+    with demo_module.running_service(settings, Console()) as (url, process):
+        assert url != service
+        assert httpx2.get(f"{url}/healthz").status_code == 200
+    assert process is not None and process.poll() is not None
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

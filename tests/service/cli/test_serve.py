@@ -14,6 +14,7 @@ import httpx2
 import pytest
 
 from service.address import service_url
+from service.cli.errors import PORT_TAKEN
 from service.cli.scheduler_process import SchedulerProcess, environment
 from service.client import Client
 from service.settings import Settings
@@ -71,7 +72,7 @@ def test_serve_says_that_its_port_is_taken(tmp_path: Path) -> None:
         other.listen()
         port = other.getsockname()[1]
         second = run("serve", "--no-scheduler", "--port", str(port), data_dir=tmp_path)
-    assert second.returncode == 2
+    assert second.returncode == PORT_TAKEN
     assert f"port {port} of 127.0.0.1 is taken" in second.stderr
     assert f"--port {port + 1}" in second.stderr
 
