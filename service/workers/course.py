@@ -159,7 +159,8 @@ class Course:
     def _has_room(self, workers: float) -> bool:
         """Tell whether a worker is free, or soon will be.
 
-        A search on one worker waits for each result, and is the same whenever it is repeated.
+        A search on one worker waits for each result, and is the same whenever it is repeated. What
+        is promoted, and whether a cap on wall time is reached, is not told ahead of time either.
         """
         ahead = len(self._under_way) - workers
         if ahead != 0:
