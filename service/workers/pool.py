@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 from ray.exceptions import RayError
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 NAMESPACE = "hamtune"
 IDLE_SECONDS = 600.0
-_TEND_SECONDS = 2.0
+TEND_SECONDS = 2.0
 _SECONDS_TO_STOP = 5.0
 
 Resources = dict[str, float]
@@ -52,6 +52,13 @@ class _Request:
     run_id: str
     resources: Resources
     answer: asyncio.Future[Any]
+
+
+class _Lease(NamedTuple):
+    """A worker, and whose request it answered."""
+
+    request: _Request
+    worker: _Worker
 
 
 class WorkersLost(Exception):
@@ -77,7 +84,7 @@ class Pool:
         self._waiting: list[_Request] = []
         self._starting: list[_Worker] = []
         self._idle: list[_Worker] = []
-        self._leased: dict[str, _Worker] = {}
+        self._leased: dict[str, _Lease] = {}
         self._used_at = monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -116,9 +123,10 @@ class Pool:
             lost: the worker is dead or hangs.
         """
         self._waiting = [request for request in self._waiting if request.run_id != run_id]
-        worker = self._leased.pop(run_id, None)
-        if worker is None:
+        lease = self._leased.pop(run_id, None)
+        if lease is None:
             return
+        worker = lease.worker
         if lost or not await self._stops(worker):
             ray.kill(worker.handle)
         else:
@@ -143,7 +151,7 @@ class Pool:
             if fitting:
                 self._waiting.remove(request)
                 self._idle.remove(fitting[-1])
-                self._leased[request.run_id] = fitting[-1]
+                self._leased[request.run_id] = _Lease(request, fitting[-1])
                 request.answer.set_result(fitting[-1].handle)
             elif starting[_key(request.resources)] > 0:
                 starting[_key(request.resources)] -= 1
@@ -152,7 +160,8 @@ class Pool:
 
     def _has_room(self, resources: Resources) -> bool:
         total = ray.cluster_resources()
-        workers = [*self._starting, *self._idle, *self._leased.values()]
+        leased = [lease.worker for lease in self._leased.values()]
+        workers = [*self._starting, *self._idle, *leased]
         if not any(worker.resources == resources for worker in workers):
             return not workers or _fits(total, resources, workers)
         return _fits(total, resources, workers)
@@ -202,19 +211,27 @@ class Pool:
         return True
 
     async def _watch(self, request: _Request, holder: Any) -> None:
-        """End a lease when its holder dies: calls to it wait, or fail if it is dead."""
-        while request in self._waiting or request.run_id in self._leased:
+        """End a lease when its holder dies: calls to it wait, or fail if it is dead.
+
+        Another holder may have a lease of that name by then, which goes on.
+        """
+        while self._is_open(request):
             try:
                 await holder.__ray_ready__.remote()
             except RayError:
-                await self.give_back(request.run_id)
+                if self._is_open(request):
+                    await self.give_back(request.run_id)
                 return
-            await asyncio.sleep(_TEND_SECONDS)
+            await asyncio.sleep(TEND_SECONDS)
+
+    def _is_open(self, request: _Request) -> bool:
+        lease = self._leased.get(request.run_id)
+        return request in self._waiting or (lease is not None and lease.request is request)
 
     async def _tend(self) -> None:
         """Use room that the cluster has gained; end what has idled for too long."""
         while True:
-            await asyncio.sleep(_TEND_SECONDS)
+            await asyncio.sleep(TEND_SECONDS)
             self._serve()
             stale = monotonic() - self._idle_seconds
             for worker in [worker for worker in self._idle if worker.idle_since < stale]:

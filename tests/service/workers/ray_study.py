@@ -25,7 +25,7 @@ from service.workers.trainable import ENVIRONMENT, EPOCH, METRIC, OUTCOME
 from tests.service.workers.conftest import metrics
 from tests.service.workers.simulation import claim_study
 
-TRIALS = 24
+TRIALS = 40
 EPOCHS = 15
 HERE = {"device": "pretended"}
 

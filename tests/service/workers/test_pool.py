@@ -13,7 +13,7 @@ from ray.exceptions import RayActorError
 
 from service.settings import Settings
 from service.workers import cluster
-from service.workers.pool import Pool
+from service.workers.pool import TEND_SECONDS, Pool
 
 pytestmark = pytest.mark.xdist_group("ray")
 
@@ -123,6 +123,15 @@ def test_a_lease_ends_with_its_holder(pool: Any) -> None:
     assert waits(waiting)
     holder.die.remote()
     assert pid(ray.get(waiting, timeout=60)) == first != other
+
+
+def test_the_end_of_a_holder_does_not_end_the_lease_of_the_one_who_took_over(pool: Any) -> None:
+    lost, heir = (ray.remote(Holder).options(num_cpus=0).remote() for _ in range(2))
+    ray.get(lost.lease.remote(pool, "run"))
+    ray.kill(lost)
+    ray.get(heir.lease.remote(pool, "run"))
+    time.sleep(2 * TEND_SECONDS)  # both are looked at
+    assert ray.get(pool.census.remote())["leased"] == 1
 
 
 def test_a_worker_of_another_size_makes_room(pool: Any) -> None:
