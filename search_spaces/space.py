@@ -1,4 +1,4 @@
-"""What is searched: ranges on logarithmic axes with an explicit share of exact zeros.
+"""What is searched: logarithmic ranges with an explicit share of exact zeros, and schedules.
 
 A logarithmic axis cannot hold zero, yet "off" is a value worth trying. So each axis reaches a
 little below its low end, and whatever is proposed down there means exactly 0. The axis stays
@@ -70,6 +70,19 @@ class LogRange:
 Joint = Literal["learning_rate", "weight_decay"]
 JOINT: tuple[Joint, ...] = get_args(Joint)
 """What a study may tune beside alpha and beta, as multiples of the recipe's value."""
+Scheduled = Literal["alpha_schedule", "beta_schedule"]
+SCHEDULED: tuple[Scheduled, ...] = get_args(Scheduled)
+Tunable = Literal[Joint, Scheduled]
+TUNABLE: tuple[Tunable, ...] = (*JOINT, *SCHEDULED)
+"""All that a study may tune beside alpha and beta."""
+
+DEPARTURES: dict[Schedule, float] = {
+    "constant": 0.0,
+    "linear": math.sqrt(1 / 3),
+    "cosine": math.sqrt(3 / 8),
+}
+"""Root mean square, over a training, of the share that a schedule takes off a strength. Settings
+that differ by their schedules are about as far apart as these are: linear and cosine are alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +94,10 @@ class SearchSpace:
         alpha, beta: ranges that every study searches.
         learning_rate, weight_decay: ranges of multiples of the recipe's values, which hold 1; None
             where a study may not tune them.
-        schedules: of alpha and beta, what a study may choose from.
+        schedules: of alpha and beta, what a study may choose from; "constant" is one of them.
         tune: what the study tunes beside alpha and beta.
-        alpha_schedule, beta_schedule: what the study has chosen for all its settings with HAM.
+        alpha_schedule, beta_schedule: what the study has chosen for all its settings with HAM,
+            where it does not tune them.
     """
 
     name: str
@@ -93,7 +107,7 @@ class SearchSpace:
     learning_rate: LogRange | None = None
     weight_decay: LogRange | None = None
     schedules: tuple[Schedule, ...] = ("constant",)
-    tune: tuple[Joint, ...] = ()
+    tune: tuple[Tunable, ...] = ()
     alpha_schedule: Schedule = "constant"
     beta_schedule: Schedule = "constant"
 
@@ -108,18 +122,21 @@ class SearchSpace:
             raise InvalidConfig(
                 "learning_rate.zero_share", self.learning_rate.zero_share, "nothing trains at 0"
             )
-        offered = [name for name in JOINT if getattr(self, name) is not None]
-        for name in self.tune:
-            if name not in offered:
-                raise InvalidConfig("tune", name, _declared(self.id, offered))
         if unknown := set(self.schedules) - set(SCHEDULES):
             raise InvalidConfig("schedules", sorted(unknown), f"allowed: {', '.join(SCHEDULES)}")
-        for field, chosen in (
-            ("alpha_schedule", self.alpha_schedule),
-            ("beta_schedule", self.beta_schedule),
-        ):
+        if "constant" not in self.schedules:
+            raise InvalidConfig("schedules", list(self.schedules), "constant must be one of them")
+        offered: list[str] = [name for name in JOINT if getattr(self, name) is not None]
+        offered += SCHEDULED if len(self.schedules) > 1 else ()
+        for tuned in self.tune:
+            if tuned not in offered:
+                raise InvalidConfig("tune", tuned, _declared(self.id, offered))
+        for field in SCHEDULED:
+            chosen = getattr(self, field)
             if chosen not in self.schedules:
                 raise InvalidConfig(field, chosen, _declared(self.id, self.schedules))
+            if chosen != "constant" and field in self.tune:
+                raise InvalidConfig(field, chosen, "it is tuned: leave either out")
 
     @property
     def id(self) -> str:
@@ -127,7 +144,7 @@ class SearchSpace:
         return f"{self.name}@{self.version}"
 
     def choosing(
-        self, tune: Sequence[Joint], alpha_schedule: Schedule, beta_schedule: Schedule
+        self, tune: Sequence[Tunable], alpha_schedule: Schedule, beta_schedule: Schedule
     ) -> SearchSpace:
         """Return the space of a study that makes these choices.
 
@@ -141,29 +158,58 @@ class SearchSpace:
             beta_schedule=beta_schedule,
         )
 
+    @property
+    def multiples(self) -> tuple[Joint, ...]:
+        """What is tuned with HAM and without it."""
+        return tuple(name for name in JOINT if name in self.tune)
+
+    @property
+    def tuned_schedules(self) -> tuple[Scheduled, ...]:
+        """The schedules that are tuned; those without HAM have none."""
+        return tuple(name for name in SCHEDULED if name in self.tune)
+
     def axes(self, *, with_ham: bool = True) -> dict[str, LogRange]:
-        """Return what is searched, by name: settings with HAM, or those without it."""
-        names = ("alpha", "beta", *self.tune) if with_ham else self.tune
+        """Return the ranges that are searched, by name: with HAM, or without it."""
+        names = ("alpha", "beta", *self.multiples) if with_ham else self.multiples
         return {name: getattr(self, name) for name in names}
 
-    def decode(self, sampled: Mapping[str, float]) -> Setting:
-        """Turn a point of the sampled axes into a setting; a missing alpha and beta are no HAM."""
+    def choices(self, *, with_ham: bool = True) -> dict[str, tuple[Schedule, ...]]:
+        """Return the lists that are chosen from, by name: with HAM, or without it."""
+        return dict.fromkeys(self.tuned_schedules, self.schedules) if with_ham else {}
+
+    def decode(self, sampled: Mapping[str, Any]) -> Setting:
+        """Turn a point of the axes, and choices, into a setting; what is missing is no HAM's."""
         axes = self.axes()
-        values: dict[str, Any] = {name: axes[name].decode(at) for name, at in sampled.items()}
+        values: dict[str, Any] = {
+            name: axes[name].decode(at) if name in axes else at for name, at in sampled.items()
+        }
         return self.scheduled(replace(NO_HAM, **values))
 
     def scheduled(self, setting: Setting) -> Setting:
         """Return the setting with the study's schedules; what is zero has none."""
-        return replace(
-            setting,
-            alpha_schedule=self.alpha_schedule if setting.alpha else "constant",
-            beta_schedule=self.beta_schedule if setting.beta else "constant",
-        )
+        shapes: dict[str, Any] = {
+            name: getattr(setting if name in self.tune else self, name) for name in SCHEDULED
+        }
+        if not setting.alpha:
+            shapes["alpha_schedule"] = "constant"
+        if not setting.beta:
+            shapes["beta_schedule"] = "constant"
+        return replace(setting, **shapes)
 
-    def encode(self, setting: Setting, *, with_ham: bool = True) -> dict[str, float]:
-        """Turn a setting into the nearest point of the sampled axes."""
-        axes = self.axes(with_ham=with_ham)
-        return {name: axis.encode(getattr(setting, name)) for name, axis in axes.items()}
+    def encode(self, setting: Setting, *, with_ham: bool = True) -> dict[str, Any]:
+        """Turn a setting into the nearest point of the sampled axes, and its choices."""
+        axes, choices = self.axes(with_ham=with_ham), self.choices(with_ham=with_ham)
+        at = {name: axis.encode(getattr(setting, name)) for name, axis in axes.items()}
+        return at | {name: getattr(setting, name) for name in choices}
+
+    def place(self, setting: Setting) -> tuple[float, ...]:
+        """Return where a setting lies: on each axis in [0, 1], then its tuned schedules.
+
+        A schedule's place is in :data:`DEPARTURES`; that of a strength of zero changes nothing.
+        """
+        on_axes = [axis.place(getattr(setting, name)) for name, axis in self.axes().items()]
+        scheduled = self.scheduled(setting)
+        return (*on_axes, *(DEPARTURES[getattr(scheduled, name)] for name in self.tuned_schedules))
 
     def contains(self, setting: Setting) -> bool:
         """Tell whether the search can propose this setting."""
@@ -179,8 +225,10 @@ class SearchSpace:
         that does not vary it.
         """
         fixed = [name for name in JOINT if name not in self.tune]
-        return setting == self.scheduled(setting) and all(
-            getattr(setting, name) == 1 for name in fixed
+        return (
+            setting == self.scheduled(setting)
+            and all(getattr(setting, name) in self.schedules for name in SCHEDULED)
+            and all(getattr(setting, name) == 1 for name in fixed)
         )
 
 

@@ -10,6 +10,7 @@ from service.records import (
     Estimate,
     Optimum,
     Progress,
+    ScheduleOptimum,
     StudyState,
 )
 
@@ -78,13 +79,17 @@ def optimum_sentences(optimum: Optimum) -> list[str]:
     alpha, beta = optimum.alpha, optimum.beta
     joint = {"learning rate": optimum.learning_rate, "weight decay": optimum.weight_decay}
     tuned = {name: axis for name, axis in joint.items() if axis is not None}
-    others = {"beta": beta, **tuned}.items()
-    shares = "".join(f"{name} alone {100 * axis.importance:.0f} %, " for name, axis in others)
+    chosen = {"alpha": optimum.alpha_schedule, "beta": optimum.beta_schedule}
+    schedules = {name: schedule for name, schedule in chosen.items() if schedule is not None}
+    importances = {"beta": beta.importance}
+    importances |= {name: axis.importance for name, axis in tuned.items()}
+    importances |= {f"{name}'s schedule": own.importance for name, own in schedules.items()}
+    shares = "".join(f"{name} alone {100 * share:.0f} %, " for name, share in importances.items())
     sentences = [
         f"alpha {_range(alpha)} and beta {_range(beta)} are within one standard error "
         f"({100 * optimum.standard_error:.2f} points of validation accuracy) of the best found.",
         f"Over the whole space alpha alone explains {100 * alpha.importance:.0f} % of the "
-        f"differences, {shares}{'all' if tuned else 'both'} together "
+        f"differences, {shares}{'all' if tuned or schedules else 'both'} together "
         f"{100 * optimum.interaction:.0f} %.",
         f"Probability that nothing else tried is better: {100 * optimum.best_probability:.0f} % "
         f"(by a surface fitted to {optimum.runs} runs).",
@@ -94,7 +99,9 @@ def optimum_sentences(optimum: Optimum) -> list[str]:
         told = f"So are, with all else unchanged, {' and '.join(ranges)} times the recipe's."
         sentences.insert(1, told)
     around = {"alpha": alpha, "beta": beta, **tuned}
-    if local := [change for name, axis in around.items() for change in _local(name, axis)]:
+    local = [change for name, axis in around.items() for change in _local(name, axis)]
+    local += [change for name, own in schedules.items() for change in _other(name, own)]
+    if local:
         place = len(sentences) - 1
         sentences.insert(place, f"Expected change around the best, in points: {', '.join(local)}.")
     return sentences
@@ -109,6 +116,13 @@ def _range(axis: AxisOptimum) -> str:
 def _local(name: str, axis: AxisOptimum) -> list[str]:
     changes = (("half", axis.change_if_halved), ("twice", axis.change_if_doubled))
     return [f"{points(change)} at {of} {name}" for of, change in changes if change is not None]
+
+
+def _other(name: str, schedule: ScheduleOptimum) -> list[str]:
+    return [
+        f"{points(change)} with {name} {'constant' if to == 'constant' else f'{to} to 0'}"
+        for to, change in schedule.change.items()
+    ]
 
 
 def early_stopping_sentence(report: EarlyStoppingReport) -> str:

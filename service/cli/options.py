@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ham.config import Schedule
-from search_spaces import JOINT
+from search_spaces import JOINT, SCHEDULED
 
 Url = Annotated[
     str | None,
@@ -29,7 +29,8 @@ TuneMore = Annotated[
     list[str] | None,
     typer.Option(
         "--tune",
-        help=f"Tune this too, with HAM and without: {' or '.join(JOINT)}; repeatable.",
+        help=f"Tune this too: {' or '.join(JOINT)}, with HAM and without, or "
+        f"{' or '.join(SCHEDULED)}; repeatable.",
     ),
 ]
 AlphaSchedule = Annotated[Schedule, typer.Option(help="How alpha goes to 0 over a training.")]

@@ -213,6 +213,10 @@ def print_plan(console: Console, plan: PlanView) -> None:
             f"HAM and without it in {plan.budget.trials} trials each"
             for name, axis in plan.space.axes(with_ham=False).items()
         ),
+        *(
+            f"{name.replace('_', ' ')}: {' or '.join(values)}"
+            for name, values in plan.space.choices().items()
+        ),
         f"wall time {duration(cost.wall_seconds)}, compute {duration(cost.compute_seconds)}"
         + (f", {cost.gpu_hours:.2g} GPU hours" if cost.gpu_hours else ""),
         cost.message,

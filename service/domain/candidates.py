@@ -39,27 +39,30 @@ def grid(space: SearchSpace, *, with_ham: bool = True) -> tuple[Setting, ...]:
         space: the space.
         with_ham: those with HAM, or those without it.
     """
-    axes = space.axes(with_ham=with_ham)
-    if len(axes) > 2:
-        return _spread(space, axes)
+    axes, choices = space.axes(with_ham=with_ham), space.choices(with_ham=with_ham)
+    if len(axes) + len(choices) > 2:
+        return _spread(space, axes, choices)
     points = product(*(levels(axis) for axis in axes.values()))
     fields: Iterable[dict[str, Any]] = (dict(zip(axes, point, strict=True)) for point in points)
     return tuple(space.scheduled(replace(NO_HAM, **values)) for values in fields)
 
 
-def _spread(space: SearchSpace, axes: Mapping[str, LogRange]) -> tuple[Setting, ...]:
+def _spread(
+    space: SearchSpace, axes: Mapping[str, LogRange], choices: Mapping[str, Sequence[Any]]
+) -> tuple[Setting, ...]:
     """Return the settings of a scrambled Sobol sequence, always the same."""
-    places = qmc.Sobol(len(axes), rng=0).random_base2(_SPREAD)
-    spans = [(axis.floor, axis.high / axis.floor) for axis in axes.values()]
-    return tuple(
-        space.decode(
-            {
-                name: floor * ratio**place
-                for name, (floor, ratio), place in zip(axes, spans, row, strict=True)
-            }
-        )
-        for row in places.tolist()
-    )
+
+    def setting(places: Sequence[float]) -> Setting:
+        at = dict(zip([*axes, *choices], places, strict=True))
+        sampled: dict[str, Any] = {
+            name: axis.floor * (axis.high / axis.floor) ** at[name] for name, axis in axes.items()
+        }
+        for name, values in choices.items():
+            sampled[name] = values[int(at[name] * len(values))]
+        return space.decode(sampled)
+
+    rows = qmc.Sobol(len(axes) + len(choices), rng=0).random_base2(_SPREAD)
+    return tuple(map(setting, rows.tolist()))
 
 
 def promising(
@@ -107,7 +110,5 @@ def _apart(space: SearchSpace, settings: Iterable[Setting], count: int) -> tuple
 
 
 def _close(space: SearchSpace, one: Setting, other: Setting) -> bool:
-    return all(
-        abs(axis.place(getattr(one, name)) - axis.place(getattr(other, name))) < _APART
-        for name, axis in space.axes().items()
-    )
+    places = zip(space.place(one), space.place(other), strict=True)
+    return all(abs(here - there) < _APART for here, there in places)

@@ -5,8 +5,8 @@ The result of a run is the sum of independent parts, each with a variance of its
     surface(setting) + luck of the seed + what the missing epochs would have changed + noise
 
 The surface is an analysis of variance: an effect of alpha, one of beta, one of whatever else the
-search varies, and one of all together. Where only one parameter matters, all runs speak of it,
-whatever the others were.
+search varies (schedules by their places), and one of all together. Where only one parameter
+matters, all runs speak of it, whatever the others were.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Array = NDArray[np.float64]
 
 SEED, SHORTFALL = -2, -1
 """The last columns of the inputs: the seed, the share of epochs missing. The columns before are
-places on axes of [0, 1], alpha and beta first."""
+places in [0, 1], alpha and beta first."""
 
 LENGTH, MAIN = 0.3, 0.5
 """Length scale and variance of an axis, before anything is known of it."""

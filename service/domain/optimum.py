@@ -14,13 +14,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ham.config import NO_HAM, Setting
+from ham.config import NO_HAM, Schedule, Setting
 from search_spaces import LogRange, SearchSpace
 from service.domain.candidates import levels
 from service.domain.edges import edge_of
 from service.domain.kernel import Array
 from service.domain.surface import Observation, Surface
-from service.records import AxisOptimum, Expectation, Optimum, SurfaceGrid, TriedSetting
+from service.records import (
+    AxisOptimum,
+    Expectation,
+    Optimum,
+    ScheduleOptimum,
+    SurfaceGrid,
+    TriedSetting,
+)
 
 _SAMPLES = 4000
 _NORMAL_95 = 1.959964
@@ -54,14 +61,18 @@ def survey(
     box = largest_box(mean >= mean[here] - error, here)
     shares = variance_shares(_whole(space, surface, candidate) if space.tune else mean)
     near = {"alpha": axes[0][box[0]], "beta": axes[1][box[1]]}
-    for name in space.tune:
+    for name in space.multiples:
         near[name] = _near(space, surface, candidate, name, error)
+    importance = dict(zip([*space.axes(), *space.tuned_schedules], shares, strict=False))
+    around: dict[str, Any] = {
+        name: _axis(surface, space, candidate, name, near[name], importance[name])
+        for name in space.axes()
+    }
+    for schedule in space.tuned_schedules:
+        around[schedule] = _schedule(surface, space, candidate, schedule, importance[schedule])
     optimum = Optimum(
         runs=sum(row.counts_fully for row in seen),
-        **{
-            name: _axis(surface, space, candidate, name, near[name], share)
-            for name, share in zip(space.axes(), shares, strict=False)
-        },
+        **around,
         interaction=shares[-1],
         best_probability=_best_probability(surface, seen, candidate),
         standard_error=error,
@@ -119,13 +130,14 @@ def variance_shares(mean: Array) -> tuple[float, ...]:
 
 
 def _whole(space: SearchSpace, surface: Surface, candidate: Setting) -> Array:
-    """Return the surface on a coarse grid over all axes of the space."""
-    axes = [levels(axis, _COARSE) for axis in space.axes().values()]
-    points: list[dict[str, Any]] = [
-        dict(zip(space.axes(), point, strict=True)) for point in product(*axes)
-    ]
+    """Return the surface on a coarse grid over all axes and schedules of the space."""
+    axes: dict[str, Sequence[Any]] = {
+        name: levels(axis, _COARSE) for name, axis in space.axes().items()
+    }
+    axes |= space.choices()
+    points = [dict(zip(axes, point, strict=True)) for point in product(*axes.values())]
     settings = [replace(candidate, **values) for values in points]
-    return surface.mean(settings).reshape([len(axis) for axis in axes])
+    return surface.mean(settings).reshape([len(axis) for axis in axes.values()])
 
 
 def _near(
@@ -163,6 +175,20 @@ def _axis(
     )
 
 
+def _schedule(
+    surface: Surface, space: SearchSpace, candidate: Setting, name: str, importance: float
+) -> ScheduleOptimum:
+    used = getattr(candidate, name)
+    others = [schedule for schedule in space.schedules if schedule != used]
+    here, *there = surface.mean(
+        [candidate, *(_moved(candidate, name, schedule) for schedule in others)]
+    ).tolist()
+    return ScheduleOptimum(
+        importance=importance,
+        change={other: mean - here for other, mean in zip(others, there, strict=True)},
+    )
+
+
 def _change(
     surface: Surface, axis: LogRange, candidate: Setting, name: str, value: float
 ) -> float | None:
@@ -172,7 +198,7 @@ def _change(
     return float(there - here)
 
 
-def _moved(candidate: Setting, name: str, value: float) -> Setting:
+def _moved(candidate: Setting, name: str, value: float | Schedule) -> Setting:
     changed: dict[str, Any] = {name: value}
     return replace(candidate, **changed)
 

@@ -104,7 +104,7 @@ class Surface:
     """The posterior of a Gaussian process over settings, at full length and over all seeds.
 
     Args:
-        space: whose sampled axes, scaled to [0, 1], are the inputs; zero has its place on them.
+        space: whose places are the inputs: sampled axes, scaled to [0, 1], and tuned schedules.
         seen: at least :data:`FEWEST_RUNS` of full length.
         prior: what is expected where nothing has been seen; the mean of all runs if left out.
 
@@ -121,7 +121,7 @@ class Surface:
     def __init__(
         self, space: SearchSpace, seen: Sequence[Observation], prior: Prior | None = None
     ) -> None:
-        self._axes, self._prior = space.axes(), prior
+        self._space, self._prior = space, prior
         floor = _floor(np.array([row.accuracy for row in seen if row.counts_fully]))
         accuracies = np.array([max(row.accuracy or 0.0, floor) for row in seen])
         accuracies -= self._expected([row.setting for row in seen])
@@ -132,7 +132,7 @@ class Surface:
             [row.seed for row in seen],
             [row.shortfall for row in seen],
         )
-        count = len(self._axes)
+        count = inputs.shape[1] - 2
         kernel = RunKernel(length=(LENGTH,) * count, main=(MAIN,) * count)
         optimizer = partial(_most_probable, kernel)
         process = GaussianProcessRegressor(kernel, alpha=_JITTER, optimizer=optimizer)
@@ -184,7 +184,7 @@ class Surface:
         """Return the gains that the prior expects, read between its levels."""
         if self._prior is None:
             return np.zeros(len(settings))
-        axes = (self._axes["alpha"], self._axes["beta"])
+        axes = (self._space.alpha, self._space.beta)
         given = (self._prior.alphas, self._prior.betas)
         places = [[axis.place(v) for v in own] for axis, own in zip(axes, given, strict=True)]
         gains = np.array(self._prior.gains)
@@ -198,9 +198,8 @@ class Surface:
         seeds: Sequence[int] | int = 0,
         shortfalls: Sequence[float] | float = 0.0,
     ) -> Array:
-        inputs = np.empty((len(settings), len(self._axes) + 2))
-        for column, (name, axis) in enumerate(self._axes.items()):
-            inputs[:, column] = [axis.place(getattr(setting, name)) for setting in settings]
+        places = np.array([self._space.place(setting) for setting in settings])
+        inputs = np.pad(places, ((0, 0), (0, 2)))
         inputs[:, SEED], inputs[:, SHORTFALL] = seeds, shortfalls
         return inputs
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ham.errors import IncompatibleCombination, InvalidConfig
 from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
+from search_spaces import JOINT, SCHEDULED
 from service.domain.plans import resolve
 from service.records import LeftOut, Plan, Recommendation, StudyRequest, SweepRequest
 from service.records.sweeps import MOST_COMBINATIONS
@@ -57,11 +58,11 @@ def expand(request: SweepRequest, known: Iterable[Recommendation] = ()) -> Expan
 
 
 def _answers(known: Recommendation, request: SweepRequest) -> bool:
-    """Tell whether at least as much was tuned, with the same schedules."""
-    schedules = known.candidate.alpha_schedule, known.candidate.beta_schedule
-    return all(getattr(known, name) is not None for name in request.tune) and schedules == (
-        request.alpha_schedule,
-        request.beta_schedule,
+    """Tell whether at least as much was tuned, with the same schedules where those were not."""
+    return all(getattr(known, name) is not None for name in JOINT if name in request.tune) and all(
+        name in known.tuned_schedules
+        or (name not in request.tune and getattr(known.candidate, name) == getattr(request, name))
+        for name in SCHEDULED
     )
 
 

@@ -91,7 +91,7 @@ def _named(plan: Plan, setting: Setting) -> str:
 
 
 def _no_ham(plan: Plan, without: Setting) -> str:
-    if not plan.space.tune:
+    if not plan.space.multiples:
         return "no HAM"
     return f"no HAM tuned as well ({_training(plan, without)})"
 

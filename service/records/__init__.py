@@ -43,6 +43,7 @@ from service.records.surfaces import (
     AxisOptimum,
     Expectation,
     Optimum,
+    ScheduleOptimum,
     SurfaceGrid,
     TriedSetting,
 )
@@ -114,6 +115,7 @@ __all__ = [
     "RunState",
     "Rung",
     "Sampler",
+    "ScheduleOptimum",
     "Scope",
     "StageProgress",
     "Study",

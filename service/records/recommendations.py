@@ -8,6 +8,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from ham.config import NO_HAM, Setting, format_sparsity
+from search_spaces import Scheduled
 from service.records.combinations import StoredCombination
 from service.records.elsewhere import PublishedResult
 from service.records.runs import Cost
@@ -42,6 +43,10 @@ _MEANINGS = {
 
 def _is_none(value: object) -> bool:
     return value is None
+
+
+def _is_empty(value: tuple[str, ...]) -> bool:
+    return not value
 
 
 def _is_no_ham_untuned(value: object) -> bool:
@@ -103,6 +108,11 @@ class NewRecommendation(BaseModel):
         exclude_if=_is_none,
         description="Weight decay to train `setting` with, where it was tuned jointly.",
     )
+    tuned_schedules: tuple[Scheduled, ...] = Field(
+        default=(),
+        exclude_if=_is_empty,
+        description="The schedules that were tuned too. Left out where none was.",
+    )
     accuracy: Estimate | None = Field(
         description="Test accuracy of `setting`, a fraction; null where none was measured."
     )
@@ -131,7 +141,7 @@ class NewRecommendation(BaseModel):
 
     @property
     def is_joint(self) -> bool:
-        """True where more than constant alpha and beta was tuned or chosen."""
+        """True where it speaks of more than constant alpha and beta at the recipe's values."""
         tuned = self.learning_rate is not None or self.weight_decay is not None
         return tuned or bool(self.candidate.joint)
 

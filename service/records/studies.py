@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ham.config import Combination, Recipe, Schedule, Setting, format_sparsity
-from search_spaces import Joint, SearchSpace
+from search_spaces import TUNABLE, SearchSpace, Tunable
 from service.records.budgets import Budget, BudgetChange
 from service.records.combinations import StoredCombination
 from service.records.lifecycle import StudyState
@@ -21,17 +21,21 @@ Sampler = Literal["tpe", "gp", "cmaes", "random", "quasi_random", "grid", "nsga2
 Objective = Literal["accuracy", "sparsity", "training_flops", "inference_flops"]
 
 Tune = Annotated[
-    tuple[Joint, ...],
+    tuple[Tunable, ...],
     Field(
-        max_length=2,
+        max_length=len(TUNABLE),
         strict=False,
         description="What is tuned beside alpha and beta, within the ranges of the search space. "
-        "No HAM then gets a search and a race of its own, and the gain is that over tuned no HAM.",
+        "With learning rate or weight decay, no HAM gets a search and a race of its own, and the "
+        "gain is that over tuned no HAM. Schedules are those that the space declares.",
     ),
 ]
 AlphaSchedule = Annotated[
     Schedule,
-    Field(description="How alpha goes to 0 over a training, in all settings that a study tries."),
+    Field(
+        description="How alpha goes to 0 over a training, in all settings that a study tries; to "
+        "have it tuned, name it in `tune` instead."
+    ),
 ]
 BetaSchedule = Annotated[Schedule, Field(description="The same for beta.")]
 
@@ -223,9 +227,9 @@ class Plan(BaseModel):
     def arms(self) -> tuple[bool, ...]:
         """The parts of the search, by whether their settings have HAM.
 
-        Where more than alpha and beta is tuned, no HAM is tuned as carefully as HAM is.
+        Where learning rate or weight decay is tuned, no HAM is tuned as carefully as HAM is.
         """
-        return (True, False) if self.space.tune else (True,)
+        return (True, False) if self.space.multiples else (True,)
 
     @property
     def search_trials(self) -> int:
@@ -235,7 +239,8 @@ class Plan(BaseModel):
     def trained_with(self, setting: Setting) -> dict[str, Any]:
         """Return the values, not multiples, that a setting gives to what was tuned jointly."""
         return {
-            name: getattr(self.recipe, name) * getattr(setting, name) for name in self.space.tune
+            name: getattr(self.recipe, name) * getattr(setting, name)
+            for name in self.space.multiples
         }
 
     @property

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ham.config import Setting
+from ham.config import Schedule, Setting
 
 
 def _is_none(value: object) -> bool:
@@ -48,6 +48,18 @@ class AxisOptimum(BaseModel):
     )
 
 
+class ScheduleOptimum(BaseModel):
+    """A schedule that was tuned."""
+
+    model_config = ConfigDict(frozen=True)
+
+    importance: float = Field(description="Its share of the surface's variance, as above.")
+    change: dict[Schedule, float] = Field(
+        description="Expected change of validation accuracy where the candidate had another "
+        "schedule, by its name."
+    )
+
+
 class Optimum(BaseModel):
     """The candidate on the response surface of its combination.
 
@@ -68,6 +80,14 @@ class Optimum(BaseModel):
     )
     weight_decay: AxisOptimum | None = Field(
         default=None, exclude_if=_is_none, description="The same of the weight decay."
+    )
+    alpha_schedule: ScheduleOptimum | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="Where it was tuned. The ranges above are those at the candidate's schedules.",
+    )
+    beta_schedule: ScheduleOptimum | None = Field(
+        default=None, exclude_if=_is_none, description="The same of beta's."
     )
     interaction: float = Field(
         description="Share of the surface's variance that only parameters together explain."

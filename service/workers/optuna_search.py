@@ -15,7 +15,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -117,10 +117,12 @@ class OptunaSearch:
         if self._plan.seeks_front:
             _ = trial.relative_params  # gives a queued trial its generation as well
         space = self._plan.space
-        sampled = {
+        sampled: dict[str, Any] = {
             name: trial.suggest_float(name, axis.floor, axis.high, log=True)
             for name, axis in space.axes(with_ham=self._with_ham).items()
         }
+        for name, values in space.choices(with_ham=self._with_ham).items():
+            sampled[name] = trial.suggest_categorical(name, values)
         setting, levels = space.decode(sampled), self._plan.sparsities
         sparsity = trial.suggest_categorical(_SPARSITY, levels) if levels else None
         self.asked += 1
@@ -201,7 +203,7 @@ class OptunaSearch:
         for point in queue[len(self._trials()) :]:
             self._study.enqueue_trial(point)
 
-    def _queue(self, opening: Sequence[Setting]) -> list[dict[str, float]]:
+    def _queue(self, opening: Sequence[Setting]) -> list[dict[str, Any]]:
         plan, with_ham = self._plan, self._with_ham
         if plan.seeks_front:
             no_ham = plan.space.encode(NO_HAM)

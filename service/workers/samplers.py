@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 import random
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import (
@@ -88,21 +90,24 @@ _SAMPLERS: dict[Sampler, Callable[[int, int], BaseSampler]] = {
 }
 
 
-def grid(plan: Plan, *, with_ham: bool = True) -> list[dict[str, float]]:
+def grid(plan: Plan, *, with_ham: bool = True) -> list[dict[str, Any]]:
     """Return the points of an even grid on an arm's axes that fills its trials, shuffled.
 
     The baselines take their share of the trials. The lowest point of an axis that holds zero
-    means zero.
+    means zero. Every choice is combined with every point.
     """
-    axes = plan.space.axes(with_ham=with_ham)
-    side = max(2, _root(plan.budget.trials - len(plan.baselines), len(axes)))
+    axes, choices = plan.space.axes(with_ham=with_ham), plan.space.choices(with_ham=with_ham)
+    chosen = math.prod(map(len, choices.values()))
+    side = max(2, _root((plan.budget.trials - len(plan.baselines)) // chosen, len(axes)))
     values = [
         [axis.floor, *(_between(axis.low, axis.high, k / (side - 2)) for k in range(side - 1))]
         if axis.zero_share and side > 2
         else [_between(axis.floor, axis.high, k / (side - 1)) for k in range(side)]
         for axis in axes.values()
     ]
-    points = [dict(zip(axes, point, strict=True)) for point in itertools.product(*values)]
+    names = [*axes, *choices]
+    every = itertools.product(*values, *choices.values())
+    points = [dict(zip(names, point, strict=True)) for point in every]
     random.Random(plan.sampler_seed).shuffle(points)
     return points
 

@@ -105,6 +105,24 @@ def test_study_searches_what_it_chooses_and_no_more() -> None:
     assert not chosen.contains(replace(setting, learning_rate=9.0))
 
 
+def test_schedules_are_searched_where_they_are_tuned() -> None:
+    chosen = DECLARED.choosing(["alpha_schedule"], "constant", "cosine")
+    assert [*chosen.axes()] == ["alpha", "beta"]
+    assert chosen.choices() == {"alpha_schedule": ("constant", "cosine")}
+    assert chosen.choices(with_ham=False) == {} and chosen.multiples == ()
+    falling = Setting(20.0, 3.0, alpha_schedule="cosine", beta_schedule="cosine")
+    constant = replace(falling, alpha_schedule="constant")
+    for setting in (falling, constant, NO_HAM, Setting(0.0, 3.0, beta_schedule="cosine")):
+        assert chosen.contains(setting)
+        assert chosen.decode(chosen.encode(setting)) == setting
+    assert chosen.place(falling)[:2] == chosen.place(constant)[:2]
+    assert chosen.place(falling)[2] > chosen.place(constant)[2] == 0
+    off = chosen.decode({"alpha": AXIS.floor, "beta": 3.0, "alpha_schedule": "cosine"})
+    assert off.alpha_schedule == "constant", "what is zero has none"
+    assert not chosen.spans(replace(falling, alpha_schedule="linear")), "not declared"
+    assert not chosen.spans(replace(falling, beta_schedule="constant")), "not tuned"
+
+
 @pytest.mark.parametrize(
     "changes, field",
     [
@@ -113,6 +131,9 @@ def test_study_searches_what_it_chooses_and_no_more() -> None:
         ({"tune": ("weight_decay",)}, "tune"),
         ({"beta_schedule": "linear"}, "beta_schedule"),
         ({"schedules": ("constant", "step")}, "schedules"),
+        ({"schedules": ("linear", "cosine")}, "schedules"),
+        ({"schedules": ("constant",), "tune": ("beta_schedule",)}, "tune"),
+        ({"alpha_schedule": "cosine", "tune": ("alpha_schedule",)}, "alpha_schedule"),
     ],
     ids=str,
 )

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from ham.config import Setting
-from search_spaces import Joint
+from search_spaces import Tunable
 from service.domain.front_stages import (
     Contender,
     candidate_jobs,
@@ -50,7 +50,7 @@ def request_for(
     sparsity: float = 0.9,
     model: str = "digits_cnn",
     budget: Budget = SMALL,
-    tune: tuple[Joint, ...] = (),
+    tune: tuple[Tunable, ...] = (),
 ) -> StudyRequest:
     """Return a request on the digits."""
     return StudyRequest(
@@ -117,11 +117,14 @@ def search(
 ) -> None:
     """Make search runs of settings spread over the space; what else is tuned helps at twice."""
     noise = random.Random(study.plan.combination.key)
-    tuned: dict[str, Any] = dict.fromkeys(study.plan.space.tune, 2.0)
+    space = study.plan.space
+    tuned: dict[str, Any] = dict.fromkeys(space.multiples, 2.0)
+    tuned |= dict.fromkeys(space.tuned_schedules, "cosine")
     for number in range(trials):
         setting = Setting(alpha=2.0 * 2 ** (number % 6), beta=2e-4 * 2 ** (number % 9), **tuned)
-        if tuned and number % 2:
+        if space.multiples and number % 2:
             setting = replace(setting, alpha=0.0, beta=0.0)
+        setting = space.scheduled(setting)
         job = Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
         train(storage, held, job, 0.9 + 0.002 * number + 0.002 * noise.random(), measures)
 

@@ -56,7 +56,12 @@ def test_plan_shows_what_joint_tuning_takes_and_both_its_arms(client: TestClient
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"tune": ["momentum"]}, {"tune": "learning_rate"}, {"alpha_schedule": "step"}],
+    [
+        {"tune": ["momentum"]},
+        {"tune": "learning_rate"},
+        {"alpha_schedule": "step"},
+        {"alpha_schedule": "linear", "tune": ["alpha_schedule"]},
+    ],
     ids=str,
 )
 def test_what_cannot_be_tuned_is_refused_by_field(

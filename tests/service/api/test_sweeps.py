@@ -117,8 +117,14 @@ def test_what_had_less_tuned_is_tuned_again(client: TestClient, storage: SqlStor
     studies.finish(storage)
     for one, several in ((body, 0), (joint, 0), ({**joint, "tune": ["weight_decay"]}, 1)):
         assert client.post("/v1/sweeps", json=one).json()["progress"]["studies"] == several
-    other_schedule = {**body, "alpha_schedule": "linear"}
-    assert client.post("/v1/sweeps", json=other_schedule).json()["progress"]["studies"] == 1
+    linear = {**body, "alpha_schedule": "linear"}
+    tuned = {**body, "tune": ["alpha_schedule"]}
+    for one in (linear, tuned):
+        assert client.post("/v1/sweeps", json=one).json()["progress"]["studies"] == 1
+    for _ in range(3):  # the one of the weight decay waits as well
+        studies.finish(storage)
+    for one, several in ((linear, 0), (tuned, 0), ({**body, "tune": ["beta_schedule"]}, 1)):
+        assert client.post("/v1/sweeps", json=one).json()["progress"]["studies"] == several
 
 
 def test_key_stands_for_the_sweep(client: TestClient) -> None:

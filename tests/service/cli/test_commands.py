@@ -107,22 +107,24 @@ def test_studies_lists_them_by_state(hamtune: Hamtune, tuned: None) -> None:
 
 def test_tune_without_waiting_queues_once_per_key(hamtune: Hamtune) -> None:
     args = ("tune", *CNN, *SMALL, "--no-wait", "--key", "once", "--json")
-    args = (*args, "--tune", "learning_rate", "--beta-schedule", "linear")
+    args = (*args, "--tune", "learning_rate", "--tune", "alpha_schedule")
+    args = (*args, "--beta-schedule", "linear")
     first, again = (json.loads(hamtune(*args).stdout) for _ in range(2))
     assert first["id"] == again["id"]
     assert first["request"]["budget"]["trials"] == 4
-    assert first["request"]["tune"] == ["learning_rate"]
+    assert first["request"]["tune"] == ["learning_rate", "alpha_schedule"]
     assert first["plan"]["space"]["beta_schedule"] == "linear"
 
 
 def test_dry_run_tells_what_a_study_would_take_and_queues_nothing(
     service: str, storage: SqlStorage, tuned: None
 ) -> None:
-    args = ["tune", *CNN, *SMALL, "--dry-run"]
+    args = ["tune", *CNN, *SMALL, "--tune", "beta_schedule", "--dry-run"]
     done = CliRunner().invoke(app, args, env={"HAMTUNE_URL": service})
     assert done.exit_code == 0, done.output
     shown = " ".join(done.stdout.split())
     assert "digits_cnn-digits/random-0.90/sgd: " in shown and "trainings at most" in shown
+    assert "beta schedule: constant or linear or cosine" in shown
     assert "trainings of this very combination, 7.5 s each" in shown  # 0.5 s for each of 15 epochs
     assert storage.studies.list(state=StudyState.QUEUED) == []
 

@@ -60,12 +60,13 @@ def test_recommendation_shows_setting_gain_and_interval(
 def test_what_was_tuned_jointly_is_said_wherever_a_setting_is(
     page: Page, url: str, storage: SqlStorage
 ) -> None:
-    study = studies.submit(storage, studies.request_for(tune=("learning_rate",)))
+    tune = ("learning_rate", "alpha_schedule")
+    study = studies.submit(storage, studies.request_for(tune=tune))
     stored = studies.finish(storage)
     page.goto(url)
     tuned, without = joint_notes(stored.candidate), joint_notes(stored.control)
     assert tuned.startswith("learning rate x") and without.startswith("learning rate x")
-    expect(page.get_by_text(f"To be trained with {stored.train_with[0]}.")).to_be_visible()
+    expect(page.get_by_text(f"To be trained with {', '.join(stored.train_with)}.")).to_be_visible()
     board = page.locator(".board tbody tr")
     expect(board.filter(has_text="tuned")).to_contain_text(tuned)
     expect(board.filter(has_text="without HAM")).to_contain_text(without)
@@ -76,6 +77,7 @@ def test_what_was_tuned_jointly_is_said_wherever_a_setting_is(
     expect(
         page.get_by_text("With HAM and without it, learning rate 0.2 to 5 times the recipe")
     ).to_be_visible()
+    expect(page.get_by_text("Alpha schedule: constant or linear or cosine.")).to_be_visible()
     expect(page.get_by_text(tuned).first).to_be_visible()
     run = next(r for r in storage.runs.of_study(study.id) if r.setting == stored.candidate)
     page.goto(f"{url}/runs/{run.id}")

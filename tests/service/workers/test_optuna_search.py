@@ -14,7 +14,7 @@ from sqlalchemy import inspect
 
 from ham.config import NO_HAM, PAPER_DEFAULT, Setting
 from service.domain.plans import resolve
-from service.records import Outcome, Plan, StudyRequest
+from service.records import Outcome, Plan, Sampler, StudyRequest
 from service.settings import Settings
 from service.storage import Database
 from service.workers import optuna_search
@@ -205,6 +205,25 @@ def test_arms_take_turns_and_no_ham_is_searched_over_its_own_axes(
     assert [trial.value for trial in without] == [0.8 + n / 100 for n in range(1, 12, 2)]
     assert without[1].params.keys() == {"learning_rate", "weight_decay"}
     assert trials(url)[2].params.keys() == {"alpha", "beta", "learning_rate", "weight_decay"}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "random", "quasi_random", "grid"])
+def test_schedules_are_chosen_by_every_sampler_and_shown_by_optuna(
+    url: str, request_: StudyRequest, sampler: Sampler
+) -> None:
+    tune = {"tune": ("alpha_schedule", "beta_schedule"), "sampler": sampler}
+    plan = resolve(request_.model_copy(update=tune))
+    search = optuna_search.open_search(open_optuna_storage(url), "study", plan)
+    for _ in range(24):
+        number, setting, _ = search.ask()
+        falls = setting.beta_schedule != "constant"
+        search.tell(number, Outcome(validation_accuracy=0.8 + 0.1 * falls))
+    told = [row for row in trials(url) if row.state == TrialState.COMPLETE]
+    assert [row.params["beta_schedule"] for row in told[:2]] == ["constant"] * 2, "the baselines"
+    assert {row.params["beta_schedule"] for row in told} == {"constant", "linear", "cosine"}
+    assert any(row.user_attrs["setting"].get("beta_schedule") == "linear" for row in told)
+    if sampler == "tpe":
+        assert sum(row.params["beta_schedule"] != "constant" for row in told[12:]) > 8
 
 
 def test_arms_go_on_in_turns_after_a_runner_was_lost(open_arms: Callable[[], Search]) -> None:
