@@ -61,10 +61,11 @@ def server() -> Iterator[OwnServer]:
 
 
 @pytest.fixture
-def empty_postgres_url(postgres_url: str) -> str:
-    """The same, with nothing in it."""
+def empty_postgres_url(postgres_url: str) -> Iterator[str]:
+    """The same, with nothing in it; what was made in it, by whichever means, goes as well."""
     empty(postgres_url)
-    return postgres_url
+    yield postgres_url
+    empty(postgres_url)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -15,55 +16,51 @@ from service.records import (
     Study,
     StudyState,
 )
-from service.storage.base import BestRun, RunCount, RunStore
+from service.storage.base import RunCount, Tally, TallyStore
+
+NOTHING_RUN = Tally((), None)
 
 
-def progress_of(store: RunStore, studies: Sequence[Study], now: datetime) -> dict[str, Progress]:
-    """Return the progress of each study by id, with two queries for all of them."""
-    ids = [study.id for study in studies]
-    best = {row.study_id: row for row in store.best_search_runs(ids)}
-    counts: dict[str, list[RunCount]] = {id: [] for id in ids}
-    for count in store.counts(ids):
-        counts[count.study_id].append(count)
-    return {
-        study.id: _progress(study, counts[study.id], best.get(study.id), now) for study in studies
-    }
+def progress_of(store: TallyStore, studies: Sequence[Study], now: datetime) -> dict[str, Progress]:
+    """Return the progress of each study by id."""
+    tallies = store.of(studies)
+    return {study.id: _progress(study, tallies[study.id], now) for study in studies}
 
 
 def no_progress(study: Study, now: datetime) -> Progress:
     """Return the progress of a study that has no runs yet, without asking for them."""
-    return _progress(study, (), None, now)
+    return _progress(study, NOTHING_RUN, now)
 
 
-def _progress(
-    study: Study, counts: Sequence[RunCount], best: BestRun | None, now: datetime
-) -> Progress:
-    def total(state: RunState | None = None, purpose: Purpose | None = None) -> int:
-        return sum(
-            row.runs
-            for row in counts
-            if state in (None, row.state) and purpose in (None, row.purpose)
-        )
+def _progress(study: Study, tally: Tally, now: datetime) -> Progress:
+    counts, best = tally
+    ended, failed, running = Counter[Purpose](), 0, 0
+    for row in counts:
+        if row.state == RunState.RUNNING:
+            running += row.runs
+        else:
+            ended[row.purpose] += row.runs
+        if row.state == RunState.FAILED:
+            failed += row.runs
 
     def stage(purpose: Purpose, planned: int) -> StageProgress:
-        done = total(purpose=purpose) - total(RunState.RUNNING, purpose)
+        done = ended[purpose]
         over = study.state == StudyState.SUCCEEDED  # it may have needed fewer than planned
         return StageProgress(done=done, planned=done if over else planned)
 
     sizes = sizes_of(study.plan)
     if study.plan.seeks_front:
         best = None  # of unequal sparsities none is best
-    done = total() - total(RunState.RUNNING)
     return Progress(
         search=stage(Purpose.SEARCH, sizes.search),
         screening=stage(Purpose.SCREENING, sizes.screening),
         confirmation=stage(Purpose.CONFIRMATION, sizes.confirmation),
-        running=total(RunState.RUNNING) if study.state in HELD else 0,
-        failed=total(RunState.FAILED),
+        running=running if study.state in HELD else 0,
+        failed=failed,
         best_validation_accuracy=best and best.validation_accuracy,
         best_setting=best and best.setting,
         elapsed_seconds=_elapsed(study, now),
-        remaining_seconds=_remaining(study, counts, done, now),
+        remaining_seconds=_remaining(study, counts, ended.total(), now),
     )
 
 

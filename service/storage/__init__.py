@@ -21,6 +21,7 @@ from service.storage.recommendations import SqlRecommendationStore
 from service.storage.runs import SqlRunStore
 from service.storage.studies import Intake, SqlStudyStore
 from service.storage.sweeps import SqlSweepStore
+from service.storage.tallies import SqlTallyStore
 
 __all__ = ["Database", "SqlStorage", "Storage", "open_storage"]
 
@@ -45,6 +46,7 @@ class SqlStorage:
         self.events = SqlEventStore(database)
         self.logs = SqlLogStore(database)
         self.runs = SqlRunStore(database, clock)
+        self.tallies = SqlTallyStore(database)
         self.recommendations = SqlRecommendationStore(database)
         self.fronts = SqlFrontStore(database)
         self.external_runs = SqlExternalRunStore(database, clock)

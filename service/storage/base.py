@@ -73,12 +73,19 @@ class RunCount(NamedTuple):
 
 
 class BestRun(NamedTuple):
-    """The best finished search run of one study."""
+    """The finished search run of one study with the best validation accuracy."""
 
     study_id: str
     run_id: str
     setting: Setting
     validation_accuracy: float
+
+
+class Tally(NamedTuple):
+    """What the runs of one study amount to; nothing is counted that there is not."""
+
+    counts: tuple[RunCount, ...]
+    best: BestRun | None
 
 
 Edit = Callable[[Study], Study]
@@ -218,12 +225,12 @@ class RunStore(Protocol):
         """
         ...
 
-    def counts(self, study_ids: Sequence[str]) -> list[RunCount]:
-        """Count the runs of studies by purpose and state."""
-        ...
 
-    def best_search_runs(self, study_ids: Sequence[str]) -> list[BestRun]:
-        """Return the finished search run with the best validation accuracy of each study."""
+class TallyStore(Protocol):
+    """What the runs of studies amount to."""
+
+    def of(self, studies: Sequence[Study]) -> dict[str, Tally]:
+        """Return the tally of each study by its id."""
         ...
 
 
@@ -316,6 +323,11 @@ class Storage(Protocol):
     @property
     def runs(self) -> RunStore:
         """Runs and curves."""
+        ...
+
+    @property
+    def tallies(self) -> TallyStore:
+        """What runs amount to."""
         ...
 
     @property

@@ -25,7 +25,6 @@ from service.records import (
     Run,
     RunState,
 )
-from service.storage.base import BestRun, RunCount
 from service.storage.combinations import combination_id, combination_record, matches
 from service.storage.database import Database
 from service.storage.event_log import note_event
@@ -222,50 +221,6 @@ class SqlRunStore:
                 found.setdefault(run_id, {})[epoch] = accuracy
         return found
 
-    def counts(self, study_ids: Sequence[str]) -> list[RunCount]:
-        """Count the runs of studies by purpose and state."""
-        query = (
-            select(
-                RunRow.study_id,
-                RunRow.purpose,
-                RunRow.state,
-                func.count(),
-                func.min(RunRow.started_at),
-            )
-            .where(RunRow.study_id.in_(study_ids))
-            .group_by(RunRow.study_id, RunRow.purpose, RunRow.state)
-        )
-        with self._database.read() as session:
-            return [RunCount(*row) for row in session.execute(query)]
-
-    def best_search_runs(self, study_ids: Sequence[str]) -> list[BestRun]:
-        """Return the finished search run with the best validation accuracy of each study."""
-        best = (
-            select(RunRow.id)
-            .where(
-                RunRow.study_id == StudyRow.id,
-                RunRow.purpose == Purpose.SEARCH,
-                RunRow.state == RunState.SUCCEEDED,
-            )
-            .order_by(RunRow.validation_accuracy.desc(), RunRow.trial_number)
-            .limit(1)
-            .correlate(StudyRow)
-            .scalar_subquery()
-        )
-        columns = (RunRow.study_id, RunRow.id, RunRow.alpha, RunRow.beta, RunRow.joint)
-        with self._database.read() as session:
-            # Two statements: joined in one, PostgreSQL may read all runs of a small table.
-            ids = session.scalars(select(best).where(StudyRow.id.in_(study_ids))).all()
-            rows = session.execute(
-                select(*columns, RunRow.validation_accuracy).where(
-                    RunRow.id.in_(filter(None, ids))
-                )
-            )
-            return [
-                BestRun(study_id, run_id, _setting(alpha, beta, joint), accuracy)
-                for study_id, run_id, alpha, beta, joint, accuracy in rows
-            ]
-
     def _note(self, session: Session, study: StudyRow, run: RunRow) -> None:
         """Tell those who follow the study that a run began or ended."""
         details = {
@@ -348,7 +303,8 @@ def epoch_record(row: RunMetricRow) -> EpochMetrics:
     )
 
 
-def _setting(alpha: float, beta: float, joint: dict[str, Any] | None) -> Setting:
+def setting_record(alpha: float, beta: float, joint: dict[str, Any] | None) -> Setting:
+    """Turn the columns of a setting into a record."""
     return Setting(alpha=alpha, beta=beta, **(joint or {}))
 
 
@@ -361,7 +317,7 @@ def run_record(row: RunRow) -> Run:
         purpose=row.purpose,
         trial_number=row.trial_number,
         sparsity=row.combination.sparsity,
-        setting=_setting(row.alpha, row.beta, row.joint),
+        setting=setting_record(row.alpha, row.beta, row.joint),
         seed=row.seed,
         state=row.state,
         epochs=row.epochs,

@@ -84,7 +84,7 @@ def overview(storage: Storage, now: datetime) -> Overview:
     recommendations = sorted(storage.recommendations.latest(), key=lambda row: row.combination.key)
     by_state = [storage.studies.list(state=state, limit=MOST_ACTIVE) for state in ACTIVE]
     active = [study for studies in by_state for study in reversed(studies)]
-    progress = progress_of(storage.runs, active, now)
+    progress = progress_of(storage.tallies, active, now)
     return Overview(
         active=[StudyCard(study, progress[study.id]) for study in active],
         more_active=MOST_ACTIVE in map(len, by_state),

@@ -11,6 +11,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +102,13 @@ def play(lab: Lab, faults: list[tuple[int, Fault]]) -> Results:
     lab.forget()
     ids = [submit(lab, number, request) for number, request in enumerate(REQUESTS)]
     deadline = time.monotonic() + SECONDS_PER_ROUND
-    while not all(lab.storage.studies.get(id).state in ENDED for id in ids):
-        done = sum(row.runs for row in lab.storage.runs.counts(ids) if row.state != "running")
+    while True:
+        studies = [lab.storage.studies.get(id) for id in ids]
+        if all(study.state in ENDED for study in studies):
+            break
+        tallies = lab.storage.tallies.of(studies).values()
+        counts = chain.from_iterable(tally.counts for tally in tallies)
+        done = sum(row.runs for row in counts if row.state != "running")
         if faults and done >= faults[0][0] and faults[0][1](lab):
             print(f"after {done} trainings: {faults[0][1].__name__}", flush=True)
             faults.pop(0)

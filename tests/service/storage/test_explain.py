@@ -14,6 +14,7 @@ from service.records import CombinationFilter, Purpose, RunState, StudyState
 from service.settings import Settings
 from service.storage import SqlStorage
 from service.storage.recommendations import NEWS
+from service.storage.tallies import SqlTallyStore
 from tests.postgres import empty
 from tests.service.builders import a_job, a_result, done_run, opened, submit
 
@@ -47,8 +48,7 @@ ASKED: dict[str, Callable[[SqlStorage], Any]] = {
     "trainings of a combination": lambda storage: storage.runs.trainings(ONE, 200),
     "trainings of a model": lambda storage: storage.runs.trainings(MODEL, 200),
     "earlier runs": lambda storage: storage.runs.earlier(STUDY),
-    "counts": lambda storage: storage.runs.counts([STUDY]),
-    "best runs": lambda storage: storage.runs.best_search_runs([STUDY]),
+    "tallies": lambda storage: SqlTallyStore(storage.database).of(storage.studies.list()),
     "accuracies": lambda storage: storage.runs.accuracies(STUDY, [1, 2]),
     "studies": lambda storage: storage.studies.list(),
     "studies of a state": lambda storage: storage.studies.list(state=StudyState.FAILED),

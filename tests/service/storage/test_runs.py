@@ -6,13 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
 from ham.config import NO_HAM, Setting
 from service.errors import NotFound, StaleLease
 from service.records import Claim, Job, Outcome, Purpose, RunState
 from service.storage import SqlStorage
-from service.storage.base import RunCount
+from service.storage.base import RunCount, Tally
 from tests.conftest import MovableClock
 from tests.service.builders import SETTING, a_job, an_outcome, done_run, metrics, submit
 
@@ -167,6 +168,10 @@ def test_unknown_run_is_not_found(storage: SqlStorage) -> None:
     assert storage.runs.of_study("study_none") == []
 
 
+def tally(storage: SqlStorage, study_id: str) -> Tally:
+    return storage.tallies.of([storage.studies.get(study_id)])[study_id]
+
+
 def test_counts_are_by_study_purpose_and_state(
     storage: SqlStorage, claim: Claim, clock: MovableClock
 ) -> None:
@@ -181,17 +186,40 @@ def test_counts_are_by_study_purpose_and_state(
     done_run(storage, other, a_job(Purpose.SCREENING, seed=1000))
     failing = storage.runs.begin(other, a_job(), EPOCHS)
     storage.runs.end(other, failing.id, Outcome(error="diverged"))
-    expected = {
+    mine = {
         RunCount(study_id, Purpose.SEARCH, RunState.SUCCEEDED, 3, began),
         RunCount(study_id, Purpose.SEARCH, RunState.RUNNING, 1, later),
+    }
+    others = {
         RunCount(other_id, Purpose.SCREENING, RunState.SUCCEEDED, 1, later),
         RunCount(other_id, Purpose.SEARCH, RunState.FAILED, 1, later),
     }
-    assert set(storage.runs.counts([study_id, other_id])) == expected
-    assert set(storage.runs.counts([other_id])) == {
-        row for row in expected if row.study_id == other_id
-    }
-    assert storage.runs.counts([]) == []
+    both = storage.tallies.of([storage.studies.get(id) for id in (study_id, other_id)])
+    assert {id: set(row.counts) for id, row in both.items()} == {study_id: mine, other_id: others}
+    assert tally(storage, other_id) == both[other_id]
+    assert storage.tallies.of([]) == {}
+
+
+def test_tally_follows_a_study_until_it_ends_and_is_then_read_once(
+    storage: SqlStorage, claim: Claim
+) -> None:
+    assert tally(storage, claim.study_id) == ((), None)
+    run = done_run(storage, claim, a_job(trial_number=0))
+    (count,), best = tally(storage, claim.study_id)
+    assert (count.runs, best and best.run_id) == (1, run.id)
+    storage.runs.begin(claim, a_job(trial_number=1), EPOCHS)
+    storage.queue.fail(claim, "enough")
+    states = {row.state: row.runs for row in tally(storage, claim.study_id).counts}
+    assert states == {RunState.SUCCEEDED: 1, RunState.CANCELLED: 1}
+    ended = storage.studies.get(claim.study_id)
+    statements: list[str] = []
+    event.listen(
+        storage.database.engine,
+        "before_cursor_execute",
+        lambda *told: statements.append(told[2]),
+    )
+    assert storage.tallies.of([ended])[ended.id].best == best
+    assert statements == []
 
 
 def test_best_search_run_is_a_finished_one_of_the_search(
@@ -209,9 +237,9 @@ def test_best_search_run_is_a_finished_one_of_the_search(
     storage.runs.progress(claim, running.id, metrics(1, 0.95))
     diverged = storage.runs.begin(claim, a_job(trial_number=10), EPOCHS)
     storage.runs.end(claim, diverged.id, Outcome(validation_accuracy=0.97, error="diverged"))
-    best = storage.runs.best_search_runs([claim.study_id, other.study_id])
     earliest = (claim.study_id, search[1].id, search[1].setting, 0.8)
-    assert best == [earliest], "of the equally good"
+    assert tally(storage, claim.study_id).best == earliest, "of the equally good"
+    assert tally(storage, other.study_id).best is None
 
 
 def test_a_pruned_run_keeps_its_fidelity_and_is_never_the_best(
@@ -226,4 +254,5 @@ def test_a_pruned_run_keeps_its_fidelity_and_is_never_the_best(
     )
     assert (pruned.state, pruned.epochs_done, pruned.epochs) == (RunState.PRUNED, 1, EPOCHS)
     assert [point.epoch for point in storage.runs.curve(weak.id)] == [1]
-    assert [row.run_id for row in storage.runs.best_search_runs([claim.study_id])] == [full.id]
+    best = tally(storage, claim.study_id).best
+    assert best is not None and best.run_id == full.id

@@ -147,8 +147,9 @@ def test_best_full_run_is_served_although_the_metric_falls(storage: SqlStorage) 
         study.search()
         full = [run for run in study.runs() if run.state == RunState.SUCCEEDED]
         best = max(full, key=lambda run: run.validation_accuracy or 0)
-        (served,) = storage.runs.best_search_runs([study.study_id])
-        assert served.run_id == best.id
+        record = storage.studies.get(study.study_id)
+        served = storage.tallies.of([record])[study.study_id].best
+        assert served is not None and served.run_id == best.id
         assert study.optuna_study().best_trial.number == best.trial_number
         assert any(run.state == RunState.PRUNED for run in study.runs())
         storage.queue.fail(study.claim, "enough seen")
