@@ -1,6 +1,6 @@
 """Answers lookups from memory, never with anything older than the newest recommendation.
 
-Recommendations and leaderboards change only when a study succeeds, and the database can say in one
+Recommendations, leaderboards and their list change only when a study succeeds, and the database can say in one
 indexed read which combinations have a new recommendation since a version. So an answer is kept as
 bytes until a combination that it speaks of has news, and is sent again only after a look that
 *began after the request arrived*. Requests that wait at the same time share one look.
@@ -24,7 +24,7 @@ from service.records import Benchmark, CombinationFilter
 from service.storage.base import RecommendationStore
 
 _RECOMMENDATIONS = "/v1/recommendations"
-PATHS = (_RECOMMENDATIONS, "/v1/leaderboards")
+PATHS = (_RECOMMENDATIONS, "/v1/leaderboards", "/v1/benchmarks")
 _MOST_KEPT = 10_000
 _MOST_NEWS = 100
 """After more of it at once, nothing is worth keeping."""

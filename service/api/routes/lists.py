@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 
-from service.api.dependencies import StorageDep, check_names
+from service.api.dependencies import StorageDep, check_names, last_modified
 from service.api.problems import documented
 from service.api.schemas import CombinationListQuery, Page, RunQuery, VersionQuery
 from service.records import Benchmark, CombinationEntry, Recommendation, Run
@@ -84,7 +84,12 @@ def list_versions(
     return Page(items=found, next_cursor=str(found[-1].version) if more else None)
 
 
-@router.get("/benchmarks", summary="List benchmarks", tags=["catalogue"])
+@router.get(
+    "/benchmarks",
+    summary="List benchmarks",
+    tags=["catalogue"],
+    dependencies=[Depends(last_modified)],
+)
 def list_benchmarks(storage: StorageDep) -> Page[Benchmark]:
     """Return what there are leaderboards of: each a model, dataset, sparsity and recipe."""
     return Page(items=storage.recommendations.benchmarks())

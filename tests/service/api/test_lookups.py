@@ -154,7 +154,8 @@ def test_recipes_and_spaces_are_those_that_plans_use(client: TestClient) -> None
 def test_lookup_that_is_known_is_answered_304_until_something_new_is_found(
     client: TestClient, storage: SqlStorage
 ) -> None:
-    for path in ("/v1/recommendations", "/v1/leaderboards"):
+    paths = {"/v1/recommendations": 0.8, "/v1/leaderboards": 0.7, "/v1/benchmarks": 0.6}
+    for path, sparsity in paths.items():
         studies.submit(storage, studies.request_for())
         studies.finish(storage)
         first = client.get(path)
@@ -162,7 +163,7 @@ def test_lookup_that_is_known_is_answered_304_until_something_new_is_found(
         again = client.get(path, headers=known)
         assert (again.status_code, again.content) == (304, b"")
         assert again.headers["etag"] == first.headers["etag"]
-        studies.submit(storage, studies.request_for("rigl"))
+        studies.submit(storage, studies.request_for("rigl", sparsity))
         studies.finish(storage)
         fresh = client.get(path, headers=known)
         assert fresh.status_code == 200
@@ -175,7 +176,12 @@ def test_lookups_say_when_they_were_modified(client: TestClient, storage: SqlSto
     studies.submit(storage, studies.request_for())
     made = studies.finish(storage).created_at
     for _ in range(2):  # made, then kept
-        for path in ("/v1/recommendations", "/v1/leaderboards", "/v1/leaderboards/overview"):
+        for path in (
+            "/v1/recommendations",
+            "/v1/leaderboards",
+            "/v1/leaderboards/overview",
+            "/v1/benchmarks",
+        ):
             text = client.get(path).headers["last-modified"]
             assert parsedate_to_datetime(text) == made.replace(microsecond=0)
 
