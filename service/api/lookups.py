@@ -2,8 +2,8 @@
 
 Recommendations, leaderboards and their list change only when a study succeeds, and the database
 can say in one indexed read which combinations have a new recommendation since a version. So an
-answer is kept as bytes until a combination that it speaks of has news, and is sent again only after
-a look that *began after the request arrived*. Requests that wait at the same time share one look.
+answer is kept as bytes until a combination that it speaks of has news, and sent again only after a
+look that *began after the request arrived*. Requests that wait at the same time share one look.
 """
 
 from __future__ import annotations
