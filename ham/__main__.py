@@ -16,7 +16,9 @@ from typing import Any
 
 from ham.config import NO_HAM, RunConfig, Setting
 from ham.errors import HamError, InvalidConfig
-from ham.training import EpochReport, RunResult, train
+from ham.training import EpochReport, RunResult
+from ham.training.data_parallel import training_on
+from ham.training.loop import complete
 
 RUN_FIELDS = "combination, recipe, setting and seed, as RunConfig.to_json() writes them"
 
@@ -34,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     for number, config in enumerate(configs, start=1):
         print(f"run {number}/{len(configs)}: {describe(config)}", file=sys.stderr)
         try:
-            result = train(config, report=_print_epoch, measure_test=options.test)
+            training = training_on(options.devices, config)
+            result = complete(training, report=_print_epoch, measure_test=options.test)
         except HamError as error:
             print(f"ham: {error}", file=sys.stderr)
             status = 1
@@ -108,6 +111,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("runs", help="a JSON file with one run or a list of runs, or -")
     parser.add_argument("--test", action="store_true", help="measure the test split, too")
+    parser.add_argument(
+        "--devices",
+        type=int,
+        default=1,
+        help="GPUs that share each batch, or processes where there is none (default: 1)",
+    )
     return parser
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ham.errors import InvalidConfig
 from ham.registry import Row
 
 DATA_VARIABLE = "HAM_DATA_DIR"
@@ -51,12 +52,18 @@ class ModelRow(Row):
 
     Attributes:
         input_shape: (channels, height, width) that it takes; None where any size will do.
-        gpus: share of one GPU that a training fills, so that several fit on it; 1 is a whole one.
-            The shares of the small models are presumed, not measured.
+        gpus: what a training fills: a share of one GPU, so that several fit on it; a whole one, 1;
+            or several, each of which takes its share of every batch
+            (:mod:`ham.training.data_parallel`). The shares of the small models are presumed, not
+            measured.
     """
 
     input_shape: tuple[int | None, int | None, int | None]
     gpus: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.gpus <= 1 or self.gpus == int(self.gpus) > 1):
+            raise InvalidConfig("gpus", self.gpus, "it must be in [0, 1], or a whole number")
 
     def accepts(self, dataset: DatasetRow) -> bool:
         """Tell whether images of this dataset fit the first layer."""

@@ -45,7 +45,8 @@ class Settings(BaseSettings):
     gpus_per_trial: float | None = Field(
         default=None,
         ge=0,
-        description="GPUs of one training; where unset, what its model fills, or 0 without GPUs.",
+        description="GPUs of one training; where unset, what its model fills, or 0 without GPUs. "
+        "With several, each takes its share of every batch.",
     )
     run_seconds: float = Field(
         default=86_400.0,
@@ -126,6 +127,14 @@ class Settings(BaseSettings):
                 "--join` makes this machine a node of the cluster instead",
             )
         return address
+
+    @field_validator("gpus_per_trial")
+    @classmethod
+    def _is_a_share_or_whole(cls, gpus: float | None) -> float | None:
+        """Refuse one GPU and a half: a training has a share of one, or whole ones."""
+        if gpus is not None and gpus > 1 and gpus != int(gpus):
+            raise PydanticCustomError("gpus_per_trial", "above 1 it must be a whole number")
+        return gpus
 
     @property
     def keys_required(self) -> bool:

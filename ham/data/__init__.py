@@ -1,6 +1,6 @@
 """Datasets with fixed splits, and batches of them."""
 
-from ham.data.loaders import Batches, batches_of
+from ham.data.loaders import WHOLE, Batches, Part, batches_of
 from ham.data.splits import Splits
 
-__all__ = ["Batches", "Splits", "batches_of"]
+__all__ = ["WHOLE", "Batches", "Part", "Splits", "batches_of"]

@@ -4,20 +4,43 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    TensorDataset,
+)
 
 from ham.data.splits import BatchTransform
 from ham.errors import InvalidConfig
 
 Batch = tuple[Tensor, Tensor]
+Rows = TypeVar("Rows", Tensor, list[int])
 
 # Which worker draws an image's augmentation decides what is drawn, so their number is one of the
 # things that "the same machine" means.
 WORKERS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+
+
+class Part(NamedTuple):
+    """Which part of each batch is wanted: every ``of``-th example, from ``number`` on."""
+
+    number: int
+    of: int
+
+    def take(self, rows: Rows) -> Rows:
+        """Return its rows of a batch; none of a batch that is smaller than ``number``."""
+        return rows if self.of == 1 else rows[self.number :: self.of]
+
+
+WHOLE = Part(0, 1)
 
 
 class Batches(Protocol):
@@ -26,8 +49,13 @@ class Batches(Protocol):
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """Yield (images, labels) on the device; the order depends on seed and epoch only."""
+    def epoch(self, number: int, part: Part = WHOLE) -> Iterator[Batch]:
+        """Yield (images, labels) on the device; the order depends on seed and epoch only.
+
+        Args:
+            number: of the epoch.
+            part: of each batch that is wanted; parts without examples are left out.
+        """
 
 
 def batches_of(
@@ -80,7 +108,7 @@ class TensorBatches:
         full, rest = divmod(len(self._labels), self._batch_size)
         return full if self._shuffle_seed is not None else full + bool(rest)
 
-    def epoch(self, number: int) -> Iterator[Batch]:
+    def epoch(self, number: int, part: Part = WHOLE) -> Iterator[Batch]:
         """Yield the batches of an epoch; see :class:`Batches`."""
         images, labels = self._images, self._labels
         if self._shuffle_seed is not None:
@@ -90,7 +118,9 @@ class TensorBatches:
         starts = range(0, len(self) * self._batch_size, self._batch_size)
         for start in starts:
             stop = start + self._batch_size
-            yield images[start:stop], labels[start:stop]
+            taken = part.take(labels[start:stop])
+            if len(taken):
+                yield part.take(images[start:stop]), taken
 
 
 class LoaderBatches:
@@ -107,11 +137,15 @@ class LoaderBatches:
         self._shuffle_seed = shuffle_seed
         self._generator = torch.Generator()
         training = shuffle_seed is not None
+        order = (
+            RandomSampler(dataset, generator=self._generator)  # type: ignore[arg-type]
+            if training
+            else SequentialSampler(dataset)  # type: ignore[arg-type]
+        )
+        self._parts = _Parts(BatchSampler(order, batch_size, drop_last=training))
         self._loader = DataLoader(
             dataset,
-            batch_size,
-            shuffle=training,
-            drop_last=training,
+            batch_sampler=self._parts,
             generator=self._generator,
             num_workers=WORKERS,
             pin_memory=device.type == "cuda",
@@ -120,14 +154,29 @@ class LoaderBatches:
     def __len__(self) -> int:
         return len(self._loader)
 
-    def epoch(self, number: int) -> Iterator[Batch]:
+    def epoch(self, number: int, part: Part = WHOLE) -> Iterator[Batch]:
         """Yield the batches of an epoch; see :class:`Batches`."""
         self._generator.set_state(_generator(self._shuffle_seed or 0, number).get_state())
+        self._parts.part = part
         for images, labels in self._loader:
             yield (
                 images.to(self._device, non_blocking=True),
                 labels.to(self._device, non_blocking=True),
             )
+
+
+class _Parts(Sampler[list[int]]):
+    """The indices of a part of each batch, so that only those are read."""
+
+    def __init__(self, batches: BatchSampler) -> None:
+        self._batches = batches
+        self.part = WHOLE
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return filter(None, map(self.part.take, self._batches))
 
 
 class TransformedBatches:
@@ -140,9 +189,9 @@ class TransformedBatches:
     def __len__(self) -> int:
         return len(self._batches)
 
-    def epoch(self, number: int) -> Iterator[Batch]:
+    def epoch(self, number: int, part: Part = WHOLE) -> Iterator[Batch]:
         """Yield the batches of an epoch; see :class:`Batches`."""
-        for images, labels in self._batches.epoch(number):
+        for images, labels in self._batches.epoch(number, part):
             for transform in self._transforms:
                 images = transform(images)
             yield images, labels

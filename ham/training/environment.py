@@ -10,13 +10,15 @@ from pathlib import Path
 
 import torch
 
+from ham.training.team import ALONE, Team
+
 
 def describe_environment(
-    device: torch.device, cpu_threads: int, data_hash: str
+    device: torch.device, cpu_threads: int, data_hash: str, team: Team = ALONE
 ) -> dict[str, str | int]:
     """Return device, versions, threads, precision and the data's hash, ready for JSON."""
     return {
-        "device": device_name(device),
+        "device": team.name(device_name(device)),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "threads": cpu_threads if device.type == "cpu" else 0,

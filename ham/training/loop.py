@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property, partial
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -32,8 +32,23 @@ from ham.training.evaluate import accuracy
 from ham.training.measures import Meter
 from ham.training.results import EpochReport, RunResult
 from ham.training.seeding import reproducible, stream_seed
+from ham.training.team import ALONE, Team
 
 EVALUATION_BATCH = 500
+
+
+class EpochByEpoch(Protocol):
+    """A training on one device or several."""
+
+    @property
+    def finished(self) -> bool:
+        """True once every epoch of the run is trained."""
+
+    def run_epoch(self) -> EpochReport:
+        """Train one epoch and measure the validation accuracy."""
+
+    def finish(self, *, measure_test: bool) -> RunResult:
+        """Measure the finished model."""
 
 
 class Training:
@@ -42,6 +57,7 @@ class Training:
     Args:
         config: what to train.
         device: a torch device; by default the GPU where there is one.
+        team: the devices that share this training; see :mod:`ham.training.data_parallel`.
 
     Attributes:
         config: as given.
@@ -52,14 +68,18 @@ class Training:
         InvalidConfig: the recipe does not fit the data.
     """
 
-    def __init__(self, config: RunConfig, *, device: str | None = None) -> None:
+    def __init__(
+        self, config: RunConfig, *, device: str | None = None, team: Team = ALONE
+    ) -> None:
         self.config = config
+        self._team = team
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._curve: list[EpochReport] = []
         with self._reproducible("weights"):
             self._load_data()
             self._build_model()
             self._build_optimizer()
+        self._team.agree(self.model)
 
     def _load_data(self) -> None:
         recipe = self.config.recipe
@@ -110,7 +130,7 @@ class Training:
     def environment(self) -> dict[str, str | int]:
         """Device, versions, threads, precision and the data's hash."""
         return describe_environment(
-            self.device, self.config.recipe.cpu_threads, self._splits.content_hash
+            self.device, self.config.recipe.cpu_threads, self._splits.content_hash, self._team
         )
 
     @property
@@ -134,11 +154,11 @@ class Training:
             raise HamError(f"the training is finished after {self.epochs_done} epochs")
         epoch = self.epochs_done + 1
         started = perf_counter()
-        with self._reproducible(f"epoch {epoch}"):
+        with self._reproducible(self._team.stream(f"epoch {epoch}")):
             self._meter.start_epoch()
             losses = self._train_epoch(epoch)
             sign_flips, mask_churn = self._meter.changes()
-            validation_accuracy = accuracy(self.model, self._validation)
+            validation_accuracy = accuracy(self.model, self._validation, self._team)
         report = EpochReport(
             epoch=epoch,
             train_loss=float(losses.mean()),
@@ -155,19 +175,22 @@ class Training:
         self.model.train()
         losses = []
         first_step = (epoch - 1) * len(self._train) + 1
-        for step, (images, labels) in enumerate(self._train.epoch(epoch), first_step):
+        batch_size = self.config.recipe.batch_size
+        batches = self._train.epoch(epoch, self._team.part)
+        for step, (images, labels) in enumerate(batches, first_step):
             loss = self._loss(self.model(images), labels)
-            loss.backward()
-            self._meter.count_step(step, len(labels))
+            loss = self._team.backward(loss, len(labels) / batch_size, self.model)
+            self._meter.count_step(step, batch_size)
             self._last_learning_rate = float(self.optimizer.param_groups[0]["lr"])
             self._strengths.set(step)
             self.optimizer.step()
             self.optimizer.zero_grad()
             self._schedule.step()
-            losses.append(loss.detach())
+            losses.append(loss)
         epoch_losses = torch.stack(losses)
         # Once an epoch, since looking at a loss makes a GPU wait.
         require_finite(epoch_losses, self.model, self.config, epoch, self._last_learning_rate)
+        self._team.agree(self.model)
         return epoch_losses
 
     def finish(self, *, measure_test: bool) -> RunResult:
@@ -185,9 +208,10 @@ class Training:
         test_accuracy = None
         with self._reproducible("finish"):
             self.sparsifier.finalize()
-            validation_accuracy = accuracy(self.model, self._validation)
+            validation_accuracy = accuracy(self.model, self._validation, self._team)
             if measure_test:
-                test_accuracy = accuracy(self.model, self._evaluation_batches(self._splits.test))
+                test = self._evaluation_batches(self._splits.test)
+                test_accuracy = accuracy(self.model, test, self._team)
         return RunResult(
             validation_accuracy=validation_accuracy,
             test_accuracy=test_accuracy,
@@ -254,6 +278,16 @@ def train(
         DivergedRun: the loss or a parameter left the finite numbers.
     """
     training = Training(config, device=device)
+    return complete(training, report=report, measure_test=measure_test)
+
+
+def complete(
+    training: EpochByEpoch,
+    *,
+    report: Callable[[EpochReport], object] | None = None,
+    measure_test: bool = False,
+) -> RunResult:
+    """Train what is left of a training, like :func:`train`."""
     while not training.finished:
         epoch = training.run_epoch()
         if report is not None:

@@ -99,11 +99,19 @@ def connect(address: str) -> None:
 
 
 def resources_per_trial(settings: Settings, model: str) -> dict[str, float]:
-    """Return what one training occupies: a CPU, and of a GPU what its model fills, if any."""
+    """Return what one training occupies: a CPU for each GPU, and of GPUs what its model fills.
+
+    That are no more GPUs than one machine has, for the devices of a training share one.
+    """
     gpus = settings.gpus_per_trial
     if gpus is None:
-        gpus = MODELS.get(model).gpus if ray.cluster_resources().get("GPU", 0) > 0 else 0.0
-    return {"CPU": 1.0, "GPU": gpus} if gpus else {"CPU": 1.0}
+        gpus = min(MODELS.get(model).gpus, _most_gpus())
+    return {"CPU": max(1.0, gpus), "GPU": gpus} if gpus else {"CPU": 1.0}
+
+
+def _most_gpus() -> float:
+    nodes = (node["Resources"] for node in ray.nodes() if node["Alive"])
+    return max((float(node.get("GPU", 0)) for node in nodes), default=0.0)
 
 
 def resources_of_a_trial() -> dict[str, float]:

@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from importlib import import_module
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
@@ -70,21 +71,22 @@ class Trainer:
     So whatever comes out of a call as an exception is a lost worker, the one cause worth a retry.
 
     Args:
-        make_training: makes a training from its config.
+        make_training: makes a training from its config; by default on all GPUs of this process.
         gpus: GPUs that belong to this process.
     """
 
     def __init__(
         self, make_training: Callable[[RunConfig], EpochByEpoch] | None = None, gpus: float = 0
     ) -> None:
-        self._make_training = make_training or _training
+        self._make_training = make_training or partial(_training, gpus)
+        self._warm_up = make_training is None
         self._gpus = gpus
         self._training: EpochByEpoch | None = None
         self._environment: dict[str, Any] = {}
 
     def warm_up(self) -> None:
         """Import what every training needs."""
-        if self._make_training is _training:
+        if self._warm_up:
             import_module("ham.training.process")
 
     def begin(self, run: dict[str, Any], measure_test: bool, state: bytes | None = None) -> None:
@@ -136,15 +138,18 @@ class Trainer:
     def _build(self, epochs: list[str]) -> EpochByEpoch:
         """Make the training; epochs that a state brings with it are reported again."""
         run = RunConfig.from_json(self._run)
-        training = self._make_training(run)
+        return self._restored(run, epochs) or self._make_training(run)
+
+    def _restored(self, run: RunConfig, epochs: list[str]) -> EpochByEpoch | None:
         if self._state is None:
-            return training
+            return None
         try:
             state = self._read(self._state)
+            training = self._make_training(run)
             training.load_state_dict(state)
         except Exception:  # cut off while it was written, or of other code
             traceback.print_exc()
-            return self._make_training(run)
+            return None
         epochs.extend(json.dumps(epoch) for epoch in state["curve"])
         return training
 
@@ -185,7 +190,7 @@ def _torch_on_gpu() -> Any:
     return torch if torch is not None and torch.cuda.is_available() else None
 
 
-def _training(run: RunConfig) -> EpochByEpoch:
-    from ham.training import Training  # lazy: imports torch
+def _training(gpus: float, run: RunConfig) -> EpochByEpoch:
+    from ham.training.data_parallel import training_on  # lazy: imports torch
 
-    return Training(run)
+    return training_on(max(1, int(gpus)), run)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import pytest
 
-from ham.errors import HamError, UnknownName
+from ham.errors import HamError, InvalidConfig, UnknownName
 from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
 from ham.registry import Registry, Row
 
@@ -84,3 +85,11 @@ def test_broken_plugin_is_told_and_takes_nothing_down(plugins: None) -> None:
 def test_installed_packages_are_asked_for_plugins() -> None:
     assert registry().names() == []
     assert not importlib.metadata.entry_points(group=GROUP)
+
+
+@pytest.mark.parametrize("gpus", [1.5, -1, 2.25])
+def test_model_fills_a_share_of_a_gpu_or_whole_ones(gpus: float) -> None:
+    row = MODELS.get("resnet20")
+    assert [replace(row, gpus=whole).gpus for whole in (0.5, 1, 4)] == [0.5, 1, 4]
+    with pytest.raises(InvalidConfig, match="whole number"):
+        replace(row, gpus=gpus)

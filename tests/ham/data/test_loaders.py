@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.data import Dataset, TensorDataset
 
-from ham.data import batches_of
+from ham.data import Part, batches_of
 from ham.errors import InvalidConfig
 
 CPU = torch.device("cpu")
@@ -70,3 +70,18 @@ def test_whole_batches_leave_the_global_generator_alone() -> None:
 def test_batch_larger_than_the_training_set_is_refused(dataset: Dataset[Any]) -> None:
     with pytest.raises(InvalidConfig, match="batch_size=11"):
         batches_of(dataset, 11, CPU, shuffle_seed=0)
+
+
+@pytest.mark.parametrize("options", [{}, {"shuffle_seed": 0}], ids=["evaluation", "training"])
+@pytest.mark.parametrize("of", [2, 3])
+def test_parts_of_the_batches_are_all_of_them_once(
+    dataset: Dataset[Any], options: dict[str, Any], of: int
+) -> None:
+    batches = batches_of(dataset, 4, CPU, **options)
+    whole = [batch.tolist() for _, batch in batches.epoch(1)]
+    for number in range(of):
+        found = list(batches.epoch(1, Part(number, of)))
+        assert all(torch.equal(images[:, 0], batch.float()) for images, batch in found)
+        parts = [batch[number::of] for batch in whole]
+        assert [batch.tolist() for _, batch in found] == [part for part in parts if part]
+    assert [batch.tolist() for _, batch in batches.epoch(1)] == whole

@@ -12,28 +12,30 @@ from ham.config import NO_HAM, Combination, Recipe, RunConfig, Setting
 MakeConfig = Callable[..., RunConfig]
 
 
+def make_short(
+    sparsifier: str = "rigl",
+    model: str = "digits_mlp",
+    setting: Setting = NO_HAM,
+    seed: int = 0,
+    **recipe: Any,
+) -> RunConfig:
+    """Return a short run; keywords are of its recipe."""
+    fields = {"epochs": 3, "batch_size": 64, "learning_rate": 0.1} | recipe
+    return RunConfig(
+        combination=Combination(
+            model=model,
+            dataset="digits",
+            sparsifier=sparsifier,
+            sparsity=0.0 if sparsifier == "dense" else 0.9,
+            optimizer="sgd",
+            recipe="short@1",
+        ),
+        recipe=Recipe(name="short", version=1, **fields),
+        setting=setting,
+        seed=seed,
+    )
+
+
 @pytest.fixture
 def make_config() -> MakeConfig:
-    def make(
-        sparsifier: str = "rigl",
-        model: str = "digits_mlp",
-        setting: Setting = NO_HAM,
-        seed: int = 0,
-        **recipe: Any,
-    ) -> RunConfig:
-        fields = {"epochs": 3, "batch_size": 64, "learning_rate": 0.1} | recipe
-        return RunConfig(
-            combination=Combination(
-                model=model,
-                dataset="digits",
-                sparsifier=sparsifier,
-                sparsity=0.0 if sparsifier == "dense" else 0.9,
-                optimizer="sgd",
-                recipe="short@1",
-            ),
-            recipe=Recipe(name="short", version=1, **fields),
-            setting=setting,
-            seed=seed,
-        )
-
-    return make
+    return make_short
