@@ -33,8 +33,9 @@ class Settings(BaseSettings):
     ray_address: str | None = Field(
         default=None,
         validation_alias="RAY_ADDRESS",
-        description="A Ray cluster: `host:6379` (its head) or `auto` (that of this machine); a "
-        "local one is started where unset.",
+        description="A Ray cluster: `host:6379` (its head), `auto` (that of this machine), or "
+        "the address of its client (`ray://host:10001`) or jobs (`http://host:8265`), whose head "
+        "is then taken to be at port 6379; a local one is started where unset.",
     )
     cpus: int | None = Field(
         default=None, ge=1, description="CPUs of the local Ray; all of the machine's where unset."
@@ -111,20 +112,22 @@ class Settings(BaseSettings):
     @field_validator("ray_address")
     @classmethod
     def _is_a_head(cls, address: str | None) -> str | None:
-        """Refuse addresses under which Ray would run Tune, and so the search, in the cluster.
+        """Return the head's own address, also for those of Ray's client and of its jobs.
 
-        The Ray client does so, and a job is a process of the cluster: neither has the database
-        there, nor the scheduler that watches over it.
+        Neither would do as it is: under both, Ray would run Tune, and so the search, in the
+        cluster, without the database and the scheduler that watches over it. They name the same
+        head, whose own port is 6379 unless it was started with another.
         """
         if not address:
             return None
+        if other := _CLIENT_OR_JOBS.fullmatch(address):
+            return f"{other['host']}:{_PORT_OF_HEADS}"
         if address != "auto" and not _HEAD.fullmatch(address):
             raise PydanticCustomError(
                 "ray_address",
-                "it must be HOST:PORT of the head of a Ray cluster (by default port 6379), or "
-                "`auto` on a node of it. Ray's client (ray://) and job (http://) addresses would "
-                "run the search inside the cluster, where the database is not; `hamtune worker "
-                "--join` makes this machine a node of the cluster instead",
+                "it must be HOST:PORT of the head of a Ray cluster (by default port 6379), `auto` "
+                "on a node of it, or the address of the head's client (ray://HOST:10001) or jobs "
+                "(http://HOST:8265)",
             )
         return address
 
@@ -165,6 +168,8 @@ class Settings(BaseSettings):
 
 OPTUNA_SCHEMA = "optuna"
 _HEAD = re.compile(r"[^/\s]+:[0-9]{1,5}")
+_CLIENT_OR_JOBS = re.compile(r"(ray|https?)://(?P<host>[^/\s:]+|\[[^/\s]+\])(:[0-9]{1,5})?/?")
+_PORT_OF_HEADS = 6379
 
 
 def is_loopback(host: str) -> bool:

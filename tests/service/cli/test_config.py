@@ -51,12 +51,29 @@ def test_setting_that_cannot_be_is_told_in_a_sentence() -> None:
     assert "port='many' is not allowed" in done.stderr.lower()
 
 
-@pytest.mark.parametrize("address", ["ray://head:10001", "http://head:8265", "head", "local"])
-def test_addresses_under_which_ray_would_run_the_search_itself_are_refused(address: str) -> None:
+@pytest.mark.parametrize(
+    "address", ["head", "local", "ray://", "http://head:8265/x", "ftp://head:21"]
+)
+def test_addresses_of_no_cluster_are_refused(address: str) -> None:
     done = CliRunner(env={"RAY_ADDRESS": address}).invoke(app, ["worker"])
     assert done.exit_code == 2
     assert f"RAY_ADDRESS='{address}' is not allowed" in done.stderr
-    assert "HOST:PORT" in done.stderr and "auto" in done.stderr and "--join" in done.stderr
+    assert "HOST:PORT" in done.stderr and "auto" in done.stderr and "jobs" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "address, head",
+    [
+        ("ray://head:10001", "head:6379"),
+        ("ray://head", "head:6379"),
+        ("http://10.0.0.7:8265/", "10.0.0.7:6379"),
+        ("https://[fd00::7]:8265", "[fd00::7]:6379"),
+    ],
+)
+def test_addresses_of_the_client_and_of_jobs_name_the_head_as_well(
+    address: str, head: str
+) -> None:
+    assert Settings(RAY_ADDRESS=address).ray_address == head
 
 
 @pytest.mark.parametrize("address", ["head:6379", "10.0.0.7:6380", "[fd00::7]:6379", "auto"])
