@@ -19,6 +19,7 @@ def describe_environment(
     """Return device, versions, threads, precision and the data's hash, ready for JSON."""
     return {
         "device": team.name(device_name(device)),
+        "devices": team.part.of,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "threads": cpu_threads if device.type == "cpu" else 0,

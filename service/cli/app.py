@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -273,6 +274,10 @@ def reproduce(
             recipe=recipe or recipe_for(dataset).id,
         )
         print_json([run.to_json() for run in client.evidence_runs(found)])
+    for environment in sorted({name for row in found.evidence for name in row.environments}):
+        typer.echo(f"trained on: {environment}", err=True)
+        if several := re.match(r"(\d+) x ", environment):
+            typer.echo(f"so add: --devices {several[1]}", err=True)
 
 
 @app.command()

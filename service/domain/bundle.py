@@ -90,9 +90,7 @@ def evidence(
 ) -> list[dict[str, Any]]:
     """Return the runs behind the gains, seed by seed, each with its recorded test accuracy."""
     recorded = {
-        (run.setting, run.seed): run.test_accuracy
-        for run in runs
-        if run.purpose == Purpose.CONFIRMATION
+        (run.setting, run.seed): run for run in runs if run.purpose == Purpose.CONFIRMATION
     }
     plan = study.plan
     return [
@@ -100,7 +98,8 @@ def evidence(
             "run": RunConfig(
                 combination=plan.combination, recipe=plan.recipe, setting=setting, seed=seed
             ).to_json(),
-            "test_accuracy": recorded[setting, seed],
+            "devices": devices(recorded[setting, seed]),
+            "test_accuracy": recorded[setting, seed].test_accuracy,
         }
         for seed in recommendation.seeds
         for setting in recommendation.compared
@@ -119,10 +118,16 @@ def front_evidence(study: Study, runs: Sequence[Run]) -> list[dict[str, Any]]:
                 setting=run.setting,
                 seed=run.seed,
             ).to_json(),
+            "devices": devices(run),
             "test_accuracy": run.test_accuracy,
         }
         for run in sorted(confirmed, key=lambda run: run.seed)
     ]
+
+
+def devices(run: Run) -> int:
+    """Return how many devices shared the batches of a run."""
+    return int(run.environment.get("devices", 1))
 
 
 def environment(runs: Sequence[Run]) -> dict[str, Any]:

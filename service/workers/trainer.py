@@ -87,7 +87,7 @@ class Trainer:
     def warm_up(self) -> None:
         """Import what every training needs."""
         if self._warm_up:
-            import_module("ham.training.process")
+            import_module("ham.training.data_parallel")
 
     def begin(self, run: dict[str, Any], measure_test: bool, state: bytes | None = None) -> None:
         """Take up a run, from the start or from a state; it is built when it first advances."""

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from ham.config import NO_HAM, RunConfig, Setting
 from ham.data import Part
-from ham.errors import HamError, InvalidConfig
+from ham.errors import DivergedRun, HamError, InvalidConfig
 from ham.names import SPARSIFIERS
 from ham.training import Training, train
 from ham.training.data_parallel import Devices, ParallelTraining, training_on
@@ -124,7 +124,10 @@ def test_two_devices_take_the_steps_of_one(
     assert result.measures.training_flops == reference.measures.training_flops
     assert result.test_accuracy == pytest.approx(reference.test_accuracy, abs=0.03)
     device = str(reference.environment["device"])
-    assert result.environment == reference.environment | {"device": f"2 x {device}"}
+    assert result.environment == reference.environment | {
+        "device": f"2 x {device}",
+        "devices": 2,
+    }
 
 
 def test_training_on_several_devices_resumes_bit_equal(
@@ -139,6 +142,15 @@ def test_training_on_several_devices_resumes_bit_equal(
     assert [resumed.run_epoch().train_loss for _ in range(2)] == first
     found = resumed.finish(measure_test=True)
     assert found.test_accuracy == expected.test_accuracy
+
+
+def test_all_devices_notice_that_a_training_diverges(make_config: MakeConfig) -> None:
+    training = ParallelTraining(make_config("dense", learning_rate=1e30), ["cpu", "cpu"])
+    (other,) = training._others
+    with pytest.raises(DivergedRun):
+        training.run_epoch()
+    other.process.join(30)
+    assert other.process.exitcode == 0
 
 
 def test_device_that_is_lost_ends_the_training_with_an_error(on_two: ParallelTraining) -> None:

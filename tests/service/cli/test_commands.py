@@ -62,6 +62,7 @@ def test_reproduce_writes_the_paired_runs_that_ham_alone_takes(
 ) -> None:
     done = hamtune("reproduce", *CNN)
     assert done.returncode == 0, done.stderr
+    assert "trained on: unknown" not in done.stderr and "trained on: " in done.stderr
     configs = [RunConfig.from_json(run) for run in json.loads(done.stdout)]
     (found,) = storage.recommendations.latest(
         CombinationFilter(model="digits_cnn", sparsifier="random")
