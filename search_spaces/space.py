@@ -207,9 +207,21 @@ class SearchSpace:
 
         A schedule's place is in :data:`DEPARTURES`; that of a strength of zero changes nothing.
         """
-        on_axes = [axis.place(getattr(setting, name)) for name, axis in self.axes().items()]
-        scheduled = self.scheduled(setting)
-        return (*on_axes, *(DEPARTURES[getattr(scheduled, name)] for name in self.tuned_schedules))
+        return tuple(column[0] for column in self.places([setting]))
+
+    def places(self, settings: Sequence[Setting]) -> list[list[float]]:
+        """Return the same of many settings, a column for each axis and tuned schedule."""
+        columns = [
+            [axis.place(getattr(setting, name)) for setting in settings]
+            for name, axis in self.axes().items()
+        ]
+        if self.tuned_schedules:
+            scheduled = [self.scheduled(setting) for setting in settings]
+            columns += [
+                [DEPARTURES[getattr(setting, name)] for setting in scheduled]
+                for name in self.tuned_schedules
+            ]
+        return columns
 
     def contains(self, setting: Setting) -> bool:
         """Tell whether the search can propose this setting."""

@@ -198,8 +198,7 @@ class Surface:
         seeds: Sequence[int] | int = 0,
         shortfalls: Sequence[float] | float = 0.0,
     ) -> Array:
-        places = np.array([self._space.place(setting) for setting in settings])
-        inputs = np.pad(places, ((0, 0), (0, 2)))
+        inputs = np.pad(np.array(self._space.places(settings)).T, ((0, 0), (0, 2)))
         inputs[:, SEED], inputs[:, SHORTFALL] = seeds, shortfalls
         return inputs
 
