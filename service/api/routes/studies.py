@@ -56,7 +56,8 @@ def submit_study(
     The answer comes at once; the study is worked on in the background: a search, then a
     race of the most promising settings on fresh seeds (screening), then a confirmation against
     no HAM on further seeds. `tune` adds learning rate and weight decay, and then no HAM is tuned
-    as carefully as HAM is; or the schedules of alpha and beta. Its result appears under `/v1/recommendations` and `/v1/leaderboards`.
+    as carefully as HAM is; or the schedules of alpha and beta. Its result appears under
+    `/v1/recommendations` and `/v1/leaderboards`.
 
     With two `objectives` it searches over `sparsities` too, and its result is the Pareto front at
     `/v1/studies/{study_id}/front`.
