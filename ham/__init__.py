@@ -9,6 +9,7 @@ from typing import Any
 _PUBLIC = {
     "HAM": "ham.optim",
     "SAM": "ham.optim",
+    "StrengthSchedule": "ham.optim.ham_schedules",
     "sparsify": "ham.sparsifiers",
     "train": "ham.training",
     "Combination": "ham.config",

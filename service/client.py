@@ -89,12 +89,14 @@ class Recommended(Mapping[str, float]):
     """A recommended setting: unpacks to ``alpha`` and ``beta``, and carries its evidence.
 
     Attributes:
+        setting: all of it, for ``ham.StrengthSchedule`` where alpha or beta has a schedule.
         alpha, beta: what HAM takes.
         learning_rate, weight_decay: to give the base optimizer; None where the recipe's are meant.
     """
 
     def __init__(self, recommendation: Recommendation | Untuned) -> None:
         self.recommendation = recommendation
+        self.setting = recommendation.setting
         self.alpha = recommendation.setting.alpha
         self.beta = recommendation.setting.beta
         tuned = recommendation if isinstance(recommendation, Recommendation) else None
@@ -386,6 +388,8 @@ def recommend(
     if isinstance(found, list):
         if beside := found[0].train_with:
             told = f"alpha and beta were tuned to be used with {', '.join(beside)}"
+            if {found[0].setting.alpha_schedule, found[0].setting.beta_schedule} != {"constant"}:
+                told += "; ham.StrengthSchedule sets them step by step (docs/ham.md)"
             warnings.warn(told, TunedJointly, stacklevel=2)
         return Recommended(found[0])
     warnings.warn(found.message, NotTuned, stacklevel=2)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ham import HAM
+from ham import HAM, StrengthSchedule
 from ham.config import NO_HAM
 from service.address import service_url
 from service.api.app import create_app
@@ -90,6 +90,20 @@ def test_setting_tuned_jointly_comes_with_a_warning_that_names_the_rest(
         (setting, seed) for setting in stored.compared for seed in stored.seeds
     ]
     assert stored.control.learning_rate != 1 and NO_HAM in stored.compared
+
+
+def test_recommended_schedules_can_be_followed(url: str, storage: SqlStorage) -> None:
+    studies.submit(storage, studies.request_for(tune=("beta_schedule",)))
+    stored = studies.finish(storage)
+    assert stored.setting.beta_schedule == "cosine"
+    with pytest.warns(TunedJointly, match=r"beta cosine to 0; ham\.StrengthSchedule"):
+        found = recommend("digits_cnn", "digits", "random", 0.9, url=url)
+    optimizer = HAM(torch.optim.SGD([torch.nn.Parameter(torch.ones(2, 2))], lr=0.1), **found)
+    strengths = StrengthSchedule(optimizer, found.setting, steps=2)
+    strengths.set(2)
+    (group,) = optimizer.param_groups
+    assert group["ham_alpha"] == stored.setting.alpha
+    assert group["ham_beta"] == pytest.approx(stored.setting.beta / 2)
 
 
 def test_refusal_carries_status_detail_and_fields(url: str) -> None:
