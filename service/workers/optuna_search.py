@@ -18,6 +18,7 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -116,14 +117,9 @@ class OptunaSearch:
             trial = self._study.ask()
         if self._plan.seeks_front:
             _ = trial.relative_params  # gives a queued trial its generation as well
-        space = self._plan.space
-        sampled: dict[str, Any] = {
-            name: trial.suggest_float(name, axis.floor, axis.high, log=True)
-            for name, axis in space.axes(with_ham=self._with_ham).items()
-        }
-        for name, values in space.choices(with_ham=self._with_ham).items():
-            sampled[name] = trial.suggest_categorical(name, values)
-        setting, levels = space.decode(sampled), self._plan.sparsities
+        space, levels = self._plan.space, self._plan.sparsities
+        sampled = self._suggest(trial)
+        setting = space.decode(sampled)
         sparsity = trial.suggest_categorical(_SPARSITY, levels) if levels else None
         self.asked += 1
         shown = {"alpha": setting.alpha, "beta": setting.beta, **setting.joint}
@@ -175,6 +171,27 @@ class OptunaSearch:
                 reason = f"not every objective was measured: {found}"
             self._storage.set_trial_user_attr(trial_id, "fail_reason", reason)
             self._study.tell(number, state=TrialState.FAIL)
+
+    def _suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """Return a point of this arm's axes, and its choices.
+
+        A runner may have been lost between two of them. What it drew is kept, and drawn again in
+        vain, so that the next is what it would have been.
+        """
+        space, with_ham = self._plan.space, self._with_ham
+        distributions: dict[str, BaseDistribution] = {
+            name: FloatDistribution(axis.floor, axis.high, log=True)
+            for name, axis in space.axes(with_ham=with_ham).items()
+        }
+        choices = space.choices(with_ham=with_ham).items()
+        distributions |= {name: CategoricalDistribution(values) for name, values in choices}
+        drawn, sampled = trial.params.keys() - trial.relative_params.keys(), {}
+        for name, distribution in distributions.items():
+            if name in drawn:
+                frozen = self._storage.get_trial(self._trial_id(trial.number))
+                self._study.sampler.sample_independent(self._study, frozen, name, distribution)
+            sampled[name] = trial._suggest(name, distribution)
+        return sampled
 
     def _write(self, number: int) -> None:
         if values := self._unwritten.pop(number, None):

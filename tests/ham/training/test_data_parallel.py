@@ -26,6 +26,8 @@ from ham.training.data_parallel import Devices, ParallelTraining, training_on
 from ham.training.process import dump_state, load_state
 from tests.ham.training.conftest import MakeConfig, make_short
 
+pytestmark = pytest.mark.xdist_group("devices")  # what all train beside each other, once
+
 EVERY_SPARSIFIER = SPARSIFIERS.names()
 HAM_ON = Setting(alpha=20.0, beta=1e-2)
 

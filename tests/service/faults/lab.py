@@ -46,16 +46,11 @@ class Kept:
         return self._process.pid
 
     def stop(self) -> None:
+        """Kill it: it has got used to that."""
         self._over.set()
-        family = descendants(self.pid)
-        self._process.terminate()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-        self._keeper.join()
-        for pid in family:
+        for pid in [*descendants(self.pid), self.pid]:
             kill(pid)
+        self._keeper.join()
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as output:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -153,6 +154,36 @@ def test_the_next_proposal_depends_on_the_history_alone(tmp_path: Path, plan: Pl
         return proposals
 
     assert search_through("kept", reopen=False) == search_through("reopened", reopen=True)
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "gp", "cmaes"])
+def test_runner_lost_between_two_parameters_changes_no_proposal(
+    url: str, request_: StudyRequest, sampler: Sampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tune = {"tune": ("alpha_schedule", "beta_schedule"), "sampler": sampler}
+    plan = resolve(request_.model_copy(update=tune))
+    storage = open_optuna_storage(url)
+    undisturbed = OptunaSearch(storage, "undisturbed", plan)
+    expected = [undisturbed.ask() for _ in range(6)]
+    written = optuna.Trial._suggest
+    search = OptunaSearch(storage, "disturbed", plan)
+    found = [search.ask() for _ in range(5)]
+    for lost_after in (1, 2, 3):
+        left = iter(range(lost_after))
+
+        def lost(*arguments: Any, left: Iterator[int] = left) -> Any:
+            next(left)
+            return written(*arguments)
+
+        monkeypatch.setattr(optuna.Trial, "_suggest", lost)
+        with pytest.raises(StopIteration):
+            search.ask()
+        monkeypatch.undo()
+        search = OptunaSearch(storage, "disturbed", plan)
+        for proposal in found:
+            assert search.ask() == proposal
+    assert search.ask() == expected[5]
+    assert found == expected[:5]
 
 
 def test_telling_twice_changes_nothing(open_search: Open, url: str) -> None:
