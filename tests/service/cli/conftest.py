@@ -52,7 +52,12 @@ class Started(subprocess.Popen[str]):
     def __init__(self, *args: str, env: dict[str, str]) -> None:
         self._output = tempfile.TemporaryFile("a+")
         super().__init__(
-            [*COMMAND, *args], stdout=self._output, stderr=subprocess.STDOUT, env=env, text=True
+            [*COMMAND, *args],
+            stdout=self._output,
+            stderr=subprocess.STDOUT,
+            env=env,
+            text=True,
+            preexec_fn=_heed_interrupts,
         )
 
     def written(self) -> str:
@@ -61,9 +66,21 @@ class Started(subprocess.Popen[str]):
         return self._output.read()
 
     def ended(self, timeout: float) -> tuple[int, str]:
-        """Wait for its end; return its exit code and all that it wrote."""
+        """Wait for its end; return its exit code and all that it wrote.
+
+        What does not end by then is killed: the tests to come need the machine.
+        """
         with self._output:
-            return self.wait(timeout), self.written()
+            try:
+                return self.wait(timeout), self.written()
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+
+
+def _heed_interrupts() -> None:
+    """Undo that a shell lets what it starts in the background ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def start_serving(data_dir: Path, port: int, **settings: str) -> Started:
