@@ -75,6 +75,7 @@ class Started(subprocess.Popen[str]):
                 return self.wait(timeout), self.written()
             except subprocess.TimeoutExpired:
                 self.kill()
+                self.wait()
                 raise
 
 
