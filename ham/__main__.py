@@ -16,9 +16,7 @@ from typing import Any
 
 from ham.config import NO_HAM, RunConfig, Setting
 from ham.errors import HamError, InvalidConfig
-from ham.training import EpochReport, RunResult
-from ham.training.data_parallel import training_on
-from ham.training.loop import complete
+from ham.training import EpochReport, RunResult, train
 
 RUN_FIELDS = "combination, recipe, setting and seed, as RunConfig.to_json() writes them"
 
@@ -36,8 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     for number, config in enumerate(configs, start=1):
         print(f"run {number}/{len(configs)}: {describe(config)}", file=sys.stderr)
         try:
-            training = training_on(options.devices, config)
-            result = complete(training, report=_print_epoch, measure_test=options.test)
+            result = train(
+                config, report=_print_epoch, measure_test=options.test, devices=options.devices
+            )
         except HamError as error:
             print(f"ham: {error}", file=sys.stderr)
             status = 1

@@ -1,7 +1,8 @@
 """Reads a space file: ranges for families of sparsifiers, with overrides per model or dataset.
 
 version = 1
-schedules = ["constant", "linear"] # of alpha and beta, that a study may choose; or "constant"
+schedules = ["constant", "linear"] # of alpha and beta, for a study to choose or tune; one is
+                                  # "constant", the only one where this is left out
 applies_to = ["dynamic"]          # families or sparsifiers; by default the file's own name
 
 [alpha]

@@ -7,11 +7,10 @@ that was not.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property, partial
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,20 +34,6 @@ from ham.training.seeding import reproducible, stream_seed
 from ham.training.team import ALONE, Team
 
 EVALUATION_BATCH = 500
-
-
-class EpochByEpoch(Protocol):
-    """A training on one device or several."""
-
-    @property
-    def finished(self) -> bool:
-        """True once every epoch of the run is trained."""
-
-    def run_epoch(self) -> EpochReport:
-        """Train one epoch and measure the validation accuracy."""
-
-    def finish(self, *, measure_test: bool) -> RunResult:
-        """Measure the finished model."""
 
 
 class Training:
@@ -257,39 +242,3 @@ class Training:
     def _reproducible(self, stream: str) -> Any:
         seed = stream_seed(self.config.seed, stream)
         return reproducible(seed, self.device, self.config.recipe.cpu_threads)
-
-
-def train(
-    config: RunConfig,
-    *,
-    report: Callable[[EpochReport], object] | None = None,
-    measure_test: bool = False,
-    device: str | None = None,
-) -> RunResult:
-    """Train a run from start to end.
-
-    Args:
-        config: what to train.
-        report: called after every epoch.
-        measure_test: touch the test split; for finalists and baselines only.
-        device: a torch device; by default the GPU where there is one.
-
-    Raises:
-        DivergedRun: the loss or a parameter left the finite numbers.
-    """
-    training = Training(config, device=device)
-    return complete(training, report=report, measure_test=measure_test)
-
-
-def complete(
-    training: EpochByEpoch,
-    *,
-    report: Callable[[EpochReport], object] | None = None,
-    measure_test: bool = False,
-) -> RunResult:
-    """Train what is left of a training, like :func:`train`."""
-    while not training.finished:
-        epoch = training.run_epoch()
-        if report is not None:
-            report(epoch)
-    return training.finish(measure_test=measure_test)

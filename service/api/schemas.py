@@ -303,7 +303,8 @@ class SpaceView(BaseModel):
     )
     weight_decay: LogRange | None = Field(description="The same of the weight decay.")
     schedules: list[Schedule] = Field(
-        description="How alpha and beta may go to 0 over a training; a study chooses."
+        description="How alpha and beta may go to 0 over a training; a study chooses one, or "
+        "tunes them."
     )
 
 

@@ -98,7 +98,7 @@ def evidence(
             "run": RunConfig(
                 combination=plan.combination, recipe=plan.recipe, setting=setting, seed=seed
             ).to_json(),
-            "devices": devices(recorded[setting, seed]),
+            "devices": _devices(recorded[setting, seed]),
             "test_accuracy": recorded[setting, seed].test_accuracy,
         }
         for seed in recommendation.seeds
@@ -118,16 +118,11 @@ def front_evidence(study: Study, runs: Sequence[Run]) -> list[dict[str, Any]]:
                 setting=run.setting,
                 seed=run.seed,
             ).to_json(),
-            "devices": devices(run),
+            "devices": _devices(run),
             "test_accuracy": run.test_accuracy,
         }
         for run in sorted(confirmed, key=lambda run: run.seed)
     ]
-
-
-def devices(run: Run) -> int:
-    """Return how many devices shared the batches of a run."""
-    return int(run.environment.get("devices", 1))
 
 
 def environment(runs: Sequence[Run]) -> dict[str, Any]:
@@ -144,3 +139,8 @@ def environment(runs: Sequence[Run]) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     return json.dumps(value, indent=2) + "\n"
+
+
+def _devices(run: Run) -> int:
+    """Return how many devices shared the batches of a run."""
+    return int(run.environment.get("devices", 1))

@@ -79,14 +79,14 @@ class Trainer:
         self, make_training: Callable[[RunConfig], EpochByEpoch] | None = None, gpus: float = 0
     ) -> None:
         self._make_training = make_training or partial(_training, gpus)
-        self._warm_up = make_training is None
+        self._needs_torch = make_training is None
         self._gpus = gpus
         self._training: EpochByEpoch | None = None
         self._environment: dict[str, Any] = {}
 
     def warm_up(self) -> None:
         """Import what every training needs."""
-        if self._warm_up:
+        if self._needs_torch:
             import_module("ham.training.data_parallel")
 
     def begin(self, run: dict[str, Any], measure_test: bool, state: bytes | None = None) -> None:

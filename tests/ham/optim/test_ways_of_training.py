@@ -15,6 +15,7 @@ from ham.errors import DivergedRun
 from ham.optim import HAM
 from ham.optim.formula import hyperbolic_step_
 from tests.ham.optim.training import INPUTS, TARGETS, loss_of, small_model, take_steps, weights
+from tests.ham.two_processes import in_two_processes
 
 ALPHA, BETA = 5.0, 1e-2
 
@@ -240,20 +241,9 @@ def train_in_ddp(rank: int, store: str) -> Tensor:
         torch.distributed.destroy_process_group()
 
 
-def second_replica(store: str, result: str) -> None:
-    torch.set_num_threads(1)
-    torch.save(train_in_ddp(1, store), result)
-
-
 def test_ham_under_ddp_equals_one_process_on_the_whole_batch(tmp_path):
-    store, result = str(tmp_path / "store"), str(tmp_path / "replica.pt")
-    process = torch.multiprocessing.get_context("spawn").Process(
-        target=second_replica, args=(store, result)
-    )
-    process.start()
-    first = train_in_ddp(0, store)
-    process.join()
-    assert torch.equal(first, torch.load(result))
+    first, second = in_two_processes(train_in_ddp, tmp_path)
+    assert torch.equal(first, second)
     model = small_model()
     take_steps(model, HAM(SGD(model.parameters(), lr=0.1, momentum=0.9), ALPHA, BETA), 3)
     torch.testing.assert_close(first, weights(model), rtol=1e-4, atol=1e-6)

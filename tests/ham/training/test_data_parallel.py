@@ -25,6 +25,7 @@ from ham.training import Training, train
 from ham.training.data_parallel import Devices, ParallelTraining, training_on
 from ham.training.process import dump_state, load_state
 from tests.ham.training.conftest import MakeConfig, make_short
+from tests.ham.two_processes import in_two_processes
 
 pytestmark = pytest.mark.xdist_group("devices")  # what all train beside each other, once
 
@@ -74,23 +75,10 @@ def train_all(rank: int, store: str) -> dict[str, Weights]:
     return found
 
 
-def second_device(store: str, result: str) -> None:
-    torch.save(train_all(1, store), result)
-
-
 @pytest.fixture(scope="module")
 def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Weights], ...]:
     """The weights after training, on either device."""
-    folder = tmp_path_factory.mktemp("devices")
-    store, result = str(folder / "store"), str(folder / "second.pt")
-    process = torch.multiprocessing.get_context("spawn").Process(
-        target=second_device, args=(store, result)
-    )
-    process.start()
-    first = train_all(0, store)
-    process.join()
-    assert process.exitcode == 0
-    return first, torch.load(result)
+    return in_two_processes(train_all, tmp_path_factory.mktemp("devices"))
 
 
 @pytest.mark.parametrize("sparsifier", EVERY_SPARSIFIER)

@@ -1,0 +1,39 @@
+"""A run from start to end, on one device or several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ham.config import RunConfig
+from ham.training.data_parallel import training_on
+from ham.training.loop import Training
+from ham.training.results import EpochReport, RunResult
+
+
+def train(
+    config: RunConfig,
+    *,
+    report: Callable[[EpochReport], object] | None = None,
+    measure_test: bool = False,
+    device: str | None = None,
+    devices: int = 1,
+) -> RunResult:
+    """Train a run from start to end.
+
+    Args:
+        config: what to train.
+        report: called after every epoch.
+        measure_test: touch the test split; for finalists and baselines only.
+        device: a torch device; by default the GPU where there is one.
+        devices: where none is named, how many GPUs share each batch.
+
+    Raises:
+        DivergedRun: the loss or a parameter left the finite numbers.
+        InvalidConfig: the recipe does not fit the data, or there are not so many devices.
+    """
+    training = training_on(devices, config) if device is None else Training(config, device=device)
+    while not training.finished:
+        epoch = training.run_epoch()
+        if report is not None:
+            report(epoch)
+    return training.finish(measure_test=measure_test)
