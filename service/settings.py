@@ -54,11 +54,17 @@ class Settings(BaseSettings):
         gt=0,
         description="A training that is not done after so long is ended, and recorded as hung.",
     )
+    checkpoints: str | None = Field(
+        default=None,
+        description="Folder or bucket (`s3://bucket/folder`, `gs://`, `abfs://`) for the states "
+        "of trainings under way; all schedulers must reach it. `checkpoints` in HAMTUNE_DATA_DIR "
+        "where unset.",
+    )
     checkpoint_seconds: float = Field(
-        default=60.0,
+        default=1.0,
         ge=0,
-        description="Long trainings save their state so often, or less where that would take "
-        "more than a hundredth of the time.",
+        description="A training keeps its state after every epoch, but not more often than this, "
+        "nor where that would take more than a twentieth of the time.",
     )
     lease_seconds: float = Field(
         default=30.0,
@@ -148,6 +154,15 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """What a submitter may have whose key has no limits of its own."""
         return Limits(max_queued_studies=self.max_queued_studies, gpu_hours=self.gpu_hours)
+
+    @property
+    def checkpoint_place(self) -> str:
+        """Absolute path or address of the place where states of trainings are kept."""
+        if self.checkpoints is None:
+            return str(self.data_dir.resolve() / "checkpoints")
+        if "://" in self.checkpoints:
+            return self.checkpoints
+        return str(Path(self.checkpoints).resolve())
 
     @property
     def database(self) -> str:

@@ -56,39 +56,52 @@ def clean(
     with told():
         settings = _settings(data_dir)
         from service.storage import open_storage  # lazy: most commands need no database
+        from service.workers.checkpoints import open_place  # lazy: and no buckets
 
-        storage = open_storage(settings)
+        storage, place = open_storage(settings), open_place(settings.checkpoint_place)
         try:
             before = datetime.now(UTC) - timedelta(days=days)
             old = list(_left_behind(settings.data_dir, storage.studies, before))
+            states = [
+                study_id
+                for study_id, changed in place.studies()
+                if _ended_before(before, storage.studies, study_id, changed)
+            ]
             lines = storage.logs.forget(before, dry_run=dry_run)
         finally:
             storage.database.close()
         for path in [] if dry_run else old:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    for path in old:
-        print(path)
+        for study_id in [] if dry_run else states:
+            place.remove(study_id)
+    for name in [*map(str, old), *(f"{place.folder}/{study_id}" for study_id in states)]:
+        print(name)
     verb = "would be removed" if dry_run else "removed"
-    text = f"{len(old)} files and folders and {lines} log lines {verb}"
+    text = f"{len(old) + len(states)} files and folders and {lines} log lines {verb}"
     Console(stderr=True).print(text, highlight=False)
 
 
 def _left_behind(data_dir: Path, studies: StudyStore, before: datetime) -> Iterator[Path]:
     """Yield what is left of studies that ended before a time, or are not known, and of runners."""
-    for path in [*data_dir.glob("logs/study_*.log"), *data_dir.glob("checkpoints/study_*")]:
-        named = _STUDY.match(path.name)
-        if named is None:
-            continue
-        try:
-            ended = studies.get(named[0]).ended_at
-        except NotFound:
-            ended = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        if ended is not None and ended < before:
+    for path in data_dir.glob("logs/study_*.log"):
+        changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        if _STUDY.fullmatch(path.stem) and _ended_before(before, studies, path.stem, changed):
             yield path
     for path in data_dir.glob("ray/runner-*"):
         changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         if changed < before and not _alive(int(path.name.removeprefix("runner-"))):
             yield path
+
+
+def _ended_before(
+    before: datetime, studies: StudyStore, study_id: str, changed: datetime | None
+) -> bool:
+    """Tell whether a study has ended before a time, or what is left of an unknown one is older."""
+    try:
+        ended = studies.get(study_id).ended_at
+    except NotFound:
+        ended = changed
+    return ended is not None and ended < before
 
 
 def _alive(pid: int) -> bool:

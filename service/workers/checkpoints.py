@@ -1,49 +1,127 @@
-"""States of trainings under way, in files beside their runners: no crash costs a long run."""
+"""States of trainings under way, in a folder or a bucket: no crash costs more than an epoch.
+
+``PLACE/STUDY/RUN-DIGEST/checkpoint_000003/81920.state``: Ray Tune copies the files there, and a
+training finds its own again, whichever runner takes it up on whichever machine that reaches the
+place.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
+import logging
+import re
+import secrets
+from collections.abc import Iterator
+from datetime import datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from service.workers.pool import code_digest
+from pyarrow.fs import FileSelector, FileSystem, FileType
 
+logger = logging.getLogger(__name__)
 
-def checkpoint_path(
-    folder: Path, *, study_id: str, run_id: str, run: dict[str, Any], **_: Any
-) -> Path:
-    """Return where the state of a run is kept; it fits this config and this code, and no other."""
-    trained = json.dumps([run, code_digest()], sort_keys=True)
-    digest = hashlib.sha256(trained.encode()).hexdigest()[:12]
-    return folder / study_id / f"{run_id}-{digest}"
+_STUDY = re.compile(r"study_[0-9a-z]{26}")
+_NUMBERED = re.compile(r"checkpoint_([0-9]+)")
 
 
-class Checkpoint:
-    """The file of one training's state.
+class Place(NamedTuple):
+    """Where the states of all studies are kept.
 
-    Args:
-        path: see :func:`checkpoint_path`.
+    Attributes:
+        files: what reads and writes there.
+        folder: path, as ``files`` understands it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    files: FileSystem
+    folder: str
 
-    def read(self) -> bytes | None:
-        """Return the state written last, or None."""
+    def check(self) -> None:
+        """Write a file and remove it.
+
+        Raises:
+            OSError: that cannot be done.
+        """
+        probe = f"{self.folder}/.probe-{secrets.token_hex(4)}"
+        self.files.create_dir(self.folder)
+        with self.files.open_output_stream(probe) as stream:
+            stream.write(b"hamtune")
+        self.files.delete_file(probe)
+
+    def checkpoints(self, folder: str) -> list[int]:
+        """Return the numbers of the checkpoints in a folder of the place, newest first."""
+        named = (_NUMBERED.fullmatch(entry.base_name) for entry in self._entries(folder))
+        return sorted((int(found[1]) for found in named if found), reverse=True)
+
+    def keep_only(self, folder: str, number: int) -> None:
+        """Remove all checkpoints of a folder but one."""
+        for other in self.checkpoints(folder):
+            if other != number:
+                self.remove(f"{folder}/checkpoint_{other:06d}")
+
+    def studies(self) -> Iterator[tuple[str, datetime | None]]:
+        """Yield the folders of the place that belong to studies, and when they last changed."""
+        for entry in self._entries(""):
+            if entry.type == FileType.Directory and _STUDY.fullmatch(entry.base_name):
+                within = self._entries(entry.base_name, recursive=True)
+                times = [each.mtime for each in (entry, *within) if each.mtime is not None]
+                yield entry.base_name, max(times, default=None)
+
+    def remove(self, folder: str) -> None:
+        """Remove a folder of the place with all that is in it, if it is there."""
+        path = f"{self.folder}/{folder}"
         try:
-            return self._path.read_bytes()
-        except FileNotFoundError:
-            return None
+            if self.files.get_file_info(path).type != FileType.NotFound:
+                self.files.delete_dir(path)
+        except OSError:
+            logger.warning("%s is left behind (`hamtune clean` removes it)", path, exc_info=True)
 
-    def write(self, state: bytes) -> None:
-        """Put a state in the place of the last one, wholly or not at all."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = self._path.with_name(self._path.name + ".unfinished")
-        unfinished.write_bytes(state)
-        os.replace(unfinished, self._path)
+    def _entries(self, folder: str, recursive: bool = False) -> list[Any]:
+        path = f"{self.folder}/{folder}".rstrip("/")
+        selector = FileSelector(path, allow_not_found=True, recursive=recursive)
+        entries: list[Any] = self.files.get_file_info(selector)
+        return entries
 
-    def remove(self) -> None:
-        """Forget it: the run has ended, and its result is stored."""
-        self._path.unlink(missing_ok=True)
+
+@cache
+def open_place(place: str) -> Place:
+    """Return a place by its absolute path or its address, as ``s3://bucket/folder``.
+
+    Raises:
+        ValueError: the address is of no kind that is known.
+        OSError: it cannot be reached.
+    """
+    files, folder = FileSystem.from_uri(place)
+    return Place(files, folder.rstrip("/"))
+
+
+def folder_of(study_id: str, run_id: str, run: dict[str, Any], code: str) -> str:
+    """Return the folder of a run's states; they fit this config and this code, and no other.
+
+    Args:
+        study_id: the study that it belongs to.
+        run_id: whose states.
+        run: its config, ready for JSON.
+        code: digest of the code that trains it.
+    """
+    trained = json.dumps([code, run], sort_keys=True)
+    return f"{study_id}/{run_id}-{hashlib.sha256(trained.encode()).hexdigest()[:12]}"
+
+
+def write_state(folder: str, state: bytes) -> None:
+    """Put a state into the folder of a checkpoint."""
+    (Path(folder) / f"{len(state)}.state").write_bytes(state)
+
+
+def read_state(folder: str) -> bytes | None:
+    """Return the state in the folder of a checkpoint; None where it was cut off.
+
+    Its name tells its length: files are copied to their place, and the copying may have ended
+    with the process.
+    """
+    for path in Path(folder).glob("*.state"):
+        state = path.read_bytes()
+        if len(state) == int(path.stem):
+            return state
+    return None

@@ -34,6 +34,7 @@ class Assignment(NamedTuple):
     Attributes:
         pauses: epochs after which it waits whether to go on.
         may_come_back: where it does not go on, its state is to be kept.
+        resumes: it has begun before, and may go on from a state that was kept.
     """
 
     run_id: str
@@ -41,6 +42,7 @@ class Assignment(NamedTuple):
     measure_test: bool
     pauses: tuple[int, ...]
     may_come_back: bool
+    resumes: bool
 
 
 class SetAside(NamedTuple):
@@ -233,7 +235,7 @@ class Course:
             if promotable(self._plan, history, job.trial_number):
                 del self._set_aside[run_id]
                 self._under_way[run_id] = job
-                return self._assignment(run_id, job)
+                return self._assignment(run_id, job, resumes=True)
         return None
 
     def _give_up_those_set_aside(self) -> None:
@@ -350,9 +352,9 @@ class Course:
         self._spent.epochs += run.epochs
         self._under_way[run.id] = job
         self._curves[run.id] = {}
-        return self._assignment(run.id, job)
+        return self._assignment(run.id, job, resumes=run.attempt > 1)
 
-    def _assignment(self, run_id: str, job: Job) -> Assignment:
+    def _assignment(self, run_id: str, job: Job, resumes: bool) -> Assignment:
         searches = job.purpose == Purpose.SEARCH
         config = RunConfig(
             combination=self._plan.combination_at(job.sparsity),
@@ -366,6 +368,7 @@ class Course:
             measure_test=job.purpose == Purpose.CONFIRMATION,
             pauses=decisions(self._plan) if searches else (),
             may_come_back=searches and self._promotes,
+            resumes=resumes,
         )
 
     def _tell_what_ended(self, number: int, run: Run) -> None:

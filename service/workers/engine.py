@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import os
 import queue
-import shutil
 import threading
 from collections import deque
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ray import tune
+from ray.tune.result import SHOULD_CHECKPOINT
 from ray.tune.search import Searcher
 from structlog.contextvars import bind_contextvars, get_contextvars
 
 from service.settings import Settings
 from service.workers import cluster
-from service.workers.checkpoints import Checkpoint, checkpoint_path
+from service.workers.checkpoints import folder_of, open_place
 from service.workers.course import Course
-from service.workers.pool import open_pool
+from service.workers.pool import code_digest, open_pool
 from service.workers.ray_searcher import CourseScheduler, CourseSearcher
 from service.workers.trainable import METRIC, TrainRun
 
@@ -82,11 +83,19 @@ class Engine:
         )
 
 
-class UnderWay(NamedTuple):
-    """A training that Tune runs."""
+@dataclass
+class UnderWay:
+    """A training that Tune runs.
+
+    Attributes:
+        run_id: what it trains.
+        folder: where its states are kept.
+        has_state: one may be kept.
+    """
 
     run_id: str
-    checkpoint: Checkpoint
+    folder: str
+    has_state: bool
 
 
 class Ended(NamedTuple):
@@ -115,7 +124,7 @@ class Relay(Searcher):
         self._under_way: dict[str, UnderWay] = {}
         self._ended: deque[Ended] = deque()
         self._has_handed_out = False
-        self._folder = settings.data_dir.resolve() / "checkpoints"
+        self._place = open_place(settings.checkpoint_place)
         self.idle = threading.Event()
         self._pool = open_pool()
 
@@ -146,27 +155,31 @@ class Relay(Searcher):
         suggestion = self._searcher.suggest(trial_id, workers + len(self._ended))
         if suggestion == Searcher.FINISHED:
             if self._searcher.over:
-                shutil.rmtree(self._folder / self._searcher.study_id, ignore_errors=True)
+                self._place.remove(self._searcher.study_id)
             self.idle.set()
             if self._searcher.error is not None:
                 return Searcher.FINISHED
             self._searcher = None
             return self.suggest(trial_id)
         if suggestion is not None:
-            checkpoint = checkpoint_path(self._folder, **suggestion)
-            self._under_way[trial_id] = UnderWay(suggestion["run_id"], Checkpoint(checkpoint))
+            run_id, run = suggestion["run_id"], suggestion["run"]
+            folder = folder_of(self._searcher.study_id, run_id, run, code_digest())
+            self._under_way[trial_id] = UnderWay(run_id, folder, suggestion["resumes"])
             self._has_handed_out = True
             suggestion |= {
                 "resources": self._resources,
                 "seconds": self._settings.run_seconds,
-                "checkpoint": str(checkpoint),
+                "checkpoints": self._settings.checkpoint_place,
                 "checkpoint_seconds": self._settings.checkpoint_seconds,
+                "folder": folder,
             }
         return suggestion
 
     def worth_going_on(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Pass on an epoch."""
         assert self._searcher is not None
+        if result.get(SHOULD_CHECKPOINT):
+            self._under_way[trial_id].has_state = True
         return self._searcher.worth_going_on(trial_id, result)
 
     def on_trial_complete(
@@ -180,10 +193,13 @@ class Relay(Searcher):
         assert self._searcher is not None
         while self._ended:
             ended = self._ended.popleft()
-            run_id, checkpoint = self._under_way.pop(ended.trial_id)
+            training = self._under_way.pop(ended.trial_id)
             self._searcher.on_trial_complete(*ended)
-            if self._searcher.error is None and not self._searcher.is_set_aside(run_id):
-                checkpoint.remove()
+            is_over = self._searcher.error is None and not self._searcher.is_set_aside(
+                training.run_id
+            )
+            if is_over and training.has_state:
+                self._place.remove(training.folder)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing to pickle: Tune copies its searcher for a restore that is never asked for."""

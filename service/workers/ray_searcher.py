@@ -20,7 +20,7 @@ from service.domain.early_stopping import GO_ON, Verdict
 from service.records import EpochMetrics, Outcome
 from service.workers.course import Assignment, Course
 from service.workers.pool import WorkersLost
-from service.workers.trainable import ENVIRONMENT, EPOCH, METRIC, OUTCOME
+from service.workers.trainable import ENVIRONMENT, EPOCH, METRIC, OUTCOME, WARNING
 
 logger = logging.getLogger(__name__)
 
@@ -54,12 +54,12 @@ class CourseSearcher(Searcher):
                     self._run_ids[trial_id] = assignment.run_id
                     logger.info("a run begins", extra=_facts(assignment))
                     return {
-                        "study_id": self.study_id,
                         "run_id": assignment.run_id,
                         "run": assignment.config.to_json(),
                         "measure_test": assignment.measure_test,
                         "pauses": list(assignment.pauses),
                         "may_come_back": assignment.may_come_back,
+                        "resumes": assignment.resumes,
                     }
                 if not self._course.finished:
                     return None
@@ -81,6 +81,8 @@ class CourseSearcher(Searcher):
 
     def worth_going_on(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Pass on one epoch; False where early stopping ends the trial after it."""
+        if warning := result.get(WARNING):
+            logger.warning("%s", warning, extra={"run_id": self._run_ids[trial_id]})
         if EPOCH not in result:
             return True
         metrics = EpochMetrics.model_validate_json(result[EPOCH])

@@ -8,31 +8,33 @@ Records travel as JSON text, since Tune flattens nested results.
 from __future__ import annotations
 
 import json
-import logging
 import math
 from collections import deque
-from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
 import ray
 from ray import tune
 from ray.exceptions import GetTimeoutError, RayError
+from ray.train._internal.session import _TrainingResult
+from ray.train._internal.storage import StorageContext
+from ray.tune.result import SHOULD_CHECKPOINT
 
-from service.workers.checkpoints import Checkpoint
+from service.workers.checkpoints import Place, open_place, read_state, write_state
 from service.workers.pool import WorkersLost, open_pool
-
-logger = logging.getLogger(__name__)
 
 METRIC = "validation_accuracy"
 EPOCH = "epoch_metrics"
 OUTCOME = "outcome"
 ENVIRONMENT = "environment"
+WARNING = "warning"
 LOST_WORKER = "the worker that trained it was lost (killed, out of memory, or its machine went)"
 RETRIES_OF_LOST_WORKERS = 2
 
 _BATCH_SECONDS = 1.0  # how far progress may lag
-_SAVING_SHARE = 0.01
+_SAVING_SHARE = 0.05
+_SECONDS_AFTER_FAILED_SAVING = 60.0
 _LAST = 2**31
 
 
@@ -41,16 +43,20 @@ class TrainRun(tune.Trainable):
 
     Config: ``run_id``, ``run`` (the run's config), ``measure_test``, ``resources`` of a worker,
     ``seconds`` that the training may take, ``pauses`` (epochs after which it waits for Tune's
-    decision), ``may_come_back`` (its state is kept there), ``checkpoint`` (the file of its state),
-    ``checkpoint_seconds`` between two states.
+    decision), ``may_come_back`` (its state is kept there), ``resumes`` (a state may have been kept
+    before), ``checkpoints`` (the place of states), ``folder`` (of this run's, there),
+    ``checkpoint_seconds`` between two of them.
 
-    An error of the training is a result like any other, with its reason, and so is a hang. A lost
-    worker is the one cause worth a retry: another goes on from the state saved last. So does
+    Its state is one of Tune's checkpoints, taken after every epoch, or as often as is cheap. An
+    error of the training is a result like any other, with its reason, and so is a hang. A lost
+    worker is the one cause worth a retry: another goes on from the state kept last. So does
     whoever takes the study up again after its runner was lost.
 
     Raises:
         WorkersLost: whoever hears of it stores no outcome: the study is to be taken up again.
     """
+
+    _warning: str | None
 
     def setup(self, config: dict[str, Any]) -> None:
         """Prepare the first training of this trainable."""
@@ -68,20 +74,49 @@ class TrainRun(tune.Trainable):
         """Report one epoch, the last one with the outcome."""
         if not self._reports:
             self._reports.extend(self._advance(0))
-        return self._reports.popleft()
+        result = self._reports.popleft()
+        if self._warning is not None:
+            result[WARNING], self._warning = self._warning, None
+        return result
 
     def train_buffered(self, *_limits: float) -> list[dict[str, Any]]:
         """Report all epochs that a worker trains in about a second: one call instead of many.
 
         Tune's own limits are left aside: it passes the longest time and the greatest number of
-        results in each other's place.
+        results in each other's place. One after which the state is to be kept comes alone: of
+        several, Tune would heed the first as well, and go on training while it saves.
         """
         if not self._reports:
             self._reports.extend(self._advance(_BATCH_SECONDS))
         results = [self.train()]
-        while self._reports:
+        while self._reports and not self._reports[0].get(SHOULD_CHECKPOINT):
             results.append(self.train())
         return results
+
+    def save(self, checkpoint_dir: str | None = None) -> _TrainingResult:
+        """Let Tune keep the state; where that fails, the training goes on all the same."""
+        started = monotonic()
+        try:
+            storage = self._open_storage()
+            with TemporaryDirectory() as folder:
+                result = super().save(checkpoint_dir or folder)
+            self._place().keep_only(self._folder, storage.current_checkpoint_index)
+        except Exception as error:
+            self._warning = f"its state could not be kept: {type(error).__name__}: {error}"
+            result, pause = _TrainingResult(None, {}), _SECONDS_AFTER_FAILED_SAVING
+        else:
+            took = monotonic() - started
+            pause = max(self._config["checkpoint_seconds"], took / _SAVING_SHARE)
+        self._saving_due_at = monotonic() + pause
+        return result
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Write the worker's state."""
+        write_state(checkpoint_dir, self._answer(self._worker.state.remote()))
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Read the state that a worker is to begin with."""
+        self._state = read_state(checkpoint)
 
     def cleanup(self) -> None:
         """Let the worker go."""
@@ -92,9 +127,10 @@ class TrainRun(tune.Trainable):
         self._reports: deque[dict[str, Any]] = deque()
         self._epochs_done = 0
         self._environment = "{}"
-        self._started = self._saved_at = math.inf
-        self._saving_took = 0.0
-        self._checkpoint = Checkpoint(Path(config["checkpoint"]))
+        self._started = self._saving_due_at = math.inf
+        self._folder: str = config["folder"]
+        self._storage: StorageContext | None = None  # Tune's own would not be found again
+        self._warning = None
         self._losses = 0
 
     def _advance(self, seconds: float) -> list[dict[str, Any]]:
@@ -106,7 +142,7 @@ class TrainRun(tune.Trainable):
                 self._let_go(lost=True)
                 return [self._failed(self._too_slow())]
             except RayError:
-                logger.warning("%s: %s", self._config["run_id"], LOST_WORKER)
+                self._warning = LOST_WORKER
                 self._let_go(lost=True)
                 self._losses += 1
         return [self._failed(LOST_WORKER)]
@@ -117,8 +153,6 @@ class TrainRun(tune.Trainable):
         until = min((at for at in self._config["pauses"] if at > self._epochs_done), default=_LAST)
         epochs, outcome, environment = self._answer(self._worker.advance.remote(seconds, until))
         self._environment = environment
-        if outcome is None and (self._waits(epochs) or self._saving_is_due()):
-            self._save()
         return epochs, outcome
 
     def _answer(self, reference: Any) -> Any:
@@ -133,14 +167,16 @@ class TrainRun(tune.Trainable):
             self._worker = ray.get(lease)
         except RayError as error:
             raise WorkersLost(f"no worker for {run['run_id']}: {error}") from error
-        self._worker.begin.remote(run["run"], run["measure_test"], self._checkpoint.read())
-        self._started = self._saved_at = monotonic()
+        self._worker.begin.remote(run["run"], run["measure_test"], self._kept_state())
+        self._started = monotonic()
+        self._saving_due_at = self._started + run["checkpoint_seconds"]
 
     def _results(self, epochs: list[str], outcome: str | None) -> list[dict[str, Any]]:
         results = [self._reported(epoch) for epoch in epochs]
         if results:
             self._epochs_done = _number(epochs[-1])
         if outcome is None:
+            results[-1][SHOULD_CHECKPOINT] = self._waits() or monotonic() >= self._saving_due_at
             return results
         self._let_go()
         if "error" in json.loads(outcome):
@@ -148,21 +184,37 @@ class TrainRun(tune.Trainable):
         results[-1] |= {"done": True, OUTCOME: outcome}
         return results
 
-    def _save(self) -> None:
-        started = monotonic()
-        self._checkpoint.write(self._answer(self._worker.state.remote()))
-        self._saved_at = monotonic()
-        self._saving_took = self._saved_at - started
-
-    def _waits(self, epochs: list[str]) -> bool:
+    def _waits(self) -> bool:
         """Tell whether the training may be set aside now, to go on another time."""
-        pauses = self._config["pauses"] if self._config["may_come_back"] else ()
-        return _number(epochs[-1]) in pauses
+        return bool(self._config["may_come_back"]) and self._epochs_done in self._config["pauses"]
 
-    def _saving_is_due(self) -> bool:
-        """Rarely enough to cost less than a hundredth of the time; short trainings need none."""
-        pause = max(self._config["checkpoint_seconds"], self._saving_took / _SAVING_SHARE)
-        return monotonic() - self._saved_at >= pause
+    def _kept_state(self) -> bytes | None:
+        """Return the state kept last, by this trainable or by one before it."""
+        if not (self._config["resumes"] or self._losses):
+            return None
+        try:
+            storage = self._open_storage()
+            for number in self._place().checkpoints(self._folder):
+                storage.current_checkpoint_index = number
+                path, files = storage.checkpoint_fs_path, storage.storage_filesystem
+                self.restore(tune.Checkpoint(path, files))
+                if self._state is not None:
+                    return self._state
+        except Exception as error:
+            self._warning = f"its state could not be read: {type(error).__name__}: {error}"
+        return None
+
+    def _open_storage(self) -> StorageContext:
+        """Return Tune's storage of this run: the same for whoever takes the run up again."""
+        if self._storage is None:
+            place, (study, run) = self._place(), self._folder.split("/")
+            self._storage = StorageContext(
+                place.folder, study, storage_filesystem=place.files, trial_dir_name=run
+            )
+        return self._storage
+
+    def _place(self) -> Place:
+        return open_place(self._config["checkpoints"])
 
     def _let_go(self, lost: bool = False) -> None:
         if self._worker is not None:

@@ -133,6 +133,7 @@ def test_clean_removes_what_ended_long_ago_and_nothing_else(tmp_path: Path) -> N
     old = time.time() - 40 * 86400
     os.utime(logs[unknown], (old, old))
     for folder in (folders[unknown], lost, running):
+        os.utime(folder / "inside", (old, old))
         os.utime(folder, (old, old))
     data_dir = ("--data-dir", str(tmp_path))
     would = hamtune("clean", "--dry-run", *data_dir)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from service.domain.plans import resolve
 from service.records import StudyRequest
 from service.settings import Settings
 from service.workers import cluster
-from service.workers.checkpoints import Checkpoint, checkpoint_path
+from service.workers.checkpoints import open_place
 from service.workers.pool import open_pool
-from service.workers.trainable import OUTCOME, TrainRun
+from service.workers.trainable import LOST_WORKER, OUTCOME, WARNING, TrainRun
 from service.workers.trainer import Trainer
+from tests.service.faults.lab import descendants, first, kill
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
@@ -32,12 +34,11 @@ def one_cpu(tmp_path: Path) -> Iterator[None]:
     ray.shutdown()
 
 
-def config_of_a_run(folder: Path, request_: StudyRequest) -> dict[str, Any]:
+def config_of_a_run(place: Path | str, request_: StudyRequest) -> dict[str, Any]:
     plan = resolve(request_)
     run = RunConfig(
         combination=plan.combination, recipe=plan.recipe, setting=plan.baselines[1], seed=3
     ).to_json()
-    path = checkpoint_path(folder, study_id="study", run_id="run", run=run)
     return {
         "run_id": "run",
         "run": run,
@@ -46,75 +47,110 @@ def config_of_a_run(folder: Path, request_: StudyRequest) -> dict[str, Any]:
         "seconds": 120.0,
         "pauses": list(range(1, 100)),
         "may_come_back": True,
-        "checkpoint": str(path),
-        "checkpoint_seconds": 1e9,  # so only the pauses make it write
+        "resumes": False,
+        "checkpoints": str(place),
+        "folder": "study/run",
+        "checkpoint_seconds": 1e9,  # so it is kept for the pauses alone
     }
 
 
-def start(config: dict[str, Any]) -> Any:
-    return ray.remote(TrainRun).options(num_cpus=0).remote(config)
+class Tune:
+    """Does with a trainable what Tune does: it asks for results, and for states when told so."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.actor = ray.remote(TrainRun).options(num_cpus=0).remote(config)
+        self.results: list[dict[str, Any]] = []
+
+    def advance(self) -> dict[str, Any]:
+        """Return the last result up to where the state is kept, or up to the end."""
+        while True:
+            batch = ray.get(self.actor.train_buffered.remote(0.0, 1))
+            self.results += batch
+            if batch[-1].get("should_checkpoint"):
+                assert len(batch) == 1, "Tune would heed those before it too"
+                ray.get(self.actor.save.remote())
+                return batch[-1]
+            if batch[-1]["done"]:
+                return batch[-1]
+
+    def finish(self) -> list[dict[str, Any]]:
+        """Return all results."""
+        while not self.advance()["done"]:
+            pass
+        return self.results
+
+    @property
+    def epochs(self) -> list[int]:
+        return [json.loads(result["epoch_metrics"])["epoch"] for result in self.results]
 
 
-def rest_of(trainable: Any) -> list[dict[str, Any]]:
-    results = ray.get(trainable.train_buffered.remote(0.0, 1))
-    while not results[-1]["done"]:
-        results += ray.get(trainable.train_buffered.remote(0.0, 1))
-    return results  # type: ignore[no-any-return]
+def facts(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what does not depend on when and where it was trained."""
+    outcome = json.loads(results[-1][OUTCOME])
+    curve = [point | {"seconds": None} for point in outcome["curve"]]
+    return {
+        "accuracies": (outcome["validation_accuracy"], outcome["test_accuracy"]),
+        "curve": curve,
+        "sparsity": outcome["measures"]["sparsity"],
+    }
 
 
-def test_a_training_whose_runner_is_lost_goes_on_from_its_file_and_ends_bit_equal(
+def test_a_training_whose_runner_is_lost_goes_on_from_its_last_epoch_and_ends_bit_equal(
     one_cpu: None, tmp_path: Path, request_: StudyRequest
 ) -> None:
-    config = config_of_a_run(tmp_path / "undisturbed", request_)
-    whole = rest_of(start(config))
-    assert all(not result["done"] for result in whole[:-1])
+    whole = Tune(config_of_a_run(tmp_path / "undisturbed", request_))
+    whole.finish()
+    assert all(not result["done"] for result in whole.results[:-1])
 
-    config = config_of_a_run(tmp_path / "disturbed", request_)
-    lost = start(config)
+    config = config_of_a_run((tmp_path / "disturbed").as_uri(), request_)
+    lost = Tune(config)
     for _ in range(4):
-        ray.get(lost.train_buffered.remote(0.0, 1))
-    written = Path(config["checkpoint"]).stat().st_mtime_ns
-    ray.kill(lost)
-    rest = rest_of(start(config))
-    assert Path(config["checkpoint"]).stat().st_mtime_ns > written
-    epochs = [json.loads(result["epoch_metrics"])["epoch"] for result in rest]
-    assert epochs == list(range(1, len(whole) + 1)), "its epochs are reported again"
+        lost.advance()
+    ray.kill(lost.actor)
+    place = open_place(config["checkpoints"])
+    assert place.checkpoints("study/run") == [3], "the newest alone is kept"
 
-    def facts(results: list[dict[str, Any]]) -> dict[str, Any]:
-        outcome = json.loads(results[-1][OUTCOME])
-        curve = [point | {"seconds": None} for point in outcome["curve"]]
-        return {
-            "accuracies": (outcome["validation_accuracy"], outcome["test_accuracy"]),
-            "curve": curve,
-            "sparsity": outcome["measures"]["sparsity"],
-        }
+    (tmp_path / "disturbed/study/run/checkpoint_000004").mkdir()
+    (tmp_path / "disturbed/study/run/checkpoint_000004/9999.state").write_bytes(b"cut off")
+    rest = Tune(config | {"resumes": True})
+    rest.advance()
+    assert rest.epochs == [1, 2, 3, 4, 5], "what it had trained is reported again, and no more"
+    assert place.checkpoints("study/run") == [4]
+    rest.finish()
+    assert rest.epochs == whole.epochs
+    assert facts(rest.results) == facts(whole.results)
 
-    assert facts(rest) == facts(whole)
+
+def test_a_training_whose_worker_is_lost_goes_on_in_another(
+    one_cpu: None, tmp_path: Path, request_: StudyRequest
+) -> None:
+    training = Tune(config_of_a_run(tmp_path, request_))
+    for _ in range(4):
+        training.advance()
+    worker = first(descendants(os.getpid()), "ray::Trainer")
+    assert worker is not None and kill(worker)
+    training.advance()
+    assert training.epochs == [1, 2, 3, 4, *range(1, 6)]
+    assert training.results[4][WARNING] == LOST_WORKER
+
+
+def test_a_training_whose_state_cannot_be_kept_goes_on_and_says_so(
+    one_cpu: None, tmp_path: Path, request_: StudyRequest
+) -> None:
+    (tmp_path / "a file").touch()
+    training = Tune(config_of_a_run(tmp_path / "a file", request_))
+    results = training.finish()
+    warned = [result[WARNING] for result in results if WARNING in result]
+    assert len(warned) == len(results) - 1, "after every epoch but the last"
+    assert "could not be kept" in warned[0]
+    assert results[-1][OUTCOME]
 
 
 def test_a_training_that_finds_no_pool_is_lost_and_not_failed(
     one_cpu: None, tmp_path: Path, request_: StudyRequest
 ) -> None:
-    trainable = start(config_of_a_run(tmp_path, request_))
-    ray.get(trainable.__ray_ready__.remote())
+    training = Tune(config_of_a_run(tmp_path, request_))
+    ray.get(training.actor.__ray_ready__.remote())
     ray.kill(open_pool(Trainer))
     with pytest.raises(RayTaskError, match="WorkersLost"):
-        rest_of(trainable)
-
-
-def test_a_state_is_written_wholly_or_not_at_all_and_fits_its_config_alone(
-    tmp_path: Path, request_: StudyRequest
-) -> None:
-    run = config_of_a_run(tmp_path, request_)["run"]
-    path = checkpoint_path(tmp_path, study_id="study", run_id="run", run=run)
-    checkpoint = Checkpoint(path)
-    assert checkpoint.read() is None
-    checkpoint.remove()
-    for state in (b"one", b"two"):
-        checkpoint.write(state)
-        assert checkpoint.read() == state
-    assert [file.name for file in path.parent.iterdir()] == [path.name]
-    other = checkpoint_path(tmp_path, study_id="study", run_id="run", run=run | {"seed": 4})
-    assert Checkpoint(other).read() is None
-    checkpoint.remove()
-    assert checkpoint.read() is None
+        training.finish()
