@@ -96,6 +96,10 @@ def serve(
 
         if die_with_parent:
             processes.die_with_parent()
+        if scheduler and settings.checkpoints is not None:
+            from service.workers.checkpoints import check_place  # lazy: only buckets need it
+
+            check_place(settings.checkpoint_place)
         run(settings, scheduler, lambda url: _announce(url, settings))
 
 

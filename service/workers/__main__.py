@@ -12,13 +12,12 @@ from contextlib import contextmanager
 import ray
 
 from service import logs
-from service.logs import masked
 from service.settings import Settings
 from service.storage import open_storage
 from service.storage.migrate import migrate
 from service.storage.resilience import PATIENCE_OF_WORKERS
 from service.workers import cluster
-from service.workers.checkpoints import open_place
+from service.workers.checkpoints import check_place
 from service.workers.optuna_storage import open_optuna_storage
 from service.workers.pool import open_pool
 from service.workers.processes import die_with_parent
@@ -41,7 +40,10 @@ def main() -> None:
     storage = open_storage(settings, PATIENCE_OF_WORKERS)
     migrate(storage.database)
     open_optuna_storage(settings.optuna_database)
-    _check_checkpoints(settings)
+    try:
+        check_place(settings.checkpoint_place)
+    except ValueError as error:
+        sys.exit(str(error))
     with _cluster(settings, args.join) as address:
         logger.info("Ray at %s", address)
         scheduler = Scheduler(storage, settings, address)
@@ -51,18 +53,6 @@ def main() -> None:
             pass
         finally:
             scheduler.stop()
-
-
-def _check_checkpoints(settings: Settings) -> None:
-    """End now, and say why, where the states of trainings cannot be kept."""
-    place = settings.checkpoint_place
-    try:
-        open_place(place).check()
-    except (OSError, ValueError) as error:
-        sys.exit(
-            f"HAMTUNE_CHECKPOINTS: states of trainings cannot be kept at {masked(place)}: "
-            f"{masked(str(error))}; name a folder or a bucket that this machine may write to"
-        )
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
+from service.logs import masked
+
 logger = logging.getLogger(__name__)
 
 _STUDY = re.compile(r"study_[0-9a-z]{26}")
@@ -36,18 +38,6 @@ class Place(NamedTuple):
 
     files: FileSystem
     folder: str
-
-    def check(self) -> None:
-        """Write a file and remove it.
-
-        Raises:
-            OSError: that cannot be done.
-        """
-        probe = f"{self.folder}/.probe-{secrets.token_hex(4)}"
-        self.files.create_dir(self.folder)
-        with self.files.open_output_stream(probe) as stream:
-            stream.write(b"hamtune")
-        self.files.delete_file(probe)
 
     def checkpoints(self, folder: str) -> list[int]:
         """Return the numbers of the checkpoints in a folder of the place, newest first."""
@@ -94,6 +84,26 @@ def open_place(place: str) -> Place:
     """
     files, folder = FileSystem.from_uri(place)
     return Place(files, folder.rstrip("/"))
+
+
+def check_place(place: str) -> None:
+    """Write a file there and remove it.
+
+    Raises:
+        ValueError: that cannot be done; it says why.
+    """
+    try:
+        files, folder = open_place(place)
+        probe = f"{folder}/.probe-{secrets.token_hex(4)}"
+        files.create_dir(folder)
+        with files.open_output_stream(probe) as stream:
+            stream.write(b"hamtune")
+        files.delete_file(probe)
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"HAMTUNE_CHECKPOINTS: states of trainings cannot be kept at {masked(place)}: "
+            f"{masked(str(error))}; name a folder or a bucket that this machine may write to"
+        ) from error
 
 
 def folder_of(study_id: str, run_id: str, run: dict[str, Any], code: str) -> str:

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from typer.testing import CliRunner
 
 from service.address import service_url
-from service.cli.errors import PORT_TAKEN
+from service.cli.app import app
+from service.cli.errors import PORT_TAKEN, USAGE
 from service.cli.scheduler_process import SchedulerProcess, environment
 from service.client import Client
 from service.settings import Settings
@@ -75,6 +77,13 @@ def test_serve_says_that_its_port_is_taken(tmp_path: Path) -> None:
     assert second.returncode == PORT_TAKEN
     assert f"port {port} of 127.0.0.1 is taken" in second.stderr
     assert f"--port {port + 1}" in second.stderr
+
+
+def test_serve_says_that_states_of_trainings_cannot_be_kept(tmp_path: Path) -> None:
+    env = {"HAMTUNE_CHECKPOINTS": "bogus://bucket"}
+    refused = CliRunner(env=env).invoke(app, ["serve", "--data-dir", str(tmp_path)])
+    assert refused.exit_code == USAGE
+    assert "HAMTUNE_CHECKPOINTS" in refused.stderr and "bogus://bucket" in refused.stderr
 
 
 def test_service_that_was_killed_starts_again_on_its_data(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_clean_removes_what_ended_long_ago_and_nothing_else(tmp_path: Path) -> N
         os.utime(folder, (old, old))
     data_dir = ("--data-dir", str(tmp_path))
     would = hamtune("clean", "--dry-run", *data_dir)
-    assert would.split() == [str(logs[unknown]), str(folders[unknown]), str(lost)]
+    assert would.split() == [str(logs[unknown]), str(lost), str(folders[unknown])]
     assert logs[unknown].exists()
     hamtune("clean", *data_dir)
     assert not logs[unknown].exists() and not folders[unknown].exists()

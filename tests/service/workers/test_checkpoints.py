@@ -1,14 +1,22 @@
-"""The place of states of trainings: a folder here, a bucket elsewhere."""
+"""The place of states of trainings: a folder or a bucket."""
 
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pyarrow.fs import FileSelector, FileType
 
-from service.workers.checkpoints import folder_of, open_place, read_state, write_state
+from service.workers.checkpoints import (
+    Place,
+    check_place,
+    folder_of,
+    open_place,
+    read_state,
+    write_state,
+)
 
 RUN = {"seed": 3}
 
@@ -34,26 +42,49 @@ def test_a_state_fits_its_run_its_config_and_its_code_alone() -> None:
     assert folder_of("study", "run", dict(RUN), "code") in folders
 
 
-@pytest.mark.parametrize("as_uri", [False, True])
-def test_a_place_lists_and_removes_what_is_there(tmp_path: Path, as_uri: bool) -> None:
-    place = open_place(tmp_path.as_uri() if as_uri else str(tmp_path))
+@pytest.fixture(params=["folder", "address of a folder", "bucket"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    if request.param == "bucket":
+        return open_place(request.getfixturevalue("bucket"))
+    return open_place(str(tmp_path) if request.param == "folder" else tmp_path.as_uri())
+
+
+def put(place: Place, path: str) -> None:
+    folder = f"{place.folder}/{path}"
+    place.files.create_dir(folder)
+    with place.files.open_output_stream(f"{folder}/5.state") as stream:
+        stream.write(b"state")
+
+
+def test_a_place_lists_and_removes_what_is_there(place: Place) -> None:
     assert place.checkpoints("study/run") == []
     for name in ("checkpoint_000009", "checkpoint_000010", "checkpoint_000002", "else"):
-        (tmp_path / "study/run" / name).mkdir(parents=True)
+        put(place, f"study/run/{name}")
     assert place.checkpoints("study/run") == [10, 9, 2]
     place.keep_only("study/run", 9)
     assert place.checkpoints("study/run") == [9]
-    assert (tmp_path / "study/run/else").exists()
-    place.remove("study")
-    place.remove("study")
-    assert list(tmp_path.iterdir()) == []
+    place.remove("study/run/checkpoint_000009")
+    left = place.files.get_file_info(FileSelector(f"{place.folder}/study/run"))
+    assert [entry.base_name for entry in left] == ["else"]
+    for _ in range(2):
+        place.remove("study")
+    assert place.files.get_file_info(f"{place.folder}/study").type == FileType.NotFound
 
 
-def test_a_place_knows_its_studies_and_when_they_changed_last(tmp_path: Path) -> None:
+def test_a_place_knows_its_studies(place: Place) -> None:
+    began = datetime.now(UTC) - timedelta(seconds=2)
+    study = "study_" + "0" * 26
+    put(place, f"{study}/run/checkpoint_000000")
+    put(place, "mine")
+    ((name, changed),) = place.studies()
+    assert name == study
+    assert changed is not None and began <= changed <= datetime.now(UTC)
+
+
+def test_a_study_changed_when_the_newest_of_its_files_did(tmp_path: Path) -> None:
     study = "study_" + "0" * 26
     state = tmp_path / study / "run" / "checkpoint_000000"
     state.mkdir(parents=True)
-    (tmp_path / "mine").mkdir()
     times = (1_000_000_000, 1_000_000_100, 1_000_000_050)
     for path, time in zip((state, state.parent, state.parent.parent), times, strict=True):
         os.utime(path, (time, time))
@@ -61,11 +92,11 @@ def test_a_place_knows_its_studies_and_when_they_changed_last(tmp_path: Path) ->
     assert list(open_place(str(tmp_path)).studies()) == [(study, last)]
 
 
-def test_a_place_that_cannot_be_written_to_is_found_out(tmp_path: Path) -> None:
-    open_place(str(tmp_path / "new")).check()
+def test_a_place_that_cannot_be_written_to_is_found_out(tmp_path: Path, bucket: str) -> None:
+    for good in (str(tmp_path / "new"), bucket):
+        check_place(good)
     assert list((tmp_path / "new").iterdir()) == []
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="file"):
-        open_place(str(tmp_path / "file")).check()
-    with pytest.raises(ValueError, match="bogus"):
-        open_place("bogus://bucket")
+    for bad in (str(tmp_path / "file"), "bogus://bucket", bucket.replace("bucket-", "other-")):
+        with pytest.raises(ValueError, match=r"HAMTUNE_CHECKPOINTS.*cannot be kept at.*; name a"):
+            check_place(bad)
