@@ -158,7 +158,7 @@ class Settings(BaseSettings):
     @property
     def checkpoint_place(self) -> str:
         """Absolute path or address of the place where states of trainings are kept."""
-        if self.checkpoints is None:
+        if not self.checkpoints:
             return str(self.data_dir.resolve() / "checkpoints")
         if "://" in self.checkpoints:
             return self.checkpoints

@@ -44,10 +44,10 @@ class Place(NamedTuple):
         named = (_NUMBERED.fullmatch(entry.base_name) for entry in self._entries(folder))
         return sorted((int(found[1]) for found in named if found), reverse=True)
 
-    def keep_only(self, folder: str, number: int) -> None:
-        """Remove all checkpoints of a folder but one."""
+    def remove_older(self, folder: str, number: int) -> None:
+        """Remove the checkpoints of a folder that are older than one of them."""
         for other in self.checkpoints(folder):
-            if other != number:
+            if other < number:
                 self.remove(f"{folder}/checkpoint_{other:06d}")
 
     def studies(self) -> Iterator[tuple[str, datetime | None]]:
@@ -61,11 +61,8 @@ class Place(NamedTuple):
     def remove(self, folder: str) -> None:
         """Remove a folder of the place with all that is in it, if it is there."""
         path = f"{self.folder}/{folder}"
-        try:
-            if self.files.get_file_info(path).type != FileType.NotFound:
-                self.files.delete_dir(path)
-        except OSError:
-            logger.warning("%s is left behind (`hamtune clean` removes it)", path, exc_info=True)
+        if self.files.get_file_info(path).type != FileType.NotFound:
+            self.files.delete_dir(path)
 
     def _entries(self, folder: str, recursive: bool = False) -> list[Any]:
         path = f"{self.folder}/{folder}".rstrip("/")
@@ -104,6 +101,14 @@ def check_place(place: str) -> None:
             f"HAMTUNE_CHECKPOINTS: states of trainings cannot be kept at {masked(place)}: "
             f"{masked(str(error))}; name a folder or a bucket that this machine may write to"
         ) from error
+
+
+def forget(place: str, folder: str) -> None:
+    """Remove a folder of a place; where that fails, it is left behind."""
+    try:
+        open_place(place).remove(folder)
+    except OSError as error:
+        logger.warning("%s is left behind; `hamtune clean` removes it: %s", folder, error)
 
 
 def folder_of(study_id: str, run_id: str, run: dict[str, Any], code: str) -> str:

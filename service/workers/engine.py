@@ -20,7 +20,7 @@ from structlog.contextvars import bind_contextvars, get_contextvars
 
 from service.settings import Settings
 from service.workers import cluster
-from service.workers.checkpoints import folder_of, open_place
+from service.workers.checkpoints import folder_of, forget
 from service.workers.course import Course
 from service.workers.pool import code_digest, open_pool
 from service.workers.ray_searcher import CourseScheduler, CourseSearcher
@@ -124,7 +124,6 @@ class Relay(Searcher):
         self._under_way: dict[str, UnderWay] = {}
         self._ended: deque[Ended] = deque()
         self._has_handed_out = False
-        self._place = open_place(settings.checkpoint_place)
         self.idle = threading.Event()
         self._pool = open_pool()
 
@@ -155,7 +154,7 @@ class Relay(Searcher):
         suggestion = self._searcher.suggest(trial_id, workers + len(self._ended))
         if suggestion == Searcher.FINISHED:
             if self._searcher.over:
-                self._place.remove(self._searcher.study_id)
+                forget(self._settings.checkpoint_place, self._searcher.study_id)
             self.idle.set()
             if self._searcher.error is not None:
                 return Searcher.FINISHED
@@ -199,7 +198,7 @@ class Relay(Searcher):
                 training.run_id
             )
             if is_over and training.has_state:
-                self._place.remove(training.folder)
+                forget(self._settings.checkpoint_place, training.folder)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing to pickle: Tune copies its searcher for a restore that is never asked for."""

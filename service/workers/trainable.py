@@ -57,6 +57,7 @@ class TrainRun(tune.Trainable):
     """
 
     _warning: str | None
+    _state: bytes | None
 
     def setup(self, config: dict[str, Any]) -> None:
         """Prepare the first training of this trainable."""
@@ -100,7 +101,7 @@ class TrainRun(tune.Trainable):
             storage = self._open_storage()
             with TemporaryDirectory() as folder:
                 result = super().save(checkpoint_dir or folder)
-            self._place().keep_only(self._folder, storage.current_checkpoint_index)
+            self._place().remove_older(self._folder, storage.current_checkpoint_index)
         except Exception as error:
             self._warning = f"its state could not be kept: {type(error).__name__}: {error}"
             result, pause = _TrainingResult(None, {}), _SECONDS_AFTER_FAILED_SAVING
@@ -199,7 +200,8 @@ class TrainRun(tune.Trainable):
                 path, files = storage.checkpoint_fs_path, storage.storage_filesystem
                 self.restore(tune.Checkpoint(path, files))
                 if self._state is not None:
-                    return self._state
+                    state, self._state = self._state, None
+                    return state
         except Exception as error:
             self._warning = f"its state could not be read: {type(error).__name__}: {error}"
         return None

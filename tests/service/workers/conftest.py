@@ -25,18 +25,19 @@ def request_() -> StudyRequest:
     )
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[str]:
     """Address of a folder in a bucket, on an S3 server in this process."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "any")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     name = f"bucket-{secrets.token_hex(4)}"  # what is in it stays in this process
     httpx2.put(f"http://{host}:{port}/{name}").raise_for_status()
-    yield f"s3://{name}/folder?endpoint_override=http://{host}:{port}&scheme=http"
+    with pytest.MonkeyPatch.context() as environment:
+        for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            environment.setenv(variable, "any")
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        yield f"s3://{name}/folder?endpoint_override=http://{host}:{port}&scheme=http"
     server.stop()
 
 

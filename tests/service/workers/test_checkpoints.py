@@ -61,9 +61,9 @@ def test_a_place_lists_and_removes_what_is_there(place: Place) -> None:
     for name in ("checkpoint_000009", "checkpoint_000010", "checkpoint_000002", "else"):
         put(place, f"study/run/{name}")
     assert place.checkpoints("study/run") == [10, 9, 2]
-    place.keep_only("study/run", 9)
-    assert place.checkpoints("study/run") == [9]
-    place.remove("study/run/checkpoint_000009")
+    place.remove_older("study/run", 10)
+    assert place.checkpoints("study/run") == [10]
+    place.remove("study/run/checkpoint_000010")
     left = place.files.get_file_info(FileSelector(f"{place.folder}/study/run"))
     assert [entry.base_name for entry in left] == ["else"]
     for _ in range(2):

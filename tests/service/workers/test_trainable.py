@@ -26,9 +26,9 @@ from tests.service.faults.lab import descendants, first, kill
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 
-@pytest.fixture
-def one_cpu(tmp_path: Path) -> Iterator[None]:
-    cluster.start_local(Settings(data_dir=tmp_path, cpus=1))
+@pytest.fixture(scope="module", autouse=True)
+def one_cpu(bucket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    cluster.start_local(Settings(data_dir=tmp_path_factory.mktemp("ray"), cpus=1))
     open_pool(Trainer)
     yield
     ray.shutdown()
@@ -96,7 +96,7 @@ def facts(results: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def test_a_training_whose_runner_is_lost_goes_on_from_its_last_epoch_and_ends_bit_equal(
-    bucket: str, one_cpu: None, tmp_path: Path, request_: StudyRequest
+    bucket: str, tmp_path: Path, request_: StudyRequest
 ) -> None:
     whole = Tune(config_of_a_run(tmp_path / "undisturbed", request_))
     whole.finish()
@@ -123,7 +123,7 @@ def test_a_training_whose_runner_is_lost_goes_on_from_its_last_epoch_and_ends_bi
 
 
 def test_a_training_whose_worker_is_lost_goes_on_in_another(
-    one_cpu: None, tmp_path: Path, request_: StudyRequest
+    tmp_path: Path, request_: StudyRequest
 ) -> None:
     training = Tune(config_of_a_run(tmp_path, request_))
     for _ in range(4):
@@ -136,7 +136,7 @@ def test_a_training_whose_worker_is_lost_goes_on_in_another(
 
 
 def test_a_training_whose_state_cannot_be_kept_goes_on_and_says_so(
-    one_cpu: None, tmp_path: Path, request_: StudyRequest
+    tmp_path: Path, request_: StudyRequest
 ) -> None:
     (tmp_path / "a file").touch()
     training = Tune(config_of_a_run(tmp_path / "a file", request_))
@@ -148,7 +148,7 @@ def test_a_training_whose_state_cannot_be_kept_goes_on_and_says_so(
 
 
 def test_a_training_that_finds_no_pool_is_lost_and_not_failed(
-    one_cpu: None, tmp_path: Path, request_: StudyRequest
+    tmp_path: Path, request_: StudyRequest
 ) -> None:
     training = Tune(config_of_a_run(tmp_path, request_))
     ray.get(training.actor.__ray_ready__.remote())
