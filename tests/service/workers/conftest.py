@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-import secrets
-from collections.abc import Iterator
 
-import httpx2
 import pytest
-from moto.server import ThreadedMotoServer
 
 from ham.config import RunConfig
 from service.domain.plans import resolve
@@ -23,22 +19,6 @@ def request_() -> StudyRequest:
     return StudyRequest(
         model="digits_cnn", dataset="digits", sparsifier="random", sparsity=0.9, budget=SMALL
     )
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[str]:
-    """Address of a folder in a bucket, on an S3 server in this process."""
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    name = f"bucket-{secrets.token_hex(4)}"  # what is in it stays in this process
-    httpx2.put(f"http://{host}:{port}/{name}").raise_for_status()
-    with pytest.MonkeyPatch.context() as environment:
-        for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-            environment.setenv(variable, "any")
-        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        yield f"s3://{name}/folder?endpoint_override=http://{host}:{port}&scheme=http"
-    server.stop()
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_cpu(bucket: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def one_cpu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     cluster.start_local(Settings(data_dir=tmp_path_factory.mktemp("ray"), cpus=1))
     open_pool(Trainer)
     yield
@@ -96,13 +96,13 @@ def facts(results: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def test_a_training_whose_runner_is_lost_goes_on_from_its_last_epoch_and_ends_bit_equal(
-    bucket: str, tmp_path: Path, request_: StudyRequest
+    tmp_path: Path, request_: StudyRequest
 ) -> None:
     whole = Tune(config_of_a_run(tmp_path / "undisturbed", request_))
     whole.finish()
     assert all(not result["done"] for result in whole.results[:-1])
 
-    config = config_of_a_run(bucket, request_)
+    config = config_of_a_run((tmp_path / "disturbed").as_uri(), request_)
     lost = Tune(config)
     for _ in range(4):
         lost.advance()
@@ -110,9 +110,9 @@ def test_a_training_whose_runner_is_lost_goes_on_from_its_last_epoch_and_ends_bi
     place = open_place(config["checkpoints"])
     assert place.checkpoints("study/run") == [3], "the newest alone is kept"
 
-    cut_off = f"{place.folder}/study/run/checkpoint_000004/9999.state"
-    with place.files.open_output_stream(cut_off) as stream:
-        stream.write(b"state")
+    cut_off = tmp_path / "disturbed/study/run/checkpoint_000004/9999.state"
+    cut_off.parent.mkdir()
+    cut_off.write_bytes(b"state")
     rest = Tune(config | {"resumes": True})
     rest.advance()
     assert rest.epochs == [1, 2, 3, 4, 5], "what it had trained is reported again, and no more"
