@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 from ham.config import NO_HAM, SCHEDULES, Schedule, Setting
@@ -36,7 +37,7 @@ class LogRange:
         if not 0 <= self.zero_share < 1:
             raise InvalidConfig("zero_share", self.zero_share, "it must be in [0, 1)")
 
-    @property
+    @cached_property
     def floor(self) -> float:
         """Low end of the sampled axis: values in [floor, low) mean zero."""
         if self.zero_share == 0:
@@ -211,10 +212,11 @@ class SearchSpace:
 
     def places(self, settings: Sequence[Setting]) -> list[list[float]]:
         """Return the same of many settings, a column for each axis and tuned schedule."""
-        columns = [
-            [axis.place(getattr(setting, name)) for setting in settings]
-            for name, axis in self.axes().items()
-        ]
+        columns = []
+        for name, axis in self.axes().items():
+            values = [getattr(setting, name) for setting in settings]
+            at = {value: axis.place(value) for value in set(values)}  # a grid repeats few
+            columns.append([at[value] for value in values])
         if self.tuned_schedules:
             scheduled = [self.scheduled(setting) for setting in settings]
             columns += [
