@@ -174,6 +174,18 @@ def _study() -> tuple[StudyRequest, Plan]:
     return request, resolve(request)
 
 
+def test_a_run_whose_runner_was_lost_may_go_on_from_a_state_and_no_other(bench: Bench) -> None:
+    first = bench.new_runner().next()
+    assert first is not None and not first.resumes
+    bench.lose_runner()
+
+    successor = bench.new_runner()
+    again, new = successor.next(), successor.next()
+    assert again is not None and new is not None
+    assert (again.run_id, again.config, again.resumes) == (first.run_id, first.config, True)
+    assert not new.resumes
+
+
 def test_a_run_that_ended_just_before_the_crash_is_told_to_optuna_and_not_repeated(
     bench: Bench,
 ) -> None:
