@@ -194,10 +194,8 @@ class Relay(Searcher):
             ended = self._ended.popleft()
             training = self._under_way.pop(ended.trial_id)
             self._searcher.on_trial_complete(*ended)
-            is_over = self._searcher.error is None and not self._searcher.is_set_aside(
-                training.run_id
-            )
-            if is_over and training.has_state:
+            comes_back = self._searcher.is_set_aside(training.run_id)
+            if training.has_state and not comes_back and self._searcher.error is None:
                 forget(self._settings.checkpoint_place, training.folder)
 
     def __getstate__(self) -> dict[str, Any]:

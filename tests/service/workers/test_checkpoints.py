@@ -1,4 +1,4 @@
-"""The place of states of trainings: a folder or a bucket."""
+"""The place of states of trainings: here a folder, by its path and by its address."""
 
 from __future__ import annotations
 
