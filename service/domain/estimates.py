@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
-from math import fsum
+from math import fsum, inf
 
 from service.domain.environments import environment_labels
 from service.records import CombinationFilter, CostEstimate, Plan, Run
@@ -38,6 +38,12 @@ def estimate(plan: Plan, store: RunStore) -> CostEstimate:
         message=f"No training of {plan.combination.model} on {plan.combination.dataset} has been "
         "measured here yet, so the time cannot be told.",
     )
+
+
+def seconds_of_a_training(plan: Plan, store: RunStore) -> float:
+    """Return how long one takes, judged as by :func:`estimate`; infinity if it cannot tell."""
+    seconds = estimate(plan, store).compute_seconds
+    return inf if seconds is None else seconds / plan.expected_runs
 
 
 def _from(plan: Plan, runs: Sequence[Run], basis: Basis, said: str) -> CostEstimate:

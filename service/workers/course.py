@@ -9,19 +9,20 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
-from functools import partial
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from ham.config import RunConfig
 from service.clock import Clock, utc_now
-from service.domain import front_stages, race, stages
 from service.domain.caps import Spending, may_begin, may_search
 from service.domain.early_stopping import GO_ON, Verdict, decisions, judge, promotable
+from service.domain.estimates import seconds_of_a_training
 from service.records import Claim, EpochMetrics, Job, Outcome, Plan, Purpose, Run, RunState
 from service.storage import Storage
 from service.workers.optuna_search import Search
+from service.workers.steps import FRONT_STEPS, STEPS
 
 _SECONDS_BETWEEN_PROGRESS_WRITES = 0.5
 _SECONDS_BETWEEN_ORDERS = 1.0
@@ -51,34 +52,6 @@ class SetAside(NamedTuple):
     job: Job
     verdict: Verdict
     environment: dict[str, Any]
-
-
-class Step(NamedTuple):
-    """Jobs that can be named once all results of one purpose are in."""
-
-    results_of: Purpose | None
-    jobs: Callable[[Plan, Sequence[Run], Sequence[Run]], list[Job]]
-
-
-def _heat(number: int) -> Step:
-    jobs = partial(stages.heat_jobs, number=number)
-    return Step(Purpose.SCREENING if number else Purpose.SEARCH, jobs)
-
-
-_STEPS = (
-    Step(None, lambda plan, *_: stages.baseline_jobs(plan, Purpose.SCREENING)),
-    _heat(0),
-    Step(None, lambda plan, *_: stages.baseline_jobs(plan, Purpose.CONFIRMATION)),
-    *(_heat(number) for number in range(1, race.MOST_HEATS)),
-    Step(Purpose.SCREENING, stages.winner_jobs),
-)
-
-
-_FRONT_STEPS = (
-    Step(None, lambda plan, *_: front_stages.no_ham_jobs(plan)),
-    Step(Purpose.SEARCH, lambda plan, runs, _: front_stages.candidate_jobs(plan, runs)),
-    Step(Purpose.SCREENING, lambda plan, runs, _: front_stages.confirmation_jobs(plan, runs)),
-)
 
 
 class Course:
@@ -123,7 +96,7 @@ class Course:
         )
         self._written: dict[str, float] = {}
         self._jobs: deque[Job] = deque()
-        self._steps = deque(_FRONT_STEPS if plan.seeks_front else _STEPS)
+        self._steps = deque(FRONT_STEPS if plan.seeks_front else STEPS)
         self._ask_again_at = 0.0
         self.on_hold = False
         self.gpus = 0.0
@@ -170,8 +143,13 @@ class Course:
         if self._promotes or self._plan.budget.max_seconds is not None:
             return False
         waits_for_results = workers == 1 and self._searching
-        short = self._spent.seconds < _SECONDS_OF_A_SHORT_TRAINING * self._spent.ended
-        return short and not waits_for_results
+        ended = self._spent.ended
+        seconds = self._spent.seconds / ended if ended else self._seconds_expected
+        return seconds < _SECONDS_OF_A_SHORT_TRAINING and not waits_for_results
+
+    @cached_property
+    def _seconds_expected(self) -> float:
+        return seconds_of_a_training(self._plan, self._storage.runs)
 
     def report(self, run_id: str, metrics: EpochMetrics) -> Verdict:
         """Note an epoch of a run under way, and say whether it is worth going on."""
@@ -179,10 +157,11 @@ class Course:
         if metrics.epoch in self._curves[run_id]:  # it goes on from a checkpoint
             return GO_ON
         self._curves[run_id][metrics.epoch] = metrics
-        self._write_progress(run_id, metrics)
+        if job.trial_number is not None:
+            self._search.report(job.trial_number, metrics.epoch, metrics.validation_accuracy)
+        self._write_progress(run_id, job, metrics)
         if job.trial_number is None:
             return GO_ON
-        self._search.report(job.trial_number, metrics.epoch, metrics.validation_accuracy)
         if self._plan.early_stopping == "none":
             return GO_ON
         history = self._search.history()
@@ -248,10 +227,14 @@ class Course:
         curve = self._curves[run_id]
         return tuple(curve[epoch] for epoch in sorted(curve))
 
-    def _write_progress(self, run_id: str, metrics: EpochMetrics) -> None:
+    def _write_progress(self, run_id: str, job: Job, metrics: EpochMetrics) -> None:
+        """Write the newest epoch now and then; what is over at once, at its end alone."""
         now = time.monotonic()
-        if now - self._written.get(run_id, 0) >= _SECONDS_BETWEEN_PROGRESS_WRITES:
+        last = self._written.setdefault(run_id, now - metrics.seconds)
+        if now - last >= _SECONDS_BETWEEN_PROGRESS_WRITES:
             self._storage.runs.progress(self._claim, run_id, metrics)
+            if job.trial_number is not None:
+                self._search.write(job.trial_number)
             self._written[run_id] = now
 
     def end(self, run_id: str, outcome: Outcome) -> None:

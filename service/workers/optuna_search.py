@@ -10,7 +10,6 @@ from a seed and the stored history: no sampler state is lost when a runner dies.
 from __future__ import annotations
 
 import math
-import time
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
@@ -32,7 +31,6 @@ from service.workers.samplers import grid, sampler_for
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-_SECONDS_BETWEEN_WRITES = 0.5
 _QUEUE = "hamtune:queue"
 _DIRECTIONS = (StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE)
 _SPARSITY = "sparsity"
@@ -99,7 +97,6 @@ class OptunaSearch:
         self._introduce(opening)
         self._trial_ids: dict[int, int] = {}
         self._unwritten: defaultdict[int, dict[int, float]] = defaultdict(dict)
-        self._written_at: defaultdict[int, float] = defaultdict(float)
         states = [trial.state for trial in self._trials()]
         self._left_behind = [
             number for number, state in enumerate(states) if state == TrialState.RUNNING
@@ -129,17 +126,20 @@ class OptunaSearch:
     def report(self, number: int, epoch: int, validation_accuracy: float) -> None:
         """Note one epoch's validation accuracy of a running trial.
 
-        It is stored twice a second at the most, at the trial's end, and for the history.
+        It is stored when told so, at the trial's end, and for the history.
         """
         if math.isfinite(validation_accuracy):
             self._unwritten[number][epoch] = validation_accuracy
-        if time.monotonic() - self._written_at[number] >= _SECONDS_BETWEEN_WRITES:
-            self._write(number)
+
+    def write(self, number: int) -> None:
+        """Store what a running trial has reported."""
+        if values := self._unwritten.pop(number, None):
+            write_curve(self._storage, self._trial_id(number), values)
 
     def history(self) -> History:
         """Return what all trials have reported so far."""
         for number in list(self._unwritten):
-            self._write(number)
+            self.write(number)
         trials = self._trials()
         return History(
             accuracies={trial.number: trial.intermediate_values for trial in trials},
@@ -155,7 +155,7 @@ class OptunaSearch:
         trial_id = self._trial_id(number)
         if self._storage.get_trial(trial_id).state in _ENDED:
             return
-        self._write(number)
+        self.write(number)
         accuracy = outcome.validation_accuracy
         objectives = self._plan.objectives
         found = {name: value_of(name, accuracy, outcome.measures) for name in objectives}
@@ -192,11 +192,6 @@ class OptunaSearch:
                 self._study.sampler.sample_independent(self._study, frozen, name, distribution)
             sampled[name] = trial._suggest(name, distribution)
         return sampled
-
-    def _write(self, number: int) -> None:
-        if values := self._unwritten.pop(number, None):
-            write_curve(self._storage, self._trial_id(number), values)
-            self._written_at[number] = time.monotonic()
 
     def _introduce(self, opening: Sequence[Setting]) -> None:
         """Queue the baselines and the opening, so that the sampler knows them from the start.
@@ -268,6 +263,11 @@ class Arms:
         """Note one epoch's validation accuracy of a running trial."""
         arm, own = self._own(number)
         arm.report(own, epoch, validation_accuracy)
+
+    def write(self, number: int) -> None:
+        """Store what a running trial has reported."""
+        arm, own = self._own(number)
+        arm.write(own)
 
     def history(self) -> History:
         """Return what all trials have reported so far."""

@@ -52,10 +52,14 @@ class Bench:
 
     def new_runner(self) -> Course:
         """Claim the study for the next runner, which knows only the database."""
+        return self.course_of("study")
+
+    def course_of(self, optuna_name: str) -> Course:
+        """Claim what is next in the queue, under a name of its own in Optuna's storage."""
         claimed = self.storage.queue.claim("test", LEASE)
         assert claimed is not None
         self.claim = claimed[1]
-        search = OptunaSearch(self._optuna, "study", self.plan)
+        search = OptunaSearch(self._optuna, optuna_name, self.plan)
         return Course(self.storage, self.claim, self.plan, search)
 
     def lose_runner(self) -> None:

@@ -97,6 +97,15 @@ def test_of_short_trainings_one_is_chosen_before_a_worker_is_free(
     assert course.next(workers=2) is not None
     assert [course.next(workers=2) is not None for _ in range(2)] == [ahead == 1, False]
 
+    bench.storage.queue.fail(bench.claim, "enough is known")
+    again = bench.storage.studies.submit(request_.model_copy(update={"replicate": True}), plan)[0]
+    another = bench.course_of("another")
+    chosen = [another.next(workers=2) for _ in range(4)]
+    assert [each is not None for each in chosen] == [True, True, ahead == 1, False], (
+        "it is known from the study before"
+    )
+    assert all(bench.storage.runs.get(each.run_id).study_id == again.id for each in chosen if each)
+
 
 def test_a_search_on_one_worker_waits_for_each_result_and_later_stages_do_not(
     bench: Bench,
