@@ -14,7 +14,7 @@ RUN pip install --no-cache-dir --constraint constraints.txt .
 FROM python:3.12-slim
 
 RUN useradd --create-home --uid 1000 hamtune \
-    && install --directory --owner=hamtune /data /datasets
+    && install --directory --owner=hamtune /data /datasets /states
 COPY --from=build /opt/hamtune /opt/hamtune
 USER hamtune
 WORKDIR /data

@@ -1,7 +1,8 @@
 """What a search costs beside its trainings: ``python -m benchmarks.scheduling``.
 
 Trainings that sleep for a known time stand in for real ones, with 15 reports each, so all time
-beyond that is the engine's. Three engines do the same work in one run: this service (its
+beyond that is the engine's; they have the state of a real one (digits CNN, random pruning), which
+this service keeps after every epoch. Three engines do the same work in one run: this service (its
 scheduler, runners, workers, both databases), stock Ray Tune with OptunaSearch and ASHA, and a
 plain Optuna script that trains in its own process.
 
@@ -40,7 +41,7 @@ from service.workers import cluster
 from service.workers.optuna_storage import open_optuna_storage
 from service.workers.pool import open_pool
 from service.workers.scheduler import Scheduler
-from service.workers.trainer import Trainer
+from service.workers.trainer import EpochByEpoch, Trainer
 
 EPOCHS = 15
 WORKERS = 2
@@ -48,10 +49,11 @@ TRIALS = {0.0: 40, 1.0: 20, 10.0: 4}
 
 
 class Span(NamedTuple):
-    """When a training began and ended, in seconds since the epoch."""
+    """When a training began and ended, in seconds since the epoch, and the seconds it trained."""
 
     began: float
     ended: float
+    trained: float
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Row:
 
     def __str__(self) -> str:
         wall = max(span.ended for span in self.spans) - min(span.began for span in self.spans)
-        training = sum(span.ended - span.began for span in self.spans)
+        training = sum(span.trained for span in self.spans)
         trials = len(self.spans)
         busy = f"{100 * training / (self.workers * wall):.1f} %"
         overhead = (self.workers * wall - training) / trials
@@ -104,7 +106,7 @@ class Result(NamedTuple):
         return {
             "validation_accuracy": self.accuracy,
             "test_accuracy": self.accuracy if self.measure_test else None,
-            "seconds": self.span.ended - self.span.began,
+            "seconds": self.span.trained,
             "measures": {},
             "sparsity": {"realised": self.sparsity},
             "environment": self.span._asdict(),
@@ -115,11 +117,13 @@ class Result(NamedTuple):
 class Sleep:
     """Sleeps for a fifteenth of its time per epoch."""
 
-    def __init__(self, seconds: float, run: RunConfig) -> None:
+    def __init__(self, seconds: float, real: EpochByEpoch, run: RunConfig) -> None:
         self._seconds = seconds
+        self._real = real
         self._sparsity = run.combination.sparsity
         self._accuracy = 0.9 + 0.05 * min(run.setting.alpha, 100.0) / 100
         self._began = time.time()
+        self._trained = 0.0
         self.epochs_done = 0
         self.environment: dict[str, Any] = {}
 
@@ -129,23 +133,24 @@ class Sleep:
         return self.epochs_done >= EPOCHS
 
     def run_epoch(self) -> Report:
-        """Sleep until the epoch should be over, however late the last one ended."""
+        """Sleep; what an epoch sleeps too long, the next one sleeps less."""
+        began = time.time()
         self.epochs_done += 1
-        left = self._began + self._seconds * self.epochs_done / EPOCHS - time.time()
-        time.sleep(max(left, 0))
+        time.sleep(max(self._seconds * self.epochs_done / EPOCHS - self._trained, 0))
+        self._trained += time.time() - began
         return Report(self.epochs_done, self._accuracy)
 
     def state_dict(self) -> dict[str, Any]:
-        """Never asked for: it is over too soon."""
-        raise NotImplementedError
+        """Return the state of a real training."""
+        return self._real.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Never asked for."""
+        """Never asked for: nothing is lost."""
         raise NotImplementedError
 
     def finish(self, *, measure_test: bool) -> Result:
         """Return when it began and ended."""
-        span = Span(self._began, time.time())
+        span = Span(self._began, time.time(), self._trained)
         return Result(self._accuracy, span, measure_test, self._sparsity)
 
 
@@ -154,9 +159,24 @@ def sleeping_trainer(seconds: float) -> type[Trainer]:
 
     class SleepingTrainer(Trainer):
         def __init__(self, gpus: float = 0) -> None:
-            super().__init__(lambda run: Sleep(seconds, run), gpus)
+            super().__init__(lambda run: Sleep(seconds, self._real, run), gpus)
+
+        def warm_up(self) -> None:
+            from ham.training.loop import Training  # lazy: imports torch
+
+            super().warm_up()
+            self._real = Training(_digits_cnn())
+            self._real.run_epoch()
 
     return SleepingTrainer
+
+
+def _digits_cnn() -> RunConfig:
+    asked = StudyRequest(model="digits_cnn", dataset="digits", sparsifier="random", sparsity=0.9)
+    plan = resolve(asked)
+    return RunConfig(
+        combination=plan.combination, recipe=plan.recipe, setting=plan.baselines[0], seed=0
+    )
 
 
 def ours(seconds: float, folder: Path) -> Row:
@@ -221,7 +241,8 @@ def stock_ray(seconds: float, folder: Path) -> Row:
         began = time.time()
         for epoch in range(1, EPOCHS + 1):
             time.sleep(max(began + seconds * epoch / EPOCHS - time.time(), 0))
-            tune.report({"accuracy": config["alpha"], "began": began, "ended": time.time()})
+            span = Span(began, time.time(), time.time() - began)
+            tune.report({"accuracy": config["alpha"], "span": span})
 
     ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=False)
     started = time.time()
@@ -241,7 +262,7 @@ def stock_ray(seconds: float, folder: Path) -> Row:
     results = tuner.fit()
     last = [results[index].metrics for index in range(len(results))]
     ray.shutdown()
-    spans = [Span(metrics["began"], metrics["ended"]) for metrics in last if metrics]
+    spans = [metrics["span"] for metrics in last if metrics]
     return Row("Ray Tune", seconds, WORKERS, spans, min(span.began for span in spans) - started)
 
 
@@ -256,7 +277,7 @@ def plain_optuna(seconds: float, folder: Path) -> Row:
         for epoch in range(1, EPOCHS + 1):
             time.sleep(max(began + seconds * epoch / EPOCHS - time.time(), 0))
             trial.report(alpha, epoch)
-        spans.append(Span(began, time.time()))
+        spans.append(Span(began, time.time(), time.time() - began))
         return alpha
 
     started = time.time()

@@ -57,14 +57,14 @@ class Settings(BaseSettings):
     checkpoints: str | None = Field(
         default=None,
         description="Folder or bucket (`s3://bucket/folder`, `gs://`, `abfs://`) for the states "
-        "of trainings under way; all schedulers must reach it. `checkpoints` in HAMTUNE_DATA_DIR "
-        "where unset.",
+        "of trainings under way; all schedulers must reach it, and short epochs cost least where "
+        "workers reach it too. `checkpoints` in HAMTUNE_DATA_DIR where unset.",
     )
     checkpoint_seconds: float = Field(
-        default=1.0,
+        default=0.0,
         ge=0,
-        description="A training keeps its state after every epoch, but not more often than this, "
-        "nor where that would take more than a twentieth of the time.",
+        description="Least time between two states that a training keeps; 0 keeps one after every "
+        "epoch.",
     )
     lease_seconds: float = Field(
         default=30.0,

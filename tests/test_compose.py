@@ -119,6 +119,11 @@ def test_every_reference_of_the_file_leads_somewhere() -> None:
     for name in ("scheduler", *RAY_NODES):
         assert SERVICES[name]["environment"]["RAY_ADDRESS"] == RAY
         assert SERVICES[name]["environment"]["RAY_AUTH_MODE"] == "token"
+    for name in ("scheduler", "ray-worker", "ray-worker-gpu"):
+        assert "states:/states" in SERVICES[name]["volumes"], (
+            "workers keep states beside schedulers"
+        )
+    assert SERVICES["scheduler"]["environment"]["HAMTUNE_CHECKPOINTS"] == "/states"
     [port] = [part for part in SERVICES["ray-head"]["command"] if part.startswith("--port=")]
     assert RAY == f"ray-head:{port.removeprefix('--port=')}"
 
@@ -206,6 +211,7 @@ def test_services_of_the_compose_file_tune_a_study_together(
                 ray=ray,
                 RAY_ADDRESS=ray,
                 HAMTUNE_DATA_DIR=str(tmp_path / "work"),
+                HAMTUNE_CHECKPOINTS=str(tmp_path / "states"),
                 **replaced,
             ),
         ):

@@ -26,8 +26,8 @@ from ham.config import RunConfig
 from ham.data import Part
 from ham.errors import HamError, InvalidConfig
 from ham.training.loop import Training
-from ham.training.process import dump_state, load_state
 from ham.training.results import EpochReport, RunResult
+from ham.training.states import dump_state, load_state
 from ham.training.team import Team
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,6 @@ that was not.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import cached_property, partial
 from time import perf_counter
 from typing import Any
@@ -112,6 +111,10 @@ class Training:
         )
 
     @cached_property
+    def _config_as_json(self) -> dict[str, Any]:
+        return self.config.to_json()
+
+    @cached_property
     def environment(self) -> dict[str, str | int]:
         """Device, versions, threads, precision and the data's hash."""
         return describe_environment(
@@ -210,14 +213,14 @@ class Training:
     def state_dict(self) -> dict[str, Any]:
         """Return all that a bit-equal continuation needs, between two epochs."""
         return {
-            "config": self.config.to_json(),
+            "config": self._config_as_json,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
             "sparsifier": self.sparsifier.state_dict(),
             "training_flops": self._meter.training_flops,
             "examples": self._meter.examples,
-            "curve": [asdict(report) for report in self._curve],
+            "curve": [dict(vars(report)) for report in self._curve],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

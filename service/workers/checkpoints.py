@@ -1,8 +1,8 @@
 """States of trainings under way, in a folder or a bucket: no crash costs more than an epoch.
 
-``PLACE/STUDY/RUN-DIGEST/checkpoint_000003/81920.state``: Ray Tune copies the files there, and a
-training finds its own again, whichever runner takes it up on whichever machine that reaches the
-place.
+``PLACE/STUDY/RUN-DIGEST/checkpoint_000003/4-81920.state`` is copied there by Ray Tune, and
+``PLACE/STUDY/RUN-DIGEST/4-81920.state`` is written by a worker. A training finds its own again,
+whichever runner takes it up on whichever machine that reaches the place.
 """
 
 from __future__ import annotations
@@ -83,6 +83,13 @@ def open_place(place: str) -> Place:
     return Place(files, folder.rstrip("/"))
 
 
+def path_of(place: str, folder: str) -> Path | None:
+    """Return where a folder of a place lies among files; None where the place is a bucket."""
+    if "://" in place and not place.startswith("file://"):
+        return None
+    return Path(open_place(place).folder, folder)
+
+
 def check_place(place: str) -> None:
     """Write a file there and remove it.
 
@@ -122,21 +129,3 @@ def folder_of(study_id: str, run_id: str, run: dict[str, Any], code: str) -> str
     """
     trained = json.dumps([code, run], sort_keys=True)
     return f"{study_id}/{run_id}-{hashlib.sha256(trained.encode()).hexdigest()[:12]}"
-
-
-def write_state(folder: str, state: bytes) -> None:
-    """Put a state into the folder of a checkpoint."""
-    (Path(folder) / f"{len(state)}.state").write_bytes(state)
-
-
-def read_state(folder: str) -> bytes | None:
-    """Return the state in the folder of a checkpoint; None where it was cut off.
-
-    Its name tells its length: files are copied to their place, and the copying may have ended
-    with the process.
-    """
-    for path in Path(folder).glob("*.state"):
-        state = path.read_bytes()
-        if len(state) == int(path.stem):
-            return state
-    return None

@@ -20,7 +20,7 @@ from structlog.contextvars import bind_contextvars, get_contextvars
 
 from service.settings import Settings
 from service.workers import cluster
-from service.workers.checkpoints import folder_of, forget
+from service.workers.checkpoints import folder_of, forget, path_of
 from service.workers.course import Course
 from service.workers.pool import code_digest, open_pool
 from service.workers.ray_searcher import CourseScheduler, CourseSearcher
@@ -90,12 +90,12 @@ class UnderWay:
     Attributes:
         run_id: what it trains.
         folder: where its states are kept.
-        has_state: one may be kept.
+        may_have_state: one may be kept there; workers keep theirs on a disk and say nothing.
     """
 
     run_id: str
     folder: str
-    has_state: bool
+    may_have_state: bool
 
 
 class Ended(NamedTuple):
@@ -163,7 +163,9 @@ class Relay(Searcher):
         if suggestion is not None:
             run_id, run = suggestion["run_id"], suggestion["run"]
             folder = folder_of(self._searcher.study_id, run_id, run, code_digest())
-            self._under_way[trial_id] = UnderWay(run_id, folder, suggestion["resumes"])
+            on_disk = path_of(self._settings.checkpoint_place, folder) is not None
+            may_have_state = on_disk or suggestion["resumes"]
+            self._under_way[trial_id] = UnderWay(run_id, folder, may_have_state)
             self._has_handed_out = True
             suggestion |= {
                 "resources": self._resources,
@@ -178,7 +180,7 @@ class Relay(Searcher):
         """Pass on an epoch."""
         assert self._searcher is not None
         if result.get(SHOULD_CHECKPOINT):
-            self._under_way[trial_id].has_state = True
+            self._under_way[trial_id].may_have_state = True
         return self._searcher.worth_going_on(trial_id, result)
 
     def on_trial_complete(
@@ -195,7 +197,7 @@ class Relay(Searcher):
             training = self._under_way.pop(ended.trial_id)
             self._searcher.on_trial_complete(*ended)
             comes_back = self._searcher.is_set_aside(training.run_id)
-            if training.has_state and not comes_back and self._searcher.error is None:
+            if training.may_have_state and not comes_back and self._searcher.error is None:
                 forget(self._settings.checkpoint_place, training.folder)
 
     def __getstate__(self) -> dict[str, Any]:

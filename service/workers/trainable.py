@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections import deque
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
@@ -21,8 +22,10 @@ from ray.train._internal.session import _TrainingResult
 from ray.train._internal.storage import StorageContext
 from ray.tune.result import SHOULD_CHECKPOINT
 
-from service.workers.checkpoints import Place, open_place, read_state, write_state
+from service.workers.checkpoints import Place, open_place, path_of
 from service.workers.pool import WorkersLost, open_pool
+from service.workers.states import State, read_state, write_state
+from service.workers.trainer import Advance
 
 METRIC = "validation_accuracy"
 EPOCH = "epoch_metrics"
@@ -33,7 +36,7 @@ LOST_WORKER = "the worker that trained it was lost (killed, out of memory, or it
 RETRIES_OF_LOST_WORKERS = 2
 
 _BATCH_SECONDS = 1.0  # how far progress may lag
-_SAVING_SHARE = 0.05
+_DEAR_SHARE = 0.1
 _SECONDS_AFTER_FAILED_SAVING = 60.0
 _LAST = 2**31
 
@@ -47,21 +50,26 @@ class TrainRun(tune.Trainable):
     before), ``checkpoints`` (the place of states), ``folder`` (of this run's, there),
     ``checkpoint_seconds`` between two of them.
 
-    Its state is one of Tune's checkpoints, taken after every epoch, or as often as is cheap. An
-    error of the training is a result like any other, with its reason, and so is a hang. A lost
-    worker is the one cause worth a retry: another goes on from the state kept last. So does
-    whoever takes the study up again after its runner was lost.
+    Its state is kept after every epoch: as one of Tune's checkpoints, or by the worker where the
+    epoch was short and the worker reaches the place. An error of the training is a result like any
+    other, with its reason, and so is a hang. A lost worker is the one cause worth a retry: another
+    goes on from the state kept last. So does whoever takes the study up again after its runner was
+    lost.
 
     Raises:
         WorkersLost: whoever hears of it stores no outcome: the study is to be taken up again.
     """
 
     _warning: str | None
-    _state: bytes | None
+    _state: State | None
+    _last_saved: float
 
     def setup(self, config: dict[str, Any]) -> None:
         """Prepare the first training of this trainable."""
+        self._lease: Any = None
         self._worker: Any = None
+        self._workers_seen: set[Any] = set()  # an actor whose handles are gone is looked up anew
+        self._told_that_saving_is_dear = False
         self._pool = open_pool()
         self._prepare(config)
 
@@ -104,19 +112,20 @@ class TrainRun(tune.Trainable):
             self._place().remove_older(self._folder, storage.current_checkpoint_index)
         except Exception as error:
             self._warning = f"its state could not be kept: {type(error).__name__}: {error}"
-            result, pause = _TrainingResult(None, {}), _SECONDS_AFTER_FAILED_SAVING
+            result = _TrainingResult(None, {})
+            self._saves_from = monotonic() + _SECONDS_AFTER_FAILED_SAVING
         else:
-            took = monotonic() - started
-            pause = max(self._config["checkpoint_seconds"], took / _SAVING_SHARE)
-        self._saving_due_at = monotonic() + pause
+            self._tell_if_dear(monotonic() - started, started - self._last_saved)
+        self._last_saved = monotonic()
         return result
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Write the worker's state."""
-        write_state(checkpoint_dir, self._answer(self._worker.state.remote()))
+        written = self._answer(self._worker.state.remote())
+        write_state(checkpoint_dir, State(self._epochs_done, written))
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Read the state that a worker is to begin with."""
+        """Read the state that a worker may begin with."""
         self._state = read_state(checkpoint)
 
     def cleanup(self) -> None:
@@ -128,17 +137,19 @@ class TrainRun(tune.Trainable):
         self._reports: deque[dict[str, Any]] = deque()
         self._epochs_done = 0
         self._environment = "{}"
-        self._started = self._saving_due_at = math.inf
+        self._started = self._last_saved = math.inf
+        self._saves_from = -math.inf
         self._folder: str = config["folder"]
         self._storage: StorageContext | None = None  # Tune's own would not be found again
         self._warning = None
         self._losses = 0
+        self._ask_for_worker()
 
     def _advance(self, seconds: float) -> list[dict[str, Any]]:
         """Let a worker train for a while and return what Tune is to hear of it."""
         while self._losses <= RETRIES_OF_LOST_WORKERS:
             try:
-                return self._results(*self._train_for(seconds))
+                return self._results(self._train_for(seconds))
             except GetTimeoutError:
                 self._let_go(lost=True)
                 return [self._failed(self._too_slow())]
@@ -148,36 +159,46 @@ class TrainRun(tune.Trainable):
                 self._losses += 1
         return [self._failed(LOST_WORKER)]
 
-    def _train_for(self, seconds: float) -> tuple[list[str], str | None]:
+    def _train_for(self, seconds: float) -> Advance:
         if self._worker is None:
             self._begin()
         until = min((at for at in self._config["pauses"] if at > self._epochs_done), default=_LAST)
-        epochs, outcome, environment = self._answer(self._worker.advance.remote(seconds, until))
-        self._environment = environment
-        return epochs, outcome
+        advance: Advance = self._answer(self._worker.advance.remote(seconds, until))
+        self._environment = advance.environment
+        return advance
 
     def _answer(self, reference: Any) -> Any:
         """Wait for the worker, for no longer than the training may still take."""
         left = self._started + self._config["seconds"] - monotonic()
         return ray.get(reference, timeout=max(left, 0))
 
+    def _ask_for_worker(self) -> None:
+        run, myself = self._config, ray.get_runtime_context().current_actor
+        self._lease = self._pool.lease.remote(run["run_id"], run["resources"], myself)
+
     def _begin(self) -> None:
         run = self._config
-        lease = self._pool.lease.remote(run["run_id"], run["resources"], self._myself())
+        if self._lease is None:
+            self._ask_for_worker()
         try:
-            self._worker = ray.get(lease)
+            self._worker = ray.get(self._lease)
         except RayError as error:
             raise WorkersLost(f"no worker for {run['run_id']}: {error}") from error
-        self._worker.begin.remote(run["run"], run["measure_test"], self._kept_state())
-        self._started = monotonic()
-        self._saving_due_at = self._started + run["checkpoint_seconds"]
+        self._workers_seen.add(self._worker)
+        state, folder = self._kept_state(), self._folder_for_workers()
+        self._worker.begin.remote(
+            run["run"], run["measure_test"], state, folder, run["checkpoint_seconds"]
+        )
+        self._started = self._last_saved = monotonic()
 
-    def _results(self, epochs: list[str], outcome: str | None) -> list[dict[str, Any]]:
-        results = [self._reported(epoch) for epoch in epochs]
+    def _results(self, advance: Advance) -> list[dict[str, Any]]:
+        results = [self._reported(epoch) for epoch in advance.epochs]
         if results:
-            self._epochs_done = _number(epochs[-1])
+            self._epochs_done = _number(advance.epochs[-1])
+        outcome = advance.outcome
         if outcome is None:
-            results[-1][SHOULD_CHECKPOINT] = self._waits() or monotonic() >= self._saving_due_at
+            due = advance.state_is_due and monotonic() >= self._saves_from
+            results[-1][SHOULD_CHECKPOINT] = due or self._waits()
             return results
         self._let_go()
         if "error" in json.loads(outcome):
@@ -190,21 +211,52 @@ class TrainRun(tune.Trainable):
         return bool(self._config["may_come_back"]) and self._epochs_done in self._config["pauses"]
 
     def _kept_state(self) -> bytes | None:
-        """Return the state kept last, by this trainable or by one before it."""
+        """Return the newest state, kept for this trainable or for one before it."""
         if not (self._config["resumes"] or self._losses):
             return None
         try:
-            storage = self._open_storage()
-            for number in self._place().checkpoints(self._folder):
-                storage.current_checkpoint_index = number
-                path, files = storage.checkpoint_fs_path, storage.storage_filesystem
-                self.restore(tune.Checkpoint(path, files))
-                if self._state is not None:
-                    state, self._state = self._state, None
-                    return state
+            states = [state for state in (self._saved_state(), self._state_of_workers()) if state]
         except Exception as error:
             self._warning = f"its state could not be read: {type(error).__name__}: {error}"
+            return None
+        return max(states).written if states else None
+
+    def _saved_state(self) -> State | None:
+        """Return that of the newest of Tune's checkpoints that is whole."""
+        storage = self._open_storage()
+        for number in self._place().checkpoints(self._folder):
+            storage.current_checkpoint_index = number
+            path, files = storage.checkpoint_fs_path, storage.storage_filesystem
+            self.restore(tune.Checkpoint(path, files))
+            if self._state is not None:
+                state, self._state = self._state, None
+                return state
         return None
+
+    def _state_of_workers(self) -> State | None:
+        """Return the newest that a worker has kept by itself."""
+        folder = path_of(self._config["checkpoints"], self._folder)
+        return read_state(folder) if folder is not None and folder.is_dir() else None
+
+    def _folder_for_workers(self) -> Path | None:
+        """Return where workers that reach it are to keep states by themselves."""
+        folder = path_of(self._config["checkpoints"], self._folder)
+        try:
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError:  # the worker leaves its states to Tune, and what that says is passed on
+            return None
+        return folder
+
+    def _tell_if_dear(self, saving: float, training: float) -> None:
+        is_dear = saving / (saving + training) > _DEAR_SHARE and not self._waits()
+        if is_dear and not self._told_that_saving_is_dear:
+            self._told_that_saving_is_dear = True
+            self._warning = (
+                f"keeping its state takes {saving:.2f} s after {training:.2f} s of training; "
+                "HAMTUNE_CHECKPOINT_SECONDS=60 would keep one a minute, and short epochs cost "
+                "little where HAMTUNE_CHECKPOINTS is a folder that workers reach too"
+            )
 
     def _open_storage(self) -> StorageContext:
         """Return Tune's storage of this run: the same for whoever takes the run up again."""
@@ -219,8 +271,10 @@ class TrainRun(tune.Trainable):
         return open_place(self._config["checkpoints"])
 
     def _let_go(self, lost: bool = False) -> None:
-        if self._worker is not None:
-            self._worker = None
+        if self._lease is not None:
+            if lost:
+                self._workers_seen.discard(self._worker)
+            self._lease = self._worker = None
             self._pool.give_back.remote(self._config["run_id"], lost)
 
     def _too_slow(self) -> str:
@@ -236,9 +290,6 @@ class TrainRun(tune.Trainable):
     def _failed(self, reason: str) -> dict[str, Any]:
         outcome = {"error": reason, "environment": json.loads(self._environment)}
         return {METRIC: math.nan, "done": True, OUTCOME: json.dumps(outcome)}
-
-    def _myself(self) -> Any:
-        return ray.get_runtime_context().current_actor
 
 
 def _number(epoch: str) -> int:

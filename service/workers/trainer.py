@@ -1,12 +1,14 @@
 """A process that trains one run after another: torch and data stay loaded between them.
 
 Workers live in the pool (:mod:`service.workers.pool`) and know nothing of Ray Tune, whose import
-alone takes seconds. Records travel as JSON text, states as bytes.
+alone takes seconds. Records travel as JSON text, states as bytes. To pass a state to Tune takes
+longer than many an epoch, so a worker keeps those of short epochs by itself.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import resource
 import sys
 import traceback
@@ -14,13 +16,16 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
 from ham.config import RunConfig
 from ham.errors import DivergedRun
+from service.workers.states import State, write_state
 
 _BYTES_PER_MAXRSS = 1 if sys.platform == "darwin" else 1024
+_SHORT_EPOCH_SECONDS = 1.0
 
 
 class Advance(NamedTuple):
@@ -30,11 +35,13 @@ class Advance(NamedTuple):
         epochs: the epochs trained, as JSON.
         outcome: how the training ended, as JSON; None while it goes on.
         environment: where it is trained, as JSON; empty where it could not even be built.
+        state_is_due: the state of the last epoch is to be kept, and the worker has not done so.
     """
 
     epochs: list[str]
     outcome: str | None
     environment: str
+    state_is_due: bool = False
 
 
 class EpochByEpoch(Protocol):
@@ -87,53 +94,99 @@ class Trainer:
     def warm_up(self) -> None:
         """Import what every training needs."""
         if self._needs_torch:
-            import_module("ham.training.data_parallel")
+            for module in ("process", "data_parallel", "states"):
+                import_module(f"ham.training.{module}")
 
-    def begin(self, run: dict[str, Any], measure_test: bool, state: bytes | None = None) -> None:
-        """Take up a run, from the start or from a state; it is built when it first advances."""
+    def begin(
+        self,
+        run: dict[str, Any],
+        measure_test: bool,
+        state: bytes | None = None,
+        folder: Path | None = None,
+        seconds_between_states: float = math.inf,
+    ) -> None:
+        """Take up a run; it is built when it first advances.
+
+        Args:
+            run: its config, ready for JSON.
+            measure_test: whether test data is measured at its end.
+            state: what it goes on from; the start where None.
+            folder: for states of short epochs; others keep them where this machine lacks it.
+            seconds_between_states: 0 keeps the state of every epoch.
+        """
         self._run, self._measure_test, self._state = run, measure_test, state
         self._training, self._environment = None, {}
+        self._folder = folder if folder is not None and folder.is_dir() else None
+        self._seconds_between_states = seconds_between_states
+        self._state_kept_at = perf_counter()
         if (torch := _torch_on_gpu()) is not None:
             torch.cuda.reset_peak_memory_stats()
 
     def advance(self, seconds: float, until: int | None = None) -> Advance:
         """Train whole epochs until the time is over, an epoch is reached, or the end.
 
+        It returns before that where a state is due that it cannot keep itself.
+
         Args:
             seconds: no further epoch begins after so long; at least one is trained.
             until: last epoch to train for now.
         """
         epochs: list[str] = []
+        due = False
         try:
-            outcome = self._advance(epochs, perf_counter() + seconds, until)
+            due = self._train(epochs, perf_counter() + seconds, until)
+            outcome = self._outcome()
         except DivergedRun as error:
             outcome = self._failed(f"diverged: {error}")
         except Exception as error:
             outcome = self._failed(f"{type(error).__name__}: {error}", traceback.format_exc())
         if outcome is not None:
             self.stop()
-        return Advance(epochs, outcome, json.dumps(self._environment))
+        return Advance(epochs, outcome, json.dumps(self._environment), due)
 
     def state(self) -> bytes:
-        """Return the state of the training under way, between two epochs."""
-        from ham.training.process import dump_state  # lazy: imports torch
+        """Return the state of the training under way, between two epochs, for somebody to keep."""
+        from ham.training.states import dump_state  # lazy: imports torch
 
         assert self._training is not None
-        return dump_state(self._training.state_dict())
+        state = dump_state(self._training.state_dict())
+        self._state_kept_at = perf_counter()
+        return state
 
     def stop(self) -> None:
         """Forget the training under way."""
         self._training = self._state = None
 
-    def _advance(self, epochs: list[str], deadline: float, until: int | None) -> str | None:
+    def _train(self, epochs: list[str], deadline: float, until: int | None) -> bool:
+        """Train for a while; return whether a state is due that was not kept here."""
         training = self._training = self._training or self._build(epochs)
         self._environment = training.environment
         while not training.finished:
+            began = perf_counter()
             epochs.append(json.dumps(asdict(training.run_epoch())))
+            if training.finished:
+                break
+            if self._leaves_state(perf_counter() - began):
+                return True
             reached = until is not None and training.epochs_done >= until
-            if not training.finished and (reached or perf_counter() >= deadline):
-                return None
-        return self._outcome(training)
+            if reached or perf_counter() >= deadline:
+                break
+        return False
+
+    def _leaves_state(self, epoch_seconds: float) -> bool:
+        """Keep the state if it is due and the epoch was short; return whether others are to."""
+        if perf_counter() - self._state_kept_at < self._seconds_between_states:
+            return False
+        return epoch_seconds >= _SHORT_EPOCH_SECONDS or not self._has_kept_state()
+
+    def _has_kept_state(self) -> bool:
+        if self._folder is None or self._training is None:
+            return False
+        try:
+            write_state(self._folder, State(self._training.epochs_done, self.state()))
+        except Exception:  # the disk is full, say: who leased this worker tries too, and tells
+            return False
+        return True
 
     def _build(self, epochs: list[str]) -> EpochByEpoch:
         """Make the training; epochs that a state brings with it are reported again."""
@@ -154,14 +207,17 @@ class Trainer:
         return training
 
     def _read(self, state: bytes) -> dict[str, Any]:
-        from ham.training.process import load_state  # lazy: imports torch
+        from ham.training.states import load_state  # lazy: imports torch
 
         return load_state(state)
 
     def _failed(self, reason: str, trace: str | None = None) -> str:
         return json.dumps({"error": reason, "traceback": trace, "environment": self._environment})
 
-    def _outcome(self, training: EpochByEpoch) -> str:
+    def _outcome(self) -> str | None:
+        training = self._training
+        if training is None or not training.finished:
+            return None
         facts = facts_of(training.finish(measure_test=self._measure_test))
         facts["measures"]["cost"] = {
             "gpu_seconds": self._gpus * facts["seconds"],

@@ -23,7 +23,7 @@ from ham.errors import DivergedRun, HamError, InvalidConfig
 from ham.names import SPARSIFIERS
 from ham.training import Training, train
 from ham.training.data_parallel import Devices, ParallelTraining, training_on
-from ham.training.process import dump_state, load_state
+from ham.training.states import dump_state, load_state
 from tests.ham.training.conftest import MakeConfig, make_short
 from tests.ham.two_processes import in_two_processes
 

@@ -9,25 +9,9 @@ from pathlib import Path
 import pytest
 from pyarrow.fs import FileSelector, FileType
 
-from service.workers.checkpoints import (
-    Place,
-    check_place,
-    folder_of,
-    open_place,
-    read_state,
-    write_state,
-)
+from service.workers.checkpoints import Place, check_place, folder_of, open_place, path_of
 
 RUN = {"seed": 3}
-
-
-def test_a_state_that_was_cut_off_is_not_taken_for_one(tmp_path: Path) -> None:
-    assert read_state(str(tmp_path)) is None
-    write_state(str(tmp_path), b"a whole state")
-    assert read_state(str(tmp_path)) == b"a whole state"
-    (file,) = tmp_path.iterdir()
-    file.write_bytes(b"a who")
-    assert read_state(str(tmp_path)) is None
 
 
 def test_a_state_fits_its_run_its_config_and_its_code_alone() -> None:
@@ -47,10 +31,16 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     return open_place(request.param(tmp_path))
 
 
+def test_a_folder_lies_among_files_and_a_bucket_does_not(tmp_path: Path) -> None:
+    for place in (str(tmp_path / "a b"), (tmp_path / "a b").as_uri()):
+        assert path_of(place, "study/run") == tmp_path / "a b" / "study" / "run"
+    assert path_of("s3://bucket/folder", "study/run") is None
+
+
 def put(place: Place, path: str) -> None:
     folder = f"{place.folder}/{path}"
     place.files.create_dir(folder)
-    with place.files.open_output_stream(f"{folder}/5.state") as stream:
+    with place.files.open_output_stream(f"{folder}/4-5.state") as stream:
         stream.write(b"state")
 
 

@@ -19,6 +19,7 @@ from service.settings import Settings
 from service.workers import cluster
 from service.workers.checkpoints import open_place
 from service.workers.pool import open_pool
+from service.workers.states import read_state
 from service.workers.trainable import LOST_WORKER, OUTCOME, WARNING, TrainRun
 from service.workers.trainer import Trainer
 from tests.service.faults.lab import descendants, first, kill
@@ -50,15 +51,15 @@ def config_of_a_run(place: Path | str, request_: StudyRequest) -> dict[str, Any]
         "resumes": False,
         "checkpoints": str(place),
         "folder": "study/run",
-        "checkpoint_seconds": 1e9,  # so it is kept for the pauses alone
+        "checkpoint_seconds": 1e9,  # so its state is kept for the pauses alone
     }
 
 
 class Tune:
     """Does with a trainable what Tune does: it asks for results, and for states when told so."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.actor = ray.remote(TrainRun).options(num_cpus=0).remote(config)
+    def __init__(self, config: dict[str, Any], trainable: type[TrainRun] = TrainRun) -> None:
+        self.actor = ray.remote(trainable).options(num_cpus=0).remote(config)
         self.results: list[dict[str, Any]] = []
 
     def advance(self) -> dict[str, Any]:
@@ -110,7 +111,7 @@ def test_a_training_whose_runner_is_lost_goes_on_from_its_last_epoch_and_ends_bi
     place = open_place(config["checkpoints"])
     assert place.checkpoints("study/run") == [3], "the newest alone is kept"
 
-    cut_off = tmp_path / "disturbed/study/run/checkpoint_000004/9999.state"
+    cut_off = tmp_path / "disturbed/study/run/checkpoint_000004/5-9999.state"
     cut_off.parent.mkdir()
     cut_off.write_bytes(b"state")
     rest = Tune(config | {"resumes": True})
@@ -120,6 +121,74 @@ def test_a_training_whose_runner_is_lost_goes_on_from_its_last_epoch_and_ends_bi
     rest.finish()
     assert rest.epochs == whole.epochs
     assert facts(rest.results) == facts(whole.results)
+
+
+def test_the_newest_of_the_states_that_tune_and_workers_have_kept_is_taken(
+    tmp_path: Path, request_: StudyRequest
+) -> None:
+    config = config_of_a_run(tmp_path, request_)
+
+    def kept_by_a_worker(epoch: int) -> list[str]:
+        worker = Trainer()
+        folder = tmp_path / "study/run"
+        worker.begin(config["run"], True, folder=folder, seconds_between_states=0)
+        return worker.advance(60.0, until=epoch).epochs
+
+    def reported_until_lost(resumes: bool, states: int) -> list[str]:
+        training = Tune(config | {"resumes": resumes})
+        for _ in range(states):
+            training.advance()
+        ray.kill(training.actor)
+        return [result["epoch_metrics"] for result in training.results]
+
+    of_two_epochs = reported_until_lost(False, states=2)
+    kept_by_a_worker(1)
+    of_three_epochs = reported_until_lost(True, states=1)
+    assert of_three_epochs[:-1] == of_two_epochs, "also the seconds that they took"
+    of_five_epochs = kept_by_a_worker(5)
+    of_six_epochs = reported_until_lost(True, states=1)
+    assert of_six_epochs[:-1] == of_five_epochs
+
+
+class OnAnotherMachine(TrainRun):
+    """Has workers that do not reach the folder."""
+
+    def _folder_for_workers(self) -> None:
+        return None
+
+
+def test_where_workers_do_not_reach_the_place_tune_keeps_every_state(
+    tmp_path: Path, request_: StudyRequest
+) -> None:
+    every_epoch = {"pauses": [], "may_come_back": False, "checkpoint_seconds": 0.0}
+    config = config_of_a_run(tmp_path, request_) | every_epoch
+    lost = Tune(config, OnAnotherMachine)
+    for _ in range(4):
+        lost.advance()
+    assert lost.epochs == [1, 2, 3, 4]
+    ray.kill(lost.actor)
+    rest = Tune(config | {"resumes": True}, OnAnotherMachine)
+    rest.finish()
+    known = [result["epoch_metrics"] for result in lost.results]
+    assert [result["epoch_metrics"] for result in rest.results[:4]] == known
+    warnings = [each[WARNING] for each in (*lost.results, *rest.results) if WARNING in each]
+    assert 1 <= len(warnings) <= 2, "once by each, since it is dear after so short epochs"
+    assert all("HAMTUNE_CHECKPOINT_SECONDS" in warning for warning in warnings)
+
+
+def test_where_workers_reach_the_place_short_epochs_cost_tune_nothing(
+    tmp_path: Path, request_: StudyRequest
+) -> None:
+    every_epoch = {"pauses": [5], "may_come_back": False, "checkpoint_seconds": 0.0}
+    config = config_of_a_run(tmp_path, request_) | every_epoch
+    training = Tune(config)
+    ray.get(training.actor.train_buffered.remote(0.0, 1))
+    assert open_place(config["checkpoints"]).checkpoints("study/run") == []
+    kept = read_state(tmp_path / "study/run")
+    assert kept is not None and kept.epoch <= 5
+    rest = Tune(config | {"resumes": True})
+    rest.finish()
+    assert len(set(rest.epochs)) == len(rest.epochs), "none is reported twice"
 
 
 def test_a_training_whose_worker_is_lost_goes_on_in_another(

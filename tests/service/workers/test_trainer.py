@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from ham.config import PAPER_DEFAULT, RunConfig
 from ham.errors import DivergedRun
 from service.records import EpochMetrics, Outcome, Plan
+from service.workers.states import read_state
 from service.workers.trainer import Advance, Trainer
 
 EPOCHS = 3
@@ -72,6 +74,50 @@ def test_a_state_goes_on_in_another_worker_as_if_nothing_had_happened(
     assert accuracy[0] == accuracy[1]
 
 
+def test_it_keeps_the_state_of_every_short_epoch_but_the_last(
+    run: dict[str, Any], tmp_path: Path
+) -> None:
+    trainer = Trainer()
+    trainer.begin(run, measure_test=False, folder=tmp_path, seconds_between_states=0)
+    for epoch in range(1, EPOCHS):
+        advance = trainer.advance(LONG, until=epoch)
+        assert not advance.state_is_due
+        kept = read_state(tmp_path)
+        assert kept is not None and kept.epoch == epoch
+    assert trainer.advance(LONG).outcome is not None
+    assert read_state(tmp_path) == kept, "the outcome is not stored yet"
+
+    trainer.begin(run, measure_test=False, state=kept.written)
+    assert epochs(trainer.advance(LONG)) == [1, 2, 3]
+
+
+def test_states_that_it_cannot_keep_or_that_are_not_due(
+    run: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer()
+    for missing in (None, tmp_path / "on another machine"):
+        trainer.begin(run, measure_test=False, folder=missing, seconds_between_states=0)
+        advance = trainer.advance(LONG)
+        assert (epochs(advance), advance.state_is_due) == ([1], True), "others are to keep it"
+
+    (tmp_path / "away").mkdir()
+    trainer.begin(run, measure_test=False, folder=tmp_path / "away", seconds_between_states=0)
+    (tmp_path / "away").rmdir()
+    assert trainer.advance(LONG).state_is_due
+
+    trainer.begin(run, measure_test=False, folder=tmp_path, seconds_between_states=LONG)
+    assert epochs(trainer.advance(LONG)) == [1, 2, 3]
+    assert read_state(tmp_path) is None
+
+    monkeypatch.setattr("service.workers.trainer._SHORT_EPOCH_SECONDS", 0.0)
+    trainer.begin(run, measure_test=False, folder=tmp_path, seconds_between_states=0)
+    advance = trainer.advance(LONG)
+    assert (epochs(advance), advance.state_is_due) == ([1], True), (
+        "those of long epochs are Tune's"
+    )
+    assert read_state(tmp_path) is None
+
+
 def test_a_state_that_cannot_be_read_is_no_reason_to_fail(run: dict[str, Any]) -> None:
     trainer = Trainer()
     trainer.begin(run, measure_test=False, state=b"cut off")
@@ -93,8 +139,8 @@ def test_an_error_is_an_outcome(run: dict[str, Any], error: Exception, reason: s
 
     trainer = Trainer(fail)
     trainer.begin(run, measure_test=False)
-    epochs, outcome, environment = trainer.advance(LONG)
-    assert (epochs, environment) == ([], "{}")
+    epochs, outcome, environment, state_is_due = trainer.advance(LONG)
+    assert (epochs, environment, state_is_due) == ([], "{}", False)
     assert outcome is not None
     told = json.loads(outcome)
     assert told["error"] == reason
