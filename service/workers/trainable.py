@@ -68,6 +68,7 @@ class TrainRun(tune.Trainable):
         """Prepare the first training of this trainable."""
         self._lease: Any = None
         self._worker: Any = None
+        self._asked: Any = None
         self._workers_seen: set[Any] = set()  # an actor whose handles are gone is looked up anew
         self._told_that_saving_is_dear = False
         self._pool = open_pool()
@@ -82,7 +83,7 @@ class TrainRun(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Report one epoch, the last one with the outcome."""
         if not self._reports:
-            self._reports.extend(self._advance(0))
+            self._reports.extend(self._advance())
         result = self._reports.popleft()
         if self._warning is not None:
             result[WARNING], self._warning = self._warning, None
@@ -96,7 +97,7 @@ class TrainRun(tune.Trainable):
         several, Tune would heed the first as well, and go on training while it saves.
         """
         if not self._reports:
-            self._reports.extend(self._advance(_BATCH_SECONDS))
+            self._reports.extend(self._advance())
         results = [self.train()]
         while self._reports and not self._reports[0].get(SHOULD_CHECKPOINT):
             results.append(self.train())
@@ -145,11 +146,11 @@ class TrainRun(tune.Trainable):
         self._losses = 0
         self._ask_for_worker()
 
-    def _advance(self, seconds: float) -> list[dict[str, Any]]:
+    def _advance(self) -> list[dict[str, Any]]:
         """Let a worker train for a while and return what Tune is to hear of it."""
         while self._losses <= RETRIES_OF_LOST_WORKERS:
             try:
-                return self._results(self._train_for(seconds))
+                return self._results(self._train())
             except GetTimeoutError:
                 self._let_go(lost=True)
                 return [self._failed(self._too_slow())]
@@ -159,13 +160,17 @@ class TrainRun(tune.Trainable):
                 self._losses += 1
         return [self._failed(LOST_WORKER)]
 
-    def _train_for(self, seconds: float) -> Advance:
+    def _train(self) -> Advance:
         if self._worker is None:
             self._begin()
-        until = min((at for at in self._config["pauses"] if at > self._epochs_done), default=_LAST)
-        advance: Advance = self._answer(self._worker.advance.remote(seconds, until))
+        asked, self._asked = self._asked or self._ask_to_advance(), None
+        advance: Advance = self._answer(asked)
         self._environment = advance.environment
         return advance
+
+    def _ask_to_advance(self) -> Any:
+        until = min((at for at in self._config["pauses"] if at > self._epochs_done), default=_LAST)
+        return self._worker.advance.remote(_BATCH_SECONDS, until)
 
     def _answer(self, reference: Any) -> Any:
         """Wait for the worker, for no longer than the training may still take."""
@@ -199,6 +204,8 @@ class TrainRun(tune.Trainable):
         if outcome is None:
             due = advance.state_is_due and monotonic() >= self._saves_from
             results[-1][SHOULD_CHECKPOINT] = due or self._waits()
+            if not due and self._epochs_done not in self._config["pauses"]:
+                self._asked = self._ask_to_advance()  # so it trains on while Tune hears of these
             return results
         self._let_go()
         if "error" in json.loads(outcome):
@@ -274,7 +281,7 @@ class TrainRun(tune.Trainable):
         if self._lease is not None:
             if lost:
                 self._workers_seen.discard(self._worker)
-            self._lease = self._worker = None
+            self._lease = self._worker = self._asked = None
             self._pool.give_back.remote(self._config["run_id"], lost)
 
     def _too_slow(self) -> str:

@@ -13,7 +13,6 @@ import resource
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -163,7 +162,7 @@ class Trainer:
         self._environment = training.environment
         while not training.finished:
             began = perf_counter()
-            epochs.append(json.dumps(asdict(training.run_epoch())))
+            epochs.append(json.dumps(vars(training.run_epoch())))
             if training.finished:
                 break
             if self._leaves_state(perf_counter() - began):
