@@ -31,6 +31,7 @@ class MaskSet:
         }
         self._kept = {name: weight.numel() for name, weight in self.weights.items()}
         self._explored: dict[str, Tensor] = {}
+        self._packed: dict[str, dict[str, Tensor]] = {"kept": {}, "explored": {}}
 
     def __getitem__(self, name: str) -> Tensor:
         """Return the boolean mask of a weight, True where it is kept."""
@@ -42,6 +43,8 @@ class MaskSet:
     def set(self, name: str, mask: Tensor) -> None:
         """Replace the mask of one weight; the weight itself changes at the next :meth:`apply_`."""
         self._factors[name].copy_(mask)
+        for packed in self._packed.values():
+            packed.pop(name, None)
         self._kept[name] = int(self._factors[name].count_nonzero())
         if name in self._explored:
             self._explored[name] |= self[name]
@@ -70,6 +73,7 @@ class MaskSet:
     def start_exploring(self) -> None:
         """Begin to remember which weights have ever been kept."""
         self._explored = {name: self[name] for name in self}
+        self._packed["explored"].clear()
 
     def explored(self) -> float:
         """Return the share of weights kept at any time since :meth:`start_exploring`, in [0, 1].
@@ -81,9 +85,14 @@ class MaskSet:
         return ever / sum(mask.numel() for mask in self._explored.values())
 
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
-        """Return the masks and what they have explored, one bit per weight each."""
-        kept = {name: _pack(self[name]) for name in self}
-        return {"kept": kept, "explored": {n: _pack(m) for n, m in self._explored.items()}}
+        """Return the masks and what they have explored, one bit per weight each.
+
+        Masks change seldom, and states are taken after every epoch, so bits are not packed anew.
+        """
+        kept, explored = self._packed["kept"], self._packed["explored"]
+        kept.update({name: _pack(self[name]) for name in self if name not in kept})
+        explored.update({n: _pack(m) for n, m in self._explored.items() if n not in explored})
+        return {"kept": dict(kept), "explored": dict(explored)}
 
     def load_state_dict(self, state: Mapping[str, dict[str, Tensor]]) -> None:
         """Restore what :meth:`state_dict` gave."""

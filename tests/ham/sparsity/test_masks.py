@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from ham.errors import InvalidConfig
@@ -81,6 +83,24 @@ def test_exploration_counts_every_weight_that_was_ever_kept() -> None:
     restored = MaskSet({"a": torch.zeros(4)})
     restored.load_state_dict(masks.state_dict())
     assert restored.explored() == 0.5
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 15), st.booleans()), max_size=8))
+def test_every_state_is_that_of_its_moment(changes: list[tuple[str, int, bool]]) -> None:
+    weights = {"a": torch.zeros(4), "b": torch.zeros(4)}
+    masks, states, expected = MaskSet(weights), [], []
+    for name, bits, explores in changes:
+        if explores:
+            masks.start_exploring()
+        masks.set(name, torch.tensor([bool(bits >> i & 1) for i in range(4)]))
+        states.append(masks.state_dict())
+        explored = masks.explored() if states[-1]["explored"] else None
+        expected.append(({name: masks[name] for name in masks}, explored))
+    for state, (kept, explored) in zip(states, expected, strict=True):
+        copy = MaskSet(weights)
+        copy.load_state_dict(state)
+        assert all(torch.equal(copy[name], kept[name]) for name in kept)
+        assert explored is None or copy.explored() == explored
 
 
 @pytest.mark.parametrize("optimizer_name", ["SGD", "AdamW", "RMSprop", "Adagrad", "NAdam"])
