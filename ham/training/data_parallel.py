@@ -10,6 +10,8 @@ the examples of a share, as usual; and augmentation draws for each device apart.
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from multiprocessing import get_context
@@ -237,6 +239,9 @@ def _follow(
         pass  # whoever commands has let go, or is gone
     except (HamError, RuntimeError) as error:  # the first device has met it as well, or caused it
         logger.info("device %d ends: %s", part.number, error)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # gloo's threads may abort an interpreter that ends (pytorch pull request 179291)
 
 
 def _run_epoch(training: Training) -> None:
