@@ -93,8 +93,7 @@ class Trainer:
     def warm_up(self) -> None:
         """Import what every training needs."""
         if self._needs_torch:
-            for module in ("process", "data_parallel", "states"):
-                import_module(f"ham.training.{module}")
+            import_module("ham.training.warm_up")
 
     def begin(
         self,

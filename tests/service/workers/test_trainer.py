@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +39,24 @@ def curve(advance: Advance) -> list[float]:
     return [
         EpochMetrics.model_validate_json(epoch).validation_accuracy for epoch in advance.epochs
     ]
+
+
+FIRST_TRAINING = """
+import json, sys
+from service.workers.trainer import Trainer
+trainer = Trainer()
+trainer.warm_up()
+warm = set(sys.modules)
+trainer.begin(json.loads(sys.argv[1]), measure_test=False)
+assert trainer.advance(1e9).outcome
+print(*sorted(name for name in set(sys.modules) - warm if name.split(".")[0] == "torch"))
+"""
+
+
+def test_a_warm_worker_imports_no_part_of_torch_in_its_first_training(run: dict[str, Any]) -> None:
+    command = [sys.executable, "-c", FIRST_TRAINING, json.dumps(run)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == []
 
 
 def test_it_trains_until_an_epoch_or_until_the_time_is_over(run: dict[str, Any]) -> None:
