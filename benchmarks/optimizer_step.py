@@ -22,9 +22,9 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from ham.optim import HAM
-from ham.optim.moves import collect_moves
-from ham.optim.one_pass import kernel_for
-from ham.optim.paths import ham_step
+from ham.optim.kernels.dispatch import ham_step
+from ham.optim.kernels.one_pass import kernel_for
+from ham.optim.kernels.parameter_updates import collect_moves
 
 LR, ALPHA, BETA = 1e-3, 200.0, 1e-3
 SGD_BYTES, HAM_BYTES, ADAMW_BYTES, CHECK_BYTES = 20, 12, 28, 4  # float32, per weight

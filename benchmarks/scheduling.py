@@ -31,17 +31,17 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 
+from ham.client.records import Budget, Run, StudyRequest, StudyState
 from ham.config import RunConfig
-from service.domain.plans import resolve
-from service.records import Budget, Run, StudyRequest, StudyState
+from service.domain.planning.plans import resolve
 from service.settings import Settings
 from service.storage import SqlStorage, open_storage
-from service.storage.migrate import migrate
-from service.workers import cluster
-from service.workers.optuna_storage import open_optuna_storage
-from service.workers.pool import open_pool
-from service.workers.scheduler import Scheduler
-from service.workers.trainer import EpochByEpoch, Trainer
+from service.storage.engine.migrate import migrate
+from service.workers.cluster import connection
+from service.workers.cluster.trainer import EpochByEpoch, Trainer
+from service.workers.cluster.worker_pool import open_pool
+from service.workers.scheduler.scheduler import Scheduler
+from service.workers.study.optuna_storage import open_optuna_storage
 
 EPOCHS = 15
 WORKERS = 2
@@ -186,7 +186,7 @@ def ours(seconds: float, folder: Path) -> Row:
     storage = open_storage(settings)
     migrate(storage.database)
     open_optuna_storage(settings.optuna_database)
-    address = cluster.start_local(settings)
+    address = connection.start_local(settings)
     open_pool(sleeping_trainer(seconds))
     scheduler = Scheduler(storage, settings, address)
     try:

@@ -23,12 +23,13 @@ from typing import NamedTuple
 import numpy as np
 import optuna
 
+from ham.client.records import Plan, Purpose, Run, RunState, StudyRequest
 from ham.config import Setting
-from service.domain import race, stages
-from service.domain.candidates import grid
-from service.domain.plans import resolve
-from service.records import Job, Outcome, Plan, Purpose, Run, RunState, StudyRequest
-from service.workers.optuna_search import OptunaSearch
+from service.domain.planning.plans import resolve
+from service.domain.search import screening_rounds, stages
+from service.domain.search.candidates import grid
+from service.records import Job, Outcome
+from service.workers.study.optuna_search import OptunaSearch
 
 NOISE = 0.5
 SEED_SHARE = 0.3
@@ -198,7 +199,9 @@ def regrets(shape: Shape, repetitions: int) -> Iterator[Regrets]:
         plan = resolve(request).model_copy(update={"sampler_seed": 1000 * number})
         world, lab = World(plan, shape), Lab(World(plan, shape), number)
         budget = plan.budget
-        racing = race.trainings(race.heats(budget.finalists, budget.screening_seeds))
+        racing = screening_rounds.trainings(
+            screening_rounds.heats(budget.finalists, budget.screening_seeds)
+        )
         trials = search(plan, lab, budget.trials + racing)
         searched = trials[: budget.trials]
         chosen = recommended(plan, lab, searched), best_single(searched), best_single(trials)

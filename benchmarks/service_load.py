@@ -1,10 +1,10 @@
 """Rates and latencies of the service with a million runs, beside a bare FastAPI route.
 
 ``python -m benchmarks.service_load`` makes two databases on a PostgreSQL server, of ten thousand
-and of a million runs (``benchmarks/lab.py``), starts ``hamtune serve`` on each and a bare FastAPI
-application, all on one core, and asks them in turn, in short slices, from the other core. What is
-compared was so measured within seconds. It prints a table and drops the databases; ``--keep``
-keeps them for the next time.
+and of a million runs (``benchmarks/benchmark_database.py``), starts ``hamtune serve`` on each and
+a bare FastAPI application, all on one core, and asks them in turn, in short slices, from the other
+core. What is compared was so measured within seconds. It prints a table and drops the databases;
+``--keep`` keeps them for the next time.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from urllib.request import urlopen
 
 import psycopg
 
-from benchmarks import lab
+from benchmarks import benchmark_database
 from benchmarks.http_load import Load, ask, get, post
 from service.settings import Settings
 from service.storage import SqlStorage, open_storage
-from service.storage.migrate import migrate
+from service.storage.engine.migrate import migrate
 
 LOCAL = "postgresql://postgres@127.0.0.1:5432/postgres"
 SIZES = {"10k": 10_000, "1M": 1_000_000}
@@ -121,10 +121,10 @@ def prepare(server: str) -> dict[str, str]:
             connection.execute(f"DROP DATABASE IF EXISTS {played} WITH (FORCE)")
             connection.execute(f"CREATE DATABASE {played}")
             with opened(_database(server, played)) as storage:
-                lab.play(storage)
+                benchmark_database.play(storage)
             for size in missing:
                 connection.execute(f"CREATE DATABASE {_name(urls[size])} TEMPLATE {played}")
-                lab.copy(urls[size], COMBINATIONS, SIZES[size])
+                benchmark_database.copy(urls[size], COMBINATIONS, SIZES[size])
             connection.execute(f"DROP DATABASE {played}")
     return urls
 
@@ -236,7 +236,7 @@ def lookups(bare: Server, services: Sequence[Server], slices: int) -> None:
                 "sparsity": one.sparsity,
             }
         )
-        for one in lab.combinations(COMBINATIONS)
+        for one in benchmark_database.combinations(COMBINATIONS)
     ]
     asked: dict[str, tuple[Server, Iterator[bytes]]] = {"bare": (bare, cycle([get("/bare")]))}
     for server in services:
@@ -313,7 +313,7 @@ def claims(size: str, url: str) -> None:
         )
         connection.execute("DELETE FROM study WHERE state = 'queued'")
     for number in (1_000, QUEUED):
-        lab.queue(url, number)
+        benchmark_database.queue(url, number)
         with opened(url) as storage:
             took = []
             for _ in range(500):

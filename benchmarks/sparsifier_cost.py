@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 import ham
-from ham.names import DATASETS, MODELS
+from ham.catalog import DATASETS, MODELS
 from ham.sparsifiers.acdc import ACDC
 from ham.sparsifiers.gmp import GMP
 

@@ -30,12 +30,12 @@ import torch
 from torch.utils.data import Dataset, TensorDataset
 
 from ham import NO_HAM, Combination, Recipe, RunConfig, Setting, train
+from ham.catalog import DATASETS, MODELS, SPARSIFIERS
 from ham.data import digits
 from ham.data.splits import Splits, hash_tensors
 from ham.errors import DivergedRun
-from ham.names import DATASETS, MODELS, SPARSIFIERS
 from search_spaces import recipe_for
-from service.domain.statistics import estimate, paired_gain
+from service.domain.evidence.statistics import estimate, paired_gain
 from service.formatting import interval, points
 
 # One setting per network, chosen on validation data and on seeds that are not used here. Digits

@@ -42,14 +42,15 @@ from benchmarks.recorded_truth import FILE, RECIPE
 from benchmarks.replay import Truth, load
 from benchmarks.selection import run_of
 from benchmarks.transfer import GOOD, POINT, known
+from ham.client.records import Plan, Purpose, Run, StudyRequest
 from ham.config import NO_HAM, Setting
 from search_spaces import SearchSpace
-from service.domain import stages
-from service.domain.plans import resolve
-from service.domain.surface import FEWEST_RUNS
-from service.domain.transfer import transfer
-from service.records import Job, Outcome, Plan, Purpose, Run, StudyRequest
-from service.workers.optuna_search import OptunaSearch
+from service.domain.planning.plans import resolve
+from service.domain.search import stages
+from service.domain.search.surface import FEWEST_RUNS
+from service.domain.transfer.pooled_effects import transfer
+from service.records import Job, Outcome
+from service.workers.study.optuna_search import OptunaSearch
 
 MOST_TRIALS = 100
 """Of the systems that would go on for ever."""

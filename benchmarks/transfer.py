@@ -22,13 +22,14 @@ import optuna
 from benchmarks.recorded_truth import CELLS, FILE, RECIPE, combination
 from benchmarks.replay import Truth, load
 from benchmarks.selection import run_of
+from ham.client.records import Plan, Purpose, Run, StudyRequest, SurfaceGrid
 from ham.config import NO_HAM, Combination, Recipe, Setting
 from search_spaces import space_for
-from service.domain.plans import resolve
-from service.domain.stages import favourite
-from service.domain.transfer import Known, carried, prior, transfer
-from service.records import Job, Outcome, Plan, Purpose, Run, StudyRequest, SurfaceGrid
-from service.workers.optuna_search import OptunaSearch
+from service.domain.planning.plans import resolve
+from service.domain.search.stages import favourite
+from service.domain.transfer.pooled_effects import Known, carried, prior, transfer
+from service.records import Job, Outcome
+from service.workers.study.optuna_search import OptunaSearch
 
 Carry = Callable[[Setting, Recipe, Recipe], Setting]
 POINT = 0.01

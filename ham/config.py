@@ -9,8 +9,8 @@ import math
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
+from ham.catalog import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
 from ham.errors import IncompatibleCombination, InvalidConfig
-from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
 
 Schedule = Literal["constant", "linear", "cosine"]
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)

@@ -15,10 +15,10 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from ham.catalog import DATASETS, SPARSIFIERS
+from ham.catalog import plugins as registered
 from ham.config import Recipe, require_ham_beside
 from ham.errors import IncompatibleCombination, InvalidConfig, UnknownName
-from ham.names import DATASETS, SPARSIFIERS
-from ham.names import plugins as registered
 from ham.registry import Plugin
 from search_spaces.declared import DeclaredSpace, declared_space
 from search_spaces.space import SearchSpace

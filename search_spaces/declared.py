@@ -28,8 +28,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ham.catalog import DATASETS, MODELS
 from ham.errors import InvalidConfig
-from ham.names import DATASETS, MODELS
 from search_spaces.space import JOINT, LogRange, SearchSpace
 
 _REQUIRED = ("alpha", "beta")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from ham.config import Setting
-from search_spaces import LogRange
-from service.records import (
+from ham.client.records import (
     AxisOptimum,
     EarlyStoppingReport,
     Estimate,
@@ -13,6 +11,8 @@ from service.records import (
     ScheduleOptimum,
     StudyState,
 )
+from ham.config import Setting
+from search_spaces import LogRange
 
 NOTHING = "–"
 FRONT_INTERVALS = (

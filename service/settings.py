@@ -11,8 +11,8 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ham.client.records.studies import LARGEST_PRIORITY
 from service.records.keys import Limits
-from service.records.studies import LARGEST_PRIORITY
 
 
 class Settings(BaseSettings):

@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 from playwright.sync_api import Browser
 
+from service.api.app import create_app
 from service.settings import Settings
 from service.storage import Database, SqlStorage
-from service.storage.migrate import migrate
+from service.storage.engine.migrate import migrate
 from tests.browser import NoBrowser, chromium
 from tests.postgres import NoServer, OwnServer, clear, empty, fresh_database, own_server
 from tests.postgres import server as any_server
+from tests.service.api.server import serving
 
 
 class MovableClock:
@@ -96,6 +100,24 @@ def database(settings: Settings) -> Iterator[Database]:
 def storage(database: Database, clock: MovableClock) -> SqlStorage:
     """The storage over :func:`database`, on the clock that the test can move."""
     return SqlStorage(database, clock=clock)
+
+
+@pytest.fixture
+def app(settings: Settings, storage: SqlStorage) -> FastAPI:
+    return create_app(settings, storage)
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[TestClient]:
+    with TestClient(app) as client:
+        yield client
+
+
+@pytest.fixture
+def url(app: FastAPI) -> Iterator[str]:
+    """Address of the API on a free port."""
+    with serving(app) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,17 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("ham", "search_spaces", "service", "benchmarks")
 
-L0 = ("ham.names", "ham.rows", "ham.registry", "ham.config", "ham.errors")
+L0 = ("ham.catalog", "ham.specs", "ham.registry", "ham.config", "ham.errors")
 L1 = ("search_spaces",)
-L3 = ("service.records", "service.settings", "service.errors", "service.clock", "service.ids")
+RECORDS = ("ham.client.records",)
+L3 = (
+    *RECORDS,
+    "service.records",
+    "service.settings",
+    "service.errors",
+    "service.clock",
+    "service.ids",
+)
 L4 = ("service.storage",)
 L5 = ("service.domain",)
 PROTOCOL = ("service.storage.base",)
@@ -38,8 +46,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "service.api": (*L0, *L1, *L3, *L4, *L5, "service.api", "service.web", "service.formatting"),
     "service.web": (*L0, *L1, *L3, *L4, *L5, "service.api", "service.web", "service.formatting"),
     "service.workers": ("ham", *L1, *L3, *L4, *L5, "service.workers", "service.logs"),
-    "service.address": (),
-    "service.client": (*L0, *L3, *L5, "service.api.schemas", "service.address"),
+    "ham.client": ("ham.client", *L0, *L1),
     "service.cli": PACKAGES[:3],
     "service": (),
     "benchmarks": PACKAGES,
@@ -55,7 +62,7 @@ ONLY: dict[str, tuple[str, ...]] = {
     "starlette": ("service.api", "service.web"),
     "sqlalchemy": ("service.storage",),
     "alembic": ("service.storage",),
-    "pydantic": ("service",),
+    "pydantic": ("ham.client", "service"),
     "pydantic_settings": ("service.settings",),
     "typer": ("service.cli",),
     "prometheus_client": ("service.api.metrics",),
@@ -181,11 +188,15 @@ def test_files_and_functions_stay_small() -> None:
     "module, forbidden",
     [
         ("ham", ["torch", "numpy", "pydantic"]),
-        ("ham.names", ["torch", "numpy", "pydantic"]),
+        ("ham.catalog", ["torch", "numpy", "pydantic"]),
         ("ham.config", ["torch", "numpy", "pydantic"]),
+        ("ham.client.client", ["torch", "service", "fastapi", "sqlalchemy"]),
         ("search_spaces", ["torch", "numpy", "pydantic", "sqlalchemy"]),
         ("service.storage", ["torch", "ray", "optuna", "fastapi"]),
-        ("service.domain.recommendations", ["torch", "ray", "optuna", "fastapi", "sqlalchemy"]),
+        (
+            "service.domain.evidence.recommendations",
+            ["torch", "ray", "optuna", "fastapi", "sqlalchemy"],
+        ),
         ("service.api.app", ["torch", "ray"]),
         ("ham.training", ["ray", "optuna", "sqlalchemy", "fastapi", "pydantic", "service"]),
     ],

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ham.errors import HamError
-from ham.rows import DATA_VARIABLE as VARIABLE
-from ham.rows import data_root
+from ham.specs import DATA_VARIABLE as VARIABLE
+from ham.specs import data_root
 
 __all__ = ["VARIABLE", "DataNotFound", "data_root", "not_found"]
 

@@ -8,8 +8,8 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
+from ham.catalog import OPTIMIZERS
 from ham.config import Recipe, Setting
-from ham.names import OPTIMIZERS
 from ham.optim.hyperbolic import HAM
 
 

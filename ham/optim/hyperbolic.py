@@ -9,9 +9,10 @@ import torch
 from torch.optim import LBFGS, Optimizer
 
 from ham.errors import HamError, IncompatibleCombination, InvalidConfig
-from ham.optim.moves import Move, collect_moves
+from ham.optim.kernels.dispatch import KERNEL_PATHS, PATHS, choose_path, ham_step
+from ham.optim.kernels.one_pass import fused_pass
+from ham.optim.kernels.parameter_updates import Move, collect_moves
 from ham.optim.nonfinite import POLICIES, sitting_out
-from ham.optim.one_pass import fused_pass
 from ham.optim.param_groups import (
     ham_defaults,
     is_active,
@@ -19,7 +20,6 @@ from ham.optim.param_groups import (
     require_learning_rate,
     validate,
 )
-from ham.optim.paths import KERNEL_PATHS, PATHS, choose_path, ham_step
 from ham.optim.wrapper import OptimizerWrapper, evaluate, require_optimizer
 
 
@@ -43,7 +43,8 @@ class HAM(OptimizerWrapper):
     infinity sits the step out (see :mod:`ham.optim.nonfinite`), and no finite weight becomes
     infinite through HAM.
 
-    Paths (see :mod:`ham.optim.paths`): how the step is computed, never what it computes.
+    Paths (see :mod:`ham.optim.kernels.dispatch`): how the step is computed, never what it
+    computes.
 
     Args:
         base: any optimizer that takes one gradient per step; not LBFGS, not a HAM, not a SAM.

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from ham.errors import DivergedRun
-from ham.optim import native
-from ham.optim.moves import Entry, with_gradients
-from ham.optim.tasks import fits
+from ham.optim.kernels import native
+from ham.optim.kernels.parameter_updates import Entry, with_gradients
+from ham.optim.kernels.tables import fits
 
 POLICIES = ("auto", "skip", "raise", "ignore")
 

@@ -1,4 +1,5 @@
-"""One file per sparsifier, each named by its registry name (see :data:`ham.names.SPARSIFIERS`)."""
+"""One file per sparsifier, each named by its registry name (see
+:data:`ham.catalog.SPARSIFIERS`)."""
 
 from __future__ import annotations
 
@@ -8,9 +9,9 @@ from typing import Any
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from ham.catalog import SPARSIFIERS
 from ham.errors import UnknownName
-from ham.names import SPARSIFIERS
-from ham.sparsity import BaseSparsifier, Batch, Loss, ParamGroup, Sparsifier
+from ham.sparsifiers.common import BaseSparsifier, Batch, Loss, ParamGroup, Sparsifier
 
 __all__ = ["sparsify"]
 

@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from ham.errors import InvalidConfig
-from ham.sparsity.base import Presets
-from ham.sparsity.masked import MaskedSparsifier
-from ham.sparsity.regrowth import zero_optimizer_state
-from ham.sparsity.topk import exact_floor, kept_count, largest
+from ham.sparsifiers.common.masked import MaskedSparsifier
+from ham.sparsifiers.common.protocol import Presets
+from ham.sparsifiers.common.regrowth import zero_optimizer_state
+from ham.sparsifiers.common.topk import exact_floor, kept_count, largest
 
 IMAGENET_COMPRESS = (0.10, 0.20, 0.30, 0.40, 0.50, 0.60, 0.70, 0.85)
 IMAGENET_DECOMPRESS = (0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75)
@@ -36,7 +36,7 @@ class ACDC(MaskedSparsifier):
         decompress_at: when dense phases begin; by default epochs 15, 25, ..., 75 of 100.
         scope: ``global`` ranks all weights together, ``layer`` prunes each to the same sparsity
             and, unless ``dense_layers`` says otherwise, leaves the first and the last layer dense.
-        **common: see :class:`~ham.sparsity.MaskedSparsifier`.
+        **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`.
 
     Deviations: exactly the asked number of weights is kept, where the authors' strict threshold
         keeps one less. A phase changes right after the last step of the phase before it, so an

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from ham.errors import InvalidConfig
-from ham.sparsity.base import ParamGroup, Presets
-from ham.sparsity.regrowth import restart_optimizer
-from ham.sparsity.reparametrized import parametrization_of
-from ham.sparsity.rewinding import Rewinding
-from ham.sparsity.shrinkage import Shrinkage, ShrinkingSparsifier
-from ham.sparsity.topk import exact_floor
+from ham.sparsifiers.common.protocol import ParamGroup, Presets
+from ham.sparsifiers.common.regrowth import restart_optimizer
+from ham.sparsifiers.common.reparametrized import parametrization_of
+from ham.sparsifiers.common.rewinding import Rewinding
+from ham.sparsifiers.common.shrinkage import Shrinkage, ShrinkingSparsifier
+from ham.sparsifiers.common.topk import exact_floor
 
 
 class Gate(Shrinkage):
@@ -66,7 +66,7 @@ class CS(Rewinding, ShrinkingSparsifier):
         rewind_at: where the model goes back to on settling, with a fresh optimizer, as a fraction
             of all steps in [0, settle_at); 0 for the initial model. None lets the kept weights
             train on from where they are, the paper's use of one round.
-        **common: see :class:`~ham.sparsity.settling.SettlingSparsifier`.
+        **common: see :class:`~ham.sparsifiers.common.mask_freezing.SettlingSparsifier`.
 
     Deviations: the temperature rises at every step, not every epoch. The authors search a ticket
         in three rounds of 85 epochs and retrain it for 85 from the model of epoch 2, each under

@@ -8,17 +8,17 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from ham.errors import InvalidConfig
-from ham.sparsity.base import BaseSparsifier, Batch, Loss, ParamGroup
-from ham.sparsity.prunable import prunable_weights
-from ham.sparsity.report import SparsityReport, measure_sparsity
+from ham.sparsifiers.common.protocol import BaseSparsifier, Batch, Loss, ParamGroup
+from ham.sparsifiers.common.prunable import prunable_weights
+from ham.sparsifiers.common.report import SparsityReport, measure_sparsity
 
 
 class Dense(BaseSparsifier):
     """Keeps every weight and touches nothing.
 
     Args:
-        sparsity, total_steps, steps_per_epoch, seed: see :class:`~ham.sparsity.BaseSparsifier`;
-            the sparsity must be 0.
+        sparsity, total_steps, steps_per_epoch, seed: see
+            :class:`~ham.sparsifiers.common.BaseSparsifier`; the sparsity must be 0.
     """
 
     def __init__(

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from ham.errors import InvalidConfig
-from ham.sparsity.base import Presets
-from ham.sparsity.dynamic import default_interval
-from ham.sparsity.masked import MaskedSparsifier
-from ham.sparsity.schedules import cubic_sparsity
-from ham.sparsity.topk import exact_floor, kept_count, largest
+from ham.sparsifiers.common.dynamic import default_interval
+from ham.sparsifiers.common.masked import MaskedSparsifier
+from ham.sparsifiers.common.protocol import Presets
+from ham.sparsifiers.common.schedules import cubic_sparsity
+from ham.sparsifiers.common.topk import exact_floor, kept_count, largest
 
 
 class GMP(MaskedSparsifier):
@@ -29,7 +29,7 @@ class GMP(MaskedSparsifier):
             would otherwise see fewer than 15 cuts.
         scope: ``layer`` prunes each layer to the same sparsity, ``global`` ranks all weights
             together.
-        **common: see :class:`~ham.sparsity.MaskedSparsifier`.
+        **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`.
 
     Deviations: the ramp from 20 % to 80 % of the training is that of the implementation in
         Kusupati et al. (ICML 2020), but masks hold between cuts, as in the paper, where that

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from ham.errors import InvalidConfig
-from ham.sparsity.base import Batch, Loss, Presets
-from ham.sparsity.masked import MaskedSparsifier
-from ham.sparsity.prunable import prunable_layers, prunable_weights
-from ham.sparsity.scoring import examples_per_class, first_batch, scored_copy
+from ham.sparsifiers.common.masked import MaskedSparsifier
+from ham.sparsifiers.common.protocol import Batch, Loss, Presets
+from ham.sparsifiers.common.prunable import prunable_layers, prunable_weights
+from ham.sparsifiers.common.scoring import examples_per_class, first_batch, scored_copy
 
 TEMPERATURE = 200.0
 
@@ -29,7 +29,7 @@ class GraSP(MaskedSparsifier):
             ImageNet.
         reinit_linear: score with linear layers drawn anew (Xavier normal), as the authors' code
             does; False scores the very weights that are trained.
-        **common: see :class:`~ham.sparsity.MaskedSparsifier`.
+        **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`.
 
     Deviations: exactly the asked number of weights is kept, where the authors' threshold keeps
         one more.

@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ham.errors import InvalidConfig
-from ham.sparsity.base import Presets
-from ham.sparsity.iterative import IterativePruner
-from ham.sparsity.rewinding import Rewinding
-from ham.sparsity.topk import exact_floor
+from ham.sparsifiers.common.iterative import IterativePruner
+from ham.sparsifiers.common.protocol import Presets
+from ham.sparsifiers.common.rewinding import Rewinding
+from ham.sparsifiers.common.topk import exact_floor
 
 
 class IMP(Rewinding, IterativePruner):
@@ -25,7 +25,7 @@ class IMP(Rewinding, IterativePruner):
     Args:
         rewind_at: to which point of the first training weights go back, as a fraction of its
             steps, in [0, 1); 0 for the initial weights.
-        **common: see :class:`~ham.sparsity.iterative.IterativePruner`.
+        **common: see :class:`~ham.sparsifiers.common.iterative.IterativePruner`.
 
     Deviations: a training after rewinding to an early step goes through the whole schedule again
         and not through what was left of it; so do the presets' authors.

@@ -7,7 +7,7 @@ Signs, and Learning Rate Rewinding", ICLR 2024, https://arxiv.org/abs/2402.19262
 
 from __future__ import annotations
 
-from ham.sparsity.iterative import IterativePruner
+from ham.sparsifiers.common.iterative import IterativePruner
 
 
 class LRR(IterativePruner):
@@ -15,7 +15,7 @@ class LRR(IterativePruner):
 
     Only the learning rate and the optimizer begin anew.
 
-    Args: see :class:`~ham.sparsity.iterative.IterativePruner`.
+    Args: see :class:`~ham.sparsifiers.common.iterative.IterativePruner`.
     """
 
     def rewind(self) -> None:

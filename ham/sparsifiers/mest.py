@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ham.errors import InvalidConfig
-from ham.sparsity.base import Presets
-from ham.sparsity.masked import MaskedSparsifier
-from ham.sparsity.topk import exact_floor, largest, random_subset
+from ham.sparsifiers.common.masked import MaskedSparsifier
+from ham.sparsifiers.common.protocol import Presets
+from ham.sparsifiers.common.topk import exact_floor, largest, random_subset
 
 UPDATES = 32  # every 5 of 160 epochs
 DECAY_AT = (90 / 160, 120 / 160)
@@ -39,7 +39,7 @@ class MEST(MaskedSparsifier):
         gradient_weight: lambda of the importance ``|w| + lambda |gradient|``, >= 0; 0 as in the
             authors' scripts.
         allocation: densities per layer: ``uniform`` as the authors', ``erk`` or ``balanced``.
-        **common: see :class:`~ham.sparsity.MaskedSparsifier`.
+        **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`.
     """
 
     # Their profiles prune the 3x3 convolutions inside the blocks only. UNVERIFIED for ImageNet.

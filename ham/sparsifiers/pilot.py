@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ham.errors import HamError, InvalidConfig
-from ham.sparsity.base import Batch, Loss, ParamGroup, Presets
-from ham.sparsity.factors import PenalizedFactors, Product
+from ham.sparsifiers.common.factors import PenalizedFactors, Product
+from ham.sparsifiers.common.protocol import Batch, Loss, ParamGroup, Presets
 
 HIGHEST = 10.0  # by default the penalty grows at most tenfold
 WATCHED_BATCHES = 4
@@ -35,8 +35,8 @@ class PILoT(PenalizedFactors):
             most tenfold over half of the training.
         norm_floor: K of Algorithm 1, >= 0; UNVERIFIED for the published rows.
         scale: beta of the initialization, > 0; 1 as in the paper.
-        **common: see :class:`~ham.sparsity.factors.PenalizedFactors`; ``penalty`` is 2 alpha. By
-            default it has the pull 5, as for spred; UNVERIFIED for the published rows.
+        **common: see :class:`~ham.sparsifiers.common.factors.PenalizedFactors`; ``penalty`` is 2
+            alpha. By default it has the pull 5, as for spred; UNVERIFIED for the published rows.
 
     Deviations: the signs of the three comparisons are our reading of Algorithm 1. Training
         accuracy is measured on the first four batches given to ``attach``, in eval mode, so that

@@ -12,9 +12,9 @@ from typing import Any
 
 from torch import nn
 
-from ham.sparsity.allocation import published_dense
-from ham.sparsity.base import Batch, Loss
-from ham.sparsity.masked import MaskedSparsifier
+from ham.sparsifiers.common.allocation import published_dense
+from ham.sparsifiers.common.masked import MaskedSparsifier
+from ham.sparsifiers.common.protocol import Batch, Loss
 
 
 class Random(MaskedSparsifier):
@@ -22,8 +22,8 @@ class Random(MaskedSparsifier):
 
     Args:
         allocation: densities per layer: ``erk``, ``uniform`` or ``balanced``.
-        **common: see :class:`~ham.sparsity.MaskedSparsifier`; ``uniform`` leaves the first layer
-            dense unless ``dense_layers`` says otherwise.
+        **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`; ``uniform`` leaves the
+            first layer dense unless ``dense_layers`` says otherwise.
 
     Deviations: masks hold exactly the asked number of weights, where several published codes
         draw each position by a coin. Kept weights are not rescaled.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ham.sparsity.dynamic import DynamicSparsifier
+from ham.sparsifiers.common.dynamic import DynamicSparsifier
 
 
 class RigL(DynamicSparsifier):
@@ -17,8 +17,9 @@ class RigL(DynamicSparsifier):
     At an update the masks move instead of the weights: base step and HAM are skipped, since the
     gradient has been spent on the choice of where to grow.
 
-    Args: see :class:`~ham.sparsity.dynamic.DynamicSparsifier`. The defaults are the paper's: ERK,
-        drop fraction 0.3 with a cosine, an update every 100 steps until 75 % of the training.
+    Args: see :class:`~ham.sparsifiers.common.dynamic.DynamicSparsifier`. The defaults are the
+        paper's: ERK, drop fraction 0.3 with a cosine, an update every 100 steps until 75 % of the
+        training.
 
     Deviations: no update at step 0 (the authors' code reshuffles the random mask there); the
         interval shrinks for trainings of fewer than 2,000 steps; ties of magnitude go to the

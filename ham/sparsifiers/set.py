@@ -10,15 +10,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ham.sparsity.dynamic import DynamicSparsifier
+from ham.sparsifiers.common.dynamic import DynamicSparsifier
 
 
 class SET(DynamicSparsifier):
     """Drop by magnitude, grow uniformly at random, after an ordinary step.
 
-    Args: see :class:`~ham.sparsity.dynamic.DynamicSparsifier`. The defaults are those of the RigL
-        paper: ERK, drop fraction 0.3 with a cosine, an update every 100 steps until 75 % of the
-        training.
+    Args: see :class:`~ham.sparsifiers.common.dynamic.DynamicSparsifier`. The defaults are those of
+        the RigL paper: ERK, drop fraction 0.3 with a cosine, an update every 100 steps until 75 %
+        of the training.
 
     Deviations: the original updates once an epoch with a constant fraction, drops half of it
         among positive and half among negative weights, and draws new weights from the initial

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ham.catalog import SPARSIFIERS
 from ham.errors import InvalidConfig
-from ham.names import SPARSIFIERS
-from ham.sparsity.base import Batch, Loss
-from ham.sparsity.factors import Product, factorize
-from ham.sparsity.prunable import stored_tensors
-from ham.sparsity.regrowth import zero_optimizer_state
-from ham.sparsity.reparametrized import ReparametrizedSparsifier
+from ham.sparsifiers.common.factors import Product, factorize
+from ham.sparsifiers.common.protocol import Batch, Loss
+from ham.sparsifiers.common.prunable import stored_tensors
+from ham.sparsifiers.common.regrowth import zero_optimizer_state
+from ham.sparsifiers.common.reparametrized import ReparametrizedSparsifier
 
 RESETS = 20
 
@@ -40,7 +40,7 @@ class SignIn(ReparametrizedSparsifier):
         reset_optimizer: forget what the optimizer remembers of the factors at a rebalancing,
             since they mean something else then. UNVERIFIED for the published rows.
         scale: beta of the paper, > 0.
-        **common: see :class:`~ham.sparsity.MaskedSparsifier`.
+        **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`.
 
     Deviations: no code is public. Only prunable weights are factorized (an assumption), and both
         factors have the recipe's weight decay. Masks that move while the factors train are left

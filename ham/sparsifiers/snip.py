@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ham.sparsity.base import Batch, Loss
-from ham.sparsity.masked import MaskedSparsifier
-from ham.sparsity.prunable import prunable_weights
-from ham.sparsity.scoring import first_batch, scored_copy
+from ham.sparsifiers.common.masked import MaskedSparsifier
+from ham.sparsifiers.common.protocol import Batch, Loss
+from ham.sparsifiers.common.prunable import prunable_weights
+from ham.sparsifiers.common.scoring import first_batch, scored_copy
 
 
 class SNIP(MaskedSparsifier):
@@ -24,7 +24,7 @@ class SNIP(MaskedSparsifier):
     Args:
         batch_statistics: score with the batch's own statistics in norms, or with the running
             ones of the untrained model.
-        **common: see :class:`~ham.sparsity.MaskedSparsifier`.
+        **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`.
 
     Deviations: scored on the very weights that are trained, as in the authors' code and unlike
         ports that draw others; biases are never pruned, which that code does; batch statistics

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ham.errors import InvalidConfig
-from ham.sparsity.base import Batch, Loss, ParamGroup, Presets
-from ham.sparsity.factors import PenalizedFactors, Product
-from ham.sparsity.prunable import stored_tensors
+from ham.sparsifiers.common.factors import PenalizedFactors, Product
+from ham.sparsifiers.common.protocol import Batch, Loss, ParamGroup, Presets
+from ham.sparsifiers.common.prunable import stored_tensors
 
 
 class Spred(PenalizedFactors):
@@ -29,8 +29,9 @@ class Spred(PenalizedFactors):
         init: ``balanced`` begins at the model's own weights with ``|m| = |w|``; ``independent``
             follows the released code, whose factors are two independent draws: m is the weight's
             own values in another random order, so that theta begins as a product of both.
-        **common: see :class:`~ham.sparsity.factors.PenalizedFactors`. The default penalty has
-            the pull 5, measured on digits; the papers' sweep over penalties of 1e-6 to 1e-2.
+        **common: see :class:`~ham.sparsifiers.common.factors.PenalizedFactors`. The default
+            penalty has the pull 5, measured on digits; the papers' sweep over penalties of 1e-6 to
+            1e-2.
 
     Deviations: threshold over all layers together, where the authors' scripts take one per layer
         or a fixed magnitude. The fine-tuning keeps the recipe's learning rate schedule.

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ham.errors import InvalidConfig
-from ham.sparsity.base import ParamGroup, Presets
-from ham.sparsity.prunable import stored_tensors
-from ham.sparsity.regrowth import zero_optimizer_state
-from ham.sparsity.reparametrized import parametrization_of, path_length
-from ham.sparsity.shrinkage import Shrinkage, ShrinkingSparsifier
-from ham.sparsity.topk import kept_count
+from ham.sparsifiers.common.protocol import ParamGroup, Presets
+from ham.sparsifiers.common.prunable import stored_tensors
+from ham.sparsifiers.common.regrowth import zero_optimizer_state
+from ham.sparsifiers.common.reparametrized import parametrization_of, path_length
+from ham.sparsifiers.common.shrinkage import Shrinkage, ShrinkingSparsifier
+from ham.sparsifiers.common.topk import kept_count
 
 # In the authors' 100 epochs of ImageNet the weight decay alone takes s from -3200 to -2, where
 # sigmoid(s) exceeds almost any weight, in 32 epochs at the peak learning rate.
@@ -74,7 +74,7 @@ class STR(ShrinkingSparsifier):
             alone decides where they end; what is right for a long training shuts a short one.
         ham_on_thresholds: let HAM act on thresholds too, as the rule "two or more dimensions" of
             its authors' wrapper would on STR's code. Whether the paper did so is UNVERIFIED.
-        **common: see :class:`~ham.sparsity.settling.SettlingSparsifier`.
+        **common: see :class:`~ham.sparsifiers.common.mask_freezing.SettlingSparsifier`.
 
     Deviations: the authors try several decays until the sparsity is about right. Here the decay
         stops at the target, and at ``settle_at`` the sparsity is made exact.

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from ham.errors import InvalidConfig
-from ham.sparsity.base import Batch, Loss
-from ham.sparsity.masked import MaskedSparsifier
-from ham.sparsity.prunable import prunable_weights
-from ham.sparsity.scoring import first_batch, scored_copy
+from ham.sparsifiers.common.masked import MaskedSparsifier
+from ham.sparsifiers.common.protocol import Batch, Loss
+from ham.sparsifiers.common.prunable import prunable_weights
+from ham.sparsifiers.common.scoring import first_batch, scored_copy
 
 
 class SynFlow(MaskedSparsifier):
@@ -27,7 +27,7 @@ class SynFlow(MaskedSparsifier):
 
     Args:
         rounds: prunings, >= 1; 100 as in the paper.
-        **common: see :class:`~ham.sparsity.MaskedSparsifier`.
+        **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`.
 
     Deviations: computed in float64, since flows of deep networks overflow float32.
     """

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ham.optim import HAM
-from ham.sparsity import Sparsifier, prunable_weights
-from ham.sparsity.prunable import prunable_layers, stored_tensors, weight_name
+from ham.sparsifiers.common import Sparsifier, prunable_weights
+from ham.sparsifiers.common.prunable import prunable_layers, stored_tensors, weight_name
 
 MakeSparsifier = Callable[..., Sparsifier]
 MakeOptimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]

@@ -27,10 +27,10 @@ from torch import Tensor, distributed, nn
 from ham.config import RunConfig
 from ham.data import Part
 from ham.errors import HamError, InvalidConfig
+from ham.training.checkpoints import dump_state, load_state
+from ham.training.device_group import Team
 from ham.training.loop import Training
 from ham.training.results import EpochReport, RunResult
-from ham.training.states import dump_state, load_state
-from ham.training.team import Team
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from ham.training.team import ALONE, Team
+from ham.training.device_group import ALONE, Team
 
 
 def describe_environment(

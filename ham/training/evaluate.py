@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ham.data.loaders import Batches
-from ham.training.team import ALONE, Team
+from ham.training.device_group import ALONE, Team
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ham.sparsity.prunable import prunable_layers
+from ham.sparsifiers.common.prunable import prunable_layers
 
 PER_WEIGHT = 2  # a multiplication and an addition
 

@@ -16,21 +16,21 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import Dataset
 
+from ham.catalog import DATASETS, MODELS
 from ham.config import RunConfig
 from ham.data import Batches, batches_of
 from ham.errors import HamError, InvalidConfig
-from ham.names import DATASETS, MODELS
 from ham.optim.factory import build_optimizer
 from ham.optim.ham_schedules import StrengthSchedule
 from ham.optim.lr_schedules import learning_rate_schedule
 from ham.sparsifiers import sparsify
+from ham.training.device_group import ALONE, Team
 from ham.training.divergence import require_finite
 from ham.training.environment import describe_environment
 from ham.training.evaluate import accuracy
-from ham.training.measures import Meter
 from ham.training.results import EpochReport, RunResult
 from ham.training.seeding import reproducible, stream_seed
-from ham.training.team import ALONE, Team
+from ham.training.sparsity_metrics import Meter
 
 EVALUATION_BATCH = 500
 

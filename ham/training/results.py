@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ham.sparsity import SparsityReport
-from ham.training.measures import RunMeasures
+from ham.sparsifiers.common import SparsityReport
+from ham.training.sparsity_metrics import RunMeasures
 
 
 @dataclass(frozen=True)

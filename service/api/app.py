@@ -13,29 +13,29 @@ from fastapi_offline import FastAPIOffline
 
 from service.api.dashboard import OptunaDashboard, add_dashboard
 from service.api.docs_page import add_docs_page
-from service.api.error_handlers import add_error_handlers
-from service.api.feed import Feed
-from service.api.gate import Gate
-from service.api.headers import SecurityHeaders
-from service.api.limits import BodyLimit
-from service.api.lookups import Lookups
+from service.api.errors.handlers import add_error_handlers
+from service.api.event_feed import Feed
 from service.api.metrics import Metrics
-from service.api.observe import Observe
+from service.api.middleware.gate import Gate
+from service.api.middleware.headers import SecurityHeaders
+from service.api.middleware.limits import BodyLimit
+from service.api.middleware.observe import Observe
 from service.api.openapi import describe
+from service.api.response_cache import Lookups
 from service.api.routes import (
     bundles,
     catalog,
-    commands,
     events,
     exports,
-    fronts,
     health,
     leaderboards,
     lists,
     logs,
+    pareto_fronts,
     recommendations,
     runs,
     studies,
+    study_commands,
     surfaces,
     sweeps,
 )
@@ -69,7 +69,7 @@ _TAGS = [
 
 _ROUTES = (
     studies,
-    commands,
+    study_commands,
     sweeps,
     events,
     recommendations,
@@ -79,7 +79,7 @@ _ROUTES = (
     logs,
     runs,
     bundles,
-    fronts,
+    pareto_fronts,
     exports,
     catalog,
     health,

@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.api.problems import problem, unavailable
+from service.api.errors.problems import problem, unavailable
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage

@@ -10,9 +10,10 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Path, Request, Response
 
-from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
-from service.domain.permissions import require_owner
-from service.records import LOCAL, CombinationFilter, Principal, Study
+from ham.catalog import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
+from ham.client.records import LOCAL, CombinationFilter, Study
+from service.domain.planning.permissions import require_owner
+from service.records import Principal
 from service.storage.base import Storage
 
 

@@ -10,10 +10,10 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
+from ham.catalog import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
 from search_spaces import recipes
-from service.api.gate import PUBLIC
-from service.api.problems import MEDIA_TYPE, documented
+from service.api.errors.problems import MEDIA_TYPE, documented
+from service.api.middleware.gate import PUBLIC
 
 EXAMPLES = Path(__file__).parent / "examples.json"
 """An answer of every operation, by its id; ``tests/service/api/examples.py`` writes it."""

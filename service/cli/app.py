@@ -12,12 +12,21 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from ham.client.client import Client
+from ham.client.records import (
+    Budget,
+    PaperRecommendation,
+    StudyRequest,
+    StudyState,
+    TransferredRecommendation,
+)
 from search_spaces import recipe_for
 from service.cli import keys
-from service.cli.catalogue import catalogue
+from service.cli.catalog import catalogue
 from service.cli.commands import add_commands
 from service.cli.config import config
 from service.cli.errors import FAILED, fail, told
+from service.cli.maintenance import backup, clean
 from service.cli.options import (
     AlphaSchedule,
     BetaSchedule,
@@ -41,16 +50,7 @@ from service.cli.output import (
     recommendation_table,
     study_table,
 )
-from service.cli.upkeep import backup, clean
 from service.cli.watch import watch as watch_studies
-from service.client import Client
-from service.records import (
-    Budget,
-    PaperRecommendation,
-    StudyRequest,
-    StudyState,
-    TransferredRecommendation,
-)
 from service.settings import Settings
 
 app = typer.Typer(
@@ -92,14 +92,14 @@ def serve(
     with told():
         settings = _settings(host=host, port=port, data_dir=data_dir)
         from service.cli.serving import serve as run  # lazy: the other commands start without it
-        from service.workers import processes  # lazy: the same
+        from service.workers.scheduler import processes  # lazy: the same
 
         if die_with_parent:
             processes.die_with_parent()
         if scheduler and settings.checkpoints is not None:
-            from service.workers.checkpoints import check_place  # lazy: only buckets need it
+            from service.workers.cluster import checkpoints  # lazy: only buckets need it
 
-            check_place(settings.checkpoint_place)
+            checkpoints.check_place(settings.checkpoint_place)
         run(settings, scheduler, lambda url: _announce(url, settings))
 
 
@@ -128,7 +128,7 @@ def migrate(data_dir: DataDir = None) -> None:
     with told():
         settings = _settings(data_dir=data_dir)
         from service.storage import Database  # lazy: see serve
-        from service.storage.migrate import migrate as run  # lazy: see serve
+        from service.storage.engine.migrate import migrate as run  # lazy: see serve
 
         run(Database(settings.database))
         console.print("the database is up to date")

@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ham.client.client import Client
+from ham.client.records import Budget, BudgetChange, Command, StudyChange, SweepRequest
 from service.cli.errors import told
 from service.cli.options import AlphaSchedule, BetaSchedule, Json, Recipe, TuneMore, Url
 from service.cli.output import print_json, state_text
-from service.client import Client
-from service.records import Budget, BudgetChange, Command, StudyChange, SweepRequest
 
 Study = Annotated[str, typer.Argument(help="Id of the study.", show_default=False)]
 Reason = Annotated[str | None, typer.Option(help="Why; kept with the study's events.")]

@@ -18,15 +18,14 @@ from contextlib import ExitStack, contextmanager
 import typer
 from rich.console import Console
 
-from service.address import ADDRESS_FILE, ServiceAddress
-from service.api.schemas import StudyView
+from ham.client.address import ADDRESS_FILE, ServiceAddress
+from ham.client.client import Client, ClientError
+from ham.client.records import StudyRequest, StudyState, StudyView
 from service.cli.errors import INTERRUPTED, PORT_TAKEN
 from service.cli.output import leaderboard_table, recommendation_table
 from service.cli.scheduler_process import environment
 from service.cli.watch import watch
-from service.client import Client, ClientError
-from service.domain.plans import resolve
-from service.records import StudyRequest, StudyState
+from service.domain.planning.plans import resolve
 from service.settings import Settings
 
 MODELS = ("digits_cnn", "digits_mlp")

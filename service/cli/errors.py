@@ -10,8 +10,8 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
+from ham.client.client import RequestRefused, ServiceNotRunning
 from ham.errors import HamError
-from service.client import RequestRefused, ServiceNotRunning
 from service.errors import ServiceError, Unavailable
 
 FAILED = 1

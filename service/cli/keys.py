@@ -18,7 +18,7 @@ from service.records import ApiKey, Limits, Scope
 from service.settings import Settings
 
 if TYPE_CHECKING:
-    from service.storage.operations import KeyStore
+    from service.storage.operator_protocols import KeyStore
 
 app = typer.Typer(no_args_is_help=True, help="Give out, list and revoke API keys.")
 
@@ -83,7 +83,7 @@ def _keys(data_dir: Path | None) -> Iterator[KeyStore]:
     with told():
         settings = Settings() if data_dir is None else Settings(data_dir=data_dir)
         from service.storage import open_storage  # lazy: most commands need no database
-        from service.storage.migrate import migrate  # lazy: the same
+        from service.storage.engine.migrate import migrate  # lazy: the same
 
         storage = open_storage(settings)
         try:

@@ -11,8 +11,18 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ham.client.records import (
+    Front,
+    Grade,
+    Leaderboard,
+    LeaderboardRow,
+    PaperRecommendation,
+    PlanView,
+    Recommendation,
+    StudyView,
+    TransferredRecommendation,
+)
 from ham.config import Combination, Setting, format_sparsity
-from service.api.schemas import PlanView, StudyView
 from service.formatting import (
     FRONT_INTERVALS,
     NOTHING,
@@ -26,15 +36,6 @@ from service.formatting import (
     searched_range,
     stage,
     strength,
-)
-from service.records import (
-    Front,
-    Grade,
-    Leaderboard,
-    LeaderboardRow,
-    PaperRecommendation,
-    Recommendation,
-    TransferredRecommendation,
 )
 
 _COLOURS = {"succeeded": "green", "failed": "red", "cancelled": "red", "queued": "dim"}

@@ -12,15 +12,15 @@ from collections.abc import Callable
 import uvicorn
 from fastapi import FastAPI
 
+from ham.client.address import ADDRESS_FILE, ServiceAddress
 from service import logs
-from service.address import ADDRESS_FILE, ServiceAddress
 from service.api.app import create_app
-from service.api.local_only import LocalOnly
+from service.api.middleware.local_only import LocalOnly
 from service.cli.errors import PortTaken
 from service.cli.scheduler_process import SchedulerProcess
 from service.settings import Settings
 from service.storage import open_storage
-from service.storage.migrate import migrate
+from service.storage.engine.migrate import migrate
 
 _SECONDS_FOR_OPEN_REQUESTS = 5
 

@@ -11,11 +11,10 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from service.api.schemas import StudyView
+from ham.client.client import Client, ServiceNotRunning
+from ham.client.records import ENDED, StudyState, StudyView
 from service.cli.output import method, state_text, table_of
-from service.client import Client, ServiceNotRunning
 from service.formatting import duration, early_stopping_sentence, percent, stage
-from service.records import ENDED, StudyState
 
 _POLL = 1.0
 _PLAIN_EVERY = 20.0

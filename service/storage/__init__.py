@@ -6,22 +6,22 @@ from service.clock import Clock, utc_now
 from service.records import UNLIMITED, Limits
 from service.settings import Settings
 from service.storage.base import Storage
-from service.storage.combination_list import SqlCombinationStore
-from service.storage.database import Database
-from service.storage.events import SqlEventStore
-from service.storage.export import SqlExports
-from service.storage.external import SqlExternalRunStore
-from service.storage.fronts import SqlFrontStore
-from service.storage.keys import SqlKeyStore
-from service.storage.log_lines import SqlLogStore
-from service.storage.monitor import SqlMonitor
-from service.storage.queue import SqlQueue
-from service.storage.quotas import Quotas
-from service.storage.recommendations import SqlRecommendationStore
-from service.storage.runs import SqlRunStore
-from service.storage.studies import Intake, SqlStudyStore
-from service.storage.sweeps import SqlSweepStore
-from service.storage.tallies import SqlTallyStore
+from service.storage.engine.database import Database
+from service.storage.operations.events import SqlEventStore
+from service.storage.operations.keys import SqlKeyStore
+from service.storage.operations.logs import SqlLogStore
+from service.storage.operations.monitor import SqlMonitor
+from service.storage.results.combination_list import SqlCombinationStore
+from service.storage.results.pareto_fronts import SqlFrontStore
+from service.storage.results.recommendations import SqlRecommendationStore
+from service.storage.runs.export import SqlExports
+from service.storage.runs.external_results import SqlExternalRunStore
+from service.storage.runs.run_counts import SqlTallyStore
+from service.storage.runs.store import SqlRunStore
+from service.storage.studies.queue import SqlQueue
+from service.storage.studies.quotas import Quotas
+from service.storage.studies.store import Intake, SqlStudyStore
+from service.storage.studies.sweeps import SqlSweepStore
 
 __all__ = ["Database", "SqlStorage", "Storage", "open_storage"]
 

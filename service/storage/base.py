@@ -15,7 +15,7 @@ combination that was trained: its study's, at the job's sparsity where the job n
 **Ends.** What a study has found is stored in the transaction that ends it: a recommendation of its
 combination, or, of a study of two objectives, a Pareto front and no recommendation.
 
-**Transitions.** A study goes only the ways of ``service.records.lifecycle.TRANSITIONS``; the
+**Transitions.** A study goes only the ways of ``ham.client.records.lifecycle.TRANSITIONS``; the
 database refuses any other. Each is noted as an event: who, when, why. What ends a study ends its
 runs under way, as cancelled. Ids of events grow in the order of the commits: whoever has seen all
 up to one and asks for those after it misses none.
@@ -30,17 +30,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
-from ham.config import Combination, Setting
-from service.records import (
+from ham.client.records import (
     ALL_COMBINATIONS,
     LOCAL,
     Benchmark,
-    Claim,
     CombinationFilter,
     Command,
     EpochMetrics,
-    Job,
-    Outcome,
     Plan,
     Purpose,
     Recommendation,
@@ -51,7 +47,9 @@ from service.records import (
     StudyState,
     SurfaceGrid,
 )
-from service.storage.operations import Exports, ExternalRunStore, KeyStore, Monitor
+from ham.config import Combination, Setting
+from service.records import Claim, Job, Outcome
+from service.storage.operator_protocols import Exports, ExternalRunStore, KeyStore, Monitor
 from service.storage.queue_protocol import Queue
 from service.storage.smaller_stores import (
     CombinationStore,

@@ -5,17 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Protocol
 
-from service.records import (
-    Claim,
+from ham.client.records import (
     Front,
     NewFront,
     NewRecommendation,
-    Orders,
     Plan,
     Prior,
     Recommendation,
     Study,
 )
+from service.records import Claim, Orders
 
 NO_PAUSE = timedelta(0)
 

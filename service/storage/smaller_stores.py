@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from service.records import (
+from ham.client.records import (
     ALL_COMBINATIONS,
     LOCAL,
-    Claim,
     CombinationEntry,
     CombinationFilter,
     Front,
@@ -24,6 +23,7 @@ from service.records import (
     SweepProgress,
     SweepRequest,
 )
+from service.records import Claim
 
 
 class SweepStore(Protocol):

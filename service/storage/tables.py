@@ -17,10 +17,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from service.records import EventKind, Grade, LogLevel, Purpose, RunState, Scope, StudyState
-from service.records.studies import LARGEST_PRIORITY
-from service.storage import guards
-from service.storage.columns import LONG, UtcDateTime, enum, newest_first, where
+from ham.client.records import EventKind, Grade, LogLevel, Purpose, RunState, StudyState
+from ham.client.records.studies import LARGEST_PRIORITY
+from service.records import Scope
+from service.storage.engine.columns import LONG, UtcDateTime, enum, newest_first, where
+from service.storage.studies import triggers
 
 
 class Base(DeclarativeBase):
@@ -143,7 +144,7 @@ class StudyRow(Base):
     combination: Mapped[CombinationRow] = relationship()
 
 
-for _statement in guards.CREATE:
+for _statement in triggers.CREATE:
     event.listen(StudyRow.__table__, "after_create", _statement)
 
 
@@ -158,7 +159,7 @@ class StudyEventRow(Base):
     __table_args__ = (
         Index(None, "study_id", "id"),
         Index("ix_study_event_end", "id", **where("state IN ('succeeded', 'cancelled')")),
-        CheckConstraint(guards.EVENT_CHECK, name="known_transition"),
+        CheckConstraint(triggers.EVENT_CHECK, name="known_transition"),
         {"sqlite_autoincrement": True},
     )
 

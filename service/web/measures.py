@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from service.domain import early_stopping
-from service.records import EarlyStoppingReport, EpochMetrics, Front, Purpose, Run, Study
+from ham.client.records import EarlyStoppingReport, EpochMetrics, Front, Purpose, Run, Study
+from service.domain.search import early_stopping
 from service.storage.base import Storage
 
 _CURVES = {

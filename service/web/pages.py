@@ -14,11 +14,11 @@ from ham.config import format_sparsity
 from service import formatting
 from service.api.dependencies import RecommendationId, RunId, StorageDep, StudyId
 from service.clock import utc_now
-from service.domain.plots import front_plot
-from service.domain.stored_fronts import front_of
-from service.web.catalogue import catalogue
+from service.domain.evidence.plots import front_plot
+from service.domain.evidence.stored_pareto_fronts import front_of
+from service.web.catalog import catalogue
+from service.web.home import overview
 from service.web.measures import run_page, study_page
-from service.web.overview import overview
 from service.web.surface_map import HEIGHT, WIDTH, surface_map
 
 _HERE = Path(__file__).parent

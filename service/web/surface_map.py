@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
+from ham.client.records import SurfaceGrid
 from service.formatting import strength
-from service.records import SurfaceGrid
 
 WIDTH, HEIGHT = 440, 330
 LEFT, RIGHT, TOP, BOTTOM = 62, 16, 14, 46

@@ -14,14 +14,14 @@ import ray
 from service import logs
 from service.settings import Settings
 from service.storage import open_storage
-from service.storage.migrate import migrate
-from service.storage.resilience import PATIENCE_OF_WORKERS
-from service.workers import cluster
-from service.workers.checkpoints import check_place
-from service.workers.optuna_storage import open_optuna_storage
-from service.workers.pool import open_pool
-from service.workers.processes import die_with_parent
-from service.workers.scheduler import Scheduler
+from service.storage.engine.migrate import migrate
+from service.storage.engine.retries import PATIENCE_OF_WORKERS
+from service.workers.cluster import connection
+from service.workers.cluster.checkpoints import check_place
+from service.workers.cluster.worker_pool import open_pool
+from service.workers.scheduler.processes import die_with_parent
+from service.workers.scheduler.scheduler import Scheduler
+from service.workers.study.optuna_storage import open_optuna_storage
 
 logger = logging.getLogger("service.workers")
 
@@ -60,14 +60,14 @@ def _cluster(settings: Settings, join: bool) -> Iterator[str]:
     """Yield the address of the cluster that the operator names, or of a local one."""
     address = settings.ray_address
     if address is None:
-        address = cluster.start_local(settings)
+        address = connection.start_local(settings)
         warm_up()
         try:
             yield address
         finally:
             ray.shutdown()
     elif join:
-        with cluster.joined(address):
+        with connection.joined(address):
             yield address
     else:
         yield address

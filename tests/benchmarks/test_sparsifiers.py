@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from benchmarks import sparsifiers as bench
+from ham.catalog import DATASETS, MODELS, SPARSIFIERS
 from ham.data import digits
-from ham.names import DATASETS, MODELS, SPARSIFIERS
 
 
 @pytest.fixture(autouse=True)

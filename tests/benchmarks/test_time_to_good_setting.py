@@ -11,8 +11,8 @@ import pytest
 from benchmarks.curves import draw
 from benchmarks.replay import Truth
 from benchmarks.time_to_good_setting import MOST_TRIALS, SYSTEMS, Replay, Trace, mean_curve, traced
+from ham.client.records import Budget
 from ham.config import Setting
-from service.records import Budget
 from tests.service.builders import a_plan
 
 ALPHAS, BETAS, EPOCHS = (0.0, 1.0, 20.0, 400.0), (0.0, 1e-3, 0.1, 3.0), 15

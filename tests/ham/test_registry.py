@@ -8,8 +8,8 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from ham.catalog import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
 from ham.errors import HamError, InvalidConfig, UnknownName
-from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
 from ham.registry import Registry, Row
 
 ALL = [row for registry in (DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS) for row in registry]

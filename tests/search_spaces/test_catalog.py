@@ -9,9 +9,9 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
+from ham.catalog import DATASETS, SPARSIFIERS, SparsifierRow
 from ham.config import NO_HAM, PAPER_DEFAULT
 from ham.errors import IncompatibleCombination, InvalidConfig, UnknownName
-from ham.names import DATASETS, SPARSIFIERS, SparsifierRow
 from search_spaces import JOINT, LogRange, plugins, recipe_for, recipes, space_for, spaces, tunable
 from search_spaces.declared import declared_space
 

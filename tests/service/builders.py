@@ -7,27 +7,25 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from ham.config import NO_HAM, Setting
-from service.domain.plans import resolve
-from service.records import (
+from ham.client.records import (
     Budget,
-    Claim,
     EpochMetrics,
     Estimate,
     Evidence,
     Grade,
-    Job,
     NewRecommendation,
-    Outcome,
     Plan,
     Purpose,
     Run,
     RunState,
     StudyRequest,
 )
+from ham.config import NO_HAM, Setting
+from service.domain.planning.plans import resolve
+from service.records import Claim, Job, Outcome
 from service.settings import Settings
 from service.storage import SqlStorage, Storage, open_storage
-from service.storage.migrate import migrate
+from service.storage.engine.migrate import migrate
 
 SETTING = Setting(alpha=20.0, beta=0.01)
 SMALL = Budget(trials=2, finalists=1, screening_seeds=1, confirmation_seeds=3)

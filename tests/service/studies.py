@@ -11,32 +11,30 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from ham.client.records import (
+    Budget,
+    EpochMetrics,
+    Front,
+    Objective,
+    Purpose,
+    Recommendation,
+    Study,
+    StudyRequest,
+)
 from ham.config import Setting
 from search_spaces import Tunable
-from service.domain.front_stages import (
+from service.domain.evidence.pareto_fronts import conclude
+from service.domain.evidence.recommendations import recommend
+from service.domain.planning.plans import resolve
+from service.domain.search.pareto_stages import (
     Contender,
     candidate_jobs,
     confirmation_jobs,
     no_ham_everywhere,
     no_ham_jobs,
 )
-from service.domain.fronts import conclude
-from service.domain.plans import resolve
-from service.domain.recommendations import recommend
-from service.domain.stages import baseline_jobs, heat_count, heat_jobs, winner_jobs
-from service.records import (
-    Budget,
-    Claim,
-    EpochMetrics,
-    Front,
-    Job,
-    Objective,
-    Outcome,
-    Purpose,
-    Recommendation,
-    Study,
-    StudyRequest,
-)
+from service.domain.search.stages import baseline_jobs, heat_count, heat_jobs, winner_jobs
+from service.records import Claim, Job, Outcome
 from service.storage import Storage
 
 LEASE = timedelta(minutes=5)

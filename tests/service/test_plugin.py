@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from service.client import Client
-from service.records import Budget, Purpose, StudyRequest, StudyState
+from ham.client.client import Client
+from ham.client.records import Budget, Purpose, StudyRequest, StudyState
 from tests.service.cli.conftest import environment, free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 PATIENCE_SECONDS = 240
 BUDGET = Budget(trials=4, finalists=1, screening_seeds=1, confirmation_seeds=3)
 ROW = """
-from ham.names import SparsifierRow
+from ham.catalog import SparsifierRow
 
 CHECKERBOARD = SparsifierRow(
     name="checkerboard",
@@ -42,8 +42,8 @@ high = 0.1
 """
 METHOD = """
 import torch
-from ham.sparsity import MaskedSparsifier
-from ham.sparsity.topk import kept_count
+from ham.sparsifiers.common import MaskedSparsifier
+from ham.sparsifiers.common.topk import kept_count
 
 class Checkerboard(MaskedSparsifier):
     def choose_masks(self, model, batches, loss):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from service.api.dependencies import StorageDep, StudyId
-from service.api.problems import documented
-from service.domain.bundle import bundle
+from service.api.errors.problems import documented
+from service.domain.evidence.bundle import bundle
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
 

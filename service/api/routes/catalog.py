@@ -7,9 +7,8 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from ham.names import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
-from search_spaces import SearchSpace, plugins, recipes, space_for, tunable
-from service.api.schemas import (
+from ham.catalog import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
+from ham.client.records import (
     DatasetView,
     ModelView,
     OptimizerView,
@@ -19,6 +18,7 @@ from service.api.schemas import (
     SpaceView,
     SparsifierView,
 )
+from search_spaces import SearchSpace, plugins, recipes, space_for, tunable
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
 

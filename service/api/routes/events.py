@@ -8,11 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from ham.client.records import Page, StudyEvent
 from service.api.dependencies import StorageDep, StudyId
-from service.api.feed import Feed
-from service.api.problems import documented
-from service.api.schemas import EventQuery, Page
-from service.records import StudyEvent
+from service.api.errors.problems import documented
+from service.api.event_feed import Feed
+from service.api.queries import EventQuery
 
 router = APIRouter(prefix="/v1", tags=["events"])
 

@@ -12,13 +12,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from service.api.dependencies import StorageDep, check_names
-from service.api.exports import MEDIA_TYPES, Column, Format, Row, written
-from service.api.problems import documented
-from service.api.schemas import CombinationQuery
-from service.domain.leaderboards import leaderboards
-from service.domain.published import published_results
-from service.records import (
+from ham.client.records import (
     CombinationEntry,
     CombinationFilter,
     ExternalRun,
@@ -28,6 +22,12 @@ from service.records import (
     StudyEvent,
     Sweep,
 )
+from service.api.dependencies import StorageDep, check_names
+from service.api.errors.problems import documented
+from service.api.exports import MEDIA_TYPES, Column, Format, Row, written
+from service.api.queries import CombinationQuery
+from service.domain.evidence.leaderboards import leaderboards
+from service.domain.transfer.published import published_results
 from service.storage.base import Storage
 
 router = APIRouter(prefix="/v1/exports", tags=["exports"])

@@ -7,9 +7,9 @@ from importlib.metadata import version
 
 from fastapi import APIRouter, Request, Response
 
+from ham.client.records import Health
 from service.api.dependencies import StorageDep
-from service.api.problems import documented, unavailable
-from service.api.schemas import Health
+from service.api.errors.problems import documented, unavailable
 
 logger = logging.getLogger(__name__)
 router = APIRouter(tags=["health"])

@@ -6,12 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 
+from ham.client.records import Leaderboard, Overview, Page
 from service.api.dependencies import StorageDep, last_modified
-from service.api.problems import documented
-from service.api.schemas import LeaderboardQuery, Page
-from service.domain import leaderboards
-from service.domain.overview import overview
-from service.records import Leaderboard, Overview
+from service.api.errors.problems import documented
+from service.api.queries import LeaderboardQuery
+from service.domain.evidence import leaderboards
+from service.domain.evidence.overview import overview
 
 router = APIRouter(
     prefix="/v1/leaderboards", tags=["leaderboards"], dependencies=[Depends(last_modified)]

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
 
+from ham.client.records import Benchmark, CombinationEntry, Page, Recommendation, Run
 from service.api.dependencies import StorageDep, check_names, last_modified
-from service.api.problems import documented
-from service.api.schemas import CombinationListQuery, Page, RunQuery, VersionQuery
-from service.records import Benchmark, CombinationEntry, Recommendation, Run
+from service.api.errors.problems import documented
+from service.api.queries import CombinationListQuery, RunQuery, VersionQuery
 
 router = APIRouter(prefix="/v1")
 

@@ -7,11 +7,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse
 
+from ham.client.records import LogLine, Page
 from service.api.dependencies import RunId, StorageDep, StudyId
+from service.api.errors.problems import documented
 from service.api.logs import tail
-from service.api.problems import documented
-from service.api.schemas import LogQuery, Page
-from service.records import LogLine
+from service.api.queries import LogQuery
 from service.storage.base import Storage
 
 router = APIRouter(prefix="/v1")

@@ -7,23 +7,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
+from ham.catalog import SPARSIFIERS
+from ham.client.records import CombinationFilter, Page, Recommendation, StudyRequest, Untuned
 from ham.config import Combination, require_ham_beside
 from ham.errors import InvalidConfig
-from ham.names import SPARSIFIERS
 from search_spaces import recipe_for
 from service.api.dependencies import StorageDep, check_names, last_modified
-from service.api.problems import documented
-from service.api.schemas import CombinationQuery, Page, RecommendationQuery
-from service.domain.paper import paper_default
-from service.domain.plans import resolve
-from service.domain.transferred import transferred
+from service.api.errors.problems import documented
+from service.api.queries import CombinationQuery, RecommendationQuery
+from service.domain.planning.plans import resolve
+from service.domain.transfer.paper_default import paper_default
+from service.domain.transfer.transferred import transferred
 from service.errors import NotFound
-from service.records import (
-    CombinationFilter,
-    Recommendation,
-    StudyRequest,
-    Untuned,
-)
 
 router = APIRouter(
     prefix="/v1/recommendations", tags=["recommendations"], dependencies=[Depends(last_modified)]

@@ -6,13 +6,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from ham.client.records import (
+    EpochMetrics,
+    ExternalRun,
+    NewExternalRun,
+    Page,
+    PublishedResult,
+    Run,
+)
 from ham.config import Combination
 from search_spaces import recipe_for
 from service.api.dependencies import PrincipalDep, RunId, StorageDep, check_names
-from service.api.problems import documented
-from service.api.schemas import ExternalRunQuery, Page
-from service.domain.published import published_results
-from service.records import EpochMetrics, ExternalRun, NewExternalRun, PublishedResult, Run
+from service.api.errors.problems import documented
+from service.api.queries import ExternalRunQuery
+from service.domain.transfer.published import published_results
 
 router = APIRouter(prefix="/v1", tags=["runs"])
 

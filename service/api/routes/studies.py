@@ -7,6 +7,16 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
+from ham.client.records import (
+    EarlyStoppingReport,
+    Page,
+    PlanView,
+    Purpose,
+    Run,
+    Study,
+    StudyRequest,
+    StudyView,
+)
 from service.api.dependencies import (
     HighestPriority,
     IdempotencyKey,
@@ -16,15 +26,14 @@ from service.api.dependencies import (
     SubmitterDep,
     check_names,
 )
-from service.api.problems import documented
-from service.api.schemas import Page, PlanView, StudyQuery, StudyRunsQuery, StudyView
+from service.api.errors.problems import documented
+from service.api.queries import StudyQuery, StudyRunsQuery
 from service.clock import utc_now
-from service.domain import early_stopping
-from service.domain.estimates import estimate
-from service.domain.permissions import require_priority
-from service.domain.plans import resolve
-from service.domain.progress import no_progress, progress_of
-from service.records import EarlyStoppingReport, Purpose, Run, Study, StudyRequest
+from service.domain.planning.estimates import estimate
+from service.domain.planning.permissions import require_priority
+from service.domain.planning.plans import resolve
+from service.domain.planning.progress import no_progress, progress_of
+from service.domain.search import early_stopping
 from service.storage.base import Storage
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from ham.client.records import SurfaceGrid
 from service.api.dependencies import RecommendationId, StorageDep
-from service.api.problems import documented
-from service.records import SurfaceGrid
+from service.api.errors.problems import documented
 
 router = APIRouter(prefix="/v1/recommendations", tags=["recommendations"])
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
+from ham.client.records import Page, Sweep, SweepRequest, SweepView
 from service.api.dependencies import (
     HighestPriority,
     IdempotencyKey,
@@ -13,11 +14,10 @@ from service.api.dependencies import (
     StorageDep,
     SubmitterDep,
 )
-from service.api.problems import documented
-from service.api.schemas import Page, SweepQuery, SweepView
-from service.domain.permissions import require_priority
-from service.domain.sweeps import expand
-from service.records import Sweep, SweepRequest
+from service.api.errors.problems import documented
+from service.api.queries import SweepQuery
+from service.domain.planning.permissions import require_priority
+from service.domain.planning.sweeps import expand
 from service.storage.base import Storage
 
 router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"])

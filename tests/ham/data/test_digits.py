@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from ham.catalog import DATASETS
 from ham.data.digits import load
-from ham.names import DATASETS
 
 CONTENT = "5837a0ee0fcfa973"
 

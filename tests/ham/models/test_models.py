@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from ham.names import DATASETS, MODELS
-from ham.sparsity import prunable_weights
+from ham.catalog import DATASETS, MODELS
+from ham.sparsifiers.common import prunable_weights
 
 PAIRS = [(m.name, d.name) for m in MODELS for d in DATASETS if m.accepts(d)]
 WEIGHTS = {

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.optim import SGD
 
+from ham.catalog import OPTIMIZERS
 from ham.config import NO_HAM, PAPER_DEFAULT, Recipe
 from ham.errors import UnknownName
-from ham.names import OPTIMIZERS
 from ham.optim.factory import build_optimizer
 from tests.ham.optim.training import small_model, take_steps, weights
 

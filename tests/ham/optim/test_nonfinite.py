@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW
 
-from ham.optim import HAM, native, nonfinite, tasks
+from ham.optim import HAM, nonfinite
+from ham.optim.kernels import native, tables
 from ham.optim.nonfinite import all_finite
 
 BITS = {
@@ -86,8 +87,8 @@ def test_finiteness_kernel_takes_all_of_the_step_s_dtypes():
     check = native.finiteness()
     if check is None:
         pytest.skip("no C compiler")
-    arrays = [torch.tensor([1.0, bad], dtype=d) for d in tasks.DTYPES for bad in (2.0, *BAD)]
-    assert check(arrays) == [True, False, False, False] * len(tasks.DTYPES)
+    arrays = [torch.tensor([1.0, bad], dtype=d) for d in tables.DTYPES for bad in (2.0, *BAD)]
+    assert check(arrays) == [True, False, False, False] * len(tables.DTYPES)
 
 
 @pytest.mark.parametrize("base", [SGD, AdamW])

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ham.errors import HamError
+from ham.sparsifiers.common import MaskedSparsifier, prunable_weights
+from ham.sparsifiers.common.scoring import examples_per_class
+from ham.sparsifiers.common.topk import kept_count
 from ham.sparsifiers.grasp import GraSP, gradient_flow
 from ham.sparsifiers.snip import SNIP
 from ham.sparsifiers.synflow import SynFlow, synaptic_flow
-from ham.sparsity import MaskedSparsifier, prunable_weights
-from ham.sparsity.scoring import examples_per_class
-from ham.sparsity.topk import kept_count
 from ham.testing.sparsifier_contract import small_model
 
 METHODS = [SNIP, GraSP, SynFlow]

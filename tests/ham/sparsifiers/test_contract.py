@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ham.names import SPARSIFIERS
-from ham.sparsity import Sparsifier
+from ham.catalog import SPARSIFIERS
+from ham.sparsifiers.common import Sparsifier
 from ham.testing import SparsifierContract
 from ham.testing.sparsifier_contract import TOTAL_STEPS, MakeSparsifier, start
 

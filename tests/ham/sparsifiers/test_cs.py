@@ -14,10 +14,10 @@ from torch.nn.functional import cross_entropy
 
 import ham
 from ham.errors import InvalidConfig
+from ham.sparsifiers.common import prunable_weights
+from ham.sparsifiers.common.prunable import prunable_layers, stored_tensors
+from ham.sparsifiers.common.topk import kept_count
 from ham.sparsifiers.cs import CS, Gate
-from ham.sparsity import prunable_weights
-from ham.sparsity.prunable import prunable_layers, stored_tensors
-from ham.sparsity.topk import kept_count
 from ham.testing.sparsifier_contract import TOTAL_STEPS, Run, batch, small_model, start
 
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import ham
+from ham.catalog import SPARSIFIERS
 from ham.errors import InvalidConfig
-from ham.names import SPARSIFIERS
-from ham.sparsity import SparsityReport
+from ham.sparsifiers.common import SparsityReport
 from tests.ham.sparsifiers.test_contract import SPARSE
 
 STEPS = 24

@@ -17,8 +17,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 import ham
-from ham.names import SPARSIFIERS
-from ham.sparsity import prunable_weights
+from ham.catalog import SPARSIFIERS
+from ham.sparsifiers.common import prunable_weights
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "sparsifiers.md"
@@ -175,7 +175,7 @@ def test_no_example_of_the_page_is_left_untried() -> None:
 
 @pytest.mark.parametrize("name", ["topk", "dynamic"])
 def test_examples_in_docstrings_run(name: str) -> None:
-    result = doctest.testmod(import_module(f"ham.sparsity.{name}"))
+    result = doctest.testmod(import_module(f"ham.sparsifiers.common.{name}"))
     assert result.attempted > 0
     assert result.failed == 0
 

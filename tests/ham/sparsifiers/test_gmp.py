@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from ham.errors import InvalidConfig
+from ham.sparsifiers.common import prunable_weights
+from ham.sparsifiers.common.schedules import cubic_sparsity
+from ham.sparsifiers.common.topk import kept_count
 from ham.sparsifiers.gmp import GMP
-from ham.sparsity import prunable_weights
-from ham.sparsity.schedules import cubic_sparsity
-from ham.sparsity.topk import kept_count
 from ham.testing.sparsifier_contract import TOTAL_STEPS, Run, small_model, start
 
 

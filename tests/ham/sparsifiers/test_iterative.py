@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from ham.catalog import SPARSIFIERS, prunings
 from ham.errors import InvalidConfig
-from ham.names import SPARSIFIERS, prunings
+from ham.sparsifiers.common.iterative import IterativePruner
+from ham.sparsifiers.common.topk import kept_count
 from ham.sparsifiers.imp import IMP
 from ham.sparsifiers.lrr import LRR
-from ham.sparsity.iterative import IterativePruner
-from ham.sparsity.topk import kept_count
 from ham.testing.sparsifier_contract import TOTAL_STEPS, Run, batch, small_model, start
 
 LRR_DENSITIES = [1, 0.8, 0.64, 0.512, 0.4096, 0.32768, 0.26214, 0.20972, 0.16777, 0.13422, 0.10737]

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from ham.errors import InvalidConfig
+from ham.sparsifiers.common import prunable_weights
+from ham.sparsifiers.common.topk import kept_count
 from ham.sparsifiers.mest import MEST
-from ham.sparsity import prunable_weights
-from ham.sparsity.topk import kept_count
 from ham.testing.sparsifier_contract import TOTAL_STEPS, small_model, start
 
 

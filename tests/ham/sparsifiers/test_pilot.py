@@ -10,9 +10,9 @@ from torch import nn
 
 import ham
 from ham.errors import HamError, InvalidConfig
+from ham.sparsifiers.common import prunable_weights
+from ham.sparsifiers.common.prunable import prunable_layers, stored_tensors
 from ham.sparsifiers.pilot import PILoT
-from ham.sparsity import prunable_weights
-from ham.sparsity.prunable import prunable_layers, stored_tensors
 from ham.testing.sparsifier_contract import EPOCHS, STEPS_PER_EPOCH, Run, batch, small_model, start
 
 WATCHED = [batch(step) for step in range(100, 104)]  # the first four that ``start`` gives

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from ham.errors import UnknownName
+from ham.sparsifiers.common import prunable_weights
+from ham.sparsifiers.common.allocation import allocate
+from ham.sparsifiers.common.topk import kept_count
 from ham.sparsifiers.random import Random
-from ham.sparsity import prunable_weights
-from ham.sparsity.allocation import allocate
-from ham.sparsity.topk import kept_count
 from ham.testing.sparsifier_contract import TOTAL_STEPS, small_model, start
 
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from ham.sparsifiers.common import prunable_weights
 from ham.sparsifiers.rigl import RigL
-from ham.sparsity import prunable_weights
 from ham.testing.sparsifier_contract import TOTAL_STEPS, Run, batch, start
-from tests.ham.sparsity.test_dynamic import drop_and_grow_in_numpy
+from tests.ham.sparsifiers.common.test_dynamic import drop_and_grow_in_numpy
 
 INTERVAL = 4
 

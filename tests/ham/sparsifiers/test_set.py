@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from ham.sparsifiers.common import prunable_weights
 from ham.sparsifiers.set import SET
-from ham.sparsity import prunable_weights
 from ham.testing.sparsifier_contract import TOTAL_STEPS, Run, start
-from tests.ham.sparsity.test_dynamic import drop_and_grow_in_numpy
+from tests.ham.sparsifiers.common.test_dynamic import drop_and_grow_in_numpy
 
 INTERVAL = 4
 

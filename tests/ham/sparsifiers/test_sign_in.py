@@ -10,13 +10,13 @@ import torch
 
 import ham
 from ham.errors import InvalidConfig
+from ham.sparsifiers.common import prunable_weights
+from ham.sparsifiers.common.allocation import allocate
+from ham.sparsifiers.common.prunable import prunable_layers, stored_tensors
+from ham.sparsifiers.common.topk import kept_count
 from ham.sparsifiers.rigl import RigL
 from ham.sparsifiers.sign_in import SignIn, choosers
 from ham.sparsifiers.snip import SNIP
-from ham.sparsity import prunable_weights
-from ham.sparsity.allocation import allocate
-from ham.sparsity.prunable import prunable_layers, stored_tensors
-from ham.sparsity.topk import kept_count
 from ham.testing.sparsifier_contract import batch, small_model, start
 
 NEVER = 10**9

@@ -10,10 +10,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 import ham
+from ham.catalog import SPARSIFIERS
 from ham.errors import InvalidConfig, UnknownName
-from ham.names import SPARSIFIERS
+from ham.sparsifiers.common import MaskedSparsifier, prunable_weights
 from ham.sparsifiers.random import Random
-from ham.sparsity import MaskedSparsifier, prunable_weights
 from ham.testing.sparsifier_contract import TOTAL_STEPS, batch, small_model, start
 from tests.ham.sparsifiers.test_contract import SPARSE
 

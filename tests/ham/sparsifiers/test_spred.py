@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 import ham
 from ham.errors import InvalidConfig
+from ham.sparsifiers.common import prunable_weights
+from ham.sparsifiers.common.prunable import prunable_layers, stored_tensors
+from ham.sparsifiers.common.topk import kept_count
 from ham.sparsifiers.spred import Spred
-from ham.sparsity import prunable_weights
-from ham.sparsity.prunable import prunable_layers, stored_tensors
-from ham.sparsity.topk import kept_count
 from ham.testing.sparsifier_contract import TOTAL_STEPS, batch, small_model, start
 
 

@@ -16,11 +16,11 @@ from torch.nn.functional import cross_entropy
 
 import ham
 from ham.errors import InvalidConfig
+from ham.sparsifiers.common import prunable_weights
+from ham.sparsifiers.common.prunable import prunable_layers, stored_tensors
+from ham.sparsifiers.common.reparametrized import parametrization_of, path_length
+from ham.sparsifiers.common.topk import kept_count
 from ham.sparsifiers.str import STR, SoftThreshold
-from ham.sparsity import prunable_weights
-from ham.sparsity.prunable import prunable_layers, stored_tensors
-from ham.sparsity.reparametrized import parametrization_of, path_length
-from ham.sparsity.topk import kept_count
 from ham.testing.sparsifier_contract import TOTAL_STEPS, Run, batch, small_model, start
 
 AWAKE = partial(STR, threshold=-4.0, threshold_decay=1e-3, stop_at_target=False)

@@ -17,13 +17,13 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.functional import cross_entropy
 
+from ham.catalog import SPARSIFIERS
 from ham.config import NO_HAM, RunConfig, Setting
 from ham.data import Part
 from ham.errors import DivergedRun, HamError, InvalidConfig
-from ham.names import SPARSIFIERS
 from ham.training import Training, train
+from ham.training.checkpoints import dump_state, load_state
 from ham.training.data_parallel import Devices, ParallelTraining, training_on
-from ham.training.states import dump_state, load_state
 from tests.ham.training.conftest import MakeConfig, make_short
 from tests.ham.two_processes import in_two_processes
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
+from ham.catalog import SPARSIFIERS
 from ham.config import NO_HAM, RunConfig, Setting
 from ham.data import digits
 from ham.errors import DivergedRun, HamError, InvalidConfig
-from ham.names import SPARSIFIERS
 from ham.sparsifiers.gmp import GMP
 from ham.training import EpochReport, RunResult, Training, train
 from ham.training.evaluate import accuracy

@@ -12,10 +12,10 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
+from ham.client.records import LogLevel, NewLogLine
 from service.api.app import create_app
 from service.api.openapi import EXAMPLES
 from service.clock import utc_now
-from service.records import LogLevel, NewLogLine
 from service.settings import Settings
 from tests.service import studies
 from tests.service.builders import opened

@@ -14,7 +14,7 @@ from pathlib import Path
 from service.api.app import create_app
 from service.settings import Settings
 from service.storage import open_storage
-from service.storage.migrate import migrate
+from service.storage.engine.migrate import migrate
 from fastapi.testclient import TestClient
 
 settings = Settings(data_dir=Path(sys.argv[1]))

@@ -16,7 +16,7 @@ import pytest
 
 from service.settings import Settings
 from service.storage import SqlStorage, open_storage
-from service.storage.migrate import migrate
+from service.storage.engine.migrate import migrate
 
 Result = subprocess.CompletedProcess[str]
 COMMAND = (sys.executable, "-m", "service.cli")

@@ -13,9 +13,9 @@ from threading import Thread
 import pytest
 from typer.testing import CliRunner
 
+from ham.client.records import Budget, CombinationFilter, StudyState
 from ham.config import NO_HAM, RunConfig
 from service.cli.app import app
-from service.records import Budget, CombinationFilter, StudyState
 from service.storage import SqlStorage
 from tests.service import studies
 from tests.service.cli.conftest import Result, free_port, run

@@ -13,10 +13,10 @@ import httpx2
 import pytest
 from rich.console import Console
 
+from ham.client.client import Client
+from ham.client.records import StudyState
 from service.cli import demo as demo_module
 from service.cli.demo import REQUESTS, free_port, submit_once
-from service.client import Client
-from service.records import StudyState
 from service.settings import Settings
 from service.storage import SqlStorage, open_storage
 from tests.service import studies

@@ -14,11 +14,11 @@ import httpx2
 import pytest
 from typer.testing import CliRunner
 
-from service.address import service_url
+from ham.client.address import service_url
+from ham.client.client import Client
 from service.cli.app import app
 from service.cli.errors import PORT_TAKEN, USAGE
 from service.cli.scheduler_process import SchedulerProcess, environment
-from service.client import Client
 from service.settings import Settings
 from tests.service import studies
 from tests.service.cli.conftest import free_port, run, start_serving, stop

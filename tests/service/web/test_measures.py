@@ -6,11 +6,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from ham import RunConfig, train
+from ham.client.records import Purpose, Run
 from service.formatting import amount, count, percent
-from service.records import Job, Outcome, Purpose, Run
+from service.records import Job, Outcome
 from service.storage import SqlStorage
 from service.web.measures import line, measured
-from service.workers.trainer import facts_of
+from service.workers.cluster.trainer import facts_of
 from tests.service import studies
 from tests.service.web.test_page import CONTRAST, page
 

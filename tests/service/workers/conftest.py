@@ -7,9 +7,10 @@ import random
 
 import pytest
 
+from ham.client.records import Budget, EpochMetrics, Plan, StudyRequest
 from ham.config import RunConfig
-from service.domain.plans import resolve
-from service.records import Budget, EpochMetrics, Outcome, Plan, StudyRequest
+from service.domain.planning.plans import resolve
+from service.records import Outcome
 
 SMALL = Budget(trials=6, finalists=2, screening_seeds=2, confirmation_seeds=3)
 

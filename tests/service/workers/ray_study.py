@@ -11,17 +11,18 @@ from typing import Any
 import ray
 from ray import tune
 
+from ham.client.records import Budget, StudyRequest
 from ham.config import RunConfig
-from service.records import Budget, Outcome, StudyRequest
+from service.records import Outcome
 from service.settings import Settings
 from service.storage import Database, SqlStorage
-from service.storage.migrate import migrate
-from service.workers import cluster
-from service.workers.course import Course
-from service.workers.optuna_search import OptunaSearch
-from service.workers.optuna_storage import open_optuna_storage
-from service.workers.ray_searcher import CourseScheduler, CourseSearcher
-from service.workers.trainable import ENVIRONMENT, EPOCH, METRIC, OUTCOME
+from service.storage.engine.migrate import migrate
+from service.workers.cluster import connection
+from service.workers.cluster.trainable import ENVIRONMENT, EPOCH, METRIC, OUTCOME
+from service.workers.cluster.tune_adapter import CourseScheduler, CourseSearcher
+from service.workers.study.execution import Course
+from service.workers.study.optuna_search import OptunaSearch
+from service.workers.study.optuna_storage import open_optuna_storage
 from tests.service.workers.conftest import metrics
 from tests.service.workers.simulation import claim_study
 
@@ -86,7 +87,7 @@ def main(folder: Path) -> None:
     study, claim = claim_study(storage, request)
     search = OptunaSearch(open_optuna_storage(settings.optuna_database), "study", study.plan)
     searcher = CourseSearcher(SearchOnly(storage, claim, study.plan, search))
-    cluster.start_local(settings)
+    connection.start_local(settings)
     tune.Tuner(
         Pretended,
         tune_config=tune.TuneConfig(

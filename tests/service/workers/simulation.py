@@ -9,12 +9,13 @@ from datetime import timedelta
 
 import optuna
 
+from ham.client.records import Purpose, Run, Study, StudyRequest
 from ham.config import RunConfig
-from service.domain.plans import resolve
-from service.records import Claim, Outcome, Purpose, Run, Study, StudyRequest
+from service.domain.planning.plans import resolve
+from service.records import Claim, Outcome
 from service.storage import SqlStorage
-from service.workers.course import Assignment, Course
-from service.workers.optuna_search import open_search
+from service.workers.study.execution import Assignment, Course
+from service.workers.study.optuna_search import open_search
 from tests.service.workers.conftest import metrics
 
 Curve = Callable[[RunConfig, int], float]

@@ -15,11 +15,7 @@ import pytest
 from optuna.trial import TrialState
 
 from ham import RunConfig, train
-from service.cli.scheduler_process import environment
-from service.domain.fronts import conclude
-from service.domain.plans import resolve
-from service.domain.recommendations import recommend
-from service.records import (
+from ham.client.records import (
     HELD,
     Budget,
     CombinationFilter,
@@ -29,10 +25,14 @@ from service.records import (
     StudyRequest,
     StudyState,
 )
+from service.cli.scheduler_process import environment
+from service.domain.evidence.pareto_fronts import conclude
+from service.domain.evidence.recommendations import recommend
+from service.domain.planning.plans import resolve
 from service.settings import Settings
 from service.storage import SqlStorage
-from service.workers.optuna_storage import open_optuna_storage
-from service.workers.runner import optuna_name
+from service.workers.scheduler.runner import optuna_name
+from service.workers.study.optuna_storage import open_optuna_storage
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
@@ -82,7 +82,7 @@ class Workers:
             line
             for line in listing.stdout.splitlines()
             if not line.startswith("Z")
-            and ("service.workers.runner" in line or "Trainer.advance" in line)
+            and ("service.workers.scheduler.runner" in line or "Trainer.advance" in line)
         ]
 
     def wait_for(self, done: Callable[[], bool]) -> None:

@@ -1,0 +1,146 @@
+"""The nouns of the API, as immutable pydantic models: what is asked, and what is answered."""
+
+from ham.client.records.budgets import Budget, BudgetChange
+from ham.client.records.catalog import (
+    CatalogRow,
+    DatasetView,
+    ModelView,
+    OptimizerView,
+    PluginView,
+    RecipeView,
+    SpaceView,
+    SparsifierView,
+)
+from ham.client.records.combinations import CombinationEntry
+from ham.client.records.early_stopping import EarlyStoppingReport, EarlyStoppingState, Rung
+from ham.client.records.estimates import CostEstimate
+from ham.client.records.events import EventKind, StudyEvent
+from ham.client.records.external_results import ExternalRun, NewExternalRun, PublishedResult
+from ham.client.records.lifecycle import ENDED, HELD, Command, StudyState
+from ham.client.records.logs import LogLevel, LogLine, NewLogLine
+from ham.client.records.overview import Comparison, Method, Overview
+from ham.client.records.pareto_fronts import Front, FrontPoint, NewFront
+from ham.client.records.priors import Prior
+from ham.client.records.recommendations import (
+    Benchmark,
+    Estimate,
+    Evidence,
+    Grade,
+    Leaderboard,
+    LeaderboardRow,
+    NewRecommendation,
+    Recommendation,
+)
+from ham.client.records.runs import Cost, EpochMetrics, Purpose, Run, RunState
+from ham.client.records.studies import (
+    ALL_COMBINATIONS,
+    LOCAL,
+    CombinationFilter,
+    EarlyStopping,
+    Objective,
+    Plan,
+    Progress,
+    Sampler,
+    StageProgress,
+    Study,
+    StudyChange,
+    StudyRequest,
+)
+from ham.client.records.surfaces import (
+    AxisOptimum,
+    Expectation,
+    Optimum,
+    ScheduleOptimum,
+    SurfaceGrid,
+    TriedSetting,
+)
+from ham.client.records.sweeps import LeftOut, Sweep, SweepProgress, SweepRequest
+from ham.client.records.transfers import (
+    PaperRecommendation,
+    TransferredRecommendation,
+    TunedNeighbour,
+    Untuned,
+)
+from ham.client.records.views import Health, Page, PlanView, Reason, StudyView, SweepView
+
+__all__ = [
+    "ALL_COMBINATIONS",
+    "ENDED",
+    "HELD",
+    "LOCAL",
+    "AxisOptimum",
+    "Benchmark",
+    "Budget",
+    "BudgetChange",
+    "CatalogRow",
+    "CombinationEntry",
+    "CombinationFilter",
+    "Command",
+    "Comparison",
+    "Cost",
+    "CostEstimate",
+    "DatasetView",
+    "EarlyStopping",
+    "EarlyStoppingReport",
+    "EarlyStoppingState",
+    "EpochMetrics",
+    "Estimate",
+    "EventKind",
+    "Evidence",
+    "Expectation",
+    "ExternalRun",
+    "Front",
+    "FrontPoint",
+    "Grade",
+    "Health",
+    "Leaderboard",
+    "LeaderboardRow",
+    "LeftOut",
+    "LogLevel",
+    "LogLine",
+    "Method",
+    "ModelView",
+    "NewExternalRun",
+    "NewFront",
+    "NewLogLine",
+    "NewRecommendation",
+    "Objective",
+    "OptimizerView",
+    "Optimum",
+    "Overview",
+    "Page",
+    "PaperRecommendation",
+    "Plan",
+    "PlanView",
+    "PluginView",
+    "Prior",
+    "Progress",
+    "PublishedResult",
+    "Purpose",
+    "Reason",
+    "RecipeView",
+    "Recommendation",
+    "Run",
+    "RunState",
+    "Rung",
+    "Sampler",
+    "ScheduleOptimum",
+    "SpaceView",
+    "SparsifierView",
+    "StageProgress",
+    "Study",
+    "StudyChange",
+    "StudyEvent",
+    "StudyRequest",
+    "StudyState",
+    "StudyView",
+    "SurfaceGrid",
+    "Sweep",
+    "SweepProgress",
+    "SweepRequest",
+    "SweepView",
+    "TransferredRecommendation",
+    "TriedSetting",
+    "TunedNeighbour",
+    "Untuned",
+]

@@ -1,0 +1,100 @@
+"""A sweep: one request that becomes a study per combination."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ham.client.records.budgets import Budget
+from ham.client.records.lifecycle import StudyState
+from ham.client.records.studies import LARGEST_PRIORITY, AlphaSchedule, BetaSchedule, Tune
+
+MOST_COMBINATIONS = 1000
+
+Name = Annotated[str, Field(max_length=100)]
+Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=100, strict=False)]
+
+
+class SweepRequest(BaseModel):
+    """Every combination of the lists becomes a study."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "models": ["digits_cnn", "digits_mlp"],
+                    "datasets": ["digits"],
+                    "sparsifiers": ["dense", "random", "rigl"],
+                    "sparsities": [0.8, 0.9],
+                    "budget": {"trials": 32},
+                }
+            ]
+        },
+    )
+
+    models: Names = Field(description="Names from GET /v1/models.")
+    datasets: Names = Field(description="Names from GET /v1/datasets.")
+    sparsifiers: Names = Field(description="Names from GET /v1/sparsifiers.")
+    sparsities: Annotated[tuple[float, ...], Field(min_length=1, max_length=100, strict=False)] = (
+        Field(
+            default=(0.0,),
+            description="Fractions of zero weights; a sparsifier that takes none is used once.",
+        )
+    )
+    optimizers: Names = Field(default=("sgd",), description="Names from GET /v1/optimizers.")
+    recipe: str | None = Field(
+        default=None,
+        max_length=100,
+        description="Id from GET /v1/recipes; each dataset's default if left out.",
+    )
+    budget: Budget = Budget()
+    priority: int = Field(default=0, ge=-LARGEST_PRIORITY, le=LARGEST_PRIORITY)
+    tune: Tune = ()
+    alpha_schedule: AlphaSchedule = "constant"
+    beta_schedule: BetaSchedule = "constant"
+    force: bool = Field(
+        default=False,
+        description="Tune also what has been tuned, in as much and with the same schedules, at "
+        "the present version of its recipe.",
+    )
+
+
+class LeftOut(BaseModel):
+    """A combination of a sweep that no study was made of."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    dataset: str
+    sparsifier: str
+    sparsity: float
+    optimizer: str
+    reason: str
+
+
+class Sweep(BaseModel):
+    """A stored sweep."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    submitter: str
+    created_at: datetime
+    request: SweepRequest
+    left_out: tuple[LeftOut, ...] = Field(
+        description="Combinations that cannot be, or that have been tuned already."
+    )
+
+
+class SweepProgress(BaseModel):
+    """How far a sweep is, over all its studies."""
+
+    studies: int
+    by_state: dict[StudyState, int] = Field(description="Studies in each state.")
+    runs_planned: int
+    runs_done: int = Field(description="Trainings that have ended, with or without a result.")

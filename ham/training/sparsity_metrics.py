@@ -1,0 +1,115 @@
+"""What sparse training does to a model beside its accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ham.sparsifiers.common import Sparsifier
+from ham.sparsifiers.common.prunable import prunable_layers
+from ham.training.flops import inference_flops, training_flops, uses_per_example
+
+
+@dataclass(frozen=True)
+class RunMeasures:
+    """Measures of a finished run.
+
+    Attributes:
+        inference_flops: operations of one example's forward pass, zeros costing nothing.
+        dense_inference_flops: the same of the dense model.
+        training_flops: operations of the whole training, counted step by step for the masks in
+            use at that step.
+        dense_training_flops: the same had nothing been pruned.
+        explored: share of prunable weights that trained at any time, in [0, 1].
+        dead_units: output units of prunable layers without a nonzero incoming weight.
+    """
+
+    inference_flops: int
+    dense_inference_flops: int
+    training_flops: int
+    dense_training_flops: int
+    explored: float
+    dead_units: int
+
+
+class Meter:
+    """Follows a training and measures it; costs a few additions per step.
+
+    Args:
+        model: with its sparsifier attached.
+        sparsifier: tells which weights train.
+        example: (1, channels, height, width), to count how often each weight is used.
+    """
+
+    def __init__(self, model: nn.Module, sparsifier: Sparsifier, example: Tensor) -> None:
+        self._model = model
+        self._sparsifier = sparsifier
+        self._uses = uses_per_example(model, example)
+        self._sizes = {layer.name: layer.size for layer in sparsifier.report().layers}
+        self.training_flops = 0
+        self.examples = 0
+        self.start_epoch()
+
+    def start_epoch(self) -> None:
+        """Remember the signs that :meth:`changes` compares with."""
+        self._signs = signs(self._model)
+
+    def count_step(self, step: int, batch_size: int) -> None:
+        """Count one step, before the optimizer takes it."""
+        self.examples += batch_size
+        self.training_flops += batch_size * training_flops(
+            self._sparsifier.kept(),
+            self._sizes,
+            self._uses,
+            dense_gradient=self._sparsifier.reads_dense_gradient(step),
+        )
+
+    def changes(self) -> tuple[float, float]:
+        """Return sign flips and mask churn since :meth:`start_epoch`."""
+        now = signs(self._model)
+        return sign_flips(self._signs, now), mask_churn(self._signs, now)
+
+    def measure(self) -> RunMeasures:
+        """Measure the finished model."""
+        nonzeros = {layer.name: layer.nonzeros for layer in self._sparsifier.report().layers}
+        dense_step = training_flops(self._sizes, self._sizes, self._uses, dense_gradient=True)
+        return RunMeasures(
+            inference_flops=inference_flops(nonzeros, self._uses),
+            dense_inference_flops=inference_flops(self._sizes, self._uses),
+            training_flops=self.training_flops,
+            dense_training_flops=self.examples * dense_step,
+            explored=self._sparsifier.explored(),
+            dead_units=dead_units(self._model),
+        )
+
+
+def signs(model: nn.Module) -> dict[str, Tensor]:
+    """Return the signs of all prunable weights as bytes: -1, 0 or 1."""
+    return {
+        name: layer.weight.detach().sign().to(torch.int8)
+        for name, layer in prunable_layers(model).items()
+    }
+
+
+def sign_flips(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> float:
+    """Return the share of weights, nonzero at both times, whose sign changed; in [0, 1]."""
+    products = [before[name] * after[name] for name in before]
+    both = sum(int(product.count_nonzero()) for product in products)
+    return sum(int((product < 0).sum()) for product in products) / max(both, 1)
+
+
+def mask_churn(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> float:
+    """Return the share of weights nonzero after that were zero before; in [0, 1]."""
+    grown = sum(int(((before[name] == 0) & (after[name] != 0)).sum()) for name in before)
+    return grown / max(sum(int(value.count_nonzero()) for value in after.values()), 1)
+
+
+def dead_units(model: nn.Module) -> int:
+    """Return how many output units of prunable layers have no nonzero incoming weight."""
+    return sum(
+        int((layer.weight.detach().flatten(1) == 0).all(dim=1).sum())
+        for layer in prunable_layers(model).values()
+    )

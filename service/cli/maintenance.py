@@ -1,0 +1,125 @@
+"""``hamtune backup`` and ``hamtune clean``: what an operator does now and then."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from service.cli.errors import told
+from service.errors import NotFound
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.storage.base import StudyStore
+
+DATABASES = ("hamtune.sqlite3", "optuna.sqlite3")
+_STUDY = re.compile(r"study_[0-9a-z]{26}")
+
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded databases and logs.")]
+
+
+def backup(
+    folder: Annotated[Path, typer.Argument(help="Where to write; made if it is not there.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Copy the embedded databases, whole, while the service runs (PostgreSQL has pg_dump)."""
+    with told():
+        settings = _settings(data_dir)
+        if settings.database_url is not None:
+            raise ValueError(
+                "hamtune backup copies the embedded databases; this service keeps its data on "
+                "PostgreSQL: pg_dump --format=custom (see docs/operations.md)"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        found = [name for name in DATABASES if (settings.data_dir / name).exists()]
+        for name in found:
+            _copy(settings.data_dir / name, folder / name)
+    Console().print(f"{', '.join(found) or 'nothing'} copied to {folder}", markup=False)
+
+
+def clean(
+    days: Annotated[int, typer.Option(help="Keep what ended within so many days.", min=0)] = 30,
+    dry_run: Annotated[bool, typer.Option(help="Only say what would be removed.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Remove logs, checkpoints and Ray's folders of studies that ended long ago, never results."""
+    with told():
+        settings = _settings(data_dir)
+        from service.storage import open_storage  # lazy: most commands need no database
+        from service.workers.cluster.checkpoints import open_place  # lazy: and no buckets
+
+        storage, place = open_storage(settings), open_place(settings.checkpoint_place)
+        try:
+            before = datetime.now(UTC) - timedelta(days=days)
+            old = list(_left_behind(settings.data_dir, storage.studies, before))
+            states = [
+                study_id
+                for study_id, changed in place.studies()
+                if _ended_before(before, storage.studies, study_id, changed)
+            ]
+            lines = storage.logs.forget(before, dry_run=dry_run)
+        finally:
+            storage.database.close()
+        for path in [] if dry_run else old:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for study_id in [] if dry_run else states:
+            place.remove(study_id)
+    for name in [*map(str, old), *(f"{place.folder}/{study_id}" for study_id in states)]:
+        print(name)
+    verb = "would be removed" if dry_run else "removed"
+    text = f"{len(old) + len(states)} files and folders and {lines} log lines {verb}"
+    Console(stderr=True).print(text, highlight=False)
+
+
+def _left_behind(data_dir: Path, studies: StudyStore, before: datetime) -> Iterator[Path]:
+    """Yield what is left of studies that ended before a time, or are not known, and of runners."""
+    for path in data_dir.glob("logs/study_*.log"):
+        changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        if _STUDY.fullmatch(path.stem) and _ended_before(before, studies, path.stem, changed):
+            yield path
+    for path in data_dir.glob("ray/runner-*"):
+        changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        if changed < before and not _alive(int(path.name.removeprefix("runner-"))):
+            yield path
+
+
+def _ended_before(
+    before: datetime, studies: StudyStore, study_id: str, changed: datetime | None
+) -> bool:
+    """Tell whether a study has ended before a time, or what is left of an unknown one is older."""
+    try:
+        ended = studies.get(study_id).ended_at
+    except NotFound:
+        ended = changed
+    return ended is not None and ended < before
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy by SQLite itself: a file copied while it is written to may be torn."""
+    target.unlink(missing_ok=True)
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
+        old.backup(new)
+
+
+def _settings(data_dir: Path | None) -> Settings:
+    return Settings() if data_dir is None else Settings(data_dir=data_dir)

@@ -1,0 +1,146 @@
+"""The reproduction bundle of a study: what is needed to judge it and to train it again."""
+
+from __future__ import annotations
+
+import io
+import json
+import platform
+import zipfile
+from collections.abc import Sequence
+from importlib.metadata import distributions, version
+from pathlib import Path
+from typing import Any
+
+from ham.client.records import Front, Purpose, Recommendation, Run, Study
+from ham.config import RunConfig
+from service.domain.evidence.plots import front_plot, gains_plot, search_plot
+
+_SCRIPT = Path(__file__).parent / "data" / "reproduce.py.in"
+_README = """\
+# {slug}
+
+Study {id}, state {state}.
+
+    pip install hamtune=={version}
+    python reproduce.py            # trains the paired runs behind the result again
+    python reproduce.py --pairs 1  # only those of the first seed
+
+`ham` alone is needed: no service, no database. On the same kind of machine (environment.json) the
+accuracies are equal, digit by digit.
+
+request.json: what was asked. plan.json: what was planned: search space, recipe, seeds, stages, and
+the prior that similar combinations gave when the search began (null: none), which helps to choose
+the finalists and never enters a gain.
+runs.jsonl: every training. recommendation.json: what came out, with its evidence; of a study of
+two objectives front.json instead.
+evidence.json: the paired runs, ready for `python -m ham`. environment.json: versions, hardware.
+plots/: the search, and the gains by seed or the front.
+"""
+
+
+def bundle(
+    study: Study,
+    runs: Sequence[Run],
+    recommendation: Recommendation | None,
+    front: Front | None = None,
+) -> bytes:
+    """Return a ZIP archive.
+
+    Args:
+        study: any study; one that is under way gives what there is.
+        runs: all of its runs.
+        recommendation: what it led to, if it did.
+        front: the same of a study of two objectives.
+    """
+    readme = _README.format(
+        slug=study.plan.slug,
+        id=study.id,
+        state=study.state.value,
+        version=version("hamtune"),
+    )
+    files = {
+        "README.md": readme,
+        "reproduce.py": _SCRIPT.read_text(encoding="utf-8"),
+        "request.json": _text(study.request.model_dump(mode="json")),
+        "plan.json": _text(study.plan.model_dump(mode="json")),
+        "search_space.json": _text(study.plan.model_dump(mode="json")["space"]),
+        "study.json": _text(study.model_dump(mode="json", exclude={"plan", "request"})),
+        "runs.jsonl": "".join(run.model_dump_json() + "\n" for run in runs),
+        "environment.json": _text(environment(runs)),
+        "plots/search.svg": search_plot(runs),
+    }
+    if recommendation is not None:
+        files["recommendation.json"] = _text(recommendation.model_dump(mode="json"))
+        files["evidence.json"] = _text(evidence(study, runs, recommendation))
+        if recommendation.gain is not None:
+            files["plots/gains.svg"] = gains_plot(recommendation, recommendation.gain)
+    if front is not None:
+        files["front.json"] = _text(front.model_dump(mode="json"))
+        files["evidence.json"] = _text(front_evidence(study, runs))
+        files["plots/front.svg"] = front_plot(front)
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(f"{study.id}/{name}", text)
+    return content.getvalue()
+
+
+def evidence(
+    study: Study, runs: Sequence[Run], recommendation: Recommendation
+) -> list[dict[str, Any]]:
+    """Return the runs behind the gains, seed by seed, each with its recorded test accuracy."""
+    recorded = {
+        (run.setting, run.seed): run for run in runs if run.purpose == Purpose.CONFIRMATION
+    }
+    plan = study.plan
+    return [
+        {
+            "run": RunConfig(
+                combination=plan.combination, recipe=plan.recipe, setting=setting, seed=seed
+            ).to_json(),
+            "devices": _devices(recorded[setting, seed]),
+            "test_accuracy": recorded[setting, seed].test_accuracy,
+        }
+        for seed in recommendation.seeds
+        for setting in recommendation.compared
+        if (setting, seed) in recorded
+    ]
+
+
+def front_evidence(study: Study, runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Return the runs behind a front, seed by seed, each with its recorded test accuracy."""
+    confirmed = [run for run in runs if run.test_accuracy is not None]
+    return [
+        {
+            "run": RunConfig(
+                combination=study.plan.combination_at(run.sparsity),
+                recipe=study.plan.recipe,
+                setting=run.setting,
+                seed=run.seed,
+            ).to_json(),
+            "devices": _devices(run),
+            "test_accuracy": run.test_accuracy,
+        }
+        for run in sorted(confirmed, key=lambda run: run.seed)
+    ]
+
+
+def environment(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return code version, packages of this process, and where the runs were made."""
+    machines = {json.dumps(run.environment, sort_keys=True) for run in runs if run.environment}
+    packages = {row.metadata["Name"]: row.version for row in distributions()}
+    return {
+        "hamtune": version("hamtune"),
+        "python": platform.python_version(),
+        "packages_of_the_service": dict(sorted(packages.items())),
+        "environments_of_the_runs": [json.loads(text) for text in sorted(machines)],
+    }
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, indent=2) + "\n"
+
+
+def _devices(run: Run) -> int:
+    """Return how many devices shared the batches of a run."""
+    return int(run.environment.get("devices", 1))

@@ -1,0 +1,125 @@
+"""Rankings at equal model, dataset, sparsity and recipe: a view over recommendations.
+
+Iterative pruning goes through the recipe several times; each row says how often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ham.catalog import SPARSIFIERS
+from ham.client.records import (
+    Benchmark,
+    CombinationFilter,
+    Evidence,
+    Leaderboard,
+    LeaderboardRow,
+    Recommendation,
+)
+from service.domain.evidence.statistics import tells_apart
+from service.domain.transfer.published import published_for
+from service.errors import NotFound
+from service.storage.base import RecommendationStore
+
+RANKED = ("tuned", "no HAM", "paper")
+"""Roles that have a place on a board."""
+_MOST_NAMED = 10
+
+
+def leaderboard(store: RecommendationStore, name: str) -> Leaderboard:
+    """Return one leaderboard by its benchmark's name. Raises NotFound."""
+    benchmarks = {benchmark.name: benchmark for benchmark in store.benchmarks()}
+    if name not in benchmarks:
+        some = ", ".join(list(benchmarks)[:_MOST_NAMED]) or "none yet"
+        raise NotFound(f"there is no leaderboard {name!r}; GET /v1/benchmarks lists all: {some}")
+    return _of(store, benchmarks[name])
+
+
+def page(store: RecommendationStore, limit: int, after: str) -> list[Leaderboard]:
+    """Return the leaderboards that follow a name, by name, at most ``limit``."""
+    benchmarks = sorted(store.benchmarks(), key=lambda benchmark: benchmark.name)
+    following = [benchmark for benchmark in benchmarks if benchmark.name > after]
+    return [_of(store, benchmark) for benchmark in following[:limit]]
+
+
+def leaderboards(store: RecommendationStore) -> list[Leaderboard]:
+    """Return every leaderboard."""
+    boards: dict[str, tuple[Benchmark, list[Recommendation]]] = {}
+    for recommendation in store.latest():
+        benchmark = benchmark_of(recommendation)
+        boards.setdefault(benchmark.name, (benchmark, []))[1].append(recommendation)
+    return [
+        _board(benchmark, recommendations)
+        for _, (benchmark, recommendations) in sorted(boards.items())
+    ]
+
+
+def _of(store: RecommendationStore, benchmark: Benchmark) -> Leaderboard:
+    which = CombinationFilter(**benchmark.model_dump(exclude={"name"}))
+    return _board(benchmark, store.latest(which))
+
+
+def _board(benchmark: Benchmark, recommendations: Iterable[Recommendation]) -> Leaderboard:
+    rows = rank(recommendations)
+    return Leaderboard(
+        benchmark=benchmark,
+        rows=rows,
+        environments=tuple(sorted({label for row in rows for label in row.environments})),
+        published=published_for(benchmark.model, benchmark.dataset, benchmark.sparsity),
+    )
+
+
+def benchmark_of(recommendation: Recommendation) -> Benchmark:
+    """Return the benchmark that a recommendation's combination belongs to."""
+    combination = recommendation.combination
+    return Benchmark(
+        model=combination.model,
+        dataset=combination.dataset,
+        sparsity=combination.sparsity,
+        recipe=combination.recipe,
+    )
+
+
+def rank(recommendations: Iterable[Recommendation]) -> tuple[LeaderboardRow, ...]:
+    """Rank by mean test accuracy; rows that the leader of their rank does not beat share it.
+
+    Two rows are told apart where the 95 % interval of their difference, paired by seed, leaves
+    out zero.
+    """
+    entries = [
+        (recommendation, evidence)
+        for recommendation in recommendations
+        for evidence in recommendation.evidence
+        if evidence.role in RANKED and evidence.test_accuracy is not None
+    ]
+    entries.sort(key=lambda entry: -_mean(entry[1]))
+    rows: list[LeaderboardRow] = []
+    leader: Evidence | None = None
+    for place, (recommendation, evidence) in enumerate(entries, start=1):
+        if leader is None or tells_apart(leader.test_accuracies, evidence.test_accuracies):
+            leader, number = evidence, place
+        rows.append(_row(number, recommendation, evidence))
+    return tuple(rows)
+
+
+def _mean(evidence: Evidence) -> float:
+    assert evidence.test_accuracy is not None
+    return evidence.test_accuracy.mean
+
+
+def _row(number: int, recommendation: Recommendation, evidence: Evidence) -> LeaderboardRow:
+    assert evidence.test_accuracy is not None
+    combination = recommendation.combination
+    return LeaderboardRow(
+        rank=number,
+        sparsifier=combination.sparsifier,
+        optimizer=combination.optimizer,
+        role=evidence.role,
+        trainings=combination.trainings if combination.sparsifier in SPARSIFIERS else None,
+        setting=evidence.setting,
+        test_accuracy=evidence.test_accuracy,
+        sparsity=evidence.sparsity,
+        combination=combination.key,
+        study_id=recommendation.study_id,
+        environments=evidence.environments,
+    )

@@ -1,0 +1,91 @@
+"""What a study would cost: the planned epochs at the pace of trainings measured here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+from math import fsum, inf
+
+from ham.client.records import CombinationFilter, CostEstimate, Plan, Run
+from ham.client.records.estimates import Basis
+from service.domain.evidence.environments import environment_labels
+from service.storage.base import RunStore
+
+MOST_RUNS = 200
+"""Older ones may be of other machines and other code."""
+_SHARED: tuple[tuple[Basis, set[str], str], ...] = (
+    ("combination", set(CombinationFilter.model_fields), "this very combination"),
+    ("recipe", {"model", "dataset", "recipe"}, "the same model, dataset and recipe"),
+    ("dataset", {"model", "dataset"}, "the same model and dataset under other recipes"),
+)
+
+
+def estimate(plan: Plan, store: RunStore) -> CostEstimate:
+    """Return what a plan would cost, from the most similar trainings that there are."""
+    everything = {name: getattr(plan.combination, name) for name in CombinationFilter.model_fields}
+    for basis, names, said in _SHARED[1:] if plan.seeks_front else _SHARED:
+        which = CombinationFilter(**{name: everything[name] for name in names})
+        if runs := [run for run in store.trainings(which, MOST_RUNS) if run.seconds]:
+            return _from(plan, runs, basis, said)
+    return CostEstimate(
+        wall_seconds=None,
+        compute_seconds=None,
+        gpu_hours=None,
+        basis=None,
+        runs=0,
+        environments=(),
+        message=f"No training of {plan.combination.model} on {plan.combination.dataset} has been "
+        "measured here yet, so the time cannot be told.",
+    )
+
+
+def seconds_of_a_training(plan: Plan, store: RunStore) -> float:
+    """Return how long one takes, judged as by :func:`estimate`; infinity if it cannot tell."""
+    seconds = estimate(plan, store).compute_seconds
+    return inf if seconds is None else seconds / plan.expected_runs
+
+
+def _from(plan: Plan, runs: Sequence[Run], basis: Basis, said: str) -> CostEstimate:
+    epochs = sum(run.epochs_done for run in runs)
+    compute = plan.expected_epochs * fsum(run.seconds or 0.0 for run in runs) / epochs
+    wall = plan.expected_epochs * _busy(runs).total_seconds() / epochs
+    gpu_seconds = [run.gpu_seconds for run in runs if run.gpu_seconds is not None]
+    gpu = plan.expected_epochs * fsum(gpu_seconds) / epochs
+    each = compute / plan.expected_runs
+    message = (
+        f"Judged by the newest {len(runs)} trainings of {said}, {each:.3g} s each. "
+        "It is less where trials are stopped early or runs can be reused."
+    )
+    cap = plan.budget.max_seconds
+    if cap is not None and wall > cap:
+        message += f" The cap of {cap:g} s will end the search early."
+    return CostEstimate(
+        wall_seconds=wall,
+        compute_seconds=compute,
+        gpu_hours=gpu / 3600 if len(gpu_seconds) == len(runs) else None,
+        basis=basis,
+        runs=len(runs),
+        environments=environment_labels(runs),
+        message=message,
+    )
+
+
+def _busy(runs: Sequence[Run]) -> timedelta:
+    """Return for how long each study had at least one of its trainings under way, summed.
+
+    So neither a pause nor what waited in the queue counts.
+    """
+    busy = timedelta(0)
+    for _, own in groupby(sorted(runs, key=_beginning), key=lambda run: run.study_id):
+        until: datetime | None = None
+        for run in own:
+            assert run.ended_at is not None
+            start = run.started_at if until is None else max(run.started_at, until)
+            busy += max(run.ended_at - start, timedelta(0))
+            until = run.ended_at if until is None else max(run.ended_at, until)
+    return busy
+
+
+def _beginning(run: Run) -> tuple[str, datetime]:
+    return run.study_id, run.started_at

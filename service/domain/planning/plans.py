@@ -1,0 +1,218 @@
+"""From a request to a plan: what will run, fixed and visible before it is queued."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ham.client.records import (
+    Budget,
+    BudgetChange,
+    Plan,
+    Purpose,
+    Run,
+    Study,
+    StudyChange,
+    StudyRequest,
+)
+from ham.config import NO_HAM, PAPER_DEFAULT, Combination, Recipe, Setting
+from ham.errors import IncompatibleCombination, InvalidConfig
+from search_spaces import SearchSpace, recipe_for, space_for
+from service.domain.search import objectives, screening_rounds
+from service.domain.search.early_stopping import choose
+from service.errors import Conflict
+
+SEARCH_SEED = 0
+FIRST_SCREENING_SEED = 1_000
+FIRST_CONFIRMATION_SEED = 2_000
+BASELINES = (NO_HAM, PAPER_DEFAULT)
+FEWEST_TRIALS = 3
+"""The two baselines and one more: with less there is nothing to choose from."""
+
+
+def resolve(request: StudyRequest) -> Plan:
+    """Check a request against the catalogue and fix everything that will run.
+
+    All search trials share one training seed, so that settings are compared on the same initial
+    weights and data order. Screening and confirmation use seeds that the search never saw, the
+    same in every study, so that methods can be compared by seed across studies as well.
+
+    Raises:
+        ham.errors.InvalidConfig: a name is unknown, or the parts do not go together.
+    """
+    objectives.check(request)
+    recipe = recipe_for(request.dataset, request.recipe)
+    levels = tuple(sorted(request.sparsities))
+    combination = Combination(
+        model=request.model,
+        dataset=request.dataset,
+        sparsifier=request.sparsifier,
+        sparsity=levels[0] if levels else request.sparsity,
+        optimizer=request.optimizer,
+        recipe=recipe.id,
+    )
+    plan = Plan(
+        combination=combination,
+        recipe=recipe,
+        space=_space(request, recipe),
+        budget=request.budget,
+        sampler=request.sampler,
+        early_stopping="none"
+        if levels
+        else choose(request.budget.early_stopping, combination, recipe),
+        sampler_seed=int(hashlib.sha256(combination.key.encode()).hexdigest()[:8], 16),
+        search_seeds=(SEARCH_SEED,),
+        screening_seeds=(),
+        confirmation_seeds=(),
+        baselines=(NO_HAM,) if levels else BASELINES,
+        objectives=objectives.in_order(request.objectives),
+        sparsities=levels,
+        reuse=not request.replicate,
+        transfer=request.transfer and not levels,
+        expected_runs=0,
+        expected_epochs=0,
+    )
+    for level in levels:
+        plan.combination_at(level).check()
+    return _with_budget(plan, request.budget)
+
+
+def _space(request: StudyRequest, recipe: Recipe) -> SearchSpace:
+    declared = space_for(request.sparsifier, request.model, request.dataset)
+    if "weight_decay" in request.tune and recipe.weight_decay == 0:
+        raise IncompatibleCombination(
+            "tune",
+            "weight_decay",
+            f"recipe {recipe.id} has none, and what is searched are multiples of it",
+        )
+    return declared.choosing(request.tune, request.alpha_schedule, request.beta_schedule)
+
+
+def _with_budget(plan: Plan, budget: Budget) -> Plan:
+    """Fix what follows from a budget: the seeds, and how much will be trained."""
+    plan = plan.model_copy(update={"budget": budget})
+    sizes = sizes_of(plan)
+    seeds = budget.screening_seeds if plan.seeks_front else screening_rounds.length(_heats(budget))
+    return plan.model_copy(
+        update={
+            "screening_seeds": _seeds(FIRST_SCREENING_SEED, seeds),
+            "confirmation_seeds": _seeds(FIRST_CONFIRMATION_SEED, budget.confirmation_seeds),
+            "expected_runs": sum(sizes),
+            "expected_epochs": _capped(plan, sizes),
+        }
+    )
+
+
+def changed(study: Study, change: StudyChange, runs: Sequence[Run]) -> Study:
+    """Return a study with another priority and budget, given the runs made so far.
+
+    Raises:
+        Conflict: it is too late for a part of it.
+    """
+    update: dict[str, object] = {}
+    if change.priority is not None:
+        update["priority"] = change.priority
+    if change.budget is not None:
+        update["plan"] = rebudget(study.plan, change.budget, runs)
+    return study.model_copy(update=update)
+
+
+def rebudget(plan: Plan, change: BudgetChange, runs: Sequence[Run]) -> Plan:
+    """Return the plan with another budget, given the runs made so far.
+
+    A number may change until a training that depends on it has begun: afterwards the change would
+    look at results, or compare settings on unequal seeds.
+
+    Raises:
+        Conflict: it is too late for one of them.
+    """
+    wanted = change.model_dump(exclude_none=True)
+    screening = [run for run in runs if run.purpose == Purpose.SCREENING]
+    confirming = any(run.purpose == Purpose.CONFIRMATION for run in runs)
+    begun = {
+        "trials": any(run.setting not in plan.baselines for run in screening),
+        "finalists": any(run.setting not in plan.baselines for run in screening),
+        "screening_seeds": bool(screening),
+        "confirmation_seeds": confirming,
+        "max_epochs": confirming,  # a cap that came later could end it where it looks good
+        "max_seconds": confirming,
+    }
+    for name, value in wanted.items():
+        if begun[name] and value != getattr(plan.budget, name):
+            raise Conflict(
+                f"budget.{name} cannot change any more: trainings that depend on it have begun; "
+                "re-run the study with another budget"
+            )
+    return _with_budget(plan, plan.budget.model_copy(update=wanted))
+
+
+class StageSizes(NamedTuple):
+    """Trainings of each stage, at most: a finalist may be a baseline as well."""
+
+    search: int
+    screening: int
+    confirmation: int
+
+
+def sizes_of(plan: Plan) -> StageSizes:
+    """Return how many trainings a plan stands for."""
+    if plan.seeks_front:
+        return front_sizes(plan.budget, len(plan.sparsities))
+    return stage_sizes(plan.budget, plan.baselines, len(plan.arms))
+
+
+def front_sizes(budget: Budget, levels: int) -> StageSizes:
+    """Return how many trainings a budget stands for where a front is sought.
+
+    All finalists may be on the front, and no HAM runs beside them at each level of sparsity.
+    """
+    entrants = budget.finalists + levels
+    return StageSizes(
+        search=budget.trials,
+        screening=entrants * budget.screening_seeds,
+        confirmation=entrants * budget.confirmation_seeds,
+    )
+
+
+def stage_sizes(budget: Budget, baselines: Sequence[Setting], arms: int = 1) -> StageSizes:
+    """Return how many trainings a budget stands for; each arm has all of it."""
+    raced = arms * screening_rounds.trainings(_heats(budget))
+    return StageSizes(
+        search=arms * budget.trials,
+        screening=raced + len(baselines) * budget.screening_seeds,
+        confirmation=(arms + len(baselines)) * budget.confirmation_seeds,
+    )
+
+
+def _heats(budget: Budget) -> tuple[screening_rounds.Heat, ...]:
+    return screening_rounds.heats(budget.finalists, budget.screening_seeds)
+
+
+def _capped(plan: Plan, sizes: StageSizes) -> int:
+    """Return the most epochs that a study may train, or refuse a budget that leaves no search."""
+    budget, planned = plan.budget, sum(sizes) * plan.run_epochs
+    fewest = len(plan.arms) * min(FEWEST_TRIALS, budget.trials)
+    if plan.seeks_front:
+        fewest = len(plan.sparsities) + 1
+        if budget.trials < fewest:
+            raise InvalidConfig(
+                "trials",
+                budget.trials,
+                f"no HAM is tried at each of the {fewest - 1} sparsities first: at least {fewest}",
+            )
+    if budget.max_epochs is None:
+        return planned
+    needed = (fewest + sizes.screening + sizes.confirmation) * plan.run_epochs
+    if budget.max_epochs < needed:
+        raise InvalidConfig(
+            "max_epochs",
+            budget.max_epochs,
+            f"{fewest} search trials, the screening and the confirmation take {needed} epochs; "
+            "raise it to that or more, or ask for fewer finalists or seeds",
+        )
+    return min(budget.max_epochs, planned)
+
+
+def _seeds(first: int, count: int) -> tuple[int, ...]:
+    return tuple(range(first, first + count))

@@ -1,0 +1,111 @@
+"""From a sweep to its studies: every combination that can be and has not been tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+from typing import NamedTuple
+
+from ham.catalog import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
+from ham.client.records import LeftOut, Plan, Recommendation, StudyRequest, SweepRequest
+from ham.client.records.sweeps import MOST_COMBINATIONS
+from ham.errors import IncompatibleCombination, InvalidConfig
+from search_spaces import JOINT, SCHEDULED
+from service.domain.planning.plans import resolve
+
+
+class Expansion(NamedTuple):
+    """What becomes of a sweep."""
+
+    planned: list[tuple[StudyRequest, Plan]]
+    left_out: list[LeftOut]
+
+
+def expand(request: SweepRequest, known: Iterable[Recommendation] = ()) -> Expansion:
+    """Return the studies of a sweep, and what it leaves out with the reasons.
+
+    Args:
+        request: the lists.
+        known: the newest recommendation of each combination. Those that answer the request are
+            left out unless forced; a new version of a recipe is tuned again.
+
+    Raises:
+        InvalidConfig: a name is unknown, there are too many combinations, or none can be.
+    """
+    answered = {row.combination.key for row in known if _answers(row, request)}
+    planned: list[tuple[StudyRequest, Plan]] = []
+    left_out: list[LeftOut] = []
+    seen: set[str] = set()
+    first_refusal: InvalidConfig | None = None
+    for study in _studies(request):
+        try:
+            plan = resolve(study)
+        except IncompatibleCombination as error:
+            first_refusal = first_refusal or error
+            left_out.append(_left_out(study, str(error)))
+            continue
+        key = plan.combination.key
+        if key in seen:
+            continue
+        seen.add(key)
+        if key in answered and not request.force:
+            left_out.append(_left_out(study, f"already tuned at recipe {plan.combination.recipe}"))
+        else:
+            planned.append((study, plan))
+    if not seen and first_refusal is not None:
+        raise first_refusal
+    return Expansion(planned, left_out)
+
+
+def _answers(known: Recommendation, request: SweepRequest) -> bool:
+    """Tell whether at least as much was tuned, with the same schedules where those were not."""
+    return all(getattr(known, name) is not None for name in JOINT if name in request.tune) and all(
+        name in known.tuned_schedules
+        or (name not in request.tune and getattr(known.candidate, name) == getattr(request, name))
+        for name in SCHEDULED
+    )
+
+
+def _studies(request: SweepRequest) -> list[StudyRequest]:
+    for registry, names in (
+        (MODELS, request.models),
+        (DATASETS, request.datasets),
+        (SPARSIFIERS, request.sparsifiers),
+        (OPTIMIZERS, request.optimizers),
+    ):
+        for name in names:
+            registry.get(name)
+    methods = [
+        (sparsifier, sparsity)
+        for sparsifier in request.sparsifiers
+        for sparsity in (
+            request.sparsities if SPARSIFIERS.get(sparsifier).takes_sparsity else (0.0,)
+        )
+    ]
+    combinations = list(product(request.models, request.datasets, methods, request.optimizers))
+    if len(combinations) > MOST_COMBINATIONS:
+        raise InvalidConfig(
+            "models",
+            len(combinations),
+            f"a sweep has at most {MOST_COMBINATIONS} combinations; submit several",
+        )
+    return [
+        StudyRequest(
+            model=model,
+            dataset=dataset,
+            sparsifier=sparsifier,
+            sparsity=sparsity,
+            optimizer=optimizer,
+            recipe=request.recipe,
+            budget=request.budget,
+            priority=request.priority,
+            tune=request.tune,
+            alpha_schedule=request.alpha_schedule,
+            beta_schedule=request.beta_schedule,
+        )
+        for model, dataset, (sparsifier, sparsity), optimizer in combinations
+    ]
+
+
+def _left_out(study: StudyRequest, reason: str) -> LeftOut:
+    return LeftOut(**study.model_dump(include=set(LeftOut.model_fields)), reason=reason)

@@ -1,0 +1,58 @@
+"""A training that a study wants, and what it ended with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ham.client.records.runs import EpochMetrics, Purpose
+from ham.config import Setting
+
+
+class Job(BaseModel):
+    """One training that a study wants: what makes a run of it unique within the study."""
+
+    model_config = ConfigDict(frozen=True)
+
+    purpose: Purpose
+    setting: Setting
+    seed: int
+    trial_number: int | None = None
+    sparsity: float | None = None
+    """Where the study tries several; None stands for that of its combination."""
+
+    @property
+    def name(self) -> str:
+        """Unique within a study; a search trial is one job whatever its setting."""
+        if self.trial_number is not None:
+            return f"{self.purpose}/{self.trial_number}"
+        setting = ",".join(map(repr, (self.setting.alpha, self.setting.beta)))
+        joint = "".join(f",{name}={value}" for name, value in self.setting.joint.items())
+        level = "" if self.sparsity is None else f",sparsity={self.sparsity!r}"
+        return f"{self.purpose}/{setting}{joint}{level}/{self.seed}"
+
+
+class Outcome(BaseModel):
+    """What a run ended with: its numbers, its error, or the epoch at which it was stopped.
+
+    ``pruned`` says that early stopping ended it; its accuracy is then of a low fidelity.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    validation_accuracy: float | None = None
+    test_accuracy: float | None = None
+    seconds: float | None = None
+    measures: dict[str, Any] = {}
+    environment: dict[str, Any] = {}
+    curve: tuple[EpochMetrics, ...] = ()
+    error: str | None = None
+    traceback: str | None = Field(default=None, description="Of the error: logged, not stored.")
+    pruned: bool = False
+
+    @property
+    def gpu_seconds(self) -> float | None:
+        """GPUs held times seconds, as the worker measured it; None where it did not."""
+        seconds: float | None = self.measures.get("cost", {}).get("gpu_seconds")
+        return seconds

@@ -1,0 +1,81 @@
+"""Brings a database's tables to this version's schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Connection, text
+
+from service.settings import OPTUNA_SCHEMA
+from service.storage.engine.database import Database
+from service.storage.engine.retries import persist
+
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
+_SECONDS_FOR_OTHERS = 60.0
+"""SQLite refuses some of the first steps while another process is at them; it does not wait."""
+_LOCK = 0x68616D74  # any fixed number: processes that start together migrate one by one
+
+
+def migrate(database: Database, revision: str = "head") -> None:
+    """Upgrade the tables to a revision, in one transaction; ``base`` or ``-1`` downgrades.
+
+    On PostgreSQL it also makes the schema that Optuna's own tables live in.
+
+    Raises:
+        Unavailable: the database is away.
+    """
+    patience = _SECONDS_FOR_OTHERS if database.is_sqlite else database.patience
+    persist(lambda: _migrate(database, revision), patience)
+
+
+def _migrate(database: Database, revision: str) -> None:
+    with _writing(database) as connection:
+        if not database.is_sqlite:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {OPTUNA_SCHEMA}"))
+        if revision == "base" or revision.startswith("-"):
+            command.downgrade(alembic_config(connection), revision)
+        else:
+            command.upgrade(alembic_config(connection), revision)
+        if database.is_sqlite and (broken := connection.execute(_POINTS_NOWHERE).all()):
+            raise RuntimeError(
+                f"the migration to {revision} left rows that point nowhere: {broken}"
+            )
+
+
+_POINTS_NOWHERE = text("PRAGMA foreign_key_check")
+
+
+@contextmanager
+def _writing(database: Database) -> Iterator[Connection]:
+    """Open a writing transaction in which SQLite lets a table be replaced.
+
+    SQLite changes a table by copying it and dropping the old one, which deletes what other
+    tables point to; so foreign keys are off meanwhile, and all checked before the commit.
+    """
+    with database.engine.execution_options(hamtune_write=True).connect() as connection:
+        if not database.is_sqlite:
+            with connection.begin():
+                yield connection
+            return
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.execute("PRAGMA foreign_keys=OFF")  # means nothing once a transaction is open
+        try:
+            with connection.begin():
+                yield connection
+        finally:
+            driver.execute("PRAGMA foreign_keys=ON")
+
+
+def alembic_config(connection: Connection) -> Config:
+    """Return Alembic's configuration on an open connection."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,52 @@
+"""Events in SQL: what happened, in the order in which it became visible."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, select
+
+from ham.client.records import StudyEvent, StudyState
+from service.storage.engine.database import Database
+from service.storage.engine.retries import resilient
+from service.storage.tables import StudyEventRow
+
+
+@resilient
+class SqlEventStore:
+    """Implements :class:`service.storage.smaller_stores.EventStore`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def after(
+        self, position: int, *, study_id: str | None = None, limit: int = 200
+    ) -> list[StudyEvent]:
+        """Return the events after a position, oldest first."""
+        query = (
+            select(StudyEventRow)
+            .where(StudyEventRow.id > position)
+            .order_by(StudyEventRow.id)
+            .limit(limit)
+        )
+        if study_id is not None:
+            query = query.where(StudyEventRow.study_id == study_id)
+        with self._database.read() as session:
+            return [_record(row) for row in session.scalars(query)]
+
+    def newest(self) -> int:
+        """Return the newest position, 0 before the first event."""
+        with self._database.read() as session:
+            return session.scalar(select(func.max(StudyEventRow.id))) or 0
+
+
+def _record(row: StudyEventRow) -> StudyEvent:
+    return StudyEvent(
+        id=row.id,
+        study_id=row.study_id,
+        at=row.at,
+        kind=row.kind,
+        by=row.owner,
+        source=StudyState(row.source) if row.source else None,
+        state=row.state,
+        reason=row.reason,
+        details=row.details,
+    )

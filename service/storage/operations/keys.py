@@ -1,0 +1,108 @@
+"""API keys in SQL.
+
+A key is ``hamtune_ID_SECRET``. The secret has 256 random bits, so nobody can try them all however
+fast the hash is: a slow one, made for passwords that people think up, would only slow down
+every request. The id finds the row, the digests are compared in constant time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from service.clock import Clock
+from service.errors import NotFound
+from service.ids import new_id
+from service.records import UNLIMITED, ApiKey, Limits, Scope
+from service.storage.engine.database import Database
+from service.storage.engine.retries import resilient
+from service.storage.studies.quotas import key_limits
+from service.storage.tables import ApiKeyRow
+
+USE_IS_NOTED_EVERY = timedelta(hours=1)
+_TOKEN = re.compile(r"hamtune_([0-9a-z]{26})_([A-Za-z0-9_-]{43})")
+_NO_DIGEST = "0" * 64
+
+
+@resilient
+class SqlKeyStore:
+    """Implements :class:`service.storage.operations.KeyStore`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def create(self, name: str, scope: Scope, limits: Limits = UNLIMITED) -> tuple[ApiKey, str]:
+        """Make a key; its text is returned this once and stored nowhere."""
+        id, secret = new_id("key"), secrets.token_urlsafe(32)
+        row = ApiKeyRow(
+            id=id,
+            name=name,
+            scope=scope,
+            digest=_digest(secret),
+            **limits.model_dump(),
+            created_at=self._clock(),
+        )
+        with self._database.write() as session:
+            session.add(row)
+            session.flush()
+            return _record(row), f"hamtune_{id.removeprefix('key_')}_{secret}"
+
+    def list(self) -> list[ApiKey]:
+        """Return all keys, oldest first."""
+        with self._database.read() as session:
+            return [
+                _record(row) for row in session.scalars(select(ApiKeyRow).order_by(ApiKeyRow.id))
+            ]
+
+    def revoke(self, key_id: str) -> ApiKey:
+        """End a key."""
+        with self._database.write() as session:
+            row = session.get(ApiKeyRow, key_id)
+            if row is None:
+                raise NotFound(f"there is no key {key_id!r}; hamtune keys list shows all")
+            row.revoked_at = row.revoked_at or self._clock()
+            return _record(row)
+
+    def verify(self, token: str) -> ApiKey | None:
+        """Return the live key that a text is, if it is one."""
+        if (parts := _TOKEN.fullmatch(token)) is None:
+            return None
+        with self._database.read() as session:
+            row = session.get(ApiKeyRow, f"key_{parts[1]}")
+            digest = row.digest if row is not None else _NO_DIGEST
+            right = hmac.compare_digest(digest, _digest(parts[2]))
+            if row is None or not right or row.revoked_at is not None:
+                return None
+            key = _record(row)
+        self._note_use(key)
+        return key
+
+    def _note_use(self, key: ApiKey) -> None:
+        """Once an hour is enough: a write with every request would be a burden."""
+        now: datetime = self._clock()
+        if key.last_used_at is not None and now - key.last_used_at < USE_IS_NOTED_EVERY:
+            return
+        with self._database.write() as session:
+            session.get_one(ApiKeyRow, key.id).last_used_at = now
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _record(row: ApiKeyRow) -> ApiKey:
+    return ApiKey(
+        id=row.id,
+        name=row.name,
+        scope=row.scope,
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
+        limits=key_limits(row),
+    )

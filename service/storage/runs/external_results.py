@@ -1,0 +1,80 @@
+"""Runs made elsewhere, in SQL."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import joinedload
+
+from ham.client.records import (
+    ALL_COMBINATIONS,
+    CombinationFilter,
+    EpochMetrics,
+    ExternalRun,
+    NewExternalRun,
+)
+from ham.config import Combination, Setting
+from service.clock import Clock
+from service.ids import new_id
+from service.storage.engine.database import Database
+from service.storage.engine.keyset import newest
+from service.storage.engine.retries import resilient
+from service.storage.results.combinations import combination_id, combination_record
+from service.storage.tables import ExternalRunRow
+
+_NOT_STORED_AS_THEY_ARE = {"model", "dataset", "sparsifier", "sparsity", "optimizer", "recipe"}
+
+
+@resilient
+class SqlExternalRunStore:
+    """Implements :class:`service.storage.operations.ExternalRunStore`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def add(
+        self, run: NewExternalRun, combination: Combination, submitter: str | None
+    ) -> ExternalRun:
+        """Store a run."""
+        values = run.model_dump(mode="json", exclude=_NOT_STORED_AS_THEY_ARE)
+        with self._database.write() as session:
+            row = ExternalRunRow(
+                **values,
+                id=new_id("external"),
+                combination_id=combination_id(session, combination),
+                submitter=submitter,
+                created_at=self._clock(),
+            )
+            session.add(row)
+            session.flush()
+            return _record(row)
+
+    def list(
+        self,
+        which: CombinationFilter = ALL_COMBINATIONS,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> list[ExternalRun]:
+        """Return runs, newest first."""
+        query = newest(ExternalRunRow, which, limit, before)
+        query = query.options(joinedload(ExternalRunRow.combination))
+        with self._database.read() as session:
+            return [_record(row) for row in session.scalars(query)]
+
+
+def _record(row: ExternalRunRow) -> ExternalRun:
+    return ExternalRun(
+        id=row.id,
+        source=row.source,
+        submitter=row.submitter,
+        created_at=row.created_at,
+        combination=combination_record(row.combination),
+        setting=Setting(alpha=row.alpha, beta=row.beta),
+        seed=row.seed,
+        epochs=row.epochs,
+        validation_accuracy=row.validation_accuracy,
+        test_accuracy=row.test_accuracy,
+        seconds=row.seconds,
+        measures=row.measures,
+        environment=row.environment,
+        curve=tuple(EpochMetrics.model_validate(point) for point in row.curve),
+    )

@@ -1,0 +1,92 @@
+"""What the runs of studies amount to, in SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Lock
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from ham.client.records import ENDED, Purpose, RunState, Study
+from service.storage.base import BestRun, RunCount, Tally
+from service.storage.engine.database import Database
+from service.storage.engine.retries import resilient
+from service.storage.runs.store import setting_record
+from service.storage.tables import RunRow, StudyRow
+
+_KEPT = 10_000
+"""Studies whose tallies stay in memory, at most."""
+
+
+@resilient
+class SqlTallyStore:
+    """Implements :class:`service.storage.base.TallyStore`.
+
+    The runs of a study that has ended never change: its tally is read once.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._ended: dict[str, Tally] = {}
+        self._keeping = Lock()
+
+    def of(self, studies: Sequence[Study]) -> dict[str, Tally]:
+        """Return the tally of each study by its id, with two queries for all of them."""
+        kept = self._ended
+        found = {study.id: kept[study.id] for study in studies if study.id in kept}
+        missing = [study.id for study in studies if study.id not in found]
+        if missing:
+            with self._database.read() as session:
+                best = {row.study_id: row for row in _best(session, missing)}
+                counts: dict[str, list[RunCount]] = {id: [] for id in missing}
+                for row in _counts(session, missing):
+                    counts[row.study_id].append(row)
+            found |= {id: Tally(tuple(counts[id]), best.get(id)) for id in missing}
+            self._keep({study.id: found[study.id] for study in studies if study.state in ENDED})
+        return found
+
+    def _keep(self, ended: dict[str, Tally]) -> None:
+        with self._keeping:
+            fresh = self._ended | ended
+            self._ended = fresh if len(fresh) <= _KEPT else ended
+
+
+def _counts(session: Session, study_ids: Sequence[str]) -> list[RunCount]:
+    query = (
+        select(
+            RunRow.study_id,
+            RunRow.purpose,
+            RunRow.state,
+            func.count(),
+            func.min(RunRow.started_at),
+        )
+        .where(RunRow.study_id.in_(study_ids))
+        .group_by(RunRow.study_id, RunRow.purpose, RunRow.state)
+    )
+    return [RunCount(*row) for row in session.execute(query)]
+
+
+def _best(session: Session, study_ids: Sequence[str]) -> list[BestRun]:
+    best = (
+        select(RunRow.id)
+        .where(
+            RunRow.study_id == StudyRow.id,
+            RunRow.purpose == Purpose.SEARCH,
+            RunRow.state == RunState.SUCCEEDED,
+        )
+        .order_by(RunRow.validation_accuracy.desc(), RunRow.trial_number)
+        .limit(1)
+        .correlate(StudyRow)
+        .scalar_subquery()
+    )
+    columns = (RunRow.study_id, RunRow.id, RunRow.alpha, RunRow.beta, RunRow.joint)
+    # Two statements: joined in one, PostgreSQL may read all runs of a small table.
+    ids = session.scalars(select(best).where(StudyRow.id.in_(study_ids))).all()
+    rows = session.execute(
+        select(*columns, RunRow.validation_accuracy).where(RunRow.id.in_(filter(None, ids)))
+    )
+    return [
+        BestRun(study_id, run_id, setting_record(alpha, beta, joint), accuracy)
+        for study_id, run_id, alpha, beta, joint, accuracy in rows
+    ]

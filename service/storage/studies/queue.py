@@ -1,0 +1,314 @@
+"""The queue of studies in SQL: an atomic claim, a lease, and a fencing token on every write."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, Select, func, literal_column, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from ham.client.records import (
+    HELD,
+    Cost,
+    Front,
+    Grade,
+    NewFront,
+    NewRecommendation,
+    Plan,
+    Prior,
+    Recommendation,
+    Study,
+    StudyState,
+)
+from ham.client.records.lifecycle import LET_GO
+from service.clock import Clock
+from service.errors import StaleLease
+from service.ids import new_id
+from service.records import Claim, Orders
+from service.storage.engine.database import Database
+from service.storage.engine.retries import resilient
+from service.storage.queue_protocol import NO_PAUSE
+from service.storage.results.pareto_fronts import front_record
+from service.storage.results.recommendations import recommendation_record
+from service.storage.studies.quotas import Quotas
+from service.storage.studies.store import study_record
+from service.storage.studies.transitions import move
+from service.storage.tables import (
+    CombinationRow,
+    FrontRow,
+    RecommendationRow,
+    RunRow,
+    StudyRow,
+    SubmitterRow,
+)
+
+
+def guard(session: Session, claim: Claim) -> StudyRow:
+    """Lock the study of a claim for this transaction, or raise :class:`StaleLease`."""
+    row = session.scalars(_held(claim).with_for_update(of=StudyRow)).one_or_none()
+    if row is None:
+        raise stale(claim)
+    return row
+
+
+def _held(claim: Claim) -> Select[StudyRow]:
+    return select(StudyRow).where(
+        StudyRow.id == claim.study_id, StudyRow.token == claim.token, StudyRow.state.in_(HELD)
+    )
+
+
+def stale(claim: Claim) -> StaleLease:
+    """Return the refusal of a write under an old token."""
+    return StaleLease(
+        f"study {claim.study_id} is no longer held under token {claim.token}: it has ended "
+        "or another runner has taken it over; stop working on it"
+    )
+
+
+def _lock_combination(session: Session, study: StudyRow) -> None:
+    """Let studies of one combination that end together take their versions one by one."""
+    session.execute(
+        select(CombinationRow.id)
+        .where(CombinationRow.id == study.combination_id)
+        .with_for_update()
+    )
+
+
+def _judged(session: Session, combination_id: int) -> bool:
+    """Tell whether a combination has a recommendation that was measured on held-out seeds."""
+    measured = select(RecommendationRow.id).where(
+        RecommendationRow.combination_id == combination_id,
+        RecommendationRow.grade.in_((Grade.CONFIRMED, Grade.NO_GAIN)),
+    )
+    return session.scalar(measured.limit(1)) is not None
+
+
+def _cost_of_all(session: Session, study: StudyRow) -> Cost:
+    """Return what all trainings of a combination have cost so far, whichever study made them."""
+    sums = select(func.sum(RunRow.seconds), func.sum(RunRow.gpu_seconds)).where(
+        RunRow.combination_id == study.combination_id
+    )
+    seconds, gpu_seconds = session.execute(sums).one()
+    return Cost(seconds=seconds or 0.0, gpu_seconds=gpu_seconds or 0.0)
+
+
+@resilient
+class SqlQueue:
+    """Implements :class:`service.storage.queue_protocol.Queue`."""
+
+    def __init__(
+        self, database: Database, clock: Clock, max_attempts: int, quotas: Quotas
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._max_attempts = max_attempts
+        self._quotas = quotas
+
+    def claim(self, owner: str, lease: timedelta) -> tuple[Study, Claim] | None:
+        """Take up the study whose turn it is."""
+        with self._database.write() as session:
+            while (row := self._next(session)) is not None:
+                if row.state in (StudyState.PAUSING, StudyState.DRAINING):
+                    self._let_go(session, row, "its runner vanished")
+                elif row.attempts >= self._max_attempts:
+                    row.lease_owner = owner
+                    self._move(session, row, StudyState.FAILED, self._given_up(row))
+                else:
+                    break
+            if row is None:
+                return None
+            taken_over = row.state == StudyState.RUNNING
+            row.attempts += 1
+            row.token += 1
+            row.started_at = row.started_at or self._clock()
+            row.error = None
+            row.lease_owner = owner
+            row.claimable_at = self._clock() + lease
+            session.get_one(SubmitterRow, row.submitter).served_at = self._clock()
+            reason = "taken over: its lease ran out" if taken_over else "claimed"
+            self._move(session, row, StudyState.RUNNING, reason)
+            return study_record(row), Claim(study_id=row.id, token=row.token)
+
+    def heartbeat(self, claim: Claim, lease: timedelta) -> None:
+        """Prolong the lease."""
+        with self._database.write() as session:
+            guard(session, claim).claimable_at = self._clock() + lease
+
+    def orders(self, claim: Claim) -> Orders:
+        """Return what people want of the study by now."""
+        with self._database.read() as session:
+            row = session.scalars(_held(claim)).one_or_none()
+            if row is None:
+                raise stale(claim)
+            hold = row.state != StudyState.RUNNING
+            return Orders(hold=hold, plan=Plan.model_validate(row.plan))
+
+    def begin_search(self, claim: Claim, prior: Prior | None) -> Plan:
+        """Write a prior into the plan, unless a run has begun."""
+        with self._database.write() as session:
+            row = guard(session, claim)
+            plan = Plan.model_validate(row.plan)
+            begun = session.scalars(select(RunRow.id).where(RunRow.study_id == row.id).limit(1))
+            if begun.one_or_none() is None:
+                plan = plan.model_copy(update={"prior": prior})
+                row.plan = plan.model_dump(mode="json")
+            return plan
+
+    def release(
+        self,
+        claim: Claim,
+        reason: str,
+        pause: timedelta = NO_PAUSE,
+        *,
+        lost: bool = False,
+        so_far: NewRecommendation | None = None,
+    ) -> None:
+        """Let go of the study before its end."""
+        with self._database.write() as session:
+            row = guard(session, claim)
+            if so_far is not None and row.state == StudyState.DRAINING:
+                _lock_combination(session, row)
+                if not _judged(session, row.combination_id):
+                    self._publish(session, row, so_far)
+            if not lost:
+                row.attempts -= 1
+            row.error = reason
+            self._let_go(session, row, reason)
+            if row.state == StudyState.QUEUED:
+                row.claimable_at = self._clock() + pause
+
+    def succeed(self, claim: Claim, result: NewRecommendation) -> Recommendation:
+        """End the study and store its recommendation as the combination's newest version."""
+        with self._database.write() as session:
+            study = guard(session, claim)
+            _lock_combination(session, study)
+            row = self._publish(session, study, result)
+            self._move(session, study, StudyState.SUCCEEDED, None)
+            session.flush()
+            return recommendation_record(row)
+
+    def succeed_with_front(self, claim: Claim, result: NewFront) -> Front:
+        """End the study and store its front."""
+        with self._database.write() as session:
+            study = guard(session, claim)
+            row = FrontRow(
+                study_id=study.id, created_at=self._clock(), result=result.model_dump(mode="json")
+            )
+            session.add(row)
+            self._move(session, study, StudyState.SUCCEEDED, None)
+            return front_record(row)
+
+    def fail(self, claim: Claim, reason: str) -> None:
+        """End the study as failed."""
+        with self._database.write() as session:
+            self._move(session, guard(session, claim), StudyState.FAILED, reason)
+
+    def _next(self, session: Session) -> StudyRow | None:
+        """Return a study whose lease ran out, else the one whose turn it is, locked."""
+        lost = (
+            select(StudyRow)
+            .where(in_state(*HELD), StudyRow.claimable_at <= self._clock())
+            .order_by(StudyRow.claimable_at, StudyRow.id)
+        )
+        if (row := _first(session, lost)) is not None:
+            return row
+        for submitter in self._by_turn(session):
+            if not self._quotas.may_begin(session, submitter, self._clock()):
+                continue
+            if (row := _first(session, self._queue(submitter))) is not None:
+                return row
+        return None
+
+    def _by_turn(self, session: Session) -> list[str]:
+        """Return the submitters who have something waiting, the one whose turn it is first.
+
+        The highest priority goes first. Between equals it is the one with the fewest studies in
+        work, then the one served longest ago: all get the same share, however many they queue.
+        """
+        first = self._queue(SubmitterRow.name).with_only_columns(StudyRow.place).limit(1)
+        place = first.correlate(SubmitterRow).scalar_subquery()
+        in_work = (
+            select(func.count())
+            .where(in_state(*HELD), StudyRow.submitter == SubmitterRow.name)
+            .correlate(SubmitterRow)
+            .scalar_subquery()
+        )
+        turns = select(
+            SubmitterRow.name, place.label("place"), in_work.label("in_work")
+        ).subquery()
+        query = (
+            select(turns.c.name)
+            .join(SubmitterRow, SubmitterRow.name == turns.c.name)
+            .where(turns.c.place.is_not(None))
+            .order_by(
+                turns.c.place,
+                turns.c.in_work,
+                SubmitterRow.served_at.nulls_first(),
+                turns.c.name,
+            )
+        )
+        return list(session.scalars(query))
+
+    def _queue(self, submitter: str | InstrumentedAttribute[str]) -> Select[StudyRow]:
+        """Return the waiting studies of one submitter in their order."""
+        return (
+            select(StudyRow)
+            .where(
+                in_state(StudyState.QUEUED),
+                StudyRow.submitter == submitter,
+                StudyRow.claimable_at <= self._clock(),
+            )
+            .order_by(StudyRow.place, StudyRow.id)
+        )
+
+    def _given_up(self, row: StudyRow) -> str:
+        return (
+            f"given up after {row.attempts} runners ended over it without a result "
+            f"(HAMTUNE_MAX_ATTEMPTS); the last reason: {row.error or 'its runner vanished'}"
+        )
+
+    def _publish(
+        self, session: Session, study: StudyRow, result: NewRecommendation
+    ) -> RecommendationRow:
+        cost = _cost_of_all(session, study)
+        newest = session.scalar(
+            select(func.max(RecommendationRow.version)).where(
+                RecommendationRow.combination_id == study.combination_id
+            )
+        )
+        row = RecommendationRow(
+            id=new_id("rec"),
+            combination_id=study.combination_id,
+            study_id=study.id,
+            version=(newest or 0) + 1,
+            created_at=self._clock(),
+            grade=result.grade,
+            alpha=result.setting.alpha,
+            beta=result.setting.beta,
+            result=result.model_dump(mode="json"),
+            surface=result.surface and result.surface.model_dump(mode="json"),
+            seconds=cost.seconds,
+            gpu_seconds=cost.gpu_seconds,
+        )
+        session.add(row)
+        return row
+
+    def _let_go(self, session: Session, row: StudyRow, reason: str) -> None:
+        self._move(session, row, LET_GO[row.state], reason)
+
+    def _move(
+        self, session: Session, row: StudyRow, state: StudyState, reason: str | None
+    ) -> None:
+        move(session, self._clock, row, state, by=row.lease_owner, reason=reason)
+
+
+def in_state(*states: StudyState) -> ColumnElement[bool]:
+    """Match states by literals: an index for some states serves no query that hides them."""
+    values: list[ColumnElement[str]] = [literal_column(f"'{state.value}'") for state in states]
+    return StudyRow.state.in_(values) if len(values) > 1 else StudyRow.state == values[0]
+
+
+def _first(session: Session, query: Select[StudyRow]) -> StudyRow | None:
+    """Lock the first row that no other transaction has locked."""
+    query = query.limit(1).with_for_update(of=StudyRow, skip_locked=True)
+    return session.scalars(query).one_or_none()

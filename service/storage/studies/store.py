@@ -1,0 +1,224 @@
+"""Studies in SQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from ham.client.records import (
+    ALL_COMBINATIONS,
+    ENDED,
+    LOCAL,
+    CombinationFilter,
+    Command,
+    Cost,
+    EventKind,
+    Plan,
+    Study,
+    StudyRequest,
+    StudyState,
+)
+from ham.client.records.lifecycle import COMMANDS
+from service.clock import Clock
+from service.errors import Conflict, NotFound
+from service.ids import new_id
+from service.storage.base import Edit
+from service.storage.engine.database import Database
+from service.storage.engine.keyset import newest
+from service.storage.engine.retries import resilient
+from service.storage.operations.event_log import note_event
+from service.storage.results.combinations import combination_id, insert_for
+from service.storage.studies.idempotency import keep_key, known_key, once, other_request
+from service.storage.studies.quotas import Quotas
+from service.storage.studies.transitions import move
+from service.storage.tables import StudyRow, SubmitterRow
+
+
+@resilient
+class SqlStudyStore:
+    """Implements :class:`service.storage.base.StudyStore`."""
+
+    def __init__(self, database: Database, clock: Clock, quotas: Quotas, intake: Intake) -> None:
+        self._database = database
+        self._clock = clock
+        self._quotas = quotas
+        self._intake = intake
+
+    def submit(
+        self,
+        request: StudyRequest,
+        plan: Plan,
+        idempotency_key: str | None = None,
+        *,
+        submitter: str = LOCAL,
+    ) -> tuple[Study, bool]:
+        """Queue a study, once per idempotency key."""
+        return once(
+            lambda: self._submit(request, plan, idempotency_key, submitter), idempotency_key
+        )
+
+    def get(self, study_id: str) -> Study:
+        """Return a study."""
+        with self._database.read() as session:
+            return study_record(_study_row(session, study_id))
+
+    def list(
+        self,
+        *,
+        state: StudyState | None = None,
+        which: CombinationFilter = ALL_COMBINATIONS,
+        submitter: str | None = None,
+        sweep_id: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> list[Study]:
+        """Return studies, newest first."""
+        wanted = {"state": state, "submitter": submitter, "sweep_id": sweep_id}
+        query = newest(StudyRow, which, limit, before, **wanted)
+        with self._database.read() as session:
+            return [study_record(row) for row in session.scalars(query)]
+
+    def command(
+        self, study_id: str, command: Command, *, by: str = LOCAL, reason: str | None = None
+    ) -> Study:
+        """Cancel, pause, resume or drain."""
+        with self._database.write() as session:
+            row = _study_row(session, study_id, lock=True)
+            ways = COMMANDS[command]
+            if row.state not in ways:
+                raise Conflict(
+                    f"study {study_id} is {row.state.value}; {command.value} is possible while "
+                    f"it is {', '.join(state.value for state in ways)}"
+                )
+            if ways[row.state] != row.state:
+                why = reason or f"asked to {command.value}"
+                move(session, self._clock, row, ways[row.state], by=by, reason=why)
+            return study_record(row)
+
+    def change(self, study_id: str, edit: Edit, *, by: str = LOCAL) -> Study:
+        """Change priority and plan of a study that has not ended."""
+        with self._database.write() as session:
+            row = _study_row(session, study_id, lock=True)
+            if row.state in ENDED:
+                raise Conflict(
+                    f"study {study_id} has ended ({row.state.value}); nothing of it changes any "
+                    "more; POST /v1/studies with what you want instead"
+                )
+            before = study_record(row)
+            changed = edit(before)
+            row.place, row.plan = -changed.priority, changed.plan.model_dump(mode="json")
+            details = _difference(before, changed)
+            if details:
+                note_event(session, self._clock, row, EventKind.CHANGE, by=by, details=details)
+            session.flush()
+            return study_record(row)
+
+    def _submit(
+        self, request: StudyRequest, plan: Plan, key: str | None, submitter: str
+    ) -> tuple[Study, bool]:
+        now = self._clock()
+        with self._database.write() as session:
+            if key is not None and (known := known_key(session, submitter, key, now)):
+                if known.study_id is None:
+                    raise other_request(key, f"sweep {known.sweep_id}")
+                study = study_record(_study_row(session, known.study_id))
+                if study.request != request:
+                    raise other_request(key, f"study {study.id}")
+                return study, False
+            self._intake.know_submitter(session, submitter)
+            self._quotas.check(session, submitter, 1, now)
+            row = self._intake.add(session, request, plan, submitter)
+            if key is not None:
+                keep_key(session, submitter, key, now, study_id=row.id)
+            session.flush()
+            return study_record(row), True
+
+
+class Intake:
+    """Puts studies into the queue.
+
+    What it asks of submitters and combinations it asks once: their rows are never removed.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._submitters: set[str] = set()
+        self._combinations: dict[str, int] = {}
+
+    def know_submitter(self, session: Session, name: str) -> None:
+        """Make a row for a submitter who is new."""
+        if name in self._submitters:
+            return
+        insert = insert_for(session)(SubmitterRow).values(name=name)
+        insert = insert.on_conflict_do_nothing(index_elements=["name"]).returning(
+            SubmitterRow.name
+        )
+        if session.scalars(insert).one_or_none() is None:  # it was there; ours may be rolled back
+            self._submitters.add(name)
+
+    def add(
+        self,
+        session: Session,
+        request: StudyRequest,
+        plan: Plan,
+        submitter: str,
+        sweep_id: str | None = None,
+    ) -> StudyRow:
+        """Queue one study in this transaction."""
+        now = self._clock()
+        row = StudyRow(
+            id=new_id("study"),
+            combination_id=combination_id(session, plan.combination, self._combinations),
+            submitter=submitter,
+            sweep_id=sweep_id,
+            place=-request.priority,
+            state=StudyState.QUEUED,
+            request=request.model_dump(mode="json"),
+            plan=plan.model_dump(mode="json"),
+            created_at=now,
+            claimable_at=now,
+        )
+        session.add(row)
+        session.flush()
+        note_event(session, self._clock, row, EventKind.STATE, by=submitter)
+        return row
+
+
+def _difference(before: Study, after: Study) -> dict[str, Any]:
+    """Return what a change has set, by field."""
+    details: dict[str, Any] = {}
+    if before.priority != after.priority:
+        details["priority"] = after.priority
+    old, new = before.plan.budget.model_dump(), after.plan.budget.model_dump()
+    if budget := {name: value for name, value in new.items() if old[name] != value}:
+        details["budget"] = budget
+    return details
+
+
+def _study_row(session: Session, study_id: str, *, lock: bool = False) -> StudyRow:
+    query = select(StudyRow).where(StudyRow.id == study_id)
+    row = session.scalars(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no study {study_id!r}; GET /v1/studies lists those there are")
+    return row
+
+
+def study_record(row: StudyRow) -> Study:
+    """Turn a row into a record."""
+    return Study(
+        id=row.id,
+        state=row.state,
+        submitter=row.submitter,
+        priority=-row.place,
+        sweep_id=row.sweep_id,
+        request=StudyRequest.model_validate(row.request),
+        plan=Plan.model_validate(row.plan),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        ended_at=row.ended_at,
+        attempts=row.attempts,
+        error=row.error,
+        cost=Cost(seconds=row.seconds, gpu_seconds=row.gpu_seconds),
+    )

@@ -1,0 +1,47 @@
+"""Makes the database itself refuse a transition that the table of transitions does not have.
+
+A trigger holds the studies, a check constraint their events. Both are generated from
+:data:`ham.client.records.lifecycle.TRANSITIONS`; migrations keep the text of their day.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import DDL
+
+from ham.client.records.lifecycle import TRANSITIONS
+
+_WAYS = ", ".join(
+    f"'{source}>{target}'" for source, targets in TRANSITIONS.items() for target in targets
+)
+
+EVENT_CHECK = (
+    "kind <> 'state' OR (source IS NULL AND state = 'queued') "
+    f"OR (source || '>' || state) IN ({_WAYS})"
+)
+
+_REFUSED = "a study cannot go that way"
+
+SQLITE = (
+    f"""CREATE TRIGGER study_begins_queued BEFORE INSERT ON study
+WHEN NEW.state <> 'queued'
+BEGIN SELECT RAISE(ABORT, '{_REFUSED}'); END""",
+    f"""CREATE TRIGGER study_transition BEFORE UPDATE OF state ON study
+WHEN NEW.state <> OLD.state AND (OLD.state || '>' || NEW.state) NOT IN ({_WAYS})
+BEGIN SELECT RAISE(ABORT, '{_REFUSED}'); END""",
+)
+
+POSTGRESQL = (
+    f"""CREATE OR REPLACE FUNCTION refuse_study_transition() RETURNS trigger LANGUAGE plpgsql
+AS $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = '{_REFUSED}'; END $$""",
+    """CREATE TRIGGER study_begins_queued BEFORE INSERT ON study
+FOR EACH ROW WHEN (NEW.state <> 'queued') EXECUTE FUNCTION refuse_study_transition()""",
+    f"""CREATE TRIGGER study_transition BEFORE UPDATE OF state ON study
+FOR EACH ROW WHEN (NEW.state <> OLD.state AND (OLD.state || '>' || NEW.state) NOT IN ({_WAYS}))
+EXECUTE FUNCTION refuse_study_transition()""",
+)
+
+CREATE = [
+    DDL(text).execute_if(dialect=dialect)
+    for dialect, texts in (("sqlite", SQLITE), ("postgresql", POSTGRESQL))
+    for text in texts
+]

@@ -1,0 +1,198 @@
+"""Runs claimed studies, one after the other: ``python -m service.workers.scheduler.runner
+RAY_ADDRESS``.
+
+Orders come in line by line on the standard input, and each is answered when its study has ended
+well: starting this process, Ray and Tune takes longer than many a training. After any failure it
+ends instead. It owns nothing that the database does not know: killed at any moment, its successor
+goes on from the runs that have ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from structlog.contextvars import bound_contextvars
+
+from ham.client.records import Front, Recommendation, Study
+from ham.errors import InvalidConfig
+from service import logs
+from service.domain.evidence.pareto_fronts import conclude
+from service.domain.evidence.recommendations import recommend, so_far
+from service.domain.transfer.transferred import warm_start
+from service.errors import StaleLease, StudyFailed
+from service.records import Claim
+from service.settings import Settings
+from service.storage import SqlStorage, open_storage
+from service.storage.engine.retries import PATIENCE_OF_WORKERS
+from service.workers.cluster import connection
+from service.workers.cluster.engine import Engine
+from service.workers.scheduler.processes import (
+    DONE,
+    NO_CLUSTER,
+    PAUSE_AFTER_FAILURE,
+    Order,
+    die_with_parent,
+)
+from service.workers.study.execution import Course
+from service.workers.study.log_keeper import kept_logs
+from service.workers.study.optuna_search import open_search
+from service.workers.study.optuna_storage import open_optuna_storage
+
+logger = logging.getLogger(__name__)
+
+STUDIES_PER_RUNNER = 20  # Tune remembers every trial, and looks through them all
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+def main() -> None:
+    """Run the studies that the scheduler names; the exit status tells little, the queue all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("ray_address")
+    args = parser.parse_args()
+    orders, replies = sys.stdin, os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    die_with_parent()
+    settings = Settings()
+    logs.configure(settings)
+    storage = open_storage(settings, PATIENCE_OF_WORKERS)
+    engine = _engine(settings, args.ray_address)
+    for number, order in enumerate(orders, start=1):
+        task = Order.model_validate_json(order)
+        _write_to(task.log)
+        facts = {"study_id": task.claim.study_id, "token": task.claim.token}
+        with bound_contextvars(**facts), kept_logs(storage.logs, task.claim):
+            status = _run(storage, task.claim, settings, engine)
+        if status is not None:
+            os._exit(status)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing is held that could be given back
+        if number == STUDIES_PER_RUNNER:
+            break
+        print(DONE, file=replies)
+    os._exit(0)  # Tune's threads still wait for the next study
+
+
+def _engine(settings: Settings, ray_address: str) -> Engine:
+    try:
+        connection.connect(ray_address)
+        return Engine(settings)
+    except Exception:
+        logger.exception("Ray at %s does not answer", ray_address)
+        os._exit(NO_CLUSTER)
+
+
+def _run(storage: SqlStorage, claim: Claim, settings: Settings, engine: Engine) -> int | None:
+    """Run one study; return the status to end with after an error: nothing of it may be left."""
+    _release_on_sigterm(storage, claim)
+    try:
+        run_study(storage, claim, settings, engine)
+    except StaleLease as error:
+        logger.warning("%s", error)
+        return 0
+    except StudyFailed as error:
+        logger.error("%s", error)
+        storage.queue.fail(claim, str(error))
+        return 0
+    except Exception as error:
+        logger.exception("the runner stops; the study goes back to the queue")
+        storage.queue.release(
+            claim, f"{type(error).__name__}: {error}", PAUSE_AFTER_FAILURE, lost=True
+        )
+        return 1
+    return None
+
+
+def run_study(storage: SqlStorage, claim: Claim, settings: Settings, engine: Engine) -> None:
+    """Take a claimed study through its stages and store its recommendation, or its front.
+
+    Raises:
+        StudyFailed: nothing came out that could be recommended.
+        StaleLease: another runner has taken the study over.
+    """
+    study = storage.studies.get(claim.study_id)
+    try:
+        study.plan.combination.check()
+    except InvalidConfig as error:  # a plug-in that this machine lacks
+        raise StudyFailed(f"this worker cannot train it: {error}") from error
+    optuna_storage = open_optuna_storage(settings.optuna_database)
+    opening, prior = warm_start(storage, study.plan)
+    plan = storage.queue.begin_search(claim, prior)
+    search = open_search(optuna_storage, optuna_name(study), plan, opening)
+    course = Course(storage, claim, plan, search)
+    with _ending_when_lost(storage, claim):
+        engine.run(course, plan.combination.model)
+    runs, earlier = storage.runs.of_study(study.id), storage.runs.earlier(study.id)
+    plan = storage.studies.get(study.id).plan  # its budget may have changed meanwhile
+    if course.on_hold:
+        found = None if plan.seeks_front else so_far(plan, runs, earlier)
+        storage.queue.release(claim, "its trainings have ended", so_far=found)
+        return
+    result: Front | Recommendation
+    if plan.seeks_front:
+        result = storage.queue.succeed_with_front(claim, conclude(plan, runs))
+    else:
+        result = storage.queue.succeed(claim, recommend(plan, runs, earlier))
+    logger.info("%s: %s", plan.slug, result.message)
+
+
+def optuna_name(study: Study) -> str:
+    """Return the name under which Optuna's dashboard shows a study."""
+    return f"{study.plan.slug} {study.id}"
+
+
+def _write_to(log: Path) -> None:
+    """Send all output of this process, and of the libraries in it, to a study's log."""
+    with log.open("ab") as file:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(file.fileno(), stream.fileno())
+
+
+@contextmanager
+def _ending_when_lost(storage: SqlStorage, claim: Claim) -> Iterator[None]:
+    """End this process, and with it its trainings, soon after its study was cancelled or lost.
+
+    The pool takes back the workers of a runner that is gone, and ends one in a long epoch.
+    """
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(_SECONDS_BETWEEN_LOOKS):
+            try:
+                storage.queue.orders(claim)
+            except StaleLease as error:
+                if not over.is_set():
+                    logger.warning("%s", error)
+                    os._exit(0)
+            except Exception as error:  # the database is away: the lease will tell
+                logger.warning("cannot see whether the study is still held: %s", error)
+
+    watcher = threading.Thread(target=watch, name="end-when-lost", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+
+
+def _release_on_sigterm(storage: SqlStorage, claim: Claim) -> None:
+    def release(_signal: int, _frame: FrameType | None) -> None:
+        try:
+            storage.queue.release(claim, "its runner was told to stop")
+        except StaleLease:
+            pass
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, release)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""Claims queued studies and gives each to a runner process.
+
+A runner works on one study at a time, so what breaks one study breaks no other. One that has
+ended its study well is kept for the next: it is warm.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import time
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+
+from service.errors import StaleLease
+from service.records import Claim
+from service.settings import Settings
+from service.storage import Storage
+from service.workers.scheduler.processes import NO_CLUSTER, PAUSE_AFTER_FAILURE, Order
+from service.workers.scheduler.runner_process import RunnerProcess
+
+logger = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.5
+_STOP_SECONDS = 10
+
+
+class ClusterLost(Exception):
+    """The Ray that this process started no longer answers."""
+
+
+class Scheduler:
+    """Keeps up to ``settings.concurrent_studies`` runners busy.
+
+    The scheduler keeps the lease of each runner that lives, and gives the study back at once
+    when a runner ends without having ended the study. Runners die with their scheduler; should
+    one survive all the same, its writes are refused as soon as the study is claimed again.
+    """
+
+    def __init__(self, storage: Storage, settings: Settings, ray_address: str) -> None:
+        self._storage = storage
+        self._settings = settings
+        self._ray_address = ray_address
+        self._lease = timedelta(seconds=settings.lease_seconds)
+        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._runners: dict[RunnerProcess, Claim] = {}
+        self._idle: list[RunnerProcess] = []
+        self._next_heartbeat = 0.0
+
+    def run_forever(self) -> None:
+        """Claim and run until the process is told to stop.
+
+        Raises:
+            ClusterLost: a new process has to start a new Ray.
+        """
+        while True:
+            if not self.step():
+                time.sleep(_POLL_SECONDS)
+
+    def step(self) -> bool:
+        """Look after the runners and claim at most one study; tell whether one was claimed."""
+        self._welcome_the_idle()
+        self._bury_the_dead()
+        self._keep_leases()
+        return self._claim_one()
+
+    def stop(self) -> None:
+        """Tell every runner to stop; each gives its study back."""
+        runners = [*self._runners, *self._idle]
+        for runner in runners:
+            runner.tell_to_stop()
+        for runner in runners:
+            runner.wait(_STOP_SECONDS)
+        with suppress(ClusterLost):
+            self._bury_the_dead()
+
+    def _claim_one(self) -> bool:
+        if len(self._runners) >= self._settings.concurrent_studies:
+            return False
+        claimed = self._storage.queue.claim(self._owner, self._lease)
+        if claimed is None:
+            return False
+        study, claim = claimed
+        slug = study.plan.combination.slug
+        logger.info("claimed %s (%s), attempt %d", study.id, slug, study.attempts)
+        runner = self._idle.pop() if self._idle else self._start()
+        self._runners[runner] = claim
+        runner.send(Order(claim=claim, log=self._log(study.id)))
+        return True
+
+    def _start(self) -> RunnerProcess:
+        return RunnerProcess(self._ray_address, self._log("runners"))
+
+    def _log(self, name: str) -> Path:
+        log = self._settings.data_dir.resolve() / "logs" / f"{name}.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        return log
+
+    def _welcome_the_idle(self) -> None:
+        for runner in [runner for runner in self._runners if runner.has_done_it()]:
+            del self._runners[runner]
+            self._idle.append(runner)
+
+    def _keep_leases(self) -> None:
+        if time.monotonic() < self._next_heartbeat:
+            return
+        self._next_heartbeat = time.monotonic() + self._settings.lease_seconds / 4
+        for claim in self._runners.values():
+            with suppress(StaleLease):  # it has ended its study, or its next write tells it
+                self._storage.queue.heartbeat(claim, self._lease)
+
+    def _bury_the_dead(self) -> None:
+        for runner in [runner for runner in self._idle if runner.status is not None]:
+            self._idle.remove(runner)
+            runner.close()
+        for runner in [runner for runner in self._runners if runner.status is not None]:
+            claim = self._runners.pop(runner)
+            runner.close()
+            unreachable = runner.status == NO_CLUSTER
+            reason = f"its runner ended with status {runner.status}; its log says more"
+            if unreachable:
+                reason = f"Ray at {self._ray_address} does not answer"
+            try:
+                self._storage.queue.release(
+                    claim, reason, PAUSE_AFTER_FAILURE, lost=not unreachable
+                )
+            except StaleLease:
+                continue  # the runner ended the study itself, as it should
+            logger.warning("%s: %s", claim.study_id, reason)
+            if unreachable and self._settings.ray_address is None:
+                raise ClusterLost(reason)

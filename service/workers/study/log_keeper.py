@@ -1,0 +1,118 @@
+"""Keeps what a runner logs about its study with the study, where every API process finds it."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from ham.client.records import LogLevel, NewLogLine
+from service.logs import masked
+from service.records import Claim
+from service.storage.smaller_stores import LogStore
+
+SECONDS_BETWEEN_WRITES = 1.0
+MOST_WAITING = 10_000
+_LONGEST_TEXT = 20_000
+_STANDARD = vars(logging.makeLogRecord({})).keys() | {"message", "asctime", "taskName"}
+
+
+@contextmanager
+def kept_logs(store: LogStore, claim: Claim) -> Iterator[None]:
+    """Store all that is logged meanwhile by this process's modules of ours, about once a second.
+
+    A line that cannot be stored stays in the runner's output: a log must not end a training.
+    """
+    keeper = LogKeeper(store, claim)
+    ours = logging.getLogger("service")
+    ours.addHandler(keeper)
+    try:
+        yield
+    finally:
+        ours.removeHandler(keeper)
+        keeper.close()
+
+
+class LogKeeper(logging.Handler):
+    """A handler that writes in batches, from a thread of its own.
+
+    Args:
+        store: where lines go.
+        claim: of the study they are about.
+    """
+
+    def __init__(self, store: LogStore, claim: Claim) -> None:
+        super().__init__()
+        self._store = store
+        self._claim = claim
+        self._lines: queue.Queue[NewLogLine] = queue.Queue(MOST_WAITING)
+        self._over = threading.Event()
+        self._writer = threading.Thread(target=self._write_on, name="log-keeper", daemon=True)
+        self._writer.start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take a record; one too many is dropped rather than waited for."""
+        try:
+            self._lines.put_nowait(line_of(record))
+        except queue.Full:
+            pass
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._over.set()
+        self._writer.join()
+        super().close()
+
+    def _write_on(self) -> None:
+        while not self._over.wait(SECONDS_BETWEEN_WRITES):
+            self._write()
+        self._write()
+
+    def _write(self) -> None:
+        lines = []
+        while not self._lines.empty():
+            lines.append(self._lines.get_nowait())
+        if not lines:
+            return
+        try:
+            self._store.append(self._claim, lines)
+        except Exception as error:  # away, or no longer ours: the output has them
+            print(f"{len(lines)} lines of the log are not stored: {error}", file=sys.stderr)
+
+
+def line_of(record: logging.LogRecord) -> NewLogLine:
+    """Turn a record into a line, without secrets."""
+    details = {
+        name: masked(value) if isinstance(value, str) else value
+        for name, value in vars(record).items()
+        if name not in _STANDARD and _is_plain(value)
+    }
+    run_id = details.pop("run_id", None)
+    if record.exc_info and record.exc_info[0] is not None:
+        text = "".join(traceback.format_exception(*record.exc_info))
+        details["exception"] = masked(text)[-_LONGEST_TEXT:]
+    return NewLogLine(
+        run_id=run_id,
+        at=datetime.fromtimestamp(record.created, UTC),
+        level=_level(record.levelno),
+        event=masked(record.getMessage())[:_LONGEST_TEXT],
+        details=details,
+    )
+
+
+def _level(number: int) -> LogLevel:
+    if number >= logging.ERROR:
+        return LogLevel.ERROR
+    if number >= logging.WARNING:
+        return LogLevel.WARNING
+    return LogLevel.INFO if number >= logging.INFO else LogLevel.DEBUG
+
+
+def _is_plain(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float | bool)

@@ -1,0 +1,155 @@
+"""Whatever is killed, every accepted study ends with the results of an undisturbed one.
+
+Three studies with deterministic trainings (real ones) are run undisturbed. Then the same three are
+run again while each part of the installation is killed at a random point. With
+``HAMTUNE_TEST_FAULTS=20`` every part is killed twenty times, in twenty rounds.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ham.client.records import ENDED, Budget, RunState, StudyRequest
+from tests.faults.harness import Lab, kill, laboratory
+from tests.postgres import OwnServer
+
+ROUNDS = int(os.environ.get("HAMTUNE_TEST_FAULTS", "1"))
+SECONDS_WITHOUT_DATABASE = 30.0 if ROUNDS > 1 else 5.0
+SECONDS_PER_ROUND = 600.0
+BUDGET = Budget(
+    trials=6, finalists=2, screening_seeds=1, confirmation_seeds=3, early_stopping="none"
+)
+REQUESTS = [
+    StudyRequest(
+        model="digits_mlp",
+        dataset="digits",
+        sparsifier=sparsifier,
+        sparsity=sparsity,
+        budget=BUDGET,
+        sampler="random",  # what it proposes depends on the trial's number alone
+        transfer=False,
+        replicate=True,
+    )
+    for sparsifier, sparsity in (("dense", 0.0), ("random", 0.9), ("gmp", 0.9))
+]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+
+Fault = Callable[[Lab], bool]
+Results = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def lab(server: OwnServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with laboratory(Path(tmp_path_factory.mktemp("lab")), server) as lab:
+        yield lab
+
+
+def an_api(lab: Lab) -> bool:
+    return kill(random.choice(lab.apis).pid)
+
+
+def a_scheduler(lab: Lab) -> bool:
+    return kill(random.choice(lab.schedulers).pid)
+
+
+def a_runner(lab: Lab) -> bool:
+    return _kill(lab.runner())
+
+
+def a_ray_worker(lab: Lab) -> bool:
+    return _kill(lab.trainer())
+
+
+def the_ray_head(lab: Lab) -> bool:
+    return _kill(lab.gcs())
+
+
+def the_database(lab: Lab) -> bool:
+    lab.postgres.stop()
+    time.sleep(SECONDS_WITHOUT_DATABASE)
+    lab.postgres.start()
+    return True
+
+
+FAULTS: list[Fault] = [an_api, a_scheduler, a_runner, a_ray_worker, the_ray_head, the_database]
+
+
+@pytest.mark.timeout(ROUNDS * SECONDS_PER_ROUND + 600)
+def test_results_are_those_of_an_undisturbed_run_whatever_is_killed(lab: Lab) -> None:
+    luck = random.Random(os.environ.get("HAMTUNE_TEST_FAULTS_SEED", "0"))
+    undisturbed = play(lab, [])
+    trainings = sum(len(row["runs"]) for row in undisturbed.values())
+    print(f"undisturbed: {trainings} trainings")
+    for number in range(ROUNDS):
+        faults = luck.sample(FAULTS, len(FAULTS))
+        at = sorted(luck.randrange(1, max(2, int(0.8 * trainings))) for _ in faults)
+        began = time.monotonic()
+        results = play(lab, list(zip(at, faults, strict=True)))
+        print(f"round {number}: {time.monotonic() - began:.0f} s", flush=True)
+        assert results == undisturbed
+
+
+def play(lab: Lab, faults: list[tuple[int, Fault]]) -> Results:
+    """Submit the studies, inject each fault after so many trainings, and return what came out."""
+    lab.forget()
+    ids = [submit(lab, number, request) for number, request in enumerate(REQUESTS)]
+    deadline = time.monotonic() + SECONDS_PER_ROUND
+    while True:
+        studies = [lab.storage.studies.get(id) for id in ids]
+        if all(study.state in ENDED for study in studies):
+            break
+        tallies = lab.storage.tallies.of(studies).values()
+        counts = chain.from_iterable(tally.counts for tally in tallies)
+        done = sum(row.runs for row in counts if row.state != "running")
+        if faults and done >= faults[0][0] and faults[0][1](lab):
+            print(f"after {done} trainings: {faults[0][1].__name__}", flush=True)
+            faults.pop(0)
+        assert time.monotonic() < deadline, [lab.storage.studies.get(id) for id in ids]
+        time.sleep(0.2)
+    for _, fault in faults:  # the studies were over before their turn came
+        print(f"not injected: {fault.__name__}")
+    return {REQUESTS[number].sparsifier: outcome(lab, id) for number, id in enumerate(ids)}
+
+
+def submit(lab: Lab, number: int, request: StudyRequest) -> str:
+    """Submit under a key, twice: both APIs take it for one study."""
+    body = request.model_dump(mode="json")
+    options: dict[str, Any] = {"json": body, "headers": {"Idempotency-Key": f"study-{number}"}}
+    first, again = (lab.ask("POST", "/v1/studies", **options) for _ in range(2))
+    assert first.status_code in (200, 202), first.text
+    assert first.json()["id"] == again.json()["id"]
+    return str(first.json()["id"])
+
+
+def outcome(lab: Lab, study_id: str) -> Results:
+    """Return what a study found, without what may differ: ids, times and attempts."""
+    study = lab.storage.studies.get(study_id)
+    assert study.state == "succeeded", study.error
+    runs = lab.storage.runs.of_study(study_id)
+    by_job = {
+        (run.purpose, run.trial_number, run.setting, run.seed): (
+            run.state,
+            run.validation_accuracy,
+            run.test_accuracy,
+            run.error,
+        )
+        for run in runs
+    }
+    assert len(by_job) == len(runs), "no job was counted twice"
+    assert all(run.state == RunState.SUCCEEDED for run in runs)
+    found = lab.storage.recommendations.of_study(study_id)
+    assert found is not None
+    told = found.model_dump(include={"grade", "setting", "candidate", "gain", "seeds", "message"})
+    return {"runs": by_job, "recommendation": told}
+
+
+def _kill(pid: int | None) -> bool:
+    return pid is not None and kill(pid)

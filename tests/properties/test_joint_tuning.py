@@ -1,0 +1,285 @@
+"""Learning rate and weight decay beside alpha and beta: no HAM gets the same care as HAM."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from statistics import fmean
+
+import numpy as np
+import pytest
+
+from ham.client.records import Budget, Grade, NewRecommendation, Plan, Purpose, Run
+from ham.config import NO_HAM, PAPER_DEFAULT, Recipe, Setting
+from ham.errors import InvalidConfig
+from search_spaces import JOINT
+from service.domain.evidence.recommendations import provisional, recommend
+from service.domain.planning import plans
+from service.domain.planning.plans import FEWEST_TRIALS, stage_sizes
+from service.domain.search import stages
+from service.domain.search.stages import control, seen_by, winner
+from service.formatting import optimum_sentences
+from service.records import Job
+from tests.service.builders import a_plan
+from tests.service.domain.search.history import Measure, raced, search_runs, whole_study
+
+OF_SEED, OF_RUN = 0.01, 0.005
+SMALL = Budget(trials=3, finalists=2, screening_seeds=2, confirmation_seeds=8)
+JOINTLY = a_plan(budget=SMALL, tune=JOINT)
+PLAIN = a_plan(budget=SMALL)
+WITH_HAM = [PAPER_DEFAULT, Setting(20.0, 0.01), Setting(60.0, 0.01)]
+WITHOUT = [NO_HAM, replace(NO_HAM, learning_rate=2.0), replace(NO_HAM, learning_rate=4.0)]
+ALTERNATING = [setting for pair in zip(WITH_HAM, WITHOUT, strict=True) for setting in pair]
+
+Level = Callable[[Setting], float]
+
+
+def only_a_learning_rate(setting: Setting) -> float:
+    """HAM does what a larger learning rate does, and nothing else: both peak at twice."""
+    rate = math.log(setting.learning_rate) + math.log1p(setting.alpha / 20)
+    return 0.95 - 0.04 * (rate - math.log(2)) ** 2
+
+
+def something_of_its_own(setting: Setting) -> float:
+    return only_a_learning_rate(setting) + (0.0 if setting.is_no_ham else 0.02)
+
+
+def luck(rng: np.random.Generator, level: Level) -> Measure:
+    """Runs are noisy, and seeds are lucky for all settings alike."""
+    of_seed = rng.normal(0, OF_SEED, 10_000)
+
+    def measure(job: Job) -> tuple[float, float]:
+        validation, test = level(job.setting) + of_seed[job.seed] + rng.normal(0, OF_RUN, 2)
+        return float(validation), float(test)
+
+    return measure
+
+
+def judged(
+    level: Level, repetitions: int, plan: Plan = JOINTLY, proposed: Sequence[Setting] = ALTERNATING
+) -> list[NewRecommendation]:
+    rng = np.random.default_rng(0)
+    return [
+        recommend(plan, whole_study(plan, proposed, luck(rng, level))) for _ in range(repetitions)
+    ]
+
+
+@pytest.fixture
+def by_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No surface: settings stand for themselves, and thousands of studies take seconds."""
+    monkeypatch.setattr(stages, "FEWEST_RUNS", 1_000_000)
+
+
+def share_confirmed(found: Sequence[NewRecommendation]) -> float:
+    return fmean(row.grade == Grade.CONFIRMED for row in found)
+
+
+def test_ham_that_only_mimics_a_learning_rate_is_confirmed_as_seldom_as_promised(
+    by_means: None,
+) -> None:
+    repetitions = 300
+    found = judged(only_a_learning_rate, repetitions)
+    gains = [row.gain.mean for row in found if row.gain]
+    assert abs(fmean(gains)) < 0.1 * OF_RUN
+    assert share_confirmed(found) < 0.025 + 3 * math.sqrt(0.025 * 0.975 / repetitions)
+    assert all(row.gain_over_recipe.mean > 0 for row in found if row.gain_over_recipe)
+    assert fmean(row.setting == WITHOUT[1] for row in found) > 0.8, "tuned no HAM is what helps"
+
+
+def test_the_same_ham_is_confirmed_where_only_alpha_and_beta_are_tuned(by_means: None) -> None:
+    """The check above can fail: against an untuned no HAM the same world looks like a gain."""
+    assert share_confirmed(judged(only_a_learning_rate, 100, PLAIN, WITH_HAM)) > 0.8
+
+
+def test_ham_with_an_effect_of_its_own_is_confirmed_over_tuned_no_ham(by_means: None) -> None:
+    found = judged(something_of_its_own, 100)
+    assert share_confirmed(found) > 0.95
+    assert fmean(row.gain.mean for row in found if row.gain) == pytest.approx(0.02, abs=0.002)
+    row = found[0]
+    assert (row.setting, row.control) == (WITH_HAM[1], WITHOUT[1])
+    assert (row.learning_rate, row.weight_decay) == (0.1, 5e-4), "those of the recipe are best"
+    assert "over no HAM tuned as well (learning rate 0.2, weight decay 0.0005)" in row.message
+    assert "over no HAM at the recipe's values" in row.message
+
+
+def test_ham_that_loses_to_no_ham_at_the_recipes_values_is_not_confirmed(by_means: None) -> None:
+    """Validation data may crown a poor control; to beat that one alone is not enough."""
+    mistaken = WITHOUT[2]
+
+    def measure(job: Job) -> tuple[float, float]:
+        validation = {WITH_HAM[1]: 0.9, mistaken: 0.9}.get(job.setting, 0.8)
+        test = {WITH_HAM[1]: 0.9, mistaken: 0.8}.get(job.setting, 0.95)
+        return validation, test + 0.0001 * (job.seed % 3) * job.setting.learning_rate
+
+    found = recommend(JOINTLY, whole_study(JOINTLY, ALTERNATING, measure))
+    assert (found.control, found.grade, found.setting) == (mistaken, Grade.NO_GAIN, NO_HAM)
+    assert found.gain is not None and found.gain.low > 0
+    assert found.gain_over_recipe is not None and found.gain_over_recipe.high < 0
+    assert found.compared == (mistaken, WITH_HAM[1], NO_HAM)
+    roles = {row.setting: row.role for row in found.evidence}
+    assert roles[NO_HAM] == "no HAM, recipe"
+    assert (roles[mistaken], roles[WITH_HAM[1]]) == ("no HAM", "tuned")
+
+
+def _arms(runs: Sequence[Run], purpose: Purpose) -> tuple[list[Run], list[Run]]:
+    stage = [run for run in runs if run.purpose == purpose]
+    return [r for r in stage if not r.setting.is_no_ham], [r for r in stage if r.setting.is_no_ham]
+
+
+def test_both_arms_get_the_same_number_of_trainings_on_the_same_seeds() -> None:
+    budget = Budget(trials=6, finalists=3, screening_seeds=3, confirmation_seeds=4)
+    plan = a_plan(budget=budget, tune=["learning_rate"])
+    proposed = [
+        setting
+        for number in range(6)
+        for setting in (
+            Setting(2.0**number, 0.01, learning_rate=1.5),
+            replace(NO_HAM, learning_rate=1.1**number * 0.5),
+        )
+    ]
+    runs = whole_study(plan, proposed, luck(np.random.default_rng(1), something_of_its_own))
+    assert len(runs) == sum(stage_sizes(budget, plan.baselines, 2)) == plan.expected_runs
+    assert plan.search_trials == 12
+    for purpose in (Purpose.SEARCH, Purpose.SCREENING):
+        with_ham, without = _arms(
+            [
+                run
+                for run in runs
+                if purpose == Purpose.SEARCH or run.setting not in plan.baselines
+            ],
+            purpose,
+        )
+        assert len(with_ham) == len(without)
+        seeds: dict[int, Counter[bool]] = defaultdict(Counter)
+        for run in [*with_ham, *without]:
+            seeds[run.seed][run.setting.is_no_ham] += 1
+        assert all(own[True] == own[False] for own in seeds.values())
+    confirmed = {run.setting for run in runs if run.purpose == Purpose.CONFIRMATION}
+    assert confirmed == {NO_HAM, PAPER_DEFAULT, winner(plan, runs), control(plan, runs)}
+
+
+def test_a_cap_leaves_both_arms_their_fewest_trials() -> None:
+    sizes = stage_sizes(SMALL, JOINTLY.baselines, 2)
+    needed = (2 * FEWEST_TRIALS + sizes.screening + sizes.confirmation) * JOINTLY.run_epochs
+    budget = SMALL.model_copy(update={"max_epochs": needed})
+    assert a_plan(budget=budget, tune=JOINT).expected_epochs == needed
+    with pytest.raises(InvalidConfig, match="6 search trials"):
+        a_plan(budget=budget.model_copy(update={"max_epochs": needed - 1}), tune=JOINT)
+
+
+def test_what_is_not_declared_cannot_be_tuned(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = replace(plans.space_for("random"), learning_rate=None, schedules=("constant",))
+    monkeypatch.setattr(plans, "space_for", lambda *_: bare)
+    with pytest.raises(InvalidConfig, match="at_initialization@3 declares: weight_decay") as told:
+        a_plan(tune=["learning_rate"])
+    assert told.value.field == "tune"
+    with pytest.raises(InvalidConfig, match="declares: constant") as told:
+        a_plan(beta_schedule="cosine")
+    assert told.value.field == "beta_schedule"
+
+
+def test_weight_decay_of_a_recipe_without_any_cannot_be_tuned(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = Recipe(name="digits", version=1, epochs=2, batch_size=8, learning_rate=0.1)
+    monkeypatch.setattr(plans, "recipe_for", lambda *_: recipe)
+    assert a_plan(tune=["learning_rate"]).space.tune == ("learning_rate",)
+    with pytest.raises(InvalidConfig, match="multiples"):
+        a_plan(tune=["weight_decay"])
+
+
+@pytest.fixture(scope="module")
+def on_a_surface() -> NewRecommendation:
+    """A study with runs enough for a surface over alpha, beta and learning rate."""
+    rng = np.random.default_rng(2)
+    budget = Budget(trials=14, finalists=3, screening_seeds=1, confirmation_seeds=6)
+    plan = a_plan(budget=budget, tune=["learning_rate"])
+
+    def drawn(with_ham: bool) -> Setting:
+        axes = plan.space.axes(with_ham=with_ham).items()
+        at = {name: axis.floor * (axis.high / axis.floor) ** rng.uniform() for name, axis in axes}
+        return plan.space.decode(at)
+
+    proposed = [drawn(number % 2 == 0) for number in range(2 * budget.trials)]
+    runs = whole_study(plan, proposed, luck(rng, something_of_its_own))
+    return recommend(plan, runs)
+
+
+def test_surface_spans_what_is_tuned_and_finds_the_best_of_either_arm(
+    on_a_surface: NewRecommendation,
+) -> None:
+    found = on_a_surface
+    assert only_a_learning_rate(found.control) > 0.94
+    assert something_of_its_own(found.candidate) > 0.96
+    assert found.grade == Grade.CONFIRMED
+    optimum = found.optimum
+    assert optimum is not None and optimum.learning_rate is not None
+    assert optimum.weight_decay is None
+    assert optimum.learning_rate.low <= found.candidate.learning_rate <= optimum.learning_rate.high
+    assert optimum.learning_rate.importance > 0.1 > optimum.beta.importance
+    assert any("learning rate" in sentence for sentence in optimum_sentences(optimum))
+
+
+def test_recommendation_of_a_joint_study_says_so_in_its_json(
+    on_a_surface: NewRecommendation,
+) -> None:
+    told = on_a_surface.model_dump(mode="json")
+    assert NewRecommendation.model_validate(told) == on_a_surface.model_copy(
+        update={"surface": None}
+    )
+    assert told["learning_rate"] == 0.1 * on_a_surface.candidate.learning_rate
+    assert told["control"]["learning_rate"] == on_a_surface.control.learning_rate
+    assert "weight_decay" not in told
+    assert on_a_surface.is_joint
+    plain = judged(something_of_its_own, 1, PLAIN, WITH_HAM)[0]
+    assert not plain.is_joint
+    assert not {"learning_rate", "weight_decay", "control", "gain_over_recipe"} & (
+        plain.model_dump(mode="json").keys()
+    )
+
+
+def test_control_at_the_edge_of_its_range_comes_with_a_warning(by_means: None) -> None:
+    proposed = [*ALTERNATING[:-1], replace(NO_HAM, learning_rate=5.0)]
+
+    def measure(job: Job) -> tuple[float, float]:
+        return 0.9 + 0.001 * job.setting.learning_rate, 0.9
+
+    runs = raced(JOINTLY, search_runs(proposed, measure), measure)
+    (told,) = [row for row in provisional(JOINTLY, runs).warnings if "tuned no HAM" in row]
+    assert "learning_rate=5 times the recipe's" in told
+    assert "gain of HAM would be smaller" in told
+
+
+def test_runs_at_other_learning_rates_or_schedules_do_not_speak_of_a_plain_space() -> None:
+    flat = lambda job: (0.9, None)  # noqa: E731
+    own = [Setting(20.0, 0.01), NO_HAM]
+    foreign = [
+        Setting(20.0, 0.01, learning_rate=2.0),
+        replace(NO_HAM, weight_decay=3.0),
+        Setting(20.0, 0.01, alpha_schedule="cosine"),
+    ]
+    runs = search_runs([*own, *foreign], flat)
+    assert {row.setting for row in seen_by(PLAIN, runs)} == set(own)
+    assert {row.setting for row in seen_by(JOINTLY, runs)} == {*own, *foreign[:2]}
+    falling = a_plan(alpha_schedule="cosine")
+    assert {row.setting for row in seen_by(falling, runs)} == {NO_HAM, foreign[2]}
+
+
+def test_schedule_is_that_of_all_settings_with_ham_and_of_the_recommended_one(
+    by_means: None,
+) -> None:
+    plan = a_plan(budget=SMALL, alpha_schedule="cosine", beta_schedule="linear")
+    space = plan.space
+    setting = space.decode(space.encode(Setting(20.0, 0.01)))
+    assert (setting.alpha_schedule, setting.beta_schedule) == ("cosine", "linear")
+    assert space.decode(space.encode(NO_HAM)) == NO_HAM
+    assert space.decode(space.encode(Setting(20.0, 0.0))).joint == {"alpha_schedule": "cosine"}
+    proposed = [space.scheduled(row) for row in WITH_HAM]
+    (found,) = judged(something_of_its_own, 1, plan, proposed)
+    assert found.candidate == proposed[1]
+    assert "alpha=20 (cosine to 0), beta=0.01 (linear to 0)" in found.message
+    assert found.train_with == ("alpha cosine to 0", "beta linear to 0")
+    paper = next(row for row in found.evidence if row.role == "paper")
+    assert paper.setting == PAPER_DEFAULT, "as its authors trained it"

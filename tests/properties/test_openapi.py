@@ -1,0 +1,182 @@
+"""The OpenAPI document: complete, and true of what the API answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import jsonschema_rs
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from service.api.app import create_app
+from service.records import Scope
+from service.settings import Settings
+from service.storage import open_storage
+from service.storage.engine.migrate import migrate
+from tests.service import studies
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    """An API that has something of everything to show."""
+    settings = Settings(data_dir=Path(tmp_path_factory.mktemp("openapi")))
+    storage = open_storage(settings)
+    migrate(storage.database)
+    studies.submit(storage, studies.request_for())
+    studies.finish(storage)
+    studies.submit(storage, studies.request_for("rigl"))
+    study, held = studies.claim(storage)
+    studies.search(storage, study, held, 2)
+    studies.submit(storage, studies.front_request())
+    studies.submit(storage, studies.request_for("dense", 0.0))
+    return create_app(settings, storage)
+
+
+@pytest.fixture(scope="module")
+def document(app: FastAPI) -> dict[str, Any]:
+    return app.openapi()
+
+
+BRIEF = hypothesis.settings(
+    max_examples=12,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
+
+
+@pytest.fixture(scope="module")
+def gated(app: FastAPI, tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    """The same behind its gate."""
+    settings = Settings(data_dir=Path(tmp_path_factory.mktemp("gated")), require_keys=True)
+    return create_app(settings, app.state.storage)
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_api_answers_whatever_is_sent_as_documented(app: FastAPI, mode: GenerationMode) -> None:
+    try_everything(app, mode, {}, BRIEF)
+
+
+@pytest.mark.parametrize("scope", [None, Scope.READ, Scope.ADMIN])
+def test_gated_api_answers_whatever_is_sent_as_documented(
+    gated: FastAPI, scope: Scope | None
+) -> None:
+    """Without a key, with one that may only look, and with one that may do everything."""
+    headers = {}
+    if scope is not None:
+        _, token = gated.state.storage.keys.create("schemathesis", scope)
+        headers["Authorization"] = f"Bearer {token}"
+    brief = hypothesis.settings(BRIEF, max_examples=3)
+    gated.openapi()  # the document itself is behind the gate
+    try_everything(gated, GenerationMode.POSITIVE, headers, brief)
+
+
+def try_everything(
+    app: FastAPI, mode: GenerationMode, headers: dict[str, str], brief: hypothesis.settings
+) -> None:
+    """But for this: a schema cannot say which names go together, so 422 may answer valid data."""
+    schema = schemathesis.openapi.from_dict(app.openapi())
+    schema.app = app
+    operations = [result.ok() for result in schema.get_all_operations()]
+    operations = [row for row in operations if row.path != "/v1/events"]  # it has no end
+    assert len(operations) > 15
+    for operation in operations:
+        if mode == GenerationMode.NEGATIVE and not _can_be_wrong(operation):
+            continue
+
+        @brief
+        @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+        def answers_as_documented(case: schemathesis.Case) -> None:
+            case.call_and_validate(headers=headers, excluded_checks=[positive_data_acceptance])
+
+        answers_as_documented()
+
+
+def _can_be_wrong(operation: Any) -> bool:
+    """Tell whether there are requests that break the schema: where any text will do, none does."""
+    takes_something = operation.body or operation.query or operation.path_parameters
+    return bool(takes_something) and operation.path != "/v1/leaderboards/{benchmark}"
+
+
+def test_every_operation_is_summed_up_described_and_named_once(document: dict[str, Any]) -> None:
+    operations = [row for path in document["paths"].values() for row in path.values()]
+    assert all(row["summary"] and row["description"] and row["tags"] for row in operations)
+    names = [row["operationId"] for row in operations]
+    assert len(set(names)) == len(names)
+
+
+def test_every_error_is_documented_as_a_problem(document: dict[str, Any]) -> None:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            errors = {k: v for k, v in operation["responses"].items() if k >= "400"}
+            assert "parameters" not in operation or "422" in errors, (method, path)
+            for response in errors.values():
+                [media_type] = response["content"]
+                assert media_type == "application/problem+json"
+
+
+def test_every_success_has_a_schema(document: dict[str, Any]) -> None:
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for status, response in operation["responses"].items():
+                if status < "400":
+                    assert response["content"]
+                    for content in response["content"].values():
+                        assert content.get("schema") or content["itemSchema"]
+
+
+def test_every_operation_shows_what_it_answers(document: dict[str, Any]) -> None:
+    """As it may be answered; ``python -m tests.service.api.examples`` writes them anew."""
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            if path == "/v1/events" or path.endswith("/bundle"):  # shown by its sister; binary
+                continue
+            contents = [
+                content
+                for status, response in operation["responses"].items()
+                if status < "300"
+                for content in response["content"].values()
+                if "example" in content
+            ]
+            assert contents, path
+            if (schema := contents[0].get("schema")) is not None:
+                whole = {**schema, "components": document["components"]}
+                jsonschema_rs.validate(whole, contents[0]["example"])
+
+
+def test_every_parameter_and_body_has_an_example_or_a_default(document: dict[str, Any]) -> None:
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            for parameter in operation.get("parameters", []):
+                assert _shows(document, parameter["schema"] | parameter), (path, parameter)
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                assert _shows(document, content["schema"]), path
+
+
+def _shows(document: dict[str, Any], schema: dict[str, Any]) -> bool:
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return _shows(document, document["components"]["schemas"][name])
+    if schema.keys() & {"example", "examples", "enum", "default"}:
+        return True
+    return any(_shows(document, part) for part in schema.get("anyOf", []))
+
+
+def test_example_of_a_request_is_accepted_as_it_stands(
+    app: FastAPI, document: dict[str, Any]
+) -> None:
+    [example] = document["components"]["schemas"]["StudyRequest"]["examples"]
+    assert TestClient(app).post("/v1/studies", json=example).status_code == 202
+
+
+def test_docs_page_asks_no_other_host(app: FastAPI) -> None:
+    text = TestClient(app).get("/docs").text
+    assert "http://" not in text and "https://" not in text and "//cdn" not in text
+    assert "/docs-assets/swagger-ui-bundle.js" in text

@@ -1,0 +1,362 @@
+"""The queue and its runs against a model in memory, along random histories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
+
+from ham.client.records import (
+    ENDED,
+    HELD,
+    LOCAL,
+    BudgetChange,
+    Command,
+    EventKind,
+    Run,
+    RunState,
+    Study,
+    StudyChange,
+    StudyRequest,
+    StudyState,
+)
+from ham.client.records.lifecycle import COMMANDS, LET_GO, TRANSITIONS
+from ham.config import Setting
+from ham.errors import InvalidConfig
+from service.domain.planning.plans import BASELINES, changed, resolve, stage_sizes
+from service.errors import Conflict, StaleLease
+from service.records import Claim, Outcome
+from service.storage import Database, SqlStorage
+from service.storage.tables import Base, StudyRow
+from tests.conftest import MovableClock
+from tests.service.builders import a_job, a_plan, a_request, a_result, an_outcome, metrics
+
+LEASE = timedelta(seconds=15)
+EPOCHS = 2
+MAX_ATTEMPTS = 3
+NUMBERS = st.integers(0, 1)
+
+
+@dataclass
+class ModelStudy:
+    """What the law says about a study."""
+
+    submitter: str
+    priority: int
+    claimable_at: datetime | None
+    state: StudyState = StudyState.QUEUED
+    token: int = 0
+    attempts: int = 0
+    runs: dict[int, Run] = field(default_factory=dict)
+    request: StudyRequest = field(default_factory=a_request)
+    budget: dict[str, int] = field(default_factory=dict)
+    """What was changed of it."""
+
+    def go(self, state: StudyState, now: datetime) -> None:
+        assert state in TRANSITIONS[self.state]
+        self.state = state
+        if state == StudyState.QUEUED:
+            self.claimable_at = now
+        elif state not in HELD:
+            self.claimable_at = None
+        if state in ENDED:
+            for number, run in self.runs.items():
+                if run.state == RunState.RUNNING:
+                    update = {"state": RunState.CANCELLED, "ended_at": now}
+                    self.runs[number] = run.model_copy(update=update)
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """Any runner may do anything at any time; claims stay around after they went stale."""
+
+    database: Database
+    claims = Bundle("claims")
+
+    def __init__(self) -> None:
+        super().__init__()
+        with self.database.write() as session:
+            for table in reversed(Base.metadata.sorted_tables):
+                session.execute(table.delete())
+        self.clock = MovableClock()
+        self.storage = SqlStorage(self.database, clock=self.clock, max_attempts=MAX_ATTEMPTS)
+        self.model: dict[str, ModelStudy] = {}
+        self.served: dict[str, datetime] = {}
+        self.reruns: dict[tuple[str, str | None], str] = {}
+
+    @initialize(target=claims)
+    def begin_with_one_claimed_and_one_queued(self) -> object:
+        self.submit(LOCAL, 0)
+        self.submit(LOCAL, 0)
+        return self.claim()
+
+    @rule(submitter=st.sampled_from([LOCAL, "other"]), priority=st.integers(-1, 1))
+    def submit(self, submitter: str, priority: int) -> None:
+        request = a_request(priority=priority)
+        study, _ = self.storage.studies.submit(request, a_plan(), submitter=submitter)
+        self.model[study.id] = ModelStudy(
+            submitter, priority, claimable_at=self.clock.now, request=request
+        )
+
+    @rule(data=st.data(), submitter=st.sampled_from([LOCAL, "other"]), key=st.booleans())
+    def rerun(self, data: st.DataObject, submitter: str, key: bool) -> None:
+        """A study of its own, whatever the earlier one is or becomes; once per key."""
+        earlier = data.draw(st.sampled_from(sorted(self.model)))
+        request = self.storage.studies.get(earlier).request
+        name = f"again {earlier}" if key else None
+        study, new = self.storage.studies.submit(
+            request, resolve(request), name, submitter=submitter
+        )
+        known = self.reruns.get((submitter, name))
+        assert new == (known is None or name is None)
+        if not new:
+            assert study.id == known
+            return
+        assert study.id not in self.model and study.request == request
+        assert study.plan == resolve(request), "as planned today, not as it was changed"
+        self.reruns[submitter, name] = study.id
+        self.model[study.id] = ModelStudy(
+            submitter, request.priority, claimable_at=self.clock.now, request=request
+        )
+
+    @rule(data=st.data(), command=st.sampled_from(Command))
+    def command(self, data: st.DataObject, command: Command) -> None:
+        study_id = data.draw(st.sampled_from(sorted(self.model)))
+        mine = self.model[study_id]
+        target = COMMANDS[command].get(mine.state)
+        if target is None:
+            with pytest.raises(Conflict, match=mine.state.value):
+                self.storage.studies.command(study_id, command)
+            return
+        assert self.storage.studies.command(study_id, command).state == target
+        if target != mine.state:
+            mine.go(target, self.clock.now)
+
+    @rule(
+        data=st.data(),
+        priority=st.none() | st.integers(-2, 2),
+        trials=st.none() | st.integers(1, 3),
+        epochs=st.none() | st.sampled_from([1, 10_000]),
+    )
+    def change(
+        self, data: st.DataObject, priority: int | None, trials: int | None, epochs: int | None
+    ) -> None:
+        """Priority and budget together, or neither of them."""
+        study_id = data.draw(st.sampled_from(sorted(self.model)))
+        mine = self.model[study_id]
+        budget = BudgetChange(trials=trials, max_epochs=epochs)
+        wanted = StudyChange(priority=priority, budget=budget)
+
+        def edit(study: Study) -> Study:
+            return changed(study, wanted, self.storage.runs.of_study(study_id))
+
+        if mine.state in ENDED:
+            with pytest.raises(Conflict, match="has ended"):
+                self.storage.studies.change(study_id, edit)
+            return
+        if epochs == 1:
+            with pytest.raises(InvalidConfig, match="max_epochs"):
+                self.storage.studies.change(study_id, edit)
+            return
+        study = self.storage.studies.change(study_id, edit)
+        mine.priority = mine.priority if priority is None else priority
+        mine.budget |= budget.model_dump(exclude_none=True)
+        assert study.plan.expected_runs == sum(stage_sizes(study.plan.budget, BASELINES))
+
+    @rule()
+    def wait(self) -> None:
+        self.clock.advance(10)
+
+    @rule(target=claims)
+    def claim_after_every_lease_ran_out(self) -> object:
+        self.clock.advance(16)
+        return self.claim()
+
+    @rule(target=claims)
+    def claim(self) -> object:
+        got = self.storage.queue.claim("me", LEASE)
+        expected = self._next()
+        if expected is None:
+            assert got is None
+            return multiple()
+        assert got is not None
+        study, claim = got
+        mine = self.model[expected]
+        mine.go(StudyState.RUNNING, self.clock.now)
+        mine.claimable_at = self.clock.now + LEASE
+        self.served[mine.submitter] = self.clock.now
+        mine.token, mine.attempts = mine.token + 1, mine.attempts + 1
+        assert (study.id, claim.token) == (expected, mine.token)
+        return claim
+
+    @rule(claim=claims)
+    def heartbeat(self, claim: Claim) -> None:
+        mine = self.model[claim.study_id]
+        if self._write(claim, lambda: self.storage.queue.heartbeat(claim, LEASE)):
+            mine.claimable_at = self.clock.now + LEASE
+
+    @rule(claim=claims, lost=st.booleans(), pause=st.sampled_from([0, 10]))
+    def release(self, claim: Claim, lost: bool, pause: int) -> None:
+        mine, wait = self.model[claim.study_id], timedelta(seconds=pause)
+        if self._write(
+            claim, lambda: self.storage.queue.release(claim, "released", wait, lost=lost)
+        ):
+            mine.go(LET_GO[mine.state], self.clock.now)
+            if mine.state == StudyState.QUEUED:
+                mine.claimable_at = self.clock.now + wait
+            mine.attempts -= not lost
+
+    @rule(claim=claims)
+    def orders(self, claim: Claim) -> None:
+        orders = self._write(claim, lambda: self.storage.queue.orders(claim))
+        if orders is not None:
+            assert orders.hold == (self.model[claim.study_id].state != StudyState.RUNNING)
+
+    @rule(claim=claims, well=st.booleans())
+    def finish(self, claim: Claim, well: bool) -> None:
+        queue = self.storage.queue
+        if self._write(
+            claim, lambda: queue.succeed(claim, a_result()) if well else queue.fail(claim, "no")
+        ):
+            state = StudyState.SUCCEEDED if well else StudyState.FAILED
+            self.model[claim.study_id].go(state, self.clock.now)
+
+    @rule(claim=claims, number=NUMBERS, alpha=st.sampled_from([1.0, 2.0]))
+    def begin(self, claim: Claim, number: int, alpha: float) -> None:
+        runs = self.model[claim.study_id].runs
+        job = a_job(trial_number=number, setting=Setting(alpha=alpha, beta=0.0))
+        run = self._write(claim, lambda: self.storage.runs.begin(claim, job, EPOCHS))
+        if run is None:
+            return
+        before = runs.get(number)
+        if before is not None and before.state != RunState.RUNNING:
+            assert run == before, "an ended run is returned untouched"
+            return
+        assert (run.state, run.setting, run.epochs_done) == (RunState.RUNNING, job.setting, 0)
+        if before is not None:
+            assert (run.id, run.attempt) == (before.id, before.attempt + 1)
+        runs[number] = run
+
+    @rule(claim=claims, number=NUMBERS)
+    def progress(self, claim: Claim, number: int) -> None:
+        runs = self.model[claim.study_id].runs
+        if (run := runs.get(number)) is not None and self._write(
+            claim, lambda: self.storage.runs.progress(claim, run.id, metrics(1, 0.5)), run
+        ):
+            update = {"epochs_done": 1, "validation_accuracy": 0.5}
+            runs[number] = run.model_copy(update=update)
+
+    @rule(claim=claims, number=NUMBERS, well=st.booleans())
+    def end(self, claim: Claim, number: int, well: bool) -> None:
+        runs = self.model[claim.study_id].runs
+        outcome = an_outcome(EPOCHS) if well else Outcome(error="diverged")
+        if (run := runs.get(number)) is not None and (
+            ended := self._write(claim, lambda: self.storage.runs.end(claim, run.id, outcome), run)
+        ):
+            assert ended.state == (RunState.SUCCEEDED if well else RunState.FAILED)
+            runs[number] = ended
+
+    @invariant()
+    def storage_and_model_agree(self) -> None:
+        studies = {study.id: study for study in self.storage.studies.list()}
+        assert studies.keys() == self.model.keys()
+        for study_id, mine in self.model.items():
+            study = studies[study_id]
+            assert (study.state, study.attempts) == (mine.state, mine.attempts)
+            assert (study.submitter, study.priority) == (mine.submitter, mine.priority)
+            assert study.request == mine.request, "what was asked at first stays"
+            budget = study.plan.budget.model_dump()
+            assert budget == mine.request.budget.model_dump() | mine.budget
+            assert (study.ended_at is not None) == (mine.state in ENDED)
+            runs = {run.trial_number: run for run in self.storage.runs.of_study(study_id)}
+            for number, run in runs.items():
+                if run.state == RunState.CANCELLED:  # its reason is words
+                    runs[number] = run.model_copy(update={"error": None})
+            assert runs == mine.runs
+            ended = sum(run.state != RunState.RUNNING for run in runs.values())
+            assert self._runs_ended(study_id) == ended
+
+    def _runs_ended(self, study_id: str) -> int:
+        with self.database.read() as session:
+            return session.get_one(StudyRow, study_id).runs_ended
+
+    def teardown(self) -> None:
+        """Every transition is an event: who, from where, to where, and none is missing."""
+        for study_id, mine in self.model.items():
+            state = None
+            for event in self.storage.events.after(0, study_id=study_id, limit=10_000):
+                if event.kind == EventKind.STATE:
+                    assert event.source == state and event.by is not None
+                    assert state is None or event.state in TRANSITIONS[state]
+                    state = event.state
+            assert state == mine.state
+
+    def _next(self) -> str | None:
+        """Whose turn it is; what cannot go on is settled on the way, as a claim does."""
+        while True:
+            due = {
+                study_id: study
+                for study_id, study in self.model.items()
+                if study.claimable_at is not None and study.claimable_at <= self.clock.now
+            }
+            if not due:
+                return None
+            study_id = min(due, key=lambda study_id: self._turn(study_id, due[study_id]))
+            mine = due[study_id]
+            if mine.state in (StudyState.PAUSING, StudyState.DRAINING):
+                mine.go(LET_GO[mine.state], self.clock.now)
+            elif mine.attempts >= MAX_ATTEMPTS:
+                mine.go(StudyState.FAILED, self.clock.now)
+            else:
+                return study_id
+
+    def _turn(self, study_id: str, mine: ModelStudy) -> tuple[Any, ...]:
+        """Lost ones first; then by priority, studies in work, longest unserved, age."""
+        if mine.state in HELD:
+            return (0, mine.claimable_at, study_id)
+        in_work = sum(
+            study.state in HELD
+            for study in self.model.values()
+            if study.submitter == mine.submitter
+        )
+        served = self.served.get(mine.submitter, datetime.min.replace(tzinfo=UTC))
+        return (1, -mine.priority, in_work, served, mine.submitter, study_id)
+
+    def _write(self, claim: Claim, write: Callable[[], Any], run: Run | None = None) -> Any:
+        """Write and return what came of it, or hold the refusal to the law and return None."""
+        mine = self.model[claim.study_id]
+        if (
+            mine.state in HELD
+            and mine.token == claim.token
+            and (run is None or run.state == RunState.RUNNING)
+        ):
+            return write() or True
+        with pytest.raises(StaleLease):
+            write()
+        return None
+
+
+def test_queue_and_runs_follow_the_law_along_any_history(database: Database) -> None:
+    QueueMachine.database = database
+    run_state_machine_as_test(
+        QueueMachine,
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -1,0 +1,241 @@
+"""The gate: who may ask what, from where, how often, and how much at once."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.api.app import create_app
+from service.api.middleware import gate
+from service.api.middleware.limits import Buckets
+from service.api.middleware.local_only import LocalOnly
+from service.records import Scope
+from service.settings import Settings
+from service.storage import SqlStorage
+from tests.service import studies
+from tests.service.builders import opened
+
+STUDY = studies.request_for().model_dump(mode="json")
+GATED = ("/", "/docs", "/openapi.json", "/dashboard", "/api/studies", "/static/bundle.js")
+GATED += ("/assets/hamtune.css", "/docs-assets/swagger-ui.css", "/v1/studies", "/nowhere")
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(data_dir=Path(tmp_path_factory.mktemp("gate")), host="0.0.0.0")
+
+
+@pytest.fixture(scope="module")
+def storage(settings: Settings) -> Iterator[SqlStorage]:
+    with opened(settings) as storage:
+        yield storage
+
+
+@pytest.fixture
+def client(settings: Settings, storage: SqlStorage) -> TestClient:
+    """A browser or a program that has no key yet; each test sees a gate of its own."""
+    return TestClient(create_app(settings, storage))
+
+
+@pytest.fixture(scope="module")
+def tokens(storage: SqlStorage) -> dict[Scope, str]:
+    return {scope: storage.keys.create(scope.value, scope)[1] for scope in Scope}
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def basic(token: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"me:{token}".encode()).decode()}
+
+
+@pytest.mark.parametrize("path", GATED)
+def test_nothing_is_shown_without_a_key(
+    client: TestClient, tokens: dict[Scope, str], path: str
+) -> None:
+    refused = client.get(path)
+    assert refused.status_code == 401
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert "hamtune keys create" in refused.json()["detail"]
+    assert client.get(path, headers=bearer(tokens[Scope.READ])).status_code in (200, 404)
+
+
+def test_health_needs_no_key(client: TestClient) -> None:
+    assert client.get("/healthz").status_code == client.get("/readyz").status_code == 200
+
+
+def test_only_browsers_are_asked_for_a_password(client: TestClient) -> None:
+    assert client.get("/").headers["www-authenticate"] == "Bearer"
+    browser = client.get("/", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert browser.headers["www-authenticate"].startswith("Basic ")
+
+
+def test_scopes_allow_what_they_say(client: TestClient, tokens: dict[Scope, str]) -> None:
+    for scope, status in ((Scope.READ, 403), (Scope.SUBMIT, 202), (Scope.ADMIN, 202)):
+        headers = bearer(tokens[scope])
+        assert client.get("/v1/studies", headers=headers).status_code == 200
+        answer = client.post("/v1/studies", json=STUDY, headers=headers)
+        assert answer.status_code == status
+    assert [scope for scope in Scope if scope.allows(Scope.SUBMIT)] == [Scope.SUBMIT, Scope.ADMIN]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Bearer",
+        "Bearer x",
+        "Basic",
+        "Basic !",
+        "Basic eDp5",
+        "Digest a=b",
+        "Bearer " + "\u00e9" * 9,
+    ],
+)
+def test_wrong_credentials_are_401(client: TestClient, header: str) -> None:
+    headers = {"Authorization": header.encode("latin-1")}
+    assert client.get("/v1/studies", headers=headers).status_code == 401  # type: ignore[arg-type]
+
+
+def test_revoked_key_is_refused_as_soon_as_it_is_looked_up_again(
+    client: TestClient, storage: SqlStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "SECONDS_KEPT", 0.0)
+    key, token = storage.keys.create("short-lived", Scope.READ)
+    assert client.get("/v1/studies", headers=bearer(token)).status_code == 200
+    storage.keys.revoke(key.id)
+    assert client.get("/v1/studies", headers=bearer(token)).status_code == 401
+
+
+def test_browser_that_another_site_sends_changes_nothing(
+    client: TestClient, tokens: dict[Scope, str]
+) -> None:
+    key = basic(tokens[Scope.SUBMIT])
+    forged: list[dict[str, str]] = [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+    ]
+    for headers in forged:
+        answer = client.post("/v1/studies", json=STUDY, headers=key | headers)
+        assert answer.status_code == 403, headers
+        assert client.get("/v1/studies", headers=key | headers).status_code == 200
+    for headers in ({"Sec-Fetch-Site": "same-origin"}, {"Origin": "http://testserver"}, {}):
+        assert client.post("/v1/studies", json=STUDY, headers=key | headers).status_code == 202
+
+
+def test_cross_site_requests_change_nothing_without_keys_either(
+    storage: SqlStorage, settings: Settings
+) -> None:
+    open_service = settings.model_copy(update={"host": "127.0.0.1"})
+    with TestClient(create_app(open_service, storage)) as client:
+        headers = {"Sec-Fetch-Site": "cross-site"}
+        assert client.post("/v1/studies", json=STUDY, headers=headers).status_code == 403
+        assert client.post("/v1/studies", json=STUDY).status_code == 202
+
+
+def test_guessing_keys_is_slowed_down_and_right_keys_are_not(
+    client: TestClient, tokens: dict[Scope, str]
+) -> None:
+    statuses = {client.get("/v1/studies", headers=bearer("guess")).status_code for _ in range(40)}
+    assert statuses == {401, 429}
+    refused = client.get("/v1/studies", headers=bearer("guess"))
+    assert int(refused.headers["retry-after"]) >= 1
+
+
+def test_each_key_has_its_own_rate(
+    settings: Settings, storage: SqlStorage, tokens: dict[Scope, str]
+) -> None:
+    limited = settings.model_copy(update={"requests_per_second": 0.01})
+    client = TestClient(create_app(limited, storage))
+    reader, admin = bearer(tokens[Scope.READ]), bearer(tokens[Scope.ADMIN])
+    statuses = [client.get("/v1/models", headers=reader).status_code for _ in range(3)]
+    assert statuses == [200, 429, 429]
+    assert client.get("/v1/models", headers=admin).status_code == 200
+
+
+def test_bucket_refills_with_time() -> None:
+    now = 0.0
+    buckets = Buckets(rate=2.0, at_once=3, clock=lambda: now)
+    assert [buckets.wait("a") for _ in range(3)] == [0, 0, 0]
+    assert buckets.wait("a") == pytest.approx(0.5)
+    assert buckets.wait("b") == 0
+    now = 0.5
+    assert buckets.wait("a", cost=0) == 0
+    assert buckets.wait("a") == 0
+    assert buckets.wait("a") > 0
+
+
+def test_large_bodies_are_refused_whether_announced_or_not(
+    client: TestClient, tokens: dict[Scope, str], settings: Settings
+) -> None:
+    large = b" " * (settings.max_request_bytes + 1)
+    headers = {**bearer(tokens[Scope.SUBMIT]), "Content-Type": "application/json"}
+    for content in (large, iter([large[:1000], large[1000:]])):
+        answer = client.post("/v1/studies", content=content, headers=headers)
+        assert answer.status_code == 413
+        assert "HAMTUNE_MAX_REQUEST_BYTES" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:8642", 200),
+        ("localhost", 200),
+        ("[::1]:8642", 200),
+        ("evil.example", 403),
+        ("127.0.0.1.evil.example:8642", 403),
+        ("192.168.1.5", 403),
+    ],
+)
+def test_service_without_keys_answers_to_its_own_names_only(
+    storage: SqlStorage, settings: Settings, host: str, status: int
+) -> None:
+    app = LocalOnly(create_app(settings.model_copy(update={"host": "::1"}), storage))
+    assert TestClient(app).get("/healthz", headers={"Host": host}).status_code == status
+
+
+def test_service_without_keys_refuses_what_a_proxy_passes_on(
+    storage: SqlStorage, settings: Settings
+) -> None:
+    app = LocalOnly(create_app(settings.model_copy(update={"host": "localhost"}), storage))
+    headers = {"Host": "localhost", "X-Forwarded-For": "203.0.113.9"}
+    refused = TestClient(app).get("/v1/studies", headers=headers)
+    assert refused.status_code == 403
+    assert "HAMTUNE_REQUIRE_KEYS" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("host", "asked", "required"),
+    [
+        ("127.0.0.1", None, False),
+        ("::1", None, False),
+        ("localhost", None, False),
+        ("0.0.0.0", None, True),
+        ("::", None, True),
+        ("10.0.0.7", None, True),
+        ("gpu-box", None, True),
+        ("127.0.0.1", True, True),
+        ("0.0.0.0", False, False),
+    ],
+)
+def test_keys_are_demanded_wherever_others_can_reach_us(
+    host: str, asked: bool | None, required: bool
+) -> None:
+    assert Settings(host=host, require_keys=asked).keys_required is required
+
+
+def test_document_asks_for_a_key_where_one_is_needed(
+    client: TestClient, tokens: dict[Scope, str]
+) -> None:
+    document = client.get("/openapi.json", headers=bearer(tokens[Scope.READ])).json()
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            assert ("security" in operation) == (path not in gate.PUBLIC)
+            assert ("401" in operation["responses"]) == (path not in gate.PUBLIC)
+            assert ("413" in operation["responses"]) == ("requestBody" in operation)

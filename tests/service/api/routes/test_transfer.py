@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import httpx2
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from ham.client import client as library
+from ham.client.records import Budget
+from ham.config import NO_HAM
+from service.domain.planning.plans import resolve
+from service.domain.transfer.transferred import warm_start
+from service.storage import SqlStorage
+from tests.service.api.server import serving
+from tests.service.studies import finish, request_for, submit
+
+BUDGET = Budget(trials=12, finalists=2, screening_seeds=2, confirmation_seeds=3)
+ASKED = {"model": "digits_mlp", "dataset": "digits", "sparsifier": "random", "sparsity": 0.9}
+
+
+def tune(storage: SqlStorage, *sparsifiers: str) -> None:
+    for name in sparsifiers:
+        submit(storage, request_for(name, budget=BUDGET))
+        finish(storage)
+
+
+def test_a_setting_is_carried_over_with_its_interval_and_its_neighbours(
+    storage: SqlStorage, client: TestClient
+) -> None:
+    tune(storage, "random", "rigl", "set", "gmp")
+
+    answer = client.get("/v1/recommendations/transferred", params=ASKED)
+
+    found = answer.json()
+    assert answer.status_code == 200
+    assert found["grade"] == "transferred"
+    assert found["combination"]["model"] == "digits_mlp"
+    assert found["expected_gain"]["low"] < found["expected_gain"]["high"]
+    near = [row["combination"]["sparsifier"] for row in found["neighbours"]]
+    assert near[0] == "random" and set(near) == {"random", "rigl", "set", "gmp"}
+    assert "Submit a study" in found["message"]
+
+
+def test_too_few_neighbours_are_an_honest_refusal(storage: SqlStorage, client: TestClient) -> None:
+    tune(storage, "random", "rigl")
+
+    answer = client.get("/v1/recommendations/transferred", params=ASKED)
+
+    assert answer.status_code == 404
+    assert "only 2 of the 3 similar combinations" in answer.json()["detail"]
+
+
+def test_where_only_the_paper_speaks_its_default_is_named_as_such(app: FastAPI) -> None:
+    asked = {"model": "resnet50", "dataset": "imagenet", "sparsifier": "rigl", "sparsity": 0.9}
+    with serving(app) as url:
+        with pytest.warns(library.NotTuned, match="paper's default"):
+            found = library.recommend("resnet50", "imagenet", "rigl", 0.9, url=url)
+        row = httpx2.get(f"{url}/v1/recommendations/transferred", params=asked).json()
+    assert {**found} == {"alpha": 200.0, "beta": 1e-3}
+    assert row["grade"] == "paper"
+    assert {(p["method"], p["sparsity"]) for p in row["published"]} == {("rigl", 0.9)}
+    assert any(p["ham"] for p in row["published"])
+
+
+def test_a_query_must_name_one_combination(client: TestClient) -> None:
+    answer = client.get("/v1/recommendations/transferred", params={"model": "digits_mlp"})
+
+    assert answer.status_code == 422
+    assert "name one combination" in answer.text
+
+
+def test_one_line_of_the_library_warns_that_nothing_was_trained(
+    storage: SqlStorage, client: TestClient
+) -> None:
+    tune(storage, "random", "rigl", "set")
+
+    with serving(client.app) as url:
+        with pytest.warns(library.NotTuned, match="carried over"):
+            found = library.recommend("digits_mlp", "digits", "random", 0.9, url=url)
+        with pytest.raises(library.RequestRefused, match="has not been tuned"):
+            library.recommend("digits_mlp", "digits", "random", 0.9, url=url, transfer=False)
+
+    assert found.evidence == ()
+    assert {**found} == {"alpha": found.alpha, "beta": found.beta}
+
+
+def test_a_search_begins_with_what_helped_its_neighbours_unless_told_otherwise(
+    storage: SqlStorage,
+) -> None:
+    tune(storage, "random", "rigl", "set")
+    request = request_for("gmp", budget=BUDGET)
+
+    opening, prior = warm_start(storage, resolve(request))
+
+    assert opening and NO_HAM not in opening
+    assert prior is not None and len(prior.neighbours) == 3
+    assert prior.gains[0][0] == 0, "no HAM gains nothing over itself"
+    off = resolve(request.model_copy(update={"transfer": False}))
+    assert warm_start(storage, off) == ((), None)

@@ -1,0 +1,354 @@
+"""The stages of a study, over random histories."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from statistics import fmean
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ham.client.records import Budget, Plan, Purpose, Run, RunState
+from ham.config import NO_HAM, PAPER_DEFAULT, Setting
+from service.domain.search import screening_rounds
+from service.domain.search.stages import (
+    contenders,
+    favourite,
+    finalists,
+    heat_count,
+    heat_jobs,
+    surface_of,
+    winner,
+)
+from service.domain.search.surface import FEWEST_RUNS
+from service.errors import StudyFailed
+from service.records import Job
+from tests.service.builders import a_plan, a_run
+from tests.service.domain.search.history import confirmation_jobs, race_jobs, raced, search_runs
+
+History = tuple[Plan, list[Run]]
+SPACE = a_plan().space
+settings_of_ham = st.builds(
+    Setting,
+    alpha=st.one_of(st.just(0.0), st.floats(SPACE.alpha.low, SPACE.alpha.high)),
+    beta=st.floats(SPACE.beta.low, SPACE.beta.high),
+)
+accuracies = st.one_of(st.none(), st.floats(0, 1))
+
+
+@st.composite
+def searches(draw: st.DrawFn, longest: int = FEWEST_RUNS - 1) -> History:
+    """A plan and the runs of its finished search, some of them failed or pruned."""
+    budget = Budget(
+        trials=longest, finalists=draw(st.integers(1, 5)), screening_seeds=draw(st.integers(1, 3))
+    )
+    plan = a_plan(budget=budget)
+    proposed = [NO_HAM, PAPER_DEFAULT, *draw(st.lists(settings_of_ham, max_size=longest - 3))]
+    runs = search_runs(proposed, lambda job: (draw(accuracies), None))
+    runs.append(a_run(_trial(len(proposed), Setting(alpha=10, beta=0.02)), draw(st.floats(0, 1))))
+    return plan, runs
+
+
+@st.composite
+def histories(draw: st.DrawFn, longest: int = FEWEST_RUNS - 1) -> History:
+    """The same with the runs of its finished race."""
+    plan, runs = draw(searches(longest))
+    return plan, raced(plan, runs, lambda job: (draw(accuracies), None))
+
+
+def _trial(number: int, setting: Setting) -> Job:
+    return Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
+
+
+def _screened(runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if run.purpose == Purpose.SCREENING]
+
+
+@settings(deadline=None, max_examples=15)
+@given(searches())
+def test_finalists_of_a_short_search_are_the_best_settings_with_ham(history: History) -> None:
+    plan, runs = history
+    best: dict[Setting, float] = {}
+    for run in runs:
+        if run.validation_accuracy is not None:
+            best[run.setting] = max(run.validation_accuracy, best.get(run.setting, 0))
+    best.pop(NO_HAM, None)
+    chosen = finalists(plan, runs)
+    assert len(chosen) == len(set(chosen)) == min(plan.budget.finalists, len(best))
+    assert set(chosen) <= best.keys()
+    assert best[chosen[0]] == max(best.values())
+
+
+@settings(deadline=None, max_examples=15)
+@given(searches())
+def test_finalist_near_a_better_one_is_taken_only_when_no_other_is_left(
+    history: History,
+) -> None:
+    plan, runs = history
+    everyone = finalists(plan.model_copy(update={"budget": Budget(finalists=20)}), runs)
+    apart: list[Setting] = []
+    waiting: list[Setting] = []
+    for setting in everyone:
+        near = any(_near(setting, other) for other in apart)
+        (waiting if near else apart).append(setting)
+    assert everyone == (*apart, *waiting)
+
+
+@settings(deadline=None, max_examples=15)
+@given(searches())
+def test_race_trains_on_fresh_paired_seeds_and_ever_fewer(history: History) -> None:
+    plan, runs = history
+    seeds: set[int] = set()
+    for number, heat in enumerate(
+        screening_rounds.heats(plan.budget.finalists, plan.budget.screening_seeds)
+    ):
+        jobs = heat_jobs(plan, runs, number=number)
+        baselines = {job.name for job in race_jobs(plan, runs, 0) if job.setting in plan.baselines}
+        assert not {job.name for job in jobs} & baselines
+        by_setting: dict[Setting, set[int]] = defaultdict(set)
+        for job in jobs:
+            by_setting[job.setting].add(job.seed)
+        assert len(by_setting) <= heat.entrants
+        everyone = [own for setting, own in by_setting.items() if setting not in plan.baselines]
+        assert all(own == everyone[0] for own in everyone), "paired"
+        new = everyone[0] if everyone else set()
+        assert not new & seeds
+        assert new <= set(plan.screening_seeds) - set(plan.confirmation_seeds)
+        seeds |= new
+        runs = runs + [a_run(job, 0.5) for job in race_jobs(plan, runs, number)]
+
+
+def test_a_setting_that_failed_on_a_fresh_seed_does_not_race_on() -> None:
+    plan = a_plan(budget=Budget(trials=12, finalists=4, screening_seeds=3))
+    proposed = [Setting(alpha=2.0 * 1.5**n, beta=0.01 * 1.3**n) for n in range(12)]
+    runs = search_runs(proposed, lambda job: (0.9 - 0.001 * job.setting.alpha, None))
+    fragile = finalists(plan, runs)[0]
+
+    def measure(job: Job) -> tuple[float | None, None]:
+        return None if job.setting == fragile else 0.9, None
+
+    everyone = raced(plan, runs, measure)
+    assert sum(run.setting == fragile for run in _screened(everyone)) == 1
+    assert winner(plan, everyone) != fragile
+
+
+@settings(deadline=None, max_examples=15)
+@given(histories())
+def test_race_and_its_jobs_are_the_same_whoever_asks_and_whenever(history: History) -> None:
+    plan, runs = history
+    by_name = sorted(runs, key=lambda run: run.id)
+    assert finalists(plan, by_name) == finalists(plan, runs)
+    for number in range(heat_count(plan)):
+        seeds = [job.seed for job in heat_jobs(plan, runs, number=number)]
+        if not seeds:  # only baselines are left, which run anyway
+            continue
+        before = [run for run in runs if run.purpose == Purpose.SEARCH or run.seed < min(seeds)]
+        assert heat_jobs(plan, before, number=number) == heat_jobs(plan, by_name, number=number)
+
+
+@settings(deadline=None, max_examples=15)
+@given(histories())
+def test_race_never_trains_more_than_was_planned(history: History) -> None:
+    plan, runs = history
+    baselines = len(plan.baselines) * plan.budget.screening_seeds
+    most = plan.budget.finalists * plan.budget.screening_seeds + baselines
+    assert len(_screened(runs)) <= most
+    assert max(Counter(run.id for run in runs).values()) == 1
+
+
+@settings(deadline=None, max_examples=15)
+@given(histories())
+def test_winner_has_a_result_the_fewest_failures_then_the_best_mean(history: History) -> None:
+    plan, runs = history
+    values = {
+        setting: [run.validation_accuracy for run in _screened(runs) if run.setting == setting]
+        for setting in contenders(plan, runs)
+    }
+    if all(value is None for each in values.values() for value in each):
+        with pytest.raises(StudyFailed, match="diverged"):
+            winner(plan, runs)
+        return
+    best = winner(plan, runs)
+    assert best == favourite(plan, runs)
+    failures = {
+        setting: each.count(None)
+        for setting, each in values.items()
+        if any(value is not None for value in each)
+    }
+    assert failures[best] == min(failures.values())
+    if surface_of(plan, runs) is not None:
+        return  # then the surface says what is best
+    means = [
+        fmean(value for value in values[setting] if value is not None)
+        for setting, failed in failures.items()
+        if failed == failures[best]
+    ]
+    assert fmean(value for value in values[best] if value is not None) == max(means)
+
+
+@settings(deadline=None, max_examples=15)
+@given(histories(), st.data())
+def test_choice_never_sees_test_accuracy_nor_the_confirmation(
+    history: History, data: st.DataObject
+) -> None:
+    plan, runs = history
+    try:
+        best = winner(plan, runs)
+    except StudyFailed:
+        return
+    confirmed = [
+        a_run(job, data.draw(accuracies), data.draw(st.floats(0, 1)))
+        for job in confirmation_jobs(plan, runs)
+    ]
+    tested = [
+        run.model_copy(update={"test_accuracy": data.draw(st.floats(0, 1))})
+        for run in data.draw(st.permutations([*runs, *confirmed]))
+    ]
+    assert finalists(plan, tested) == finalists(plan, runs)
+    assert winner(plan, tested) == best
+    assert winner(plan, runs, earlier=confirmed) == best, "nor that of earlier studies"
+
+
+@settings(deadline=None, max_examples=15)
+@given(histories())
+def test_confirmation_runs_the_winner_beside_the_baselines_on_further_seeds(
+    history: History,
+) -> None:
+    plan, runs = history
+    try:
+        best = winner(plan, runs)
+    except StudyFailed:
+        return
+    jobs = confirmation_jobs(plan, runs)
+    assert {job.setting for job in jobs} == {best, NO_HAM, PAPER_DEFAULT}
+    assert len({job.name for job in jobs}) == len(jobs)
+    assert {job.seed for job in jobs} == set(plan.confirmation_seeds)
+    assert not {job.seed for job in jobs} & {run.seed for run in runs}
+
+
+@settings(max_examples=10, deadline=None)
+@given(searches(longest=14))
+def test_longer_search_sends_settings_of_the_space_into_the_race(history: History) -> None:
+    plan, runs = history
+    chosen = finalists(plan, runs)
+    assert all(SPACE.contains(setting) and not setting.is_no_ham for setting in chosen)
+    assert len(chosen) == len(set(chosen))
+    assert finalists(plan, runs[::-1]) == chosen, "a runner that takes over chooses the same"
+
+
+def test_earlier_studies_of_the_combination_inform_the_surface() -> None:
+    """Four runs of one's own are too few for a surface; others found a peak at alpha 30."""
+    plan = a_plan(budget=Budget(trials=4, finalists=1))
+    own = search_runs([Setting(alpha=2.0**n, beta=0.01) for n in range(4)], lambda _: (0.9, None))
+    peak = [
+        a_run(
+            Job(purpose=Purpose.SCREENING, setting=Setting(alpha=alpha, beta=0.01), seed=seed),
+            0.95 - 0.03 * math.log(alpha / 30) ** 2 + 0.001 * (seed % 2),
+        )
+        for alpha in (3, 7, 15, 30, 60, 120)
+        for seed in (1000, 1001)
+    ]
+    assert surface_of(plan, own) is None
+    assert finalists(plan, own)[0].alpha <= 8
+    assert 15 <= finalists(plan, own, earlier=peak)[0].alpha <= 60
+
+
+def test_earlier_runs_outside_of_the_space_do_not_count_as_its_edge() -> None:
+    """A study of an older, wider version of the space found a peak beyond today's high end."""
+    plan = a_plan(budget=Budget(trials=10, finalists=1))
+    own = search_runs(
+        [Setting(alpha=2.0**n, beta=0.01) for n in range(9)], lambda job: (0.8, None)
+    )
+    beyond = [
+        a_run(
+            Job(purpose=Purpose.SCREENING, setting=Setting(alpha=4000, beta=0.01), seed=seed),
+            0.99,
+        )
+        for seed in (1000, 1001)
+    ]
+    surface, same = surface_of(plan, own), surface_of(plan, own, earlier=beyond)
+    assert surface is not None and surface is same
+
+
+def test_lucky_run_on_a_poor_slope_does_not_beat_a_good_plateau() -> None:
+    """Noise of one point; a true peak at alpha 20; one poor setting drew a lucky seed."""
+    plan = a_plan(budget=Budget(trials=30, finalists=1))
+    alphas = [2.0 * 1.2**number for number in range(28)]
+    noise = [0.01 * math.sin(37.0 * number) for number in range(28)]
+    truth = [0.94 - 0.02 * math.log(alpha / 20) ** 2 for alpha in alphas]
+    measured = [value + error for value, error in zip(truth, noise, strict=True)]
+    measured[25] = max(measured) + 0.002
+    runs = [
+        a_run(_trial(number, Setting(alpha=alpha, beta=0.01)), accuracy)
+        for number, (alpha, accuracy) in enumerate(zip(alphas, measured, strict=True))
+    ]
+    [chosen] = finalists(plan, runs)
+    assert 8 < chosen.alpha < 50
+
+
+def test_search_without_any_result_fails_with_the_commonest_reason() -> None:
+    plan = a_plan()
+    runs = search_runs([Setting(alpha=300, beta=0.1)] * 3, lambda job: (None, None))
+    with pytest.raises(StudyFailed, match=r"3 runs\): diverged"):
+        finalists(plan, runs)
+    with pytest.raises(StudyFailed, match="none was run"):
+        finalists(plan, [])
+
+
+def test_search_that_never_left_no_ham_has_nothing_to_race() -> None:
+    runs = search_runs([NO_HAM], lambda job: (0.9, None))
+    with pytest.raises(StudyFailed, match="no setting with HAM"):
+        finalists(a_plan(), runs)
+
+
+def _near(one: Setting, other: Setting) -> bool:
+    return all(
+        abs(axis.place(a) - axis.place(b)) < 0.12
+        for axis, a, b in (
+            (SPACE.alpha, one.alpha, other.alpha),
+            (SPACE.beta, one.beta, other.beta),
+        )
+    )
+
+
+def test_states_other_than_succeeded_are_no_results() -> None:
+    """A stopped run that looked best, and one that failed after looking best, win nothing."""
+    plan = a_plan(budget=Budget(trials=3, finalists=3))
+    runs = search_runs([Setting(alpha=2.0**n, beta=0.01) for n in range(3)], lambda _: (0.5, None))
+    for state in RunState:
+        first = runs[0].model_copy(update={"state": state, "validation_accuracy": 0.99})
+        chosen = finalists(plan, [first, *runs[1:]])
+        assert (first.setting in chosen) == (state == RunState.SUCCEEDED)
+
+
+def test_errored_or_stopped_run_never_wins_over_a_thousand_random_histories() -> None:
+    plan = a_plan(budget=Budget(trials=4, finalists=2, screening_seeds=1))
+    ended = [state for state in RunState if state != RunState.RUNNING]
+    for number in range(1000):
+        draw = random.Random(number)
+
+        def measure(job: Job, draw: random.Random = draw) -> tuple[float | None, None]:
+            return draw.random(), None
+
+        def spoiled(run: Run, draw: random.Random = draw) -> Run:
+            state = draw.choice(ended)
+            if state == RunState.SUCCEEDED:
+                return run
+            return run.model_copy(
+                update={"state": state, "validation_accuracy": 1 + draw.random(), "epochs_done": 3}
+            )
+
+        search = search_runs([Setting(alpha=2.0**n, beta=0.01) for n in range(4)], measure)
+        search = [search[0], *map(spoiled, search[1:])]
+        finished = {run.setting for run in search if run.state == RunState.SUCCEEDED}
+        assert set(finalists(plan, search)) <= finished
+        runs = search + [spoiled(run) for run in raced(plan, search, measure)[len(search) :]]
+        screened = {run.setting for run in _screened(runs) if run.state == RunState.SUCCEEDED}
+        try:
+            assert winner(plan, runs) in screened
+        except StudyFailed:
+            assert not screened & set(contenders(plan, runs))

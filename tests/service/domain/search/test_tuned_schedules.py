@@ -1,0 +1,120 @@
+"""Schedules of alpha and beta as something that is tuned: one arm, one surface, told in words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ham.client.records import Budget, Grade, NewRecommendation
+from ham.config import NO_HAM, SCHEDULES, Setting
+from ham.errors import InvalidConfig
+from ham.optim.ham_schedules import strength_factor
+from search_spaces import SCHEDULED
+from search_spaces.space import DEPARTURES
+from service.domain.evidence.recommendations import recommend
+from service.domain.search import candidates
+from service.domain.search.stages import control
+from service.formatting import optimum_sentences
+from service.records import Job
+from service.workers.study.samplers import grid
+from tests.service.builders import a_plan
+from tests.service.domain.search.history import whole_study
+
+BUDGET = Budget(trials=24, finalists=4, screening_seeds=3, confirmation_seeds=6)
+TUNED = a_plan(budget=BUDGET, tune=SCHEDULED)
+
+
+def test_departure_of_a_schedule_is_what_it_takes_off_a_strength() -> None:
+    middles = (np.arange(10_000) + 0.5) / 10_000
+    for schedule in SCHEDULES:
+        taken = [1 - strength_factor(schedule, at) for at in middles]
+        measured = float(np.sqrt(np.mean(np.square(taken))))
+        assert DEPARTURES[schedule] == pytest.approx(measured, abs=1e-6)
+
+
+def test_tuned_schedules_need_no_second_arm() -> None:
+    """Without HAM there is nothing that a schedule could change."""
+    plain = a_plan(budget=BUDGET)
+    assert TUNED.arms == (True,)
+    assert TUNED.expected_runs == plain.expected_runs
+    assert control(TUNED, []) == NO_HAM
+    assert TUNED.trained_with(Setting(20.0, 0.01, alpha_schedule="linear")) == {}
+
+
+def test_grids_hold_every_schedule() -> None:
+    spread = candidates.grid(TUNED.space)
+    both = {(s.alpha_schedule, s.beta_schedule) for s in spread if s.alpha and s.beta}
+    assert len(both) == len(SCHEDULES) ** 2
+    points = grid(a_plan(budget=Budget(trials=40), tune=SCHEDULED, sampler="grid"))
+    assert len(points) == 4 * len(SCHEDULES) ** 2 <= 38
+    assert {(p["alpha_schedule"], p["beta_schedule"]) for p in points} == both
+
+
+def test_schedule_that_is_tuned_cannot_be_chosen_as_well() -> None:
+    with pytest.raises(InvalidConfig, match="leave either out") as told:
+        a_plan(tune=["beta_schedule"], beta_schedule="cosine")
+    assert told.value.field == "beta_schedule"
+
+
+@pytest.fixture(scope="module")
+def falling_beta_helps() -> NewRecommendation:
+    """A world where alpha does little, and beta helps where it goes to 0."""
+    rng = np.random.default_rng(4)
+    of_seed = rng.normal(0, 0.005, 10_000)
+
+    def measure(job: Job) -> tuple[float, float]:
+        setting = job.setting
+        _, beta, _, shape = TUNED.space.place(setting)
+        level = 0.85 + (0.03 if shape else 0.01) * (1 - 4 * (beta - 0.6) ** 2)
+        level = level if setting.beta else 0.85
+        validation, test = level + of_seed[job.seed] + rng.normal(0, 0.002, 2)
+        return float(validation), float(test)
+
+    def drawn() -> Setting:
+        space = TUNED.space
+        sampled: dict[str, object] = {
+            name: axis.floor * (axis.high / axis.floor) ** rng.uniform()
+            for name, axis in space.axes().items()
+        }
+        sampled |= {name: str(rng.choice(values)) for name, values in space.choices().items()}
+        return space.decode(sampled)
+
+    proposed = [drawn() for _ in range(BUDGET.trials)]
+    return recommend(TUNED, whole_study(TUNED, proposed, measure))
+
+
+def test_the_schedule_that_helps_is_found_and_told(falling_beta_helps: NewRecommendation) -> None:
+    found = falling_beta_helps
+    assert found.grade == Grade.CONFIRMED
+    assert found.setting.beta_schedule in ("linear", "cosine")
+    assert found.control == NO_HAM and found.gain_over_recipe is None
+    assert found.tuned_schedules == SCHEDULED
+    assert f"({found.setting.beta_schedule} to 0)" in found.message
+    assert "over no HAM (95 %" in found.message
+    assert f"beta {found.setting.beta_schedule} to 0" in found.train_with
+
+
+def test_what_a_schedule_matters_is_in_the_optimum(falling_beta_helps: NewRecommendation) -> None:
+    optimum = falling_beta_helps.optimum
+    assert optimum is not None
+    alpha, beta = optimum.alpha_schedule, optimum.beta_schedule
+    assert alpha is not None and beta is not None
+    assert alpha.importance < 0.1 < beta.importance
+    shares = [own.importance for own in (optimum.alpha, optimum.beta, alpha, beta)]
+    assert sum(shares) + optimum.interaction == pytest.approx(1)
+    used = falling_beta_helps.setting.beta_schedule
+    assert beta.change.keys() == set(SCHEDULES) - {used}
+    assert beta.change["constant"] == pytest.approx(-0.02, abs=0.01)
+    other = next(name for name in beta.change if name != "constant")
+    assert abs(beta.change[other]) < 0.005, "linear and cosine are alike"
+    told = " ".join(optimum_sentences(optimum))
+    assert "beta's schedule alone" in told and "all together" in told
+    assert "with beta constant" in told
+
+
+def test_json_says_which_schedules_were_tuned(falling_beta_helps: NewRecommendation) -> None:
+    told = falling_beta_helps.model_dump(mode="json")
+    assert told["tuned_schedules"] == [*SCHEDULED]
+    assert NewRecommendation.model_validate(told) == falling_beta_helps.model_copy(
+        update={"surface": None}
+    )

@@ -1,0 +1,146 @@
+"""On PostgreSQL, no list walks through a table that grows: what it asks for has an index."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Select, event, text
+
+from ham.client.records import CombinationFilter, Purpose, RunState, StudyState
+from service.settings import Settings
+from service.storage import SqlStorage
+from service.storage.results.recommendations import NEWS
+from service.storage.runs.run_counts import SqlTallyStore
+from tests.postgres import empty
+from tests.service.builders import a_job, a_result, done_run, opened, submit
+
+GROWING = ("run", "run_metric", "study", "study_event", "recommendation", "external_run", "sweep")
+GROWING_FAST = ("run", "run_metric", "study_event", "external_run")
+MODEL = CombinationFilter(model="digits_cnn")
+ONE = CombinationFilter(
+    model="digits_cnn", dataset="digits", sparsifier="random", sparsity=0.9, optimizer="sgd"
+)
+STUDY, RUN = "study_" + 26 * "0", "run_" + 26 * "z"
+
+
+def _ask(storage: SqlStorage, query: Select[Any], **values: Any) -> None:
+    """Ask what a store asks past the ORM."""
+    with storage.database.read() as session:
+        session.execute(query, values).all()
+
+
+ASKED: dict[str, Callable[[SqlStorage], Any]] = {
+    "runs": lambda storage: storage.runs.page(),
+    "runs after a cursor": lambda storage: storage.runs.page(before=RUN),
+    "runs of a state": lambda storage: storage.runs.page(state=RunState.FAILED),
+    "runs of a stage": lambda storage: storage.runs.page(purpose=Purpose.SEARCH, before=RUN),
+    "runs of a model": lambda storage: storage.runs.page(which=MODEL),
+    "failed runs of a model": lambda storage: storage.runs.page(
+        which=MODEL, state=RunState.FAILED, before=RUN
+    ),
+    "runs of a combination": lambda storage: storage.runs.page(which=ONE),
+    "runs of a study": lambda storage: storage.runs.page(study_id=STUDY, after=""),
+    "runs of a study and a model": lambda storage: storage.runs.page(which=MODEL, study_id=STUDY),
+    "trainings of a combination": lambda storage: storage.runs.trainings(ONE, 200),
+    "trainings of a model": lambda storage: storage.runs.trainings(MODEL, 200),
+    "earlier runs": lambda storage: storage.runs.earlier(STUDY),
+    "tallies": lambda storage: SqlTallyStore(storage.database).of(storage.studies.list()),
+    "accuracies": lambda storage: storage.runs.accuracies(STUDY, [1, 2]),
+    "studies": lambda storage: storage.studies.list(),
+    "studies of a state": lambda storage: storage.studies.list(state=StudyState.FAILED),
+    "studies of a model": lambda storage: storage.studies.list(which=MODEL, before=STUDY),
+    "studies of a submitter": lambda storage: storage.studies.list(submitter="ada"),
+    "studies of a sweep": lambda storage: storage.studies.list(sweep_id="sweep", which=MODEL),
+    "recommendations": lambda storage: storage.recommendations.latest(limit=50),
+    "recommendation of a combination": lambda storage: storage.recommendations.latest(ONE),
+    "versions of a recommendation": lambda storage: storage.recommendations.history(1),
+    "benchmarks": lambda storage: storage.recommendations.benchmarks(),
+    "the newest version": lambda storage: storage.recommendations.version(),
+    "news": lambda storage: _ask(storage, NEWS, version=0),
+    "combinations": lambda storage: storage.combinations.list(MODEL),
+    "external runs": lambda storage: storage.external_runs.list(MODEL),
+    "sweeps": lambda storage: storage.sweeps.list(),
+    "progress of sweeps": lambda storage: storage.sweeps.progress(["sweep"]),
+    "events of a study": lambda storage: storage.events.after(0, study_id=STUDY),
+    "events": lambda storage: storage.events.after(7),
+    "newest event": lambda storage: storage.events.newest(),
+    "metrics": lambda storage: storage.monitor.snapshot(),
+}
+
+
+@pytest.fixture(scope="module")
+def storage(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlStorage]:
+    """A database of a few rows on PostgreSQL."""
+    folder: Path = tmp_path_factory.mktemp("data")
+    empty(postgres_url)
+    with opened(Settings(data_dir=folder, database_url=postgres_url)) as storage:
+        submit(storage)
+        claimed = storage.queue.claim("a", timedelta(minutes=5))
+        assert claimed is not None
+        done_run(storage, claimed[1], a_job())
+        storage.queue.succeed(claimed[1], a_result())
+        yield storage
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_what_is_asked_for_has_an_index(storage: SqlStorage, name: str) -> None:
+    """Small tables are rightly read whole; forbidden that, only what has no index still is."""
+    for plan in _plans(storage, ASKED[name]):
+        read = {node["Relation Name"] for node in _scans(plan) if node["Node Type"] == "Seq Scan"}
+        assert read.isdisjoint(GROWING), plan
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_no_index_of_a_growing_table_is_read_from_end_to_end(
+    storage: SqlStorage, name: str
+) -> None:
+    """Unless in its order, and only until a page is full."""
+    for plan in _plans(storage, ASKED[name]):
+        for node in _scans(plan):
+            if node["Relation Name"] in GROWING_FAST and node["Node Type"].startswith("Index"):
+                assert "Index Cond" in node or node["limited"], plan
+
+
+def test_progress_of_sweeps_is_read_from_their_studies_alone(storage: SqlStorage) -> None:
+    """A page of them has a hundred thousand runs."""
+    (plan,) = _plans(storage, ASKED["progress of sweeps"])
+    assert {node["Relation Name"] for node in _scans(plan)} == {"study"}
+
+
+def _plans(storage: SqlStorage, ask: Callable[[SqlStorage], Any]) -> list[dict[str, Any]]:
+    """Return PostgreSQL's plan of each statement that is sent, whole reads being forbidden."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        asked.append((statement, parameters))
+
+    engine = storage.database.engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        ask(storage)
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert asked
+    with engine.connect() as connection:
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        found = [
+            connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters).scalar()
+            for statement, parameters in asked
+        ]
+    return [plan[0]["Plan"] for plan in found if plan is not None]
+
+
+def _scans(node: dict[str, Any], limited: bool = False) -> Iterator[dict[str, Any]]:
+    """Yield the nodes that read tables, and whether they stop when a page is full."""
+    if node["Node Type"] == "Limit":
+        limited = True
+    elif node["Node Type"] in ("Sort", "Aggregate", "Hash", "WindowAgg"):
+        limited = False
+    if "Relation Name" in node:
+        yield {**node, "limited": limited}
+    for below in node.get("Plans", ()):
+        yield from _scans(below, limited)

@@ -1,0 +1,89 @@
+"""Transactions that the database gave up are run again; a database that is away is waited for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from service.errors import Unavailable
+from service.storage import Database, SqlStorage
+from service.storage.engine.migrate import migrate
+from service.storage.engine.retries import ATTEMPTS
+from tests.postgres import OwnServer
+from tests.service.builders import submit
+
+REFUSING = """
+CREATE SEQUENCE refused;
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+IF nextval('refused') <= {times} THEN RAISE EXCEPTION USING ERRCODE = '{state}'; END IF;
+RETURN NEW; END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON study_event FOR EACH ROW EXECUTE FUNCTION refuse()
+"""
+
+
+@pytest.fixture
+def storage(server: OwnServer) -> Iterator[SqlStorage]:
+    database = Database(server.url.replace("postgresql://", "postgresql+psycopg://"))
+    migrate(database)
+    yield SqlStorage(database)
+    migrate(database, "base")
+    database.close()
+
+
+@pytest.fixture
+def refusing(request: pytest.FixtureRequest, storage: SqlStorage) -> Iterator[SqlStorage]:
+    """A database that gives up a number of transactions at their last statement."""
+    times, state = request.param
+    with storage.database.write() as session:
+        session.execute(text(REFUSING.format(times=times, state=state)))
+    yield storage
+    with storage.database.write() as session:
+        session.execute(text("DROP TRIGGER refuse ON study_event"))
+        session.execute(text("DROP FUNCTION refuse"))
+        session.execute(text("DROP SEQUENCE refused"))
+
+
+@pytest.mark.parametrize("refusing", [(2, "40001"), (2, "40P01")], indirect=True)
+def test_transaction_that_gave_way_is_run_again_as_a_whole(refusing: SqlStorage) -> None:
+    study_id = submit(refusing, "key")
+    assert [study.id for study in refusing.studies.list()] == [study_id]
+    assert len(refusing.events.after(0)) == 1
+
+
+@pytest.mark.parametrize("refusing", [(ATTEMPTS, "40001"), (1, "23514")], indirect=True)
+def test_nothing_is_tried_for_ever_and_other_errors_never_twice(refusing: SqlStorage) -> None:
+    with pytest.raises(DBAPIError):
+        submit(refusing)
+    assert refusing.studies.list() == []
+
+
+def test_database_that_is_away_is_told_at_once_or_waited_for(
+    server: OwnServer, storage: SqlStorage
+) -> None:
+    known = submit(storage)
+    patient = SqlStorage(Database(storage.database.url, patience=60.0))
+    server.stop()
+    threading.Timer(2.0, server.start).start()
+    began = time.monotonic()
+    with pytest.raises(Unavailable, match="does not answer"):
+        storage.studies.get(known)
+    assert time.monotonic() - began < 2, "who has no patience is told at once"
+    assert patient.studies.get(known).id == known
+    assert storage.studies.get(known).id == known, "the same connections serve again"
+    patient.database.close()
+
+
+def test_stores_of_a_file_that_is_not_there_are_unavailable(tmp_path: object) -> None:
+    database = Database(f"sqlite:///{tmp_path}/gone/hamtune.sqlite3")
+    folder = database.engine.url.database
+    assert folder is not None
+    import pathlib
+
+    pathlib.Path(folder).parent.rmdir()
+    with pytest.raises(Unavailable):
+        SqlStorage(database).studies.list()

@@ -1,0 +1,75 @@
+"""Logs are kept by study and run, refused from stale runners, and forgotten in time."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from ham.client.records import LogLevel, NewLogLine
+from service.errors import StaleLease
+from service.records import Claim
+from service.storage import SqlStorage
+from tests.conftest import MovableClock
+from tests.service.builders import a_job, done_run, submit
+
+LEASE = timedelta(seconds=15)
+
+
+def line(
+    clock: MovableClock, event: str, level: LogLevel = LogLevel.INFO, run_id: str | None = None
+) -> NewLogLine:
+    return NewLogLine(at=clock(), level=level, event=event, run_id=run_id, details={"n": 1})
+
+
+def claim(storage: SqlStorage) -> Claim:
+    claimed = storage.queue.claim("me", LEASE)
+    assert claimed is not None
+    return claimed[1]
+
+
+def test_lines_are_found_by_study_run_and_level(storage: SqlStorage, clock: MovableClock) -> None:
+    study_id = submit(storage)
+    held = claim(storage)
+    run = done_run(storage, held, a_job())
+    storage.logs.append(
+        held, [line(clock, "one"), line(clock, "two", LogLevel.WARNING, run_id=run.id)]
+    )
+    storage.queue.fail(held, "no")
+    storage.logs.append(held, [line(clock, "last words", LogLevel.ERROR)])
+    lines = storage.logs.page(study_id=study_id)
+    assert [row.event for row in lines] == ["one", "two", "last words"]
+    assert (lines[0].at, lines[0].details) == (clock(), {"n": 1})
+    assert [row.event for row in storage.logs.page(run_id=run.id)] == ["two"]
+    serious = storage.logs.page(study_id=study_id, least=LogLevel.ERROR)
+    assert [row.event for row in serious] == ["last words"]
+    assert storage.logs.page(study_id=study_id, limit=1, after=lines[0].id) == [lines[1]]
+
+
+def test_runner_that_lost_its_study_logs_nothing(storage: SqlStorage, clock: MovableClock) -> None:
+    study_id = submit(storage)
+    old = claim(storage)
+    clock.advance(16)
+    claim(storage)
+    with pytest.raises(StaleLease):
+        storage.logs.append(old, [line(clock, "late")])
+    assert storage.logs.page(study_id=study_id) == []
+
+
+def test_lines_of_studies_that_ended_long_ago_are_forgotten(
+    storage: SqlStorage, clock: MovableClock
+) -> None:
+    ended = []
+    for _ in range(2):
+        ended.append(submit(storage))
+        held = claim(storage)
+        storage.logs.append(held, [line(clock, "one"), line(clock, "two")])
+        storage.queue.fail(held, "no")
+        clock.advance(3600)
+    submit(storage)
+    storage.logs.append(claim(storage), [line(clock, "under way")])
+    between = clock() - timedelta(minutes=90)
+    assert storage.logs.forget(between, dry_run=True) == 2
+    assert storage.logs.forget(between) == 2
+    assert storage.logs.page(study_id=ended[0]) == []
+    assert len(storage.logs.page()) == 3

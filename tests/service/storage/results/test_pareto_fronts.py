@@ -1,0 +1,152 @@
+"""Pareto fronts: stored in the transaction that ends their study, and runs of many sparsities."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from ham.client.records import (
+    Budget,
+    CombinationFilter,
+    Front,
+    FrontPoint,
+    NewFront,
+    Purpose,
+    RunState,
+    StudyState,
+)
+from ham.config import NO_HAM
+from service.errors import StaleLease
+from service.records import Job
+from service.storage import SqlStorage
+from tests.conftest import MovableClock
+from tests.service.builders import SETTING, a_plan, a_result, done_run, submit
+
+LEASE = timedelta(seconds=15)
+
+
+def a_front() -> NewFront:
+    point = FrontPoint(
+        combination=a_plan().combination,
+        setting=SETTING,
+        realised_sparsity=0.9,
+        training_flops=None,
+        inference_flops=None,
+        validation_accuracy=0.9,
+        test_accuracy=None,
+        gain=None,
+        gain_shown=False,
+        seeds=(),
+        failed_runs=0,
+    )
+    return NewFront(
+        objectives=("accuracy", "sparsity"), provisional=True, points=(point,), message="One."
+    )
+
+
+def submit_front(storage: SqlStorage, sparsifier: str = "random") -> str:
+    return submit(
+        storage,
+        sparsifier=sparsifier,
+        sparsity=0.0,
+        objectives=("accuracy", "sparsity"),
+        sparsities=(0.5, 0.9),
+        budget=Budget(),
+    )
+
+
+def test_a_front_ends_its_study_and_is_no_recommendation(
+    storage: SqlStorage, clock: MovableClock
+) -> None:
+    study_id = submit_front(storage)
+    _, claim = storage.queue.claim("a", LEASE)
+    assert storage.fronts.of_study(study_id) is None
+    stored = storage.queue.succeed_with_front(claim, a_front())
+    assert stored == Front(**dict(a_front()), study_id=study_id, created_at=clock.now)
+    assert storage.fronts.of_study(study_id) == stored
+    assert storage.studies.get(study_id).state == StudyState.SUCCEEDED
+    assert storage.recommendations.of_study(study_id) is None
+    assert storage.recommendations.latest() == storage.recommendations.benchmarks() == []
+    with pytest.raises(StaleLease):
+        storage.queue.succeed_with_front(claim, a_front())
+
+
+def test_a_runner_that_lost_its_claim_stores_no_front(
+    storage: SqlStorage, clock: MovableClock
+) -> None:
+    study_id = submit_front(storage)
+    _, stale = storage.queue.claim("a", LEASE)
+    clock.advance(60)
+    storage.queue.claim("b", LEASE)
+    with pytest.raises(StaleLease):
+        storage.queue.succeed_with_front(stale, a_front())
+    assert storage.fronts.of_study(study_id) is None
+    assert storage.studies.get(study_id).state == StudyState.RUNNING
+
+
+def test_fronts_are_listed_newest_first_in_pages(storage: SqlStorage) -> None:
+    ids = []
+    for sparsifier in ("random", "rigl", "random"):
+        ids.append(submit_front(storage, sparsifier))
+        _, claim = storage.queue.claim("a", LEASE)
+        storage.queue.succeed_with_front(claim, a_front())
+    assert [row.study_id for row in storage.fronts.list()] == ids[::-1]
+    assert [row.study_id for row in storage.fronts.list(limit=1, before=ids[2])] == [ids[1]]
+    random = CombinationFilter(sparsifier="random", sparsity=0.9)
+    assert [row.study_id for row in storage.fronts.list(random)] == [ids[2], ids[0]]
+
+
+def test_a_run_belongs_to_the_combination_at_its_own_sparsity(storage: SqlStorage) -> None:
+    submit_front(storage)
+    study, claim = storage.queue.claim("a", LEASE)
+    for level in (0.5, 0.9):
+        job = Job(purpose=Purpose.SCREENING, setting=NO_HAM, seed=1, sparsity=level)
+        run = done_run(storage, claim, job)
+        assert (run.sparsity, run.combination) == (level, study.plan.combination_at(level).key)
+        assert done_run_again(storage, claim, job) == run.id
+        [found] = storage.runs.page(which=CombinationFilter(sparsity=level))
+        assert found == run
+    assert len(storage.runs.of_study(study.id)) == 2
+
+
+def done_run_again(storage: SqlStorage, claim: object, job: Job) -> str:
+    return storage.runs.begin(claim, job, epochs=3).id  # type: ignore[arg-type]
+
+
+def test_a_trial_begun_anew_at_another_sparsity_moves_to_its_combination(
+    storage: SqlStorage,
+) -> None:
+    submit_front(storage)
+    _, claim = storage.queue.claim("a", LEASE)
+    for epochs, level in ((15, 0.5), (30, 0.9)):
+        job = Job(purpose=Purpose.SEARCH, setting=SETTING, seed=0, trial_number=0, sparsity=level)
+        run = storage.runs.begin(claim, job, epochs)
+        assert (run.sparsity, run.epochs, run.state) == (level, epochs, RunState.RUNNING)
+    assert run.attempt == 2
+
+
+def test_the_cost_of_a_recommendation_is_that_of_its_combinations_trainings(
+    storage: SqlStorage,
+) -> None:
+    """A study of several sparsities has paid for each of them, and not for one alone."""
+    submit_front(storage)
+    _, claim = storage.queue.claim("a", LEASE)
+    for level in (0.5, 0.9, 0.9):
+        seed = len(storage.runs.of_study(claim.study_id))
+        job = Job(purpose=Purpose.SCREENING, setting=NO_HAM, seed=seed, sparsity=level)
+        done_run(storage, claim, job)
+    storage.queue.succeed_with_front(claim, a_front())
+    costs = {}
+    for level in (0.5, 0.9):
+        submit(storage, sparsity=level)
+        _, claim = storage.queue.claim("a", LEASE)
+        costs[level] = storage.queue.succeed(claim, a_result()).cost.seconds
+    assert costs == {0.5: 1.5, 0.9: 3.0}
+
+
+def test_names_of_jobs_differ_by_sparsity_and_are_as_ever_without() -> None:
+    plain = Job(purpose=Purpose.SCREENING, setting=SETTING, seed=1)
+    assert plain.name == "screening/20.0,0.01/1"
+    names = {plain.model_copy(update={"sparsity": level}).name for level in (None, 0.5, 0.9)}
+    assert len(names) == 3

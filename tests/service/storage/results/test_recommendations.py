@@ -1,0 +1,161 @@
+"""Recommendations: one line of versions per combination."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from ham.client.records import (
+    Benchmark,
+    CombinationFilter,
+    Grade,
+    NewRecommendation,
+    Recommendation,
+    StudyState,
+)
+from ham.client.records.lifecycle import Command
+from ham.config import NO_HAM, Setting
+from service.storage import SqlStorage
+from tests.conftest import MovableClock
+from tests.service.builders import a_result, submit
+
+LEASE = timedelta(seconds=15)
+
+
+def recommend(
+    storage: SqlStorage, result: NewRecommendation | None = None, **changes: object
+) -> Recommendation:
+    """Take a new study to its recommendation."""
+    submit(storage, **changes)
+    claimed = storage.queue.claim("a", LEASE)
+    assert claimed is not None
+    return storage.queue.succeed(claimed[1], result or a_result())
+
+
+def test_recommendation_keeps_what_the_study_reached(
+    storage: SqlStorage, clock: MovableClock
+) -> None:
+    stored = recommend(storage, a_result(0.91))
+    study = storage.studies.list()[0]
+    assert NewRecommendation.model_validate(dict(stored)) == a_result(0.91)
+    assert (stored.study_id, stored.combination) == (study.id, study.plan.combination)
+    assert (stored.version, stored.created_at) == (1, clock.now)
+    assert storage.recommendations.latest() == [stored]
+
+
+def test_what_was_tuned_jointly_comes_back(storage: SqlStorage) -> None:
+    without = replace(NO_HAM, learning_rate=2.0, weight_decay=10.0)
+    setting = Setting(alpha=20.0, beta=0.01, learning_rate=0.5, alpha_schedule="cosine")
+    update = {"control": without, "learning_rate": 0.05, "weight_decay": 5e-4}
+    result = a_result(0.91, setting).model_copy(update=update)
+    stored = recommend(storage, result, tune=["learning_rate", "weight_decay"])
+    assert storage.recommendations.latest() == [stored]
+    assert NewRecommendation.model_validate(dict(stored)) == result
+    assert stored.is_joint and stored.compared == (without, setting)
+
+
+def test_later_study_of_a_combination_makes_the_next_version(storage: SqlStorage) -> None:
+    recommend(storage, a_result(0.90))
+    other = recommend(storage, sparsity=0.8)
+    newer = recommend(storage, a_result(0.92, NO_HAM))
+    assert (other.version, newer.version) == (1, 2)
+    assert storage.recommendations.latest() == [newer, other], "newest first, one each"
+
+
+def test_failed_study_leaves_the_recommendation_as_it_was(storage: SqlStorage) -> None:
+    stored = recommend(storage)
+    submit(storage)
+    _, claim = storage.queue.claim("a", LEASE)
+    storage.queue.fail(claim, "diverged everywhere")
+    assert storage.recommendations.latest() == [stored]
+
+
+def drain(storage: SqlStorage, found: NewRecommendation | None) -> None:
+    """Take a new study up, drain it, and let go of it with what it has found."""
+    study_id = submit(storage)
+    claimed = storage.queue.claim("a", LEASE)
+    assert claimed is not None
+    storage.studies.command(study_id, Command.DRAIN)
+    storage.queue.release(claimed[1], "its trainings have ended", so_far=found)
+    assert storage.studies.get(study_id).state == StudyState.CANCELLED
+
+
+PROVISIONAL = a_result().model_copy(update={"grade": Grade.PROVISIONAL})
+
+
+def test_drained_study_leaves_what_it_has_found(storage: SqlStorage) -> None:
+    before = storage.recommendations.version()
+    drain(storage, PROVISIONAL)
+    [stored] = storage.recommendations.latest()
+    assert (stored.grade, stored.version) == (Grade.PROVISIONAL, 1)
+    assert storage.recommendations.version() > before
+    assert [found for _, found in storage.recommendations.news(before)] == [stored.combination]
+
+
+def test_what_a_drained_study_found_never_replaces_what_was_measured(storage: SqlStorage) -> None:
+    measured = recommend(storage)
+    drain(storage, PROVISIONAL)
+    drain(storage, None)
+    assert storage.recommendations.latest() == [measured]
+
+
+def test_only_a_drained_study_leaves_what_it_has_found(storage: SqlStorage) -> None:
+    submit(storage)
+    claimed = storage.queue.claim("a", LEASE)
+    assert claimed is not None
+    storage.queue.release(claimed[1], "told to stop", so_far=PROVISIONAL)
+    assert storage.recommendations.latest() == []
+
+
+@pytest.mark.parametrize(
+    "which, expected",
+    [
+        (CombinationFilter(sparsifier="rigl"), ["rigl"]),
+        (CombinationFilter(sparsity=0.9), ["rigl", "random"]),
+        (CombinationFilter(sparsity=0.0, model="digits_cnn"), ["dense"]),
+        (CombinationFilter(model="digits_mlp"), []),
+    ],
+)
+def test_latest_filters_by_combination(
+    storage: SqlStorage, which: CombinationFilter, expected: list[str]
+) -> None:
+    recommend(storage, sparsifier="dense", sparsity=0.0)
+    recommend(storage, sparsifier="random")
+    recommend(storage, sparsifier="rigl")
+    found = storage.recommendations.latest(which)
+    assert [row.combination.sparsifier for row in found] == expected
+
+
+def test_benchmarks_are_those_with_a_recommendation(storage: SqlStorage) -> None:
+    recommend(storage, sparsifier="random")
+    recommend(storage, sparsifier="rigl")
+    recommend(storage, sparsifier="dense", sparsity=0.0)
+    submit(storage, model="digits_mlp")
+    expected = [
+        Benchmark(model="digits_cnn", dataset="digits", sparsity=sparsity, recipe="digits@1")
+        for sparsity in (0.0, 0.9)
+    ]
+    assert storage.recommendations.benchmarks() == expected
+
+
+def test_news_are_the_recommendations_after_a_version(storage: SqlStorage) -> None:
+    before = storage.recommendations.version()
+    assert storage.recommendations.news(before) == []
+    stored = [recommend(storage, sparsifier=name) for name in ("random", "rigl")]
+    news = storage.recommendations.news(before)
+    assert [combination for _, combination in news] == [row.combination for row in stored]
+    assert news[-1][0] == storage.recommendations.version()
+    assert storage.recommendations.news(news[0][0]) == news[1:]
+
+
+def test_recommendations_come_in_pages(storage: SqlStorage) -> None:
+    for name in ("random", "rigl", "dense"):
+        recommend(storage, sparsifier=name, sparsity=0.0 if name == "dense" else 0.9)
+    recommend(storage, sparsifier="rigl")
+    whole = storage.recommendations.latest()
+    first = storage.recommendations.latest(limit=2)
+    rest = storage.recommendations.latest(limit=2, before=first[-1].id)
+    assert [*first, *rest] == whole
+    assert len(rest) == 1

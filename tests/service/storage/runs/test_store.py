@@ -1,0 +1,259 @@
+"""Runs: begun once, ended once, never changed; what is said of them is counted right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import IntegrityError
+
+from ham.client.records import Purpose, RunState
+from ham.config import NO_HAM, Setting
+from service.errors import NotFound, StaleLease
+from service.records import Claim, Job, Outcome
+from service.storage import SqlStorage
+from service.storage.base import RunCount, Tally
+from tests.conftest import MovableClock
+from tests.service.builders import SETTING, a_job, an_outcome, done_run, metrics, submit
+
+LEASE = timedelta(seconds=15)
+EPOCHS = 3
+
+
+@pytest.fixture
+def claim(storage: SqlStorage) -> Claim:
+    """A claimed study."""
+    submit(storage)
+    return storage.queue.claim("a", LEASE)[1]
+
+
+def test_begin_records_what_is_trained(
+    storage: SqlStorage, claim: Claim, clock: MovableClock
+) -> None:
+    job = a_job(Purpose.CONFIRMATION, seed=2001)
+    run = storage.runs.begin(claim, job, EPOCHS)
+    study = storage.studies.get(claim.study_id)
+    assert (run.study_id, run.combination) == (study.id, study.plan.combination.key)
+    assert (run.purpose, run.setting, run.seed) == (job.purpose, job.setting, job.seed)
+    assert (run.state, run.epochs, run.epochs_done) == (RunState.RUNNING, EPOCHS, 0)
+    assert (run.attempt, run.started_at, run.ended_at) == (1, clock.now, None)
+    assert storage.runs.get(run.id) == run
+
+
+def test_begin_again_restarts_the_same_run(
+    storage: SqlStorage, claim: Claim, clock: MovableClock
+) -> None:
+    first = storage.runs.begin(claim, a_job(), EPOCHS)
+    storage.runs.progress(claim, first.id, metrics(2, 0.7))
+    clock.advance(5)
+    again = storage.runs.begin(claim, a_job(setting=Setting(alpha=7, beta=0)), EPOCHS)
+    assert (again.id, again.attempt) == (first.id, 2)
+    assert (again.epochs_done, again.validation_accuracy) == (0, None)
+    assert again.started_at == clock.now
+    assert again.setting == Setting(alpha=7, beta=0), "a search trial is one job whatever it tries"
+    assert storage.runs.of_study(claim.study_id) == [again]
+
+
+@pytest.mark.parametrize("outcome", [an_outcome(EPOCHS), Outcome(error="diverged: loss is nan")])
+def test_ended_run_never_changes(
+    storage: SqlStorage, claim: Claim, clock: MovableClock, outcome: Outcome
+) -> None:
+    run = storage.runs.begin(claim, a_job(), EPOCHS)
+    ended = storage.runs.end(claim, run.id, outcome)
+    curve = storage.runs.curve(run.id)
+    clock.advance(5)
+    assert storage.runs.begin(claim, a_job(setting=NO_HAM), EPOCHS) == ended
+    with pytest.raises(StaleLease):
+        storage.runs.progress(claim, run.id, metrics(1))
+    with pytest.raises(StaleLease):
+        storage.runs.end(claim, run.id, Outcome(error="again"))
+    assert storage.runs.get(run.id) == ended
+    assert storage.runs.curve(run.id) == curve
+
+
+def test_jobs_differ_by_purpose_setting_and_seed(storage: SqlStorage, claim: Claim) -> None:
+    jobs = [
+        Job(purpose=purpose, setting=setting, seed=seed)
+        for purpose in (Purpose.SCREENING, Purpose.CONFIRMATION)
+        for setting in (SETTING, NO_HAM, replace(NO_HAM, learning_rate=2.0))
+        for seed in (1, 2)
+    ]
+    jobs += [a_job(trial_number=0), a_job(trial_number=1)]
+    ids = [storage.runs.begin(claim, job, EPOCHS).id for job in jobs]
+    assert len(set(ids)) == len(jobs)
+    assert [run.id for run in storage.runs.of_study(claim.study_id)] == ids, "oldest first"
+    screening = storage.runs.of_study(claim.study_id, Purpose.SCREENING)
+    assert [run.id for run in screening] == ids[:6]
+
+
+def test_same_job_of_another_study_is_another_run(storage: SqlStorage, claim: Claim) -> None:
+    submit(storage)
+    _, other = storage.queue.claim("b", LEASE)
+    mine, theirs = (storage.runs.begin(held, a_job(), EPOCHS) for held in (claim, other))
+    assert mine.id != theirs.id
+
+
+def test_end_stores_the_outcome_and_the_curve(
+    storage: SqlStorage, claim: Claim, clock: MovableClock
+) -> None:
+    run = storage.runs.begin(claim, a_job(Purpose.CONFIRMATION, seed=2000), EPOCHS)
+    outcome = an_outcome(EPOCHS, 0.9, test=0.88)
+    clock.advance(5)
+    ended = storage.runs.end(claim, run.id, outcome)
+    told = ended.model_dump(include=set(Outcome.model_fields) - {"curve", "pruned"})
+    assert told == outcome.model_dump(exclude={"curve", "pruned", "traceback"})
+    assert (ended.state, ended.epochs_done) == (RunState.SUCCEEDED, EPOCHS)
+    assert (ended.started_at, ended.ended_at) == (run.started_at, clock.now)
+    assert storage.runs.get(run.id) == ended
+    assert storage.runs.curve(run.id) == list(outcome.curve)
+
+
+def test_run_that_fails_midway_keeps_its_fidelity_and_its_reason(
+    storage: SqlStorage, claim: Claim
+) -> None:
+    run = storage.runs.begin(claim, a_job(), EPOCHS)
+    ended = storage.runs.end(claim, run.id, Outcome(error="diverged", curve=(metrics(1),)))
+    assert (ended.state, ended.error, ended.epochs_done) == (RunState.FAILED, "diverged", 1)
+    assert ended.validation_accuracy is None
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [an_outcome(EPOCHS - 1), Outcome(curve=an_outcome(EPOCHS).curve)],
+    ids=["too short", "no accuracy"],
+)
+def test_incomplete_run_cannot_succeed(
+    storage: SqlStorage, claim: Claim, outcome: Outcome
+) -> None:
+    run = storage.runs.begin(claim, a_job(), EPOCHS)
+    with pytest.raises(IntegrityError, match="succeeded_is_complete"):
+        storage.runs.end(claim, run.id, outcome)
+    assert storage.runs.get(run.id) == run, "nothing of it was written"
+    assert storage.runs.curve(run.id) == []
+
+
+@pytest.mark.parametrize("purpose", [Purpose.SEARCH, Purpose.SCREENING])
+def test_test_accuracy_belongs_to_the_confirmation_only(
+    storage: SqlStorage, claim: Claim, purpose: Purpose
+) -> None:
+    run = storage.runs.begin(claim, a_job(purpose), EPOCHS)
+    with pytest.raises(IntegrityError, match="test_only_in_confirmation"):
+        storage.runs.end(claim, run.id, an_outcome(EPOCHS, test=0.9))
+    assert storage.runs.get(run.id) == run
+
+
+def test_progress_moves_only_the_newest_metric(storage: SqlStorage, claim: Claim) -> None:
+    run = storage.runs.begin(claim, a_job(), EPOCHS)
+    storage.runs.progress(claim, run.id, metrics(2, 0.7))
+    now = storage.runs.get(run.id)
+    assert now == run.model_copy(update={"epochs_done": 2, "validation_accuracy": 0.7})
+    assert storage.runs.curve(run.id) == []
+
+
+def test_records_are_copies_that_later_writes_leave_alone(
+    storage: SqlStorage, claim: Claim
+) -> None:
+    study, run = storage.studies.get(claim.study_id), storage.runs.begin(claim, a_job(), EPOCHS)
+    before = study.model_dump_json(), run.model_dump_json()
+    storage.runs.end(claim, run.id, an_outcome(EPOCHS))
+    storage.queue.fail(claim, "no")
+    assert (study.model_dump_json(), run.model_dump_json()) == before
+
+
+def test_unknown_run_is_not_found(storage: SqlStorage) -> None:
+    for read in (storage.runs.get, storage.runs.curve):
+        with pytest.raises(NotFound, match="run_none"):
+            read("run_none")
+    assert storage.runs.of_study("study_none") == []
+
+
+def tally(storage: SqlStorage, study_id: str) -> Tally:
+    return storage.tallies.of([storage.studies.get(study_id)])[study_id]
+
+
+def test_counts_are_by_study_purpose_and_state(
+    storage: SqlStorage, claim: Claim, clock: MovableClock
+) -> None:
+    began = clock()
+    study_id, other_id = claim.study_id, submit(storage)
+    _, other = storage.queue.claim("b", LEASE)
+    for number in range(3):
+        done_run(storage, claim, a_job(trial_number=number))
+        clock.advance(1)
+    storage.runs.begin(claim, a_job(trial_number=3), EPOCHS)
+    later = clock()
+    done_run(storage, other, a_job(Purpose.SCREENING, seed=1000))
+    failing = storage.runs.begin(other, a_job(), EPOCHS)
+    storage.runs.end(other, failing.id, Outcome(error="diverged"))
+    mine = {
+        RunCount(study_id, Purpose.SEARCH, RunState.SUCCEEDED, 3, began),
+        RunCount(study_id, Purpose.SEARCH, RunState.RUNNING, 1, later),
+    }
+    others = {
+        RunCount(other_id, Purpose.SCREENING, RunState.SUCCEEDED, 1, later),
+        RunCount(other_id, Purpose.SEARCH, RunState.FAILED, 1, later),
+    }
+    both = storage.tallies.of([storage.studies.get(id) for id in (study_id, other_id)])
+    assert {id: set(row.counts) for id, row in both.items()} == {study_id: mine, other_id: others}
+    assert tally(storage, other_id) == both[other_id]
+    assert storage.tallies.of([]) == {}
+
+
+def test_tally_follows_a_study_until_it_ends_and_is_then_read_once(
+    storage: SqlStorage, claim: Claim
+) -> None:
+    assert tally(storage, claim.study_id) == ((), None)
+    run = done_run(storage, claim, a_job(trial_number=0))
+    (count,), best = tally(storage, claim.study_id)
+    assert (count.runs, best and best.run_id) == (1, run.id)
+    storage.runs.begin(claim, a_job(trial_number=1), EPOCHS)
+    storage.queue.fail(claim, "enough")
+    states = {row.state: row.runs for row in tally(storage, claim.study_id).counts}
+    assert states == {RunState.SUCCEEDED: 1, RunState.CANCELLED: 1}
+    ended = storage.studies.get(claim.study_id)
+    statements: list[str] = []
+    event.listen(
+        storage.database.engine,
+        "before_cursor_execute",
+        lambda *told: statements.append(told[2]),
+    )
+    assert storage.tallies.of([ended])[ended.id].best == best
+    assert statements == []
+
+
+def test_best_search_run_is_a_finished_one_of_the_search(
+    storage: SqlStorage, claim: Claim
+) -> None:
+    submit(storage)
+    _, other = storage.queue.claim("b", LEASE)
+    accuracies = [0.5, 0.8, 0.8, 0.6]
+    search = [
+        done_run(storage, claim, a_job(trial_number=number), accuracy)
+        for number, accuracy in enumerate(accuracies)
+    ]
+    done_run(storage, claim, a_job(Purpose.SCREENING, seed=1000), 0.99)
+    running = storage.runs.begin(claim, a_job(trial_number=9), EPOCHS)
+    storage.runs.progress(claim, running.id, metrics(1, 0.95))
+    diverged = storage.runs.begin(claim, a_job(trial_number=10), EPOCHS)
+    storage.runs.end(claim, diverged.id, Outcome(validation_accuracy=0.97, error="diverged"))
+    earliest = (claim.study_id, search[1].id, search[1].setting, 0.8)
+    assert tally(storage, claim.study_id).best == earliest, "of the equally good"
+    assert tally(storage, other.study_id).best is None
+
+
+def test_a_pruned_run_keeps_its_fidelity_and_is_never_the_best(
+    storage: SqlStorage, claim: Claim
+) -> None:
+    full, weak = (
+        storage.runs.begin(claim, a_job(trial_number=number), EPOCHS) for number in (0, 1)
+    )
+    storage.runs.end(claim, full.id, an_outcome(EPOCHS, 0.6))
+    pruned = storage.runs.end(
+        claim, weak.id, an_outcome(1, 0.9).model_copy(update={"pruned": True})
+    )
+    assert (pruned.state, pruned.epochs_done, pruned.epochs) == (RunState.PRUNED, 1, EPOCHS)
+    assert [point.epoch for point in storage.runs.curve(weak.id)] == [1]
+    best = tally(storage, claim.study_id).best
+    assert best is not None and best.run_id == full.id

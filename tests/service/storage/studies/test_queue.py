@@ -1,0 +1,189 @@
+"""The queue: who gets which study, how long he keeps it, and when it is given up."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from ham.client.records import BudgetChange, Prior, StudyChange, StudyState
+from service.domain.planning import plans
+from service.errors import StaleLease
+from service.storage import SqlStorage
+from service.storage.tables import StudyEventRow
+from tests.conftest import MovableClock
+from tests.service.builders import a_job, a_result, submit
+
+LEASE = timedelta(seconds=15)
+
+
+def test_claim_takes_studies_in_the_order_they_were_submitted(storage: SqlStorage) -> None:
+    ids = [submit(storage) for _ in range(20)]
+    claimed = [storage.queue.claim("me", LEASE) for _ in ids]
+    assert [study.id for study, _ in filter(None, claimed)] == ids
+    assert storage.queue.claim("me", LEASE) is None
+
+
+def test_claim_tells_what_was_claimed_and_since_when(
+    storage: SqlStorage, clock: MovableClock
+) -> None:
+    study_id = submit(storage)
+    clock.advance(60)
+    study, claim = storage.queue.claim("me", LEASE)
+    assert study == storage.studies.get(study_id)
+    assert (study.state, study.attempts, study.started_at) == (StudyState.RUNNING, 1, clock.now)
+    assert (claim.study_id, claim.token) == (study_id, 1)
+
+
+def test_lease_that_runs_out_lets_another_runner_take_over(
+    storage: SqlStorage, clock: MovableClock
+) -> None:
+    submit(storage)
+    first, old = storage.queue.claim("a", LEASE)
+    clock.advance(14.999)
+    assert storage.queue.claim("b", LEASE) is None, "the lease holds to its last moment"
+    clock.advance(0.001)
+    second, new = storage.queue.claim("b", LEASE)
+    assert (second.id, new.token, second.attempts) == (first.id, old.token + 1, 2)
+    assert second.started_at == first.started_at, "a study starts once"
+
+
+def test_prior_is_written_before_the_first_run_and_stays_whoever_resumes(
+    storage: SqlStorage, clock: MovableClock
+) -> None:
+    study_id = submit(storage)
+    one, other = (
+        Prior(neighbours=(name,), alphas=(0, 1), betas=(0, 1), gains=((0, 0), (0, 0.01)))
+        for name in ("one", "other")
+    )
+    _, old = storage.queue.claim("a", LEASE)
+    assert storage.queue.begin_search(old, other).prior == other
+    clock.advance(15)
+    _, claim = storage.queue.claim("b", LEASE)
+    assert storage.queue.begin_search(claim, one).prior == one, "nothing rests on the first yet"
+    with pytest.raises(StaleLease):
+        storage.queue.begin_search(old, other)
+    storage.runs.begin(claim, a_job(), epochs=3)
+    for later in (other, None):
+        assert storage.queue.begin_search(claim, later).prior == one
+    assert (
+        storage.studies.get(study_id).plan.prior == one == storage.queue.orders(claim).plan.prior
+    )
+    change = StudyChange(budget=BudgetChange(trials=3))
+    changed = storage.studies.change(study_id, lambda study: plans.changed(study, change, ()))
+    assert (changed.plan.prior, changed.plan.budget.trials) == (one, 3)
+
+
+def test_heartbeat_prolongs_the_lease_from_now(storage: SqlStorage, clock: MovableClock) -> None:
+    submit(storage)
+    _, claim = storage.queue.claim("a", LEASE)
+    for _ in range(5):
+        clock.advance(10)
+        storage.queue.heartbeat(claim, LEASE)
+        assert storage.queue.claim("b", LEASE) is None
+    clock.advance(15)
+    assert storage.queue.claim("b", LEASE) is not None
+
+
+def test_runner_that_was_late_but_not_replaced_goes_on(
+    storage: SqlStorage, clock: MovableClock
+) -> None:
+    submit(storage)
+    _, claim = storage.queue.claim("a", LEASE)
+    clock.advance(1000)
+    storage.queue.heartbeat(claim, LEASE)
+    assert storage.queue.claim("b", LEASE) is None
+
+
+def test_released_study_is_claimed_again_at_once_under_a_new_token(storage: SqlStorage) -> None:
+    study_id = submit(storage)
+    _, old = storage.queue.claim("a", LEASE)
+    storage.queue.release(old, "told to stop")
+    assert storage.studies.get(study_id).state == StudyState.QUEUED
+    with pytest.raises(StaleLease):
+        storage.queue.heartbeat(old, LEASE)
+    _, new = storage.queue.claim("b", LEASE)
+    assert new.token == old.token + 1
+
+
+def test_study_is_given_up_after_the_allowed_number_of_lost_runners(
+    storage: SqlStorage, clock: MovableClock
+) -> None:
+    study_id, next_id = submit(storage), submit(storage)
+    for _ in range(5):
+        study, claim = storage.queue.claim("a", LEASE)
+        assert study.id == study_id
+        clock.advance(16)
+    study, _ = storage.queue.claim("a", LEASE)
+    assert study.id == next_id, "the next in line is served by the same call"
+    given_up = storage.studies.get(study_id)
+    assert (given_up.state, given_up.attempts) == (StudyState.FAILED, 5)
+    assert given_up.ended_at == clock.now
+    assert given_up.error.startswith("given up after 5 runners")
+    with pytest.raises(StaleLease):
+        storage.queue.heartbeat(claim, LEASE)
+
+
+def test_runner_that_breaks_down_counts_as_lost(storage: SqlStorage) -> None:
+    study_id = submit(storage)
+    for _ in range(5):
+        _, claim = storage.queue.claim("a", LEASE)
+        storage.queue.release(claim, "exit 1", lost=True)
+    assert storage.queue.claim("a", LEASE) is None
+    assert storage.studies.get(study_id).state == StudyState.FAILED
+
+
+def test_study_given_back_on_purpose_is_never_given_up(storage: SqlStorage) -> None:
+    study_id = submit(storage)
+    tokens = []
+    for _ in range(12):
+        study, claim = storage.queue.claim("a", LEASE)
+        tokens.append(claim.token)
+        assert (study.id, study.attempts) == (study_id, 1)
+        storage.queue.release(claim, "the service was stopped")
+    assert tokens == list(range(1, 13)), "fencing tokens grow with every claim all the same"
+
+
+@pytest.mark.parametrize("verdict", ["succeed", "fail"])
+def test_ended_study_stays_ended(storage: SqlStorage, clock: MovableClock, verdict: str) -> None:
+    study_id = submit(storage)
+    _, claim = storage.queue.claim("a", LEASE)
+    clock.advance(5)
+    if verdict == "succeed":
+        storage.queue.succeed(claim, a_result())
+    else:
+        storage.queue.fail(claim, "no trial gave a result")
+    study = storage.studies.get(study_id)
+    assert study.ended_at == clock.now
+    assert (study.state, study.error) == (
+        (StudyState.SUCCEEDED, None)
+        if verdict == "succeed"
+        else (StudyState.FAILED, "no trial gave a result")
+    )
+    clock.advance(10_000)
+    assert storage.queue.claim("b", LEASE) is None
+    assert storage.studies.get(study_id) == study
+
+
+def test_every_transition_leaves_an_event(storage: SqlStorage, clock: MovableClock) -> None:
+    study_id = submit(storage)
+    _, claim = storage.queue.claim("a", LEASE)
+    clock.advance(1)
+    storage.queue.release(claim, "told to stop")
+    _, claim = storage.queue.claim("b", LEASE)
+    clock.advance(1)
+    storage.queue.fail(claim, "hopeless")
+    with storage.database.read() as session:
+        query = select(StudyEventRow).where(StudyEventRow.study_id == study_id)
+        events = [
+            (row.source, row.state.value, row.owner, row.reason)
+            for row in session.scalars(query.order_by(StudyEventRow.id))
+        ]
+    assert events == [
+        (None, "queued", "local", None),
+        ("queued", "running", "a", "claimed"),
+        ("running", "queued", "a", "told to stop"),
+        ("queued", "running", "b", "claimed"),
+        ("running", "failed", "b", "hopeless"),
+    ]

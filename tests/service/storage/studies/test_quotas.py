@@ -1,0 +1,82 @@
+"""Cost adds up from runs to studies to recommendations, and limits of keys hold."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from ham.client.records import Cost
+from service.errors import LimitReached
+from service.records import Claim, Limits, Scope
+from service.storage import SqlStorage
+from service.storage.studies.quotas import WINDOW
+from tests.conftest import MovableClock
+from tests.service.builders import a_job, a_plan, a_request, a_result, an_outcome, submit
+
+LEASE = timedelta(minutes=5)
+
+
+def claim(storage: SqlStorage) -> Claim | None:
+    claimed = storage.queue.claim("me", LEASE)
+    return claimed and claimed[1]
+
+
+def train(storage: SqlStorage, held: Claim | None, trial: int, gpu_seconds: float | None) -> None:
+    assert held is not None
+    outcome = an_outcome(3)
+    if gpu_seconds is not None:
+        measures = {"cost": {"gpu_seconds": gpu_seconds}}
+        outcome = outcome.model_copy(update={"measures": measures})
+    run = storage.runs.begin(held, a_job(trial_number=trial), 3)
+    assert storage.runs.end(held, run.id, outcome).gpu_seconds == gpu_seconds
+
+
+def test_cost_adds_up_from_runs_to_studies_to_recommendations(storage: SqlStorage) -> None:
+    costs = []
+    for gpu_seconds in (None, 10.0):
+        study_id = submit(storage)
+        held = claim(storage)
+        train(storage, held, 0, gpu_seconds)
+        train(storage, held, 1, gpu_seconds)
+        assert held is not None
+        costs.append(storage.queue.succeed(held, a_result()).cost)
+        study = storage.studies.get(study_id)
+        assert study.cost == Cost(seconds=3.0, gpu_seconds=2 * (gpu_seconds or 0))
+    assert costs == [Cost(seconds=3.0, gpu_seconds=0.0), Cost(seconds=6.0, gpu_seconds=20.0)]
+    [newest] = storage.recommendations.latest()
+    assert newest.cost == costs[1]
+
+
+def test_key_has_limits_of_its_own(storage: SqlStorage) -> None:
+    limited = SqlStorage(storage.database, limits=Limits(max_queued_studies=1))
+    ada, _ = limited.keys.create("ada", Scope.SUBMIT, Limits(max_queued_studies=3))
+    ben, _ = limited.keys.create("ben", Scope.SUBMIT)
+    for key, most in ((ada, 3), (ben, 1)):
+        for _ in range(most):
+            limited.studies.submit(a_request(), a_plan(), submitter=key.id)
+        with pytest.raises(LimitReached, match=f"{most} may"):
+            limited.studies.submit(a_request(), a_plan(), submitter=key.id)
+    assert [key.limits.max_queued_studies for key in limited.keys.list()] == [3, None]
+
+
+def test_studies_wait_once_the_gpu_hours_are_used_up_until_they_have_passed(
+    storage: SqlStorage, clock: MovableClock
+) -> None:
+    ada, _ = storage.keys.create("ada", Scope.SUBMIT, Limits(gpu_hours=1.0))
+    for _ in range(2):
+        storage.studies.submit(a_request(), a_plan(), submitter=ada.id)
+    first = claim(storage)
+    train(storage, first, 0, 3600.0)
+    with pytest.raises(LimitReached, match="1 GPU hours") as refused:
+        storage.studies.submit(a_request(), a_plan(), submitter=ada.id)
+    assert refused.value.retry_after > 60
+    assert claim(storage) is None, "what waits is not taken up"
+    submit(storage)
+    assert claim(storage) is not None, "others are not held back"
+    train(storage, first, 1, 3600.0)
+    assert first is not None
+    storage.queue.succeed(first, a_result())
+    clock.advance(WINDOW.total_seconds() + 1)
+    storage.studies.submit(a_request(), a_plan(), submitter=ada.id)
+    assert claim(storage) is not None

@@ -1,0 +1,89 @@
+"""The place of states of trainings: here a folder, by its path and by its address."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pyarrow.fs import FileSelector, FileType
+
+from service.workers.cluster.checkpoints import Place, check_place, folder_of, open_place, path_of
+
+RUN = {"seed": 3}
+
+
+def test_a_state_fits_its_run_its_config_and_its_code_alone() -> None:
+    folders = {
+        folder_of("study", "run", RUN, "code"),
+        folder_of("study", "run", RUN, "other code"),
+        folder_of("study", "run", RUN | {"seed": 4}, "code"),
+        folder_of("study", "other run", RUN, "code"),
+        folder_of("other study", "run", RUN, "code"),
+    }
+    assert len(folders) == 5
+    assert folder_of("study", "run", dict(RUN), "code") in folders
+
+
+@pytest.fixture(params=[Path.as_posix, Path.as_uri])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    return open_place(request.param(tmp_path))
+
+
+def test_a_folder_lies_among_files_and_a_bucket_does_not(tmp_path: Path) -> None:
+    for place in (str(tmp_path / "a b"), (tmp_path / "a b").as_uri()):
+        assert path_of(place, "study/run") == tmp_path / "a b" / "study" / "run"
+    assert path_of("s3://bucket/folder", "study/run") is None
+
+
+def put(place: Place, path: str) -> None:
+    folder = f"{place.folder}/{path}"
+    place.files.create_dir(folder)
+    with place.files.open_output_stream(f"{folder}/4-5.state") as stream:
+        stream.write(b"state")
+
+
+def test_a_place_lists_and_removes_what_is_there(place: Place) -> None:
+    assert place.checkpoints("study/run") == []
+    for name in ("checkpoint_000009", "checkpoint_000010", "checkpoint_000002", "else"):
+        put(place, f"study/run/{name}")
+    assert place.checkpoints("study/run") == [10, 9, 2]
+    place.remove_older("study/run", 10)
+    assert place.checkpoints("study/run") == [10]
+    place.remove("study/run/checkpoint_000010")
+    left = place.files.get_file_info(FileSelector(f"{place.folder}/study/run"))
+    assert [entry.base_name for entry in left] == ["else"]
+    for _ in range(2):
+        place.remove("study")
+    assert place.files.get_file_info(f"{place.folder}/study").type == FileType.NotFound
+
+
+def test_a_place_knows_its_studies(place: Place) -> None:
+    began = datetime.now(UTC) - timedelta(seconds=2)
+    study = "study_" + "0" * 26
+    put(place, f"{study}/run/checkpoint_000000")
+    put(place, "mine")
+    ((name, changed),) = place.studies()
+    assert name == study
+    assert changed is not None and began <= changed <= datetime.now(UTC)
+
+
+def test_a_study_changed_when_the_newest_of_its_files_did(tmp_path: Path) -> None:
+    study = "study_" + "0" * 26
+    state = tmp_path / study / "run" / "checkpoint_000000"
+    state.mkdir(parents=True)
+    times = (1_000_000_000, 1_000_000_100, 1_000_000_050)
+    for path, time in zip((state, state.parent, state.parent.parent), times, strict=True):
+        os.utime(path, (time, time))
+    last = datetime.fromtimestamp(max(times), UTC)
+    assert list(open_place(str(tmp_path)).studies()) == [(study, last)]
+
+
+def test_a_place_that_cannot_be_written_to_is_found_out(tmp_path: Path) -> None:
+    check_place(str(tmp_path / "new"))
+    assert list((tmp_path / "new").iterdir()) == []
+    (tmp_path / "file").touch()
+    for bad in (str(tmp_path / "file"), "bogus://bucket"):
+        with pytest.raises(ValueError, match=r"HAMTUNE_CHECKPOINTS.*cannot be kept at.*; name a"):
+            check_place(bad)

@@ -1,0 +1,46 @@
+"""Early stopping in a real Ray Tune experiment: Tune stops, Optuna and our rows understand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from ham.client.records import Purpose, RunState
+from service.settings import Settings
+from service.storage import Database, SqlStorage
+from tests.service.workers.ray_study import EPOCHS, HERE, TRIALS
+
+SAME = {
+    TrialState.COMPLETE: RunState.SUCCEEDED,
+    TrialState.PRUNED: RunState.PRUNED,
+    TrialState.FAIL: RunState.FAILED,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+def test_tune_stops_weak_trials_and_no_row_lies_about_its_fidelity(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.service.workers.ray_study", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    settings = Settings(data_dir=tmp_path)
+    database = Database(settings.database)
+    storage = SqlStorage(database)
+    (study,) = storage.studies.list()
+    runs = {run.trial_number: run for run in storage.runs.of_study(study.id, Purpose.SEARCH)}
+    rows = optuna.load_study(study_name="study", storage=settings.optuna_database).trials
+    database.close()
+    assert len(rows) == len(runs) == TRIALS
+    for row in rows:
+        run = runs[row.number]
+        assert run.state == SAME[row.state]
+        assert run.epochs_done == (row.last_step or 0)
+        assert (row.last_step == EPOCHS) == (row.state == TrialState.COMPLETE)
+    pruned = [run for run in runs.values() if run.state == RunState.PRUNED]
+    assert len(pruned) >= 2
+    assert all(run.environment == HERE for run in pruned)

@@ -1,0 +1,67 @@
+"""What a study makes of what Tune tells it."""
+
+from __future__ import annotations
+
+import json
+
+import optuna
+
+from ham.client.records import Plan, RunState, StudyRequest
+from ham.config import RunConfig
+from service.storage import SqlStorage
+from service.workers.cluster.trainable import OUTCOME
+from service.workers.cluster.tune_adapter import CourseSearcher
+from service.workers.cluster.worker_pool import WorkersLost
+from service.workers.study.execution import Course
+from service.workers.study.optuna_search import OptunaSearch
+from tests.service.workers.conftest import outcome_of
+from tests.service.workers.simulation import LEASE, claim_study
+
+
+def test_a_training_that_is_lost_with_its_cluster_stays_to_be_done(
+    storage: SqlStorage, request_: StudyRequest, plan: Plan
+) -> None:
+    _, claim = claim_study(storage, request_)
+    optuna_storage = optuna.storages.InMemoryStorage()
+    search = OptunaSearch(optuna_storage, "study", plan)
+    searcher = CourseSearcher(Course(storage, claim, plan, search))
+    run_id = searcher.suggest("trial")["run_id"]
+    searcher.on_trial_complete("trial", error=True)
+    assert isinstance(searcher.error, WorkersLost)
+    assert storage.runs.get(run_id).state == RunState.RUNNING
+    assert searcher.suggest("another") == CourseSearcher.FINISHED
+    assert not searcher.over, "its states are kept"
+
+    storage.queue.release(claim, "Ray was lost", lost=True)
+    claimed = storage.queue.claim("another runner", LEASE)
+    assert claimed is not None
+    search = OptunaSearch(optuna_storage, "study", plan)
+    again = CourseSearcher(Course(storage, claimed[1], plan, search))
+    assert again.suggest("trial")["run_id"] == run_id
+
+
+def test_the_next_training_is_chosen_while_all_workers_train(
+    storage: SqlStorage, request_: StudyRequest, plan: Plan
+) -> None:
+    _, claim = claim_study(storage, request_)
+    search = OptunaSearch(optuna.storages.InMemoryStorage(), "study", plan)
+    searcher = CourseSearcher(Course(storage, claim, plan, search))
+
+    def end(trial: str) -> None:
+        run = RunConfig.from_json(suggested[trial]["run"])
+        outcome = outcome_of(run, measure_test=False)
+        searcher.on_trial_complete(trial, {OUTCOME: json.dumps(outcome.model_dump(mode="json"))})
+
+    suggested = {trial: searcher.suggest(trial, 2) for trial in ("a", "b")}
+    assert searcher.suggest("c", 2) is None
+    assert not searcher.ready, "how long they take is not known yet"
+    end("a")
+    suggested["c"] = searcher.suggest("c", 2)
+    assert searcher.suggest("d", 2) is None
+    assert searcher.ready
+    begun = len(storage.runs.of_study(claim.study_id))
+    end("b")
+    suggested["d"] = searcher.suggest("d", 2)
+    assert len(storage.runs.of_study(claim.study_id)) == begun == 4
+    assert len({config["run_id"] for config in suggested.values()}) == 4
+    assert not searcher.ready

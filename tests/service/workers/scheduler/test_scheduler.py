@@ -1,0 +1,109 @@
+"""The scheduler with real child processes that are not the runner."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ham.client.records import StudyState
+from service.settings import Settings
+from service.storage import SqlStorage
+from service.workers.scheduler.processes import NO_CLUSTER, PAUSE_AFTER_FAILURE
+from service.workers.scheduler.scheduler import ClusterLost, Scheduler
+from tests.conftest import MovableClock
+from tests.service.builders import submit
+
+
+@pytest.fixture
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program that is started in the runner's place."""
+    program = tmp_path / "runner"
+    program.write_text("#!/bin/sh\nexit 7\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    return program
+
+
+@pytest.fixture
+def scheduler(storage: SqlStorage, settings: Settings, runner: Path) -> Scheduler:
+    return Scheduler(storage, settings, "nowhere")
+
+
+def state(storage: SqlStorage, study_id: str) -> StudyState:
+    return storage.studies.get(study_id).state
+
+
+def step_until_given_back(scheduler: Scheduler, storage: SqlStorage, study_id: str) -> None:
+    deadline = time.monotonic() + 20
+    while state(storage, study_id) == StudyState.RUNNING:
+        assert time.monotonic() < deadline
+        scheduler.step()
+        time.sleep(0.02)
+
+
+def test_a_study_whose_runner_breaks_down_again_and_again_fails_with_the_reason(
+    scheduler: Scheduler, storage: SqlStorage, clock: MovableClock
+) -> None:
+    study_id = submit(storage)
+    for attempt in range(1, 6):
+        assert scheduler.step()
+        assert storage.studies.get(study_id).attempts == attempt
+        step_until_given_back(scheduler, storage, study_id)
+        assert not scheduler.step(), "it pauses before the next attempt"
+        clock.advance(PAUSE_AFTER_FAILURE.total_seconds())
+    scheduler.step()
+    study = storage.studies.get(study_id)
+    assert study.state == StudyState.FAILED
+    assert study.error is not None
+    assert "status 7" in study.error
+
+
+def test_a_study_is_not_blamed_for_a_cluster_that_is_away(
+    storage: SqlStorage, settings: Settings, runner: Path, clock: MovableClock
+) -> None:
+    runner.write_text(f"#!/bin/sh\nexit {NO_CLUSTER}\n")
+    study_id = submit(storage)
+    elsewhere = Scheduler(
+        storage, settings.model_copy(update={"ray_address": "ray:6379"}), "ray:6379"
+    )
+    for _ in range(settings.max_attempts + 1):
+        assert elsewhere.step()
+        step_until_given_back(elsewhere, storage, study_id)
+        assert storage.studies.get(study_id).attempts == 0
+        clock.advance(PAUSE_AFTER_FAILURE.total_seconds())
+    assert "ray:6379" in (storage.studies.get(study_id).error or "")
+
+    local = Scheduler(storage, settings, "127.0.0.1:6379")
+    assert local.step()
+    with pytest.raises(ClusterLost):
+        while True:
+            local.step()
+
+
+def test_a_living_runner_keeps_its_lease_and_a_stopped_one_gives_the_study_back(
+    scheduler: Scheduler, storage: SqlStorage, settings: Settings, runner: Path
+) -> None:
+    runner.write_text("#!/bin/sh\nexec sleep 60\n")
+    study_id = submit(storage)
+    assert scheduler.step()
+    assert not scheduler.step()
+    assert state(storage, study_id) == StudyState.RUNNING
+    scheduler.stop()
+    assert state(storage, study_id) == StudyState.QUEUED
+
+
+def test_no_more_studies_run_side_by_side_than_allowed(
+    scheduler: Scheduler, storage: SqlStorage, settings: Settings, runner: Path
+) -> None:
+    runner.write_text("#!/bin/sh\nexec sleep 60\n")
+    ids = [submit(storage) for _ in range(settings.concurrent_studies + 1)]
+    while scheduler.step():
+        pass
+    assert [state(storage, id) for id in ids] == [
+        *[StudyState.RUNNING] * settings.concurrent_studies,
+        StudyState.QUEUED,
+    ]
+    scheduler.stop()

@@ -1,0 +1,178 @@
+"""Nothing twice, nothing unbounded: through the real course, without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import optuna
+import pytest
+
+from ham.client.records import Budget, Purpose, Run, RunState, StudyRequest
+from ham.errors import InvalidConfig
+from service.domain.evidence.recommendations import recommend
+from service.domain.planning.plans import resolve, stage_sizes
+from service.storage import Database, SqlStorage
+from service.storage.engine.migrate import migrate
+from service.workers.study.execution import Assignment, Course
+from service.workers.study.optuna_search import open_search
+from tests.conftest import MovableClock
+from tests.service.workers.conftest import SMALL, metrics, outcome_of
+from tests.service.workers.simulation import claim_study
+
+EPOCHS = 15
+SECONDS_PER_RUN = 10
+LATER = sum(stage_sizes(SMALL, ())[1:]) + 2 * (SMALL.screening_seeds + SMALL.confirmation_seeds)
+
+
+@pytest.fixture
+def storage(tmp_path: Path, clock: MovableClock) -> SqlStorage:
+    database = Database(f"sqlite:///{tmp_path}/hamtune.sqlite3")
+    migrate(database)
+    return SqlStorage(database, clock=clock)
+
+
+Play = Callable[..., list[Run]]
+
+
+@pytest.fixture
+def play(storage: SqlStorage, clock: MovableClock, request_: StudyRequest) -> Play:
+    """Run one study to its end, one training at a time, each of ten seconds."""
+
+    def run(
+        lose_runner_after: int | None = None, device: str = "none", **changes: object
+    ) -> list[Run]:
+        budget = Budget.model_validate(SMALL.model_dump() | changes.pop("budget", {}))  # type: ignore[operator]
+        request = request_.model_copy(update={"budget": budget, **changes})
+        study, claim = claim_study(storage, request)
+        in_memory = optuna.storages.InMemoryStorage()
+
+        def new_runner() -> Course:
+            search = open_search(in_memory, study.id, study.plan)
+            return Course(storage, claim, study.plan, search, clock)
+
+        course, trained = new_runner(), 0
+        while not course.finished:
+            assignment = course.next()
+            assert assignment is not None or course.finished
+            if assignment is not None:
+                train(course, assignment, clock, device)
+                trained += 1
+            if trained == lose_runner_after:
+                storage.queue.release(claim, "lost")
+                claim = storage.queue.claim("next", timedelta(hours=9))[1]  # type: ignore[index]
+                course = new_runner()
+        runs = storage.runs.of_study(study.id)
+        try:
+            storage.queue.succeed(claim, recommend(study.plan, runs))
+        except Exception:
+            storage.queue.fail(claim, "nothing to recommend")
+        return runs
+
+    return run
+
+
+def train(course: Course, assignment: Assignment, clock: MovableClock, device: str) -> None:
+    course.report(assignment.run_id, metrics(1, 0.5))
+    clock.advance(SECONDS_PER_RUN)
+    outcome = outcome_of(assignment.config, assignment.measure_test)
+    course.end(assignment.run_id, outcome.model_copy(update={"environment": {"device": device}}))
+
+
+def epochs(runs: list[Run]) -> int:
+    return sum(run.epochs_done for run in runs if run.reused_from is None)
+
+
+def purposes(runs: list[Run], purpose: Purpose) -> list[Run]:
+    return [run for run in runs if run.purpose == purpose]
+
+
+def test_cap_on_epochs_ends_the_search_and_leaves_the_confirmation_whole(play: Play) -> None:
+    cap = (4 + LATER) * EPOCHS + EPOCHS - 1  # one epoch short of a fifth trial
+    runs = play(budget={"max_epochs": cap})
+    assert len(purposes(runs, Purpose.SEARCH)) == 4
+    assert epochs(runs) <= cap
+    winners = {run.setting for run in purposes(runs, Purpose.CONFIRMATION)}
+    assert len(purposes(runs, Purpose.CONFIRMATION)) == 3 * len(winners)
+
+
+def test_cap_on_epochs_holds_through_a_lost_runner(play: Play) -> None:
+    cap = (4 + LATER) * EPOCHS
+    whole = play(budget={"max_epochs": cap}, replicate=True)
+    cut = play(budget={"max_epochs": cap}, replicate=True, lose_runner_after=7)
+    assert max(epochs(cut), epochs(whole)) <= cap
+    assert len(purposes(cut, Purpose.SEARCH)) == len(purposes(whole, Purpose.SEARCH))
+
+
+def test_cap_on_wall_time_is_kept_to_within_one_training(play: Play, clock: MovableClock) -> None:
+    began = clock.now
+    runs = play(budget={"max_seconds": (4 + LATER) * SECONDS_PER_RUN, "trials": 50})
+    assert 3 <= len(purposes(runs, Purpose.SEARCH)) <= 5
+    assert purposes(runs, Purpose.CONFIRMATION)
+    spent = (clock.now - began).total_seconds()
+    assert spent <= (5 + LATER) * SECONDS_PER_RUN
+
+
+def test_a_wall_time_too_short_for_anything_ends_after_one_training(play: Play) -> None:
+    assert len(play(budget={"max_seconds": 0.5})) == 1
+
+
+def test_cap_that_leaves_no_search_is_refused_with_what_it_takes(request_: StudyRequest) -> None:
+    budget = SMALL.model_copy(update={"max_epochs": 3 * EPOCHS})
+    needed = (3 + LATER) * EPOCHS
+    with pytest.raises(InvalidConfig, match=f"take {needed} epochs"):
+        resolve(request_.model_copy(update={"budget": budget}))
+    enough = SMALL.model_copy(update={"max_epochs": needed})
+    assert resolve(request_.model_copy(update={"budget": enough})).expected_epochs == needed
+
+
+def test_second_study_reuses_all_that_the_first_has_trained(play: Play) -> None:
+    """It may race other settings, since it knows what the first found out; nothing twice."""
+    first, second = play(), play()
+    known = {(run.setting, run.seed, run.purpose) for run in first}
+    again = [run for run in second if (run.setting, run.seed, run.purpose) in known]
+    trained = [run for run in again if run.reused_from is None]
+    assert len(trained) == 1  # it shows that code, data and device are the same
+    assert len(again) > len(second) / 2
+    facts = {"setting", "seed", "purpose", "validation_accuracy", "test_accuracy", "epochs_done"}
+    originals = {run.id: run for run in first}
+    for run in again[1:]:
+        assert run.reused_from is not None
+        original = originals[run.reused_from]
+        assert run.model_dump(include=facts) == original.model_dump(include=facts)
+        assert run.seconds == 0
+
+
+def test_run_at_another_learning_rate_is_another_run(play: Play) -> None:
+    play()
+    joint = {"tune": ("learning_rate",), "budget": {"trials": 3}}
+    runs, again = play(**joint), play(**joint)
+    search = [run for run in runs if run.purpose == Purpose.SEARCH]
+    assert [run.setting.is_no_ham for run in search] == [False, True] * 3
+    assert all(run.setting.learning_rate == 1 for run in runs if run.reused_from)
+    assert any(run.setting.learning_rate != 1 for run in runs)
+    others = [run for run in runs if run.setting.learning_rate != 1]
+    assert not any(run.reused_from for run in others)
+    searched = purposes(again, Purpose.SEARCH)
+    assert [run.setting for run in searched] == [run.setting for run in search]
+    assert all(run.reused_from for run in searched[1:]), "the first says where it runs"
+
+
+def test_replicate_trains_everything_again(play: Play) -> None:
+    assert not [run for run in play() + play(replicate=True) if run.reused_from]
+
+
+def test_other_code_or_device_is_never_reused(play: Play) -> None:
+    assert not [run for run in play() + play(device="another") if run.reused_from]
+
+
+def test_reused_run_has_the_curve_of_its_original_and_optuna_sees_it(
+    play: Play, storage: SqlStorage
+) -> None:
+    first, second = play(), play()
+    reused = next(run for run in second if run.reused_from)
+    assert storage.runs.curve(reused.id) == storage.runs.curve(reused.reused_from or "")
+    assert reused.state == RunState.SUCCEEDED
+    searched = [purposes(runs, Purpose.SEARCH) for runs in (first, second)]
+    assert len(searched[0]) == len(searched[1])

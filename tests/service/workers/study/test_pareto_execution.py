@@ -1,0 +1,233 @@
+"""Studies of two objectives through the real course, Optuna and storage, without Ray."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+from ham.client.records import Budget, Plan, Purpose, RunState, StudyRequest
+from ham.config import NO_HAM, RunConfig
+from service.domain.evidence.pareto_fronts import conclude
+from service.domain.planning.plans import resolve
+from service.domain.search.objectives import generation_size
+from service.records import Job, Outcome
+from service.workers.study.optuna_search import OptunaSearch
+from tests.service.workers.conftest import outcome_of
+from tests.service.workers.study_harness import LEASE, Bench
+
+LEVELS = (0.5, 0.8, 0.9)
+SMALL = Budget(trials=8, finalists=2, screening_seeds=2, confirmation_seeds=3)
+
+
+def a_front(budget: Budget = SMALL, **changes: Any) -> StudyRequest:
+    fields: dict[str, Any] = dict(
+        model="digits_mlp",
+        dataset="digits",
+        sparsifier="random",
+        objectives=("accuracy", "sparsity"),
+        sparsities=LEVELS,
+        budget=budget,
+    )
+    return StudyRequest(**(fields | changes))
+
+
+def outcome(config: RunConfig, measure_test: bool) -> Outcome:
+    """Sparser is less accurate; HAM helps the more the sparser it is."""
+    found = outcome_of(config, measure_test)
+    sparsity = config.combination.sparsity
+    accuracy = (found.validation_accuracy or 0.0) - 0.2 * sparsity**4
+    return found.model_copy(
+        update={
+            "validation_accuracy": accuracy,
+            "test_accuracy": accuracy - 0.01 if measure_test else None,
+            "measures": {
+                "sparsity": {"target": sparsity, "realised": sparsity},
+                "training_flops": 1e9 * (1 - sparsity),
+            },
+        }
+    )
+
+
+def bench_of(folder: Path, request: StudyRequest) -> Bench:
+    return Bench(folder, request, resolve(request), outcome)
+
+
+def test_a_front_course_runs_its_stages_at_every_sparsity(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path, a_front())
+    bench.drive(bench.new_runner())
+    runs = bench.runs()
+    assert {run.state for run in runs} == {RunState.SUCCEEDED}
+    assert len(runs) <= bench.plan.expected_runs
+    searched = [run for run in runs if run.purpose == Purpose.SEARCH]
+    assert [(r.setting, r.sparsity) for r in searched[:3]] == [(NO_HAM, one) for one in LEVELS]
+    assert len(searched) == SMALL.trials
+    for run in runs:
+        assert run.combination == bench.plan.combination_at(run.sparsity).key
+        assert run.measures["sparsity"]["target"] == run.sparsity, "it was trained at that"
+        assert (run.test_accuracy is not None) == (run.purpose == Purpose.CONFIRMATION)
+    first_candidate = next(
+        place
+        for place, run in enumerate(runs)
+        if run.purpose == Purpose.SCREENING and not run.setting.is_no_ham
+    )
+    assert all(run.purpose != Purpose.SEARCH for run in runs[first_candidate:])
+    found = conclude(bench.plan, runs)
+    assert found.points and not found.provisional
+
+
+def test_the_known_front_is_found(tmp_path: Path) -> None:
+    budget = Budget(trials=40, finalists=8, screening_seeds=4, confirmation_seeds=8)
+    bench = bench_of(tmp_path, a_front(budget))
+    bench.drive(bench.new_runner())
+    found = conclude(bench.plan, bench.runs())
+    assert {point.combination.sparsity for point in found.points} == set(LEVELS)
+    accuracies = [point.validation_accuracy for point in found.points]
+    assert accuracies == sorted(accuracies, reverse=True)
+    for point in found.points:
+        assert 5 <= point.setting.alpha <= 200, "the peak is at 30"
+        assert point.gain_shown and point.gain is not None and point.gain.mean > 0.01
+
+
+def test_optuna_knows_the_objectives_and_shows_the_front(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path, a_front(objectives=("accuracy", "training_flops")))
+    bench.drive(bench.new_runner())
+    study = optuna.load_study(study_name="study", storage=bench._optuna)
+    assert study.directions == [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
+    assert study.metric_names == ["accuracy", "training_flops"]
+    assert study.best_trials
+    for trial, run in zip(study.trials, bench.runs(), strict=False):
+        assert trial.params["sparsity"] == run.sparsity
+        assert trial.values == [run.validation_accuracy, run.measures["training_flops"]]
+
+
+def test_a_trial_without_a_measure_of_its_objective_fails_in_optuna_alone(tmp_path: Path) -> None:
+    bench = bench_of(tmp_path, a_front())
+    course = bench.new_runner()
+    for error in (None, "diverged"):
+        assignment = course.next()
+        assert assignment is not None
+        ended = outcome(assignment.config, assignment.measure_test).model_copy(
+            update={"measures": {}, "error": error}
+        )
+        course.end(assignment.run_id, ended)
+    unmeasured, failed = bench.optuna_trials()[:2]
+    assert unmeasured.state == failed.state == TrialState.FAIL
+    assert "'sparsity': None" in unmeasured.user_attrs["fail_reason"]
+    assert failed.user_attrs["fail_reason"] == "diverged"
+
+
+def propose(plan: Plan, trials: int, reopen: bool) -> list[tuple[float, float, float | None]]:
+    storage = optuna.storages.InMemoryStorage()
+    search, found = OptunaSearch(storage, "study", plan), []
+    for _ in range(trials):
+        if reopen:
+            search = OptunaSearch(storage, "study", plan)
+        number, setting, sparsity = search.ask()
+        assert plan.space.contains(setting) and sparsity in plan.sparsities
+        found.append((setting.alpha, setting.beta, sparsity))
+        accuracy = 0.9 - abs(math.log10(max(setting.alpha, 1) / 30)) / 10 - (sparsity or 0) / 5
+        measures = {"sparsity": {"realised": sparsity}}
+        search.tell(number, Outcome(validation_accuracy=accuracy, measures=measures))
+    if plan.sampler == "nsga2":
+        study = optuna.load_study(study_name="study", storage=storage)
+        generations = Counter(t.system_attrs["NSGAIISampler:generation"] for t in study.trials)
+        assert generations == {n: generation_size(plan) for n in range(4)}
+    return found
+
+
+@pytest.mark.parametrize("sampler", ["nsga2", "tpe", "random"])
+def test_proposals_depend_on_seed_and_history_alone(sampler: str) -> None:
+    plan = resolve(a_front(Budget(trials=32), sampler=sampler))
+    found = propose(plan, 32, reopen=False)
+    assert found == propose(plan, 32, reopen=True)
+    assert found[:3] == [(0.0, 0.0, sparsity) for sparsity in LEVELS]
+    assert len({row[2] for row in found[3:]}) == len(LEVELS)
+    assert len(set(found)) > 16
+    other = plan.model_copy(update={"sampler_seed": plan.sampler_seed + 1000})
+    assert propose(other, 32, reopen=False) != found
+
+
+@settings(max_examples=6, deadline=None)
+@given(cuts=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2)), max_size=5))
+def test_a_front_course_cut_short_anywhere_ends_with_the_same_runs(
+    cuts: list[tuple[int, int]],
+) -> None:
+    """Each cut: so many trainings finish, so many more are under way when the runner is lost."""
+    with TemporaryDirectory() as folder, TemporaryDirectory() as other:
+        whole, cut = bench_of(Path(folder), a_front()), bench_of(Path(other), a_front())
+        whole.drive(whole.new_runner(), slots=1)
+        cut.drive_cut_short(cuts)
+        assert Counter(run.state for run in cut.runs()) == {RunState.SUCCEEDED: len(cut.runs())}
+        searched = [r for r in cut.runs() if r.purpose == Purpose.SEARCH]
+        assert sorted(r.trial_number for r in searched) == list(range(SMALL.trials))  # type: ignore[type-var]
+        if all(under_way < 2 for _, under_way in cuts):  # the same history, asked one by one
+
+            def facts(bench: Bench) -> set[tuple[object, ...]]:
+                runs = bench.runs()
+                return {(r.purpose, r.trial_number, r.setting, r.sparsity, r.seed) for r in runs}
+
+            assert facts(cut) == facts(whole)
+            assert conclude(cut.plan, cut.runs()) == conclude(whole.plan, whole.runs())
+
+
+def test_a_capped_front_still_ends_in_a_confirmed_one(tmp_path: Path) -> None:
+    plan = resolve(a_front())
+    later = plan.expected_runs - SMALL.trials
+    cap = (later + 5) * plan.run_epochs
+    bench = bench_of(tmp_path, a_front(SMALL.model_copy(update={"max_epochs": cap})))
+    bench.drive(bench.new_runner(), slots=1)
+    runs = bench.runs()
+    assert sum(run.purpose == Purpose.SEARCH for run in runs) == 5
+    assert sum(run.epochs_done for run in runs) <= cap == bench.plan.expected_epochs
+    assert not conclude(bench.plan, runs).provisional
+
+
+def test_a_later_study_of_one_sparsity_reuses_and_learns_from_the_runs_at_that(
+    tmp_path: Path,
+) -> None:
+    """Runs belong to what was trained, not to the combination that lists their study."""
+    bench = bench_of(tmp_path, a_front())
+    bench.drive(bench.new_runner())
+    made = bench.runs()
+    bench.storage.queue.succeed_with_front(bench.claim, conclude(bench.plan, made))
+    for sparsity in (0.9, 0.5):
+        request = StudyRequest(
+            model="digits_mlp",
+            dataset="digits",
+            sparsifier="random",
+            sparsity=sparsity,
+            budget=SMALL,
+        )
+        plain = bench.storage.studies.submit(request, resolve(request))[0]
+        claimed = bench.storage.queue.claim("test", LEASE)
+        assert claimed is not None and claimed[0].id == plain.id
+        earlier = bench.storage.runs.earlier(plain.id)
+        assert {run.id for run in earlier} == {
+            run.id
+            for run in made
+            if run.sparsity == sparsity and run.purpose != Purpose.CONFIRMATION
+        }
+        seed = plain.plan.confirmation_seeds[0]
+        job = Job(purpose=Purpose.CONFIRMATION, setting=NO_HAM, seed=seed)
+        run = bench.storage.runs.begin(claimed[1], job, 15, {"device": "none"})
+        twin = bench.storage.runs.get(run.reused_from or "")
+        assert (twin.sparsity, twin.study_id) == (sparsity, bench.study_id)
+        assert run.test_accuracy == twin.test_accuracy is not None
+        bench.storage.queue.fail(claimed[1], "enough")
+
+
+def test_configs_of_one_study_differ_in_sparsity(tmp_path: Path) -> None:
+    course = bench_of(tmp_path, a_front()).new_runner()
+    configs: list[RunConfig] = [a.config for _ in range(3) if (a := course.next())]
+    assert [config.combination.sparsity for config in configs] == list(LEVELS)
+    assert RunConfig.from_json(configs[2].to_json()) == configs[2]

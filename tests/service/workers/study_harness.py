@@ -1,0 +1,102 @@
+"""A study driven through the real course, Optuna and storage, without Ray."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial
+
+from ham.client.records import NewRecommendation, Plan, Run, StudyRequest
+from ham.config import RunConfig
+from service.domain.evidence.recommendations import recommend
+from service.records import Claim, Outcome
+from service.storage import Database, SqlStorage
+from service.storage.engine.migrate import migrate
+from service.workers.study.execution import Assignment, Course
+from service.workers.study.optuna_search import OptunaSearch
+from service.workers.study.optuna_storage import open_optuna_storage
+from tests.service.workers.conftest import metrics, outcome_of
+
+LEASE = timedelta(seconds=30)
+
+
+class Bench:
+    """A study in a folder of its own, and runners that can be lost.
+
+    Args:
+        folder: for its databases.
+        request: what was asked for.
+        plan: what was planned.
+        train: what a training of a config ends with, and whether test data is measured.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        request: StudyRequest,
+        plan: Plan,
+        train: Callable[[RunConfig, bool], Outcome] = outcome_of,
+    ) -> None:
+        self._train = train
+        database = Database(f"sqlite:///{folder}/hamtune.sqlite3")
+        migrate(database)
+        self.storage = SqlStorage(database, max_attempts=1000)
+        self.plan = plan
+        self.study_id = self.storage.studies.submit(request, plan)[0].id
+        self._optuna = open_optuna_storage(f"sqlite:///{folder}/optuna.sqlite3")
+        self.claim: Claim
+        self.begun: Counter[str] = Counter()
+
+    def new_runner(self) -> Course:
+        """Claim the study for the next runner, which knows only the database."""
+        return self.course_of("study")
+
+    def course_of(self, optuna_name: str) -> Course:
+        """Claim what is next in the queue, under a name of its own in Optuna's storage."""
+        claimed = self.storage.queue.claim("test", LEASE)
+        assert claimed is not None
+        self.claim = claimed[1]
+        search = OptunaSearch(self._optuna, optuna_name, self.plan)
+        return Course(self.storage, self.claim, self.plan, search)
+
+    def lose_runner(self) -> None:
+        self.storage.queue.release(self.claim, "lost")
+
+    def runs(self) -> list[Run]:
+        return self.storage.runs.of_study(self.study_id)
+
+    def optuna_trials(self) -> list[FrozenTrial]:
+        return optuna.load_study(study_name="study", storage=self._optuna).trials
+
+    def recommendation(self) -> NewRecommendation:
+        return recommend(self.plan, self.runs())
+
+    def finish(self, course: Course, assignment: Assignment) -> None:
+        """Train what was assigned."""
+        course.report(assignment.run_id, metrics(1, 0.5))
+        course.end(assignment.run_id, self._train(assignment.config, assignment.measure_test))
+
+    def drive(self, course: Course, slots: int = 2) -> None:
+        """Work like a cluster with so many slots."""
+        under_way: list[Assignment] = []
+        while not course.finished:
+            while len(under_way) < slots and (assignment := course.next()):
+                under_way.append(assignment)
+            if under_way:
+                self.finish(course, under_way.pop(0))
+
+    def drive_cut_short(self, cuts: Iterable[tuple[int, int]]) -> None:
+        """Work with one slot; at each cut so many trainings finish, so many more are lost."""
+        for finished, under_way in cuts:
+            course = self.new_runner()
+            for _ in range(finished):
+                if assignment := course.next():
+                    self.finish(course, assignment)
+            for _ in range(under_way):
+                course.next()
+            self.lose_runner()
+        self.drive(self.new_runner(), slots=1)
