@@ -20,13 +20,13 @@ import psycopg
 from benchmarks.recorded_truth import FILE
 from benchmarks.replay import CHANCE, Truth, load
 from ham.client.records import Plan, Purpose, StudyRequest
-from ham.config import NO_HAM, Combination, RunConfig, Setting
+from ham.config import RECIPE_BASELINE, Combination, HamConfig, RunConfig
 from ham.training import RunResult, train
 from search_spaces import recipe_for
 from service.domain.evidence.recommendations import recommend
 from service.domain.planning.plans import resolve
-from service.domain.search.stages import baseline_jobs, heat_count, heat_jobs, winner_jobs
-from service.records import Claim, Job, Outcome
+from service.domain.search.stages import baseline_jobs, confirmation_jobs, round_count, round_jobs
+from service.records import Job, Outcome, StudyLease
 from service.storage import SqlStorage
 
 SPARSIFIERS = ("random", "snip", "grasp", "synflow", "gmp", "acdc", "set", "rigl", "mest", "str")
@@ -71,16 +71,18 @@ def play(storage: SqlStorage) -> None:
         study, claim = claimed
         truth = truths[plan.combination.key]
         real = train(
-            RunConfig(combination=plan.combination, recipe=plan.recipe, setting=NO_HAM, seed=0),
+            RunConfig(
+                combination=plan.combination, recipe=plan.recipe, setting=RECIPE_BASELINE, seed=0
+            ),
             measure_test=True,
         )
         run = partial(_run, storage, claim, truth, real)
         run(_search(plan))
-        for number in range(heat_count(plan)):
-            run(heat_jobs(plan, storage.runs.of_study(study.id), number=number))
+        for number in range(round_count(plan)):
+            run(round_jobs(plan, storage.runs.of_study(study.id), number=number))
         for purpose in (Purpose.SCREENING, Purpose.CONFIRMATION):
             run(baseline_jobs(plan, purpose))
-        run(winner_jobs(plan, storage.runs.of_study(study.id)))
+        run(confirmation_jobs(plan, storage.runs.of_study(study.id)))
         storage.queue.succeed(claim, recommend(plan, storage.runs.of_study(study.id)))
 
 
@@ -90,7 +92,7 @@ def _search(plan: Plan) -> list[Job]:
     alphas, betas = plan.space.alpha, plan.space.beta
 
     def one(number: int) -> Job:
-        setting = Setting(
+        setting = HamConfig(
             alpha=float(np.exp(draw.uniform(np.log(alphas.low), np.log(alphas.high)))),
             beta=float(np.exp(draw.uniform(np.log(betas.low), np.log(betas.high)))),
         )
@@ -100,7 +102,7 @@ def _search(plan: Plan) -> list[Job]:
 
 
 def _run(
-    storage: SqlStorage, claim: Claim, truth: Truth, real: RunResult, jobs: Sequence[Job]
+    storage: SqlStorage, claim: StudyLease, truth: Truth, real: RunResult, jobs: Sequence[Job]
 ) -> None:
     facts = real.to_json()
     facts["measures"]["sparsity"] = facts.pop("sparsity")

@@ -24,7 +24,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from ham.optim import HAM
 from ham.optim.kernels.dispatch import ham_step
 from ham.optim.kernels.one_pass import kernel_for
-from ham.optim.kernels.parameter_updates import collect_moves
+from ham.optim.kernels.parameter_updates import collect_updates
 
 LR, ALPHA, BETA = 1e-3, 200.0, 1e-3
 SGD_BYTES, HAM_BYTES, ADAMW_BYTES, CHECK_BYTES = 20, 12, 28, 4  # float32, per weight
@@ -94,7 +94,7 @@ def table_rows(device: torch.device) -> list[Row]:
 
     def alone(path: str) -> Callable[[], object]:
         groups = HAM(SGD(params, lr=LR), ALPHA, BETA).param_groups
-        return lambda: ham_step(path, collect_moves(groups, copy_gradients=False))
+        return lambda: ham_step(path, collect_updates(groups, copy_gradients=False))
 
     check = CHECK_BYTES if device.type == "cpu" else 0
     rows = [

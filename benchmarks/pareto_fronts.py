@@ -16,7 +16,7 @@ from statistics import fmean, stdev
 import optuna
 
 from ham.client.records import Budget, Plan, Sampler, StudyRequest
-from ham.config import Setting
+from ham.config import HamConfig
 from service.domain.planning.plans import resolve
 from service.domain.search.objectives import FRONT_SAMPLERS
 from service.records import Outcome
@@ -26,7 +26,7 @@ LEVELS = (0.5, 0.8, 0.9)
 GAIN, NOISE = 0.03, 0.003
 
 
-def gain(setting: Setting) -> float:
+def gain(setting: HamConfig) -> float:
     """Return what a setting gains in truth: most at alpha 30, beta 0.01."""
     alpha = math.log10(max(setting.alpha, 0.5) / 30)
     beta = math.log10(max(setting.beta, 5e-5) / 0.01)

@@ -19,7 +19,7 @@ from itertools import product
 from pathlib import Path
 from time import process_time
 
-from ham.config import Combination, Recipe, RunConfig, Setting
+from ham.config import Combination, HamConfig, Recipe, RunConfig
 from ham.data.digits import TEST_SIZE, VALIDATION_SIZE
 from ham.errors import DivergedRun
 from ham.training import train
@@ -70,7 +70,10 @@ def configs() -> Iterator[RunConfig]:
     """Yield all trainings, seed by seed: a part of the file is a whole truth on fewer seeds."""
     for seed, cell, alpha, beta in product(SEEDS, CELLS, ALPHAS, BETAS):
         yield RunConfig(
-            combination=combination(cell), recipe=cell[3], setting=Setting(alpha, beta), seed=seed
+            combination=combination(cell),
+            recipe=cell[3],
+            setting=HamConfig(alpha, beta),
+            seed=seed,
         )
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ham.config import Setting
+from ham.config import HamConfig
 
 IMAGES = 500
 """In the validation split, and in the test split, of the recorded file."""
@@ -50,23 +50,23 @@ class Truth:
         """How many seeds are recorded of every setting."""
         return len(self.curves)
 
-    def curve(self, setting: Setting, seed: int) -> NDArray[np.float64]:
+    def curve(self, setting: HamConfig, seed: int) -> NDArray[np.float64]:
         """Return the accuracies after each epoch; a seed counts modulo the recorded ones."""
         return self._at(self.curves[seed % self.seeds], setting)
 
-    def expected(self, setting: Setting) -> float:
+    def expected(self, setting: HamConfig) -> float:
         """Return the mean final validation accuracy over all seeds."""
         return float(self._at(self._mean, setting))
 
-    def expected_test(self, setting: Setting) -> float:
+    def expected_test(self, setting: HamConfig) -> float:
         """Return the mean test accuracy over all seeds."""
         return float(self._at(self.test.mean(axis=0), setting))
 
     @cached_property
-    def best_setting(self) -> Setting:
+    def best_setting(self) -> HamConfig:
         """The setting of the grid with the highest mean final validation accuracy."""
         alpha, beta = np.unravel_index(int(self._mean.argmax()), self._mean.shape)
-        return Setting(alpha=self.alphas[alpha], beta=self.betas[beta])
+        return HamConfig(alpha=self.alphas[alpha], beta=self.betas[beta])
 
     @cached_property
     def best(self) -> float:
@@ -78,7 +78,7 @@ class Truth:
         mean: NDArray[np.float64] = self.curves[..., -1].mean(axis=0)
         return mean
 
-    def _at(self, grid: NDArray[np.float64], setting: Setting) -> NDArray[np.float64]:
+    def _at(self, grid: NDArray[np.float64], setting: HamConfig) -> NDArray[np.float64]:
         """Interpolate an array over (alpha, beta, ...)."""
         (a, to_a), (b, to_b) = _place(self.alphas, setting.alpha), _place(self.betas, setting.beta)
         low = grid[a, b] * (1 - to_b) + grid[a, b + 1] * to_b

@@ -24,7 +24,7 @@ import numpy as np
 import optuna
 
 from ham.client.records import Plan, Purpose, Run, RunState, StudyRequest
-from ham.config import Setting
+from ham.config import HamConfig
 from service.domain.planning.plans import resolve
 from service.domain.search import screening_rounds, stages
 from service.domain.search.candidates import grid
@@ -98,13 +98,15 @@ class World:
     def __post_init__(self) -> None:
         heights = [self._height(setting) for setting in grid(self.plan.space)]
         object.__setattr__(self, "_best", max(heights))
-        object.__setattr__(self, "_gap", max(heights) - self._height(Setting(0, 0)))
+        object.__setattr__(self, "_gap", max(heights) - self._height(HamConfig(0, 0)))
 
-    def _height(self, setting: Setting) -> float:
+    def _height(self, setting: HamConfig) -> float:
         space = self.plan.space
-        return self.shape(space.alpha.place(setting.alpha), space.beta.place(setting.beta))
+        return self.shape(
+            space.alpha.coordinate(setting.alpha), space.beta.coordinate(setting.beta)
+        )
 
-    def regret(self, setting: Setting) -> float:
+    def regret(self, setting: HamConfig) -> float:
         """Return the loss against the best setting, in gaps."""
         loss: float = (self._best - self._height(setting)) / self._gap  # type: ignore[attr-defined]
         return loss
@@ -165,15 +167,15 @@ def search(plan: Plan, lab: Lab, trials: int) -> list[Run]:
     return runs
 
 
-def recommended(plan: Plan, lab: Lab, searched: list[Run]) -> Setting:
+def recommended(plan: Plan, lab: Lab, searched: list[Run]) -> HamConfig:
     """Return the winner of the race after a search."""
     runs = searched + [lab.run(job) for job in stages.baseline_jobs(plan, Purpose.SCREENING)]
-    for number in range(stages.heat_count(plan)):
-        runs += [lab.run(job) for job in stages.heat_jobs(plan, runs, number=number)]
-    return stages.winner(plan, runs)
+    for number in range(stages.round_count(plan)):
+        runs += [lab.run(job) for job in stages.round_jobs(plan, runs, number=number)]
+    return stages.selected(plan, runs)
 
 
-def best_single(searched: list[Run]) -> Setting:
+def best_single(searched: list[Run]) -> HamConfig:
     """Return the setting of the trial that measured best."""
     return max(searched, key=lambda run: run.validation_accuracy or -math.inf).setting
 
@@ -200,7 +202,7 @@ def regrets(shape: Shape, repetitions: int) -> Iterator[Regrets]:
         world, lab = World(plan, shape), Lab(World(plan, shape), number)
         budget = plan.budget
         racing = screening_rounds.trainings(
-            screening_rounds.heats(budget.finalists, budget.screening_seeds)
+            screening_rounds.plan_rounds(budget.finalists, budget.screening_seeds)
         )
         trials = search(plan, lab, budget.trials + racing)
         searched = trials[: budget.trials]

@@ -29,7 +29,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset, TensorDataset
 
-from ham import NO_HAM, Combination, Recipe, RunConfig, Setting, train
+from ham import RECIPE_BASELINE, Combination, HamConfig, Recipe, RunConfig, train
 from ham.catalog import DATASETS, MODELS, SPARSIFIERS
 from ham.data import digits
 from ham.data.splits import Splits, hash_tensors
@@ -42,7 +42,10 @@ from service.formatting import interval, points
 # CNN: the best mean over the eight combinations of this recipe in benchmarks/truth/digits.csv.
 # ResNet-20: of twelve settings under `random` at 0.9 and three seeds (alpha 0 to 36, beta 0 to
 # 0.3), the weakest alpha within 0.1 points of the best.
-HAM = {"digits_cnn": Setting(alpha=40.0, beta=0.3), "resnet20_8x8": Setting(alpha=10.0, beta=0.3)}
+HAM = {
+    "digits_cnn": HamConfig(alpha=40.0, beta=0.3),
+    "resnet20_8x8": HamConfig(alpha=10.0, beta=0.3),
+}
 SPARSITIES = (0.9, 0.95, 0.8)
 SEEDS = range(5)
 RECORDED = Path(__file__).parent / "truth" / "sparsifiers.csv"
@@ -104,7 +107,9 @@ def configs(
                 takes = row.takes_sparsity
                 if not takes and sparsity != sparsities[0]:
                     continue
-                for setting in (NO_HAM, HAM[model]) if row.takes_ham else (NO_HAM,):
+                for setting in (
+                    (RECIPE_BASELINE, HAM[model]) if row.takes_ham else (RECIPE_BASELINE,)
+                ):
                     yield RunConfig(
                         combination=Combination(
                             model=model,

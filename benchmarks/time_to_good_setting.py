@@ -43,7 +43,7 @@ from benchmarks.replay import Truth, load
 from benchmarks.selection import run_of
 from benchmarks.transfer import GOOD, POINT, known
 from ham.client.records import Plan, Purpose, Run, StudyRequest
-from ham.config import NO_HAM, Setting
+from ham.config import RECIPE_BASELINE, HamConfig
 from search_spaces import SearchSpace
 from service.domain.planning.plans import resolve
 from service.domain.search import stages
@@ -80,7 +80,7 @@ class Step(NamedTuple):
     """
 
     epochs: int
-    recommended: Setting
+    recommended: HamConfig
 
 
 class Replay(NamedTuple):
@@ -93,9 +93,9 @@ class Replay(NamedTuple):
     plan: Plan
     truth: Truth
     order: Sequence[int]
-    opening: tuple[Setting, ...]
+    opening: tuple[HamConfig, ...]
 
-    def curve(self, setting: Setting, seed: int = 0) -> list[float]:
+    def curve(self, setting: HamConfig, seed: int = 0) -> list[float]:
         """Return the accuracies of a training; the search's seed is 0."""
         epochs: list[float] = self.truth.curve(
             setting, self.order[seed % len(self.order)]
@@ -110,7 +110,7 @@ class Replay(NamedTuple):
         return run_of(job, self.curve(job.setting, seed)[-1])
 
 
-def ours(replay: Replay, opening: tuple[Setting, ...] = ()) -> Iterator[Step]:
+def ours(replay: Replay, opening: tuple[HamConfig, ...] = ()) -> Iterator[Step]:
     """Run the product's search and race."""
     plan, runs = replay.plan, list[Run]()
     search = OptunaSearch(optuna.storages.InMemoryStorage(), "replayed", plan, opening)
@@ -122,8 +122,8 @@ def ours(replay: Replay, opening: tuple[Setting, ...] = ()) -> Iterator[Step]:
         yield Step(plan.run_epochs, _favourite(plan, runs))
     best = _favourite(plan, runs)
     jobs = stages.baseline_jobs(plan, Purpose.SCREENING)
-    for heat in range(stages.heat_count(plan)):
-        jobs += stages.heat_jobs(plan, runs, number=heat)
+    for heat in range(stages.round_count(plan)):
+        jobs += stages.round_jobs(plan, runs, number=heat)
         runs += [replay.run(job) for job in jobs]
         yield from (Step(plan.run_epochs, best) for _ in jobs[1:])
         best = _favourite(plan, runs)
@@ -135,7 +135,7 @@ def ours(replay: Replay, opening: tuple[Setting, ...] = ()) -> Iterator[Step]:
 def best_single(replay: Replay) -> Iterator[Step]:
     """Run the product's search alone, and believe its best trial."""
     search = OptunaSearch(optuna.storages.InMemoryStorage(), "replayed", replay.plan)
-    best = -math.inf, NO_HAM
+    best = -math.inf, RECIPE_BASELINE
     for _ in range(replay.plan.budget.trials):
         number, setting, _ = search.ask()
         value = replay.curve(setting)[-1]
@@ -149,12 +149,12 @@ def transferring(replay: Replay) -> Iterator[Step]:
     return ours(replay, replay.opening)
 
 
-def _favourite(plan: Plan, runs: Sequence[Run]) -> Setting:
-    if all(run.setting.is_no_ham for run in runs):
-        return NO_HAM
+def _favourite(plan: Plan, runs: Sequence[Run]) -> HamConfig:
+    if all(run.setting.is_baseline for run in runs):
+        return RECIPE_BASELINE
     if len(runs) < FEWEST_RUNS:  # no HAM counts as well as long as there is no surface
         return max(runs, key=lambda run: run.validation_accuracy or 0).setting
-    return stages.favourite(plan, runs)
+    return stages.best_so_far(plan, runs)
 
 
 def ray_tune(replay: Replay) -> Iterator[Step]:
@@ -162,7 +162,7 @@ def ray_tune(replay: Replay) -> Iterator[Step]:
     study = optuna.create_study(direction="maximize", sampler=_tpe(replay))
     # The scheduler's own rungs; the scheduler itself wants Ray's controller.
     rungs: Any = ASHAScheduler(max_t=replay.plan.run_epochs)._brackets[0]
-    best = -math.inf, NO_HAM
+    best = -math.inf, RECIPE_BASELINE
     for number in range(MOST_TRIALS):
         trial = study.ask()
         setting = _suggested(replay.plan.space, trial)
@@ -180,12 +180,12 @@ def plain_tpe(replay: Replay) -> Iterator[Step]:
     """Run Optuna's TPE, every trial at full length."""
     study = optuna.create_study(direction="maximize", sampler=_tpe(replay))
 
-    def settings() -> Iterator[tuple[Setting, optuna.Trial]]:
+    def settings() -> Iterator[tuple[HamConfig, optuna.Trial]]:
         for _ in range(MOST_TRIALS):
             trial = study.ask()
             yield _suggested(replay.plan.space, trial), trial
 
-    best = -math.inf, NO_HAM
+    best = -math.inf, RECIPE_BASELINE
     for setting, trial in settings():
         value = replay.curve(setting)[-1]
         study.tell(trial, value)
@@ -210,13 +210,13 @@ def random_search(replay: Replay) -> Iterator[Step]:
 
 def paper_grid(replay: Replay) -> Iterator[Step]:
     """Try the paper's grid in a random order."""
-    settings = [Setting(*pair) for pair in itertools.product(PAPER_ALPHAS, PAPER_BETAS)]
+    settings = [HamConfig(*pair) for pair in itertools.product(PAPER_ALPHAS, PAPER_BETAS)]
     random.Random(replay.plan.sampler_seed).shuffle(settings)
     return _best_of(replay, settings)
 
 
-def _best_of(replay: Replay, settings: Sequence[Setting]) -> Iterator[Step]:
-    best = -math.inf, NO_HAM
+def _best_of(replay: Replay, settings: Sequence[HamConfig]) -> Iterator[Step]:
+    best = -math.inf, RECIPE_BASELINE
     for setting in settings:
         best = max(best, (replay.curve(setting)[-1], setting), key=lambda pair: pair[0])
         yield Step(replay.plan.run_epochs, best[1])
@@ -226,7 +226,7 @@ def _tpe(replay: Replay) -> optuna.samplers.TPESampler:
     return optuna.samplers.TPESampler(seed=replay.plan.sampler_seed)
 
 
-def _suggested(space: SearchSpace, trial: optuna.Trial) -> Setting:
+def _suggested(space: SearchSpace, trial: optuna.Trial) -> HamConfig:
     return space.decode(
         {
             name: trial.suggest_float(name, axis.floor, axis.high, log=True)
@@ -280,7 +280,7 @@ class Trace(NamedTuple):
 
 def traced(name: str, replay: Replay, seconds_per_epoch: float) -> Trace:
     """Run a system on a replay."""
-    cost, regret = COSTS[name], dict[Setting, float]()
+    cost, regret = COSTS[name], dict[HamConfig, float]()
     trace, epochs, seconds = Trace([], [], []), 0, cost.once
     for step in SYSTEMS[name](replay):
         epochs += step.epochs
@@ -311,7 +311,7 @@ def replays(truths: dict[str, Truth], repetitions: int) -> Iterator[Replay]:
             )
         )
         found = transfer(where, left_out.recipe, base.space, everything)
-        opening = tuple(s for s in found.portfolio if not s.is_no_ham) if found else ()
+        opening = tuple(s for s in found.portfolio if not s.is_baseline) if found else ()
         for number in range(repetitions):
             order = np.random.default_rng(number).permutation(truth.seeds).tolist()
             plan = base.model_copy(update={"sampler_seed": 1000 * number})

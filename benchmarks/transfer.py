@@ -23,23 +23,23 @@ from benchmarks.recorded_truth import CELLS, FILE, RECIPE, combination
 from benchmarks.replay import Truth, load
 from benchmarks.selection import run_of
 from ham.client.records import Plan, Purpose, Run, StudyRequest, SurfaceGrid
-from ham.config import NO_HAM, Combination, Recipe, Setting
+from ham.config import RECIPE_BASELINE, Combination, HamConfig, Recipe
 from search_spaces import space_for
 from service.domain.planning.plans import resolve
-from service.domain.search.stages import favourite
+from service.domain.search.stages import best_so_far
 from service.domain.transfer.pooled_effects import Known, carried, prior, transfer
 from service.records import Job, Outcome
 from service.workers.study.optuna_search import OptunaSearch
 
-Carry = Callable[[Setting, Recipe, Recipe], Setting]
+Carry = Callable[[HamConfig, Recipe, Recipe], HamConfig]
 POINT = 0.01
 GOOD = 0.2 * POINT
 MOST_TRIALS = 32
 MARKS = (8, 16, 32)
 
 
-def _scaled(setting: Setting, alpha: float, beta: float) -> Setting:
-    return Setting(alpha=setting.alpha * alpha, beta=setting.beta * beta)
+def _scaled(setting: HamConfig, alpha: float, beta: float) -> HamConfig:
+    return HamConfig(alpha=setting.alpha * alpha, beta=setting.beta * beta)
 
 
 def _lr(origin: Recipe, goal: Recipe) -> float:
@@ -77,7 +77,7 @@ def _surface(truth: Truth) -> SurfaceGrid:
         mean=tuple(map(tuple, np.maximum(mean, floor).tolist())),
         deviation=tuple(map(tuple, np.full(mean.shape, error).tolist())),
         near_optimal=float(mean.max()),
-        candidate=NO_HAM,
+        candidate=RECIPE_BASELINE,
         tried=(),
     )
 
@@ -92,11 +92,11 @@ def leave_one_out(rows: list[tuple[Known, Truth]], carry: Carry) -> dict[str, fl
         if found is None:
             refused += 1
             continue
-        gain = truth.expected_test(found.setting) - truth.expected_test(NO_HAM)
-        tuned = truth.expected_test(truth.best_setting) - truth.expected_test(NO_HAM)
+        gain = truth.expected_test(found.setting) - truth.expected_test(RECIPE_BASELINE)
+        tuned = truth.expected_test(truth.best_setting) - truth.expected_test(RECIPE_BASELINE)
         shares.append(gain / tuned if tuned > 0 else math.inf)
         worse += gain < 0
-        seen = truth.expected(found.setting) - truth.expected(NO_HAM)
+        seen = truth.expected(found.setting) - truth.expected(RECIPE_BASELINE)
         held += found.low <= seen <= found.high
     return {
         "share": median(shares),
@@ -116,7 +116,7 @@ def _request(where: Combination) -> StudyRequest:
     )
 
 
-def trials_needed(plan: Plan, truth: Truth, opening: tuple[Setting, ...]) -> int:
+def trials_needed(plan: Plan, truth: Truth, opening: tuple[HamConfig, ...]) -> int:
     """Return after how many trials a setting within 0.2 points of the best has been tried."""
     storage = optuna.storages.InMemoryStorage()
     search = OptunaSearch(storage, "replayed", plan, opening)
@@ -169,15 +169,15 @@ def priors(
                 where.key,
                 [
                     (
-                        truth.best - truth.expected(favourite(plan, runs[:trials])),
-                        truth.best - truth.expected(favourite(led, runs[:trials])),
+                        truth.best - truth.expected(best_so_far(plan, runs[:trials])),
+                        truth.best - truth.expected(best_so_far(led, runs[:trials])),
                     )
                     for trials in MARKS
                 ],
             )
 
 
-def _searched(plan: Plan, truth: Truth, opening: tuple[Setting, ...]) -> list[Run]:
+def _searched(plan: Plan, truth: Truth, opening: tuple[HamConfig, ...]) -> list[Run]:
     search = OptunaSearch(optuna.storages.InMemoryStorage(), "replayed", plan, opening)
     runs = []
     for _ in range(max(MARKS)):

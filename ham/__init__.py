@@ -15,8 +15,8 @@ _PUBLIC = {
     "Combination": "ham.config",
     "Recipe": "ham.config",
     "RunConfig": "ham.config",
-    "Setting": "ham.config",
-    "NO_HAM": "ham.config",
+    "HamConfig": "ham.config",
+    "RECIPE_BASELINE": "ham.config",
     "PAPER_DEFAULT": "ham.config",
 }
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from ham.config import NO_HAM, RunConfig, Setting
+from ham.config import RECIPE_BASELINE, HamConfig, RunConfig
 from ham.errors import HamError, InvalidConfig
 from ham.training import EpochReport, RunResult, train
 
@@ -83,7 +83,7 @@ def summary(finished: list[tuple[RunConfig, RunResult]]) -> list[str]:
     The accuracy is the test accuracy where it was measured, else the validation accuracy. The
     gain is the mean difference over the seeds that no HAM was trained on as well.
     """
-    accuracies: dict[tuple[str, Setting], dict[int, float]] = {}
+    accuracies: dict[tuple[str, HamConfig], dict[int, float]] = {}
     for config, result in finished:
         measured = result.test_accuracy
         key = (config.combination.key, config.setting)
@@ -92,13 +92,13 @@ def summary(finished: list[tuple[RunConfig, RunResult]]) -> list[str]:
         )
     lines = []
     for (combination, setting), by_seed in accuracies.items():
-        control = accuracies.get((combination, NO_HAM), {})
+        control = accuracies.get((combination, RECIPE_BASELINE), {})
         gains = [by_seed[seed] - control[seed] for seed in by_seed if seed in control]
         line = (
             f"{combination} alpha={setting.alpha:g} beta={setting.beta:g}: "
             f"{100 * fmean(by_seed.values()):.2f} % on {len(by_seed)} seeds"
         )
-        if gains and not setting.is_no_ham:
+        if gains and not setting.is_baseline:
             line += f", {100 * fmean(gains):+.2f} points over no HAM"
         lines.append(line)
     return lines

@@ -6,25 +6,25 @@ Nothing here imports torch: the rows can be listed on a machine that has only Py
 from __future__ import annotations
 
 from ham.registry import Plugin, Registry
-from ham.specs import DatasetRow, ModelRow, OptimizerRow, SparsifierRow, prunings
+from ham.specs import DatasetSpec, ModelSpec, OptimizerSpec, SparsifierSpec, prunings
 
 __all__ = [
     "DATASETS",
     "MODELS",
     "OPTIMIZERS",
     "SPARSIFIERS",
-    "DatasetRow",
-    "ModelRow",
-    "OptimizerRow",
-    "SparsifierRow",
+    "DatasetSpec",
+    "ModelSpec",
+    "OptimizerSpec",
+    "SparsifierSpec",
     "plugins",
     "prunings",
 ]
 
-DATASETS = Registry[DatasetRow](
+DATASETS = Registry[DatasetSpec](
     "dataset",
     (
-        DatasetRow(
+        DatasetSpec(
             name="digits",
             title="Handwritten digits 8x8",
             factory="ham.data.digits:load",
@@ -35,7 +35,7 @@ DATASETS = Registry[DatasetRow](
             sizes=(797, 500, 500),
             how_to_get="Comes with scikit-learn; nothing to download.",
         ),
-        DatasetRow(
+        DatasetSpec(
             name="cifar10",
             title="CIFAR-10",
             factory="ham.data.cifar:load_cifar10",
@@ -47,7 +47,7 @@ DATASETS = Registry[DatasetRow](
             how_to_get="Unpack cifar-10-python.tar.gz in the folder that HAM_DATA_DIR names.",
             folder="cifar-10-batches-py",
         ),
-        DatasetRow(
+        DatasetSpec(
             name="cifar100",
             title="CIFAR-100",
             factory="ham.data.cifar:load_cifar100",
@@ -59,7 +59,7 @@ DATASETS = Registry[DatasetRow](
             how_to_get="Unpack cifar-100-python.tar.gz in the folder that HAM_DATA_DIR names.",
             folder="cifar-100-python",
         ),
-        DatasetRow(
+        DatasetSpec(
             name="imagenet",
             title="ImageNet-1k",
             factory="ham.data.imagenet:load",
@@ -73,13 +73,13 @@ DATASETS = Registry[DatasetRow](
         ),
     ),
     group="ham.datasets",
-    kind=DatasetRow,
+    kind=DatasetSpec,
 )
 
-MODELS = Registry[ModelRow](
+MODELS = Registry[ModelSpec](
     "model",
     (
-        ModelRow(
+        ModelSpec(
             name="digits_cnn",
             title="Digits CNN",
             factory="ham.models.digits:digits_cnn",
@@ -87,7 +87,7 @@ MODELS = Registry[ModelRow](
             input_shape=(1, 8, 8),
             gpus=0.125,
         ),
-        ModelRow(
+        ModelSpec(
             name="digits_mlp",
             title="Digits MLP",
             factory="ham.models.digits:digits_mlp",
@@ -95,7 +95,7 @@ MODELS = Registry[ModelRow](
             input_shape=(1, 8, 8),
             gpus=0.125,
         ),
-        ModelRow(
+        ModelSpec(
             name="resnet20",
             title="ResNet-20",
             factory="ham.models.resnet_cifar:resnet20",
@@ -104,7 +104,7 @@ MODELS = Registry[ModelRow](
             input_shape=(3, 32, 32),
             gpus=0.25,
         ),
-        ModelRow(
+        ModelSpec(
             name="resnet32",
             title="ResNet-32",
             factory="ham.models.resnet_cifar:resnet32",
@@ -113,7 +113,7 @@ MODELS = Registry[ModelRow](
             input_shape=(3, 32, 32),
             gpus=0.25,
         ),
-        ModelRow(
+        ModelSpec(
             name="resnet56",
             title="ResNet-56",
             factory="ham.models.resnet_cifar:resnet56",
@@ -122,7 +122,7 @@ MODELS = Registry[ModelRow](
             input_shape=(3, 32, 32),
             gpus=0.25,
         ),
-        ModelRow(
+        ModelSpec(
             name="resnet18_cifar",
             title="ResNet-18, 3x3 stem",
             factory="ham.models.resnet:resnet18_cifar",
@@ -131,7 +131,7 @@ MODELS = Registry[ModelRow](
             input_shape=(3, 32, 32),
             gpus=0.5,
         ),
-        ModelRow(
+        ModelSpec(
             name="resnet50_cifar",
             title="ResNet-50, 3x3 stem",
             factory="ham.models.resnet:resnet50_cifar",
@@ -139,7 +139,7 @@ MODELS = Registry[ModelRow](
             reference="He et al., CVPR 2016, https://arxiv.org/abs/1512.03385",
             input_shape=(3, 32, 32),
         ),
-        ModelRow(
+        ModelSpec(
             name="resnet18",
             title="ResNet-18",
             factory="ham.models.resnet:resnet18",
@@ -147,7 +147,7 @@ MODELS = Registry[ModelRow](
             reference="He et al., CVPR 2016, https://arxiv.org/abs/1512.03385",
             input_shape=(3, 224, 224),
         ),
-        ModelRow(
+        ModelSpec(
             name="resnet50",
             title="ResNet-50",
             factory="ham.models.resnet:resnet50",
@@ -157,13 +157,13 @@ MODELS = Registry[ModelRow](
         ),
     ),
     group="ham.models",
-    kind=ModelRow,
+    kind=ModelSpec,
 )
 
-OPTIMIZERS = Registry[OptimizerRow](
+OPTIMIZERS = Registry[OptimizerSpec](
     "optimizer",
     (
-        OptimizerRow(
+        OptimizerSpec(
             name="sgd",
             title="SGD",
             factory="ham.optim.factory:sgd",
@@ -171,17 +171,17 @@ OPTIMIZERS = Registry[OptimizerRow](
         ),
     ),
     group="ham.optimizers",
-    kind=OptimizerRow,
+    kind=OptimizerSpec,
 )
 
 _DYNAMIC_DENSE = (
     "the first layer under uniform densities, in the cifar preset, and from 99 % on in the "
     "imagenet preset"
 )
-SPARSIFIERS = Registry[SparsifierRow](
+SPARSIFIERS = Registry[SparsifierSpec](
     "sparsifier",
     (
-        SparsifierRow(
+        SparsifierSpec(
             name="dense",
             title="Dense",
             factory="ham.sparsifiers.dense:Dense",
@@ -189,7 +189,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             family="dense",
             takes_sparsity=False,
         ),
-        SparsifierRow(
+        SparsifierSpec(
             name="random",
             title="Random pruning at initialization",
             factory="ham.sparsifiers.random:Random",
@@ -198,7 +198,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             family="at initialization",
             leaves_dense="the first layer under uniform densities",
         ),
-        SparsifierRow(
+        SparsifierSpec(
             name="snip",
             title="SNIP",
             factory="ham.sparsifiers.snip:SNIP",
@@ -206,7 +206,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             reference="Lee et al., ICLR 2019, https://arxiv.org/abs/1810.02340",
             family="at initialization",
         ),
-        SparsifierRow(
+        SparsifierSpec(
             name="grasp",
             title="GraSP",
             factory="ham.sparsifiers.grasp:GraSP",
@@ -214,7 +214,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             reference="Wang et al., ICLR 2020, https://arxiv.org/abs/2002.07376",
             family="at initialization",
         ),
-        SparsifierRow(
+        SparsifierSpec(
             name="synflow",
             title="SynFlow",
             factory="ham.sparsifiers.synflow:SynFlow",
@@ -222,7 +222,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             reference="Tanaka et al., NeurIPS 2020, https://arxiv.org/abs/2006.05467",
             family="at initialization",
         ),
-        SparsifierRow(
+        SparsifierSpec(
             name="gmp",
             title="GMP",
             factory="ham.sparsifiers.gmp:GMP",
@@ -231,7 +231,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             family="dense to sparse",
             settled=0.8,
         ),
-        SparsifierRow(
+        SparsifierSpec(
             name="imp",
             title="IMP",
             factory="ham.sparsifiers.imp:IMP",
@@ -240,7 +240,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             family="dense to sparse",
             prune_fraction=0.2,
         ),
-        SparsifierRow(
+        SparsifierSpec(
             name="lrr",
             title="LRR",
             factory="ham.sparsifiers.lrr:LRR",
@@ -249,7 +249,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             family="dense to sparse",
             prune_fraction=0.2,
         ),
-        SparsifierRow(
+        SparsifierSpec(
             name="acdc",
             title="AC/DC",
             factory="ham.sparsifiers.acdc:ACDC",
@@ -259,7 +259,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             settled=0.85,
             leaves_dense="the first and the last layer where each layer is pruned by itself",
         ),
-        SparsifierRow(
+        SparsifierSpec(
             name="set",
             title="SET",
             factory="ham.sparsifiers.set:SET",
@@ -268,7 +268,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             family="dynamic",
             leaves_dense=_DYNAMIC_DENSE,
         ),
-        SparsifierRow(
+        SparsifierSpec(
             name="rigl",
             title="RigL",
             factory="ham.sparsifiers.rigl:RigL",
@@ -278,7 +278,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             needs_dense_gradient=True,
             leaves_dense=_DYNAMIC_DENSE,
         ),
-        SparsifierRow(
+        SparsifierSpec(
             name="mest",
             title="MEST",
             factory="ham.sparsifiers.mest:MEST",
@@ -288,7 +288,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             settled=0.75,
             leaves_dense="in both presets the first and the last layer and shortcuts",
         ),
-        SparsifierRow(
+        SparsifierSpec(
             name="str",
             title="STR",
             factory="ham.sparsifiers.str:STR",
@@ -297,7 +297,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             family="continuous",
             settled=0.75,
         ),
-        SparsifierRow(
+        SparsifierSpec(
             name="spred",
             title="spred",
             factory="ham.sparsifiers.spred:Spred",
@@ -307,7 +307,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             settled=0.8,
             takes_ham=False,
         ),
-        SparsifierRow(
+        SparsifierSpec(
             name="pilot",
             title="PILoT",
             factory="ham.sparsifiers.pilot:PILoT",
@@ -317,7 +317,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             settled=0.75,
             takes_ham=False,
         ),
-        SparsifierRow(
+        SparsifierSpec(
             name="cs",
             title="Continuous sparsification",
             factory="ham.sparsifiers.cs:CS",
@@ -327,7 +327,7 @@ SPARSIFIERS = Registry[SparsifierRow](
             settled=0.75,
             leaves_dense="in both presets the last layer and shortcuts",
         ),
-        SparsifierRow(
+        SparsifierSpec(
             name="sign_in",
             title="Sign-In",
             factory="ham.sparsifiers.sign_in:SignIn",
@@ -338,7 +338,7 @@ SPARSIFIERS = Registry[SparsifierRow](
         ),
     ),
     group="ham.sparsifiers",
-    kind=SparsifierRow,
+    kind=SparsifierSpec,
 )
 
 

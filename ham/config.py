@@ -17,7 +17,7 @@ SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
 
 @dataclass(frozen=True)
-class Setting:
+class HamConfig:
     """One choice of HAM's two numbers, and of what was tuned jointly; (0, 0) is no HAM.
 
     Args:
@@ -50,7 +50,7 @@ class Setting:
                 )
 
     @property
-    def is_no_ham(self) -> bool:
+    def is_baseline(self) -> bool:
         """True where HAM does nothing and the base optimizer is left as it is."""
         return self.alpha == 0 and self.beta == 0
 
@@ -64,8 +64,8 @@ class Setting:
         }
 
 
-NO_HAM = Setting(alpha=0.0, beta=0.0)
-PAPER_DEFAULT = Setting(alpha=200.0, beta=1e-3)
+RECIPE_BASELINE = HamConfig(alpha=0.0, beta=0.0)
+PAPER_DEFAULT = HamConfig(alpha=200.0, beta=1e-3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +208,7 @@ class RunConfig:
 
     combination: Combination
     recipe: Recipe
-    setting: Setting
+    setting: HamConfig
     seed: int
 
     def __post_init__(self) -> None:
@@ -216,7 +216,7 @@ class RunConfig:
             raise IncompatibleCombination(
                 "recipe", self.recipe.id, f"the combination names {self.combination.recipe!r}"
             )
-        if self.combination.sparsifier in SPARSIFIERS and not self.setting.is_no_ham:
+        if self.combination.sparsifier in SPARSIFIERS and not self.setting.is_baseline:
             require_ham_beside(self.combination.sparsifier)
 
     @property
@@ -234,7 +234,7 @@ class RunConfig:
         return cls(
             combination=Combination(**data["combination"]),
             recipe=Recipe(**data["recipe"]),
-            setting=Setting(**data["setting"]),
+            setting=HamConfig(**data["setting"]),
             seed=data["seed"],
         )
 

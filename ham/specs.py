@@ -18,7 +18,7 @@ DATA_VARIABLE = "HAM_DATA_DIR"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetRow(Row):
+class DatasetSpec(Row):
     """A classification dataset.
 
     Attributes:
@@ -47,7 +47,7 @@ def data_root() -> Path:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelRow(Row):
+class ModelSpec(Row):
     """An architecture.
 
     Attributes:
@@ -65,19 +65,19 @@ class ModelRow(Row):
         if not (0 <= self.gpus <= 1 or self.gpus == int(self.gpus) > 1):
             raise InvalidConfig("gpus", self.gpus, "it must be in [0, 1], or a whole number")
 
-    def accepts(self, dataset: DatasetRow) -> bool:
+    def accepts(self, dataset: DatasetSpec) -> bool:
         """Tell whether images of this dataset fit the first layer."""
         pairs = zip(self.input_shape, dataset.shape, strict=True)
         return all(wanted in (None, given) for wanted, given in pairs)
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizerRow(Row):
+class OptimizerSpec(Row):
     """A base optimizer, to be wrapped by HAM."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SparsifierRow(Row):
+class SparsifierSpec(Row):
     """A method that makes a network sparse.
 
     Attributes:

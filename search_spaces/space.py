@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, get_args
 
-from ham.config import NO_HAM, SCHEDULES, Schedule, Setting
+from ham.config import RECIPE_BASELINE, SCHEDULES, HamConfig, Schedule
 from ham.errors import InvalidConfig
 
 
@@ -59,7 +59,7 @@ class LogRange:
             return self.floor
         return min(max(value, self.low), self.high)
 
-    def place(self, value: float) -> float:
+    def coordinate(self, value: float) -> float:
         """Return where a value lies on the sampled axis: 0 at its floor (zero), 1 at `high`."""
         return math.log(self.encode(value) / self.floor) / math.log(self.high / self.floor)
 
@@ -178,15 +178,15 @@ class SearchSpace:
         """Return the lists that are chosen from, by name: with HAM, or without it."""
         return dict.fromkeys(self.tuned_schedules, self.schedules) if with_ham else {}
 
-    def decode(self, sampled: Mapping[str, Any]) -> Setting:
+    def decode(self, sampled: Mapping[str, Any]) -> HamConfig:
         """Turn a point of the axes, and choices, into a setting; what is missing is no HAM's."""
         axes = self.axes()
         values: dict[str, Any] = {
             name: axes[name].decode(at) if name in axes else at for name, at in sampled.items()
         }
-        return self.scheduled(replace(NO_HAM, **values))
+        return self.scheduled(replace(RECIPE_BASELINE, **values))
 
-    def scheduled(self, setting: Setting) -> Setting:
+    def scheduled(self, setting: HamConfig) -> HamConfig:
         """Return the setting with the study's schedules; what is zero has none."""
         shapes: dict[str, Any] = {
             name: getattr(setting if name in self.tune else self, name) for name in SCHEDULED
@@ -197,25 +197,25 @@ class SearchSpace:
             shapes["beta_schedule"] = "constant"
         return replace(setting, **shapes)
 
-    def encode(self, setting: Setting, *, with_ham: bool = True) -> dict[str, Any]:
+    def encode(self, setting: HamConfig, *, with_ham: bool = True) -> dict[str, Any]:
         """Turn a setting into the nearest point of the sampled axes, and its choices."""
         axes, choices = self.axes(with_ham=with_ham), self.choices(with_ham=with_ham)
         at = {name: axis.encode(getattr(setting, name)) for name, axis in axes.items()}
         return at | {name: getattr(setting, name) for name in choices}
 
-    def place(self, setting: Setting) -> tuple[float, ...]:
+    def coordinate(self, setting: HamConfig) -> tuple[float, ...]:
         """Return where a setting lies: on each axis in [0, 1], then its tuned schedules.
 
         A schedule's place is in :data:`DEPARTURES`; that of a strength of zero changes nothing.
         """
-        return tuple(column[0] for column in self.places([setting]))
+        return tuple(column[0] for column in self.coordinates([setting]))
 
-    def places(self, settings: Sequence[Setting]) -> list[list[float]]:
+    def coordinates(self, settings: Sequence[HamConfig]) -> list[list[float]]:
         """Return the same of many settings, a column for each axis and tuned schedule."""
         columns = []
         for name, axis in self.axes().items():
             values = [getattr(setting, name) for setting in settings]
-            at = {value: axis.place(value) for value in set(values)}  # a grid repeats few
+            at = {value: axis.coordinate(value) for value in set(values)}  # a grid repeats few
             columns.append([at[value] for value in values])
         if self.tuned_schedules:
             scheduled = [self.scheduled(setting) for setting in settings]
@@ -225,14 +225,14 @@ class SearchSpace:
             ]
         return columns
 
-    def contains(self, setting: Setting) -> bool:
+    def contains(self, setting: HamConfig) -> bool:
         """Tell whether the search can propose this setting."""
         axes = self.axes().items()
         return self.spans(setting) and all(
             axis.contains(getattr(setting, name)) for name, axis in axes
         )
 
-    def spans(self, setting: Setting) -> bool:
+    def spans(self, setting: HamConfig) -> bool:
         """Tell whether a setting differs from those that are proposed by its place at most.
 
         What was trained with another learning rate, or another schedule, says nothing of a space

@@ -11,7 +11,7 @@ from ham.client.records import (
     ScheduleOptimum,
     StudyState,
 )
-from ham.config import Setting
+from ham.config import HamConfig
 from search_spaces import LogRange
 
 NOTHING = "–"
@@ -48,7 +48,7 @@ def searched_range(axis: LogRange) -> str:
     return f"{strength(axis.low)} to {strength(axis.high)}{zero}"
 
 
-def joint_notes(setting: Setting) -> str:
+def joint_notes(setting: HamConfig) -> str:
     """Write what beside alpha and beta departs from the recipe: ``learning rate x2``."""
     return ", ".join(
         f"{name.removesuffix('_schedule')} {value} to 0"

@@ -156,7 +156,7 @@ class Settings(BaseSettings):
         return Limits(max_queued_studies=self.max_queued_studies, gpu_hours=self.gpu_hours)
 
     @property
-    def checkpoint_place(self) -> str:
+    def checkpoint_location(self) -> str:
         """Absolute path or address of the place where states of trainings are kept."""
         if not self.checkpoints:
             return str(self.data_dir.resolve() / "checkpoints")

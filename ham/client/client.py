@@ -26,9 +26,9 @@ from ham.client.records import (
     Command,
     EarlyStoppingReport,
     Evidence,
-    Front,
     Leaderboard,
     Page,
+    ParetoFront,
     PlanView,
     Purpose,
     Recommendation,
@@ -223,13 +223,13 @@ class Client:
         """Return the search runs of a study."""
         return self._walk(Run, f"/v1/studies/{study_id}/trials")
 
-    def front(self, study_id: str) -> Front:
+    def front(self, study_id: str) -> ParetoFront:
         """Return the Pareto front that a study of two objectives has ended with.
 
         Raises:
             RequestRefused: with status 404 where it has none (yet).
         """
-        return self._get(Front, f"/v1/studies/{study_id}/front")
+        return self._get(ParetoFront, f"/v1/studies/{study_id}/front")
 
     def early_stopping(self, study_id: str) -> EarlyStoppingReport:
         """Return what early stopping did, and how far early epochs foretell the final accuracy."""

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from ham.catalog import OPTIMIZERS
-from ham.config import Recipe, Setting
+from ham.config import HamConfig, Recipe
 from ham.optim.hyperbolic import HAM
 
 
@@ -24,10 +24,10 @@ def sgd(params: ParamsT, recipe: Recipe) -> Optimizer:
     )
 
 
-def build_optimizer(params: ParamsT, name: str, recipe: Recipe, setting: Setting) -> HAM:
+def build_optimizer(params: ParamsT, name: str, recipe: Recipe, setting: HamConfig) -> HAM:
     """Build a registered base optimizer and wrap it in HAM.
 
-    ``Setting(0, 0)`` gives a HAM too: its steps are the base's, bit by bit, at no cost.
+    ``HamConfig(0, 0)`` gives a HAM too: its steps are the base's, bit by bit, at no cost.
 
     Args:
         params: parameters or parameter groups; a group may carry its own ``ham_`` entries.

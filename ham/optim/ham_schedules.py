@@ -11,7 +11,7 @@ from typing import Any
 
 from torch.optim import Optimizer
 
-from ham.config import Schedule, Setting
+from ham.config import HamConfig, Schedule
 
 
 def strength_factor(schedule: Schedule, progress: float) -> float:
@@ -42,7 +42,7 @@ class StrengthSchedule:
         steps: optimizer steps of one training, >= 1.
     """
 
-    def __init__(self, optimizer: Optimizer, setting: Setting, steps: int) -> None:
+    def __init__(self, optimizer: Optimizer, setting: HamConfig, steps: int) -> None:
         self._optimizer = optimizer
         self._steps = steps
         schedules: dict[str, Schedule] = {

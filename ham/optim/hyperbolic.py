@@ -11,8 +11,8 @@ from torch.optim import LBFGS, Optimizer
 from ham.errors import HamError, IncompatibleCombination, InvalidConfig
 from ham.optim.kernels.dispatch import KERNEL_PATHS, PATHS, choose_path, ham_step
 from ham.optim.kernels.one_pass import fused_pass
-from ham.optim.kernels.parameter_updates import Move, collect_moves
-from ham.optim.nonfinite import POLICIES, sitting_out
+from ham.optim.kernels.parameter_updates import ParameterUpdate, collect_updates
+from ham.optim.nonfinite import POLICIES, skip_non_finite
 from ham.optim.param_groups import (
     ham_defaults,
     is_active,
@@ -130,18 +130,18 @@ class HAM(OptimizerWrapper):
         path = choose_path(self.path, self.base)
         if path != "fused_base" or not fused_pass(self.base, self.nonfinite):
             by_kernel = path in KERNEL_PATHS
-            with sitting_out(self.param_groups, self.nonfinite, by_kernel=by_kernel):
+            with skip_non_finite(self.param_groups, self.nonfinite, by_kernel=by_kernel):
                 ham_step(path, self._step_base())
         return loss
 
-    def _step_base(self) -> list[Move]:
+    def _step_base(self) -> list[ParameterUpdate]:
         """Step the base; return HAM's moves with the gradients as they were before.
 
         torch's multi-tensor SGD with Nesterov momentum adds the momentum into ``p.grad``. Whether
         a base overwrites gradients is learned at the first step, from copies and the tensors'
         versions; from then on only such a base costs copies.
         """
-        moves = collect_moves(
+        moves = collect_updates(
             self.param_groups, copy_gradients=self._base_overwrites_gradients is not False
         )
         grads = [move.theta.grad for move in moves]

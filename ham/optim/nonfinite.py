@@ -90,7 +90,9 @@ def non_finite(entries: list[Entry], policy: str, *, by_kernel: bool) -> list[En
 
 
 @contextmanager
-def sitting_out(groups: list[dict[str, Any]], policy: str, *, by_kernel: bool) -> Iterator[None]:
+def skip_non_finite(
+    groups: list[dict[str, Any]], policy: str, *, by_kernel: bool
+) -> Iterator[None]:
     """Hide the gradients of tensors that must not move while the body runs; see ``non_finite``."""
     hidden = non_finite(list(with_gradients(groups)), policy, by_kernel=by_kernel)
     for _, param, _ in hidden:

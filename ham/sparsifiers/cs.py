@@ -66,7 +66,7 @@ class CS(Rewinding, ShrinkingSparsifier):
         rewind_at: where the model goes back to on settling, with a fresh optimizer, as a fraction
             of all steps in [0, settle_at); 0 for the initial model. None lets the kept weights
             train on from where they are, the paper's use of one round.
-        **common: see :class:`~ham.sparsifiers.common.mask_freezing.SettlingSparsifier`.
+        **common: see :class:`~ham.sparsifiers.common.mask_freezing.MaskFreezingSparsifier`.
 
     Deviations: the temperature rises at every step, not every epoch. The authors search a ticket
         in three rounds of 85 epochs and retrain it for 85 from the model of epoch 2, each under

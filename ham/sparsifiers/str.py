@@ -74,7 +74,7 @@ class STR(ShrinkingSparsifier):
             alone decides where they end; what is right for a long training shuts a short one.
         ham_on_thresholds: let HAM act on thresholds too, as the rule "two or more dimensions" of
             its authors' wrapper would on STR's code. Whether the paper did so is UNVERIFIED.
-        **common: see :class:`~ham.sparsifiers.common.mask_freezing.SettlingSparsifier`.
+        **common: see :class:`~ham.sparsifiers.common.mask_freezing.MaskFreezingSparsifier`.
 
     Deviations: the authors try several decays until the sparsity is about right. Here the decay
         stops at the target, and at ``settle_at`` the sparsity is made exact.

@@ -19,7 +19,7 @@ _LENGTH = struct.Struct("<Q")
 _CONTAINERS = {("collections", kind.__name__): kind for kind in (OrderedDict, Counter)}
 
 
-def dump_state(state: dict[str, Any]) -> bytes:
+def pack_checkpoint(state: dict[str, Any]) -> bytes:
     """Write the state of a training."""
     buffer = io.BytesIO()
     pickler = _Pickler(buffer)
@@ -28,7 +28,7 @@ def dump_state(state: dict[str, Any]) -> bytes:
     return b"".join([_LENGTH.pack(len(rest)), rest, *pickler.contents])
 
 
-def load_state(written: bytes) -> dict[str, Any]:
+def unpack_checkpoint(written: bytes) -> dict[str, Any]:
     """Read it back, on the CPU.
 
     Raises:

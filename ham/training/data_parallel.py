@@ -27,8 +27,8 @@ from torch import Tensor, distributed, nn
 from ham.config import RunConfig
 from ham.data import Part
 from ham.errors import HamError, InvalidConfig
-from ham.training.checkpoints import dump_state, load_state
-from ham.training.device_group import Team
+from ham.training.checkpoints import pack_checkpoint, unpack_checkpoint
+from ham.training.device_group import DeviceGroup
 from ham.training.loop import Training
 from ham.training.results import EpochReport, RunResult
 
@@ -39,7 +39,7 @@ _PATIENCE = timedelta(minutes=15)
 _SECONDS_TO_LEAVE = 10.0
 
 
-class Devices(Team):
+class Devices(DeviceGroup):
     """The devices of a training, seen from one of them.
 
     Args:
@@ -183,7 +183,7 @@ class ParallelTraining:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` gave."""
         self._training.load_state_dict(state)
-        self._tell(_load, dump_state(state))
+        self._tell(_load, pack_checkpoint(state))
 
     def _tell(self, do: Callable[..., object], *arguments: Any) -> None:
         for other in self._others:
@@ -253,7 +253,7 @@ def _finish(training: Training, measure_test: bool) -> None:
 
 
 def _load(training: Training, state: bytes) -> None:
-    training.load_state_dict(load_state(state))
+    training.load_state_dict(unpack_checkpoint(state))
 
 
 def _dismiss(others: Sequence[_Other], folder: TemporaryDirectory[str]) -> None:

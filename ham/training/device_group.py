@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ham.data import WHOLE, Part
 
 
-class Team:
+class DeviceGroup:
     """The one device of a training; :mod:`ham.training.data_parallel` has several.
 
     Attributes:
@@ -48,4 +48,4 @@ class Team:
         return number
 
 
-ALONE = Team()
+SINGLE_DEVICE = DeviceGroup()

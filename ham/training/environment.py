@@ -10,11 +10,11 @@ from pathlib import Path
 
 import torch
 
-from ham.training.device_group import ALONE, Team
+from ham.training.device_group import SINGLE_DEVICE, DeviceGroup
 
 
 def describe_environment(
-    device: torch.device, cpu_threads: int, data_hash: str, team: Team = ALONE
+    device: torch.device, cpu_threads: int, data_hash: str, team: DeviceGroup = SINGLE_DEVICE
 ) -> dict[str, str | int]:
     """Return device, versions, threads, precision and the data's hash, ready for JSON."""
     return {

@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from ham.data.loaders import Batches
-from ham.training.device_group import ALONE, Team
+from ham.training.device_group import SINGLE_DEVICE, DeviceGroup
 
 
 @torch.no_grad()
-def accuracy(model: nn.Module, batches: Batches, team: Team = ALONE) -> float:
+def accuracy(model: nn.Module, batches: Batches, team: DeviceGroup = SINGLE_DEVICE) -> float:
     """Return the fraction of examples whose largest output is their label, in [0, 1].
 
     The model is evaluated in eval mode and left in the mode it was in. The devices of a team share

@@ -24,13 +24,13 @@ from ham.optim.factory import build_optimizer
 from ham.optim.ham_schedules import StrengthSchedule
 from ham.optim.lr_schedules import learning_rate_schedule
 from ham.sparsifiers import sparsify
-from ham.training.device_group import ALONE, Team
+from ham.training.device_group import SINGLE_DEVICE, DeviceGroup
 from ham.training.divergence import require_finite
 from ham.training.environment import describe_environment
 from ham.training.evaluate import accuracy
 from ham.training.results import EpochReport, RunResult
 from ham.training.seeding import reproducible, stream_seed
-from ham.training.sparsity_metrics import Meter
+from ham.training.sparsity_metrics import SparsityMetrics
 
 EVALUATION_BATCH = 500
 
@@ -53,7 +53,7 @@ class Training:
     """
 
     def __init__(
-        self, config: RunConfig, *, device: str | None = None, team: Team = ALONE
+        self, config: RunConfig, *, device: str | None = None, team: DeviceGroup = SINGLE_DEVICE
     ) -> None:
         self.config = config
         self._team = team
@@ -95,7 +95,7 @@ class Training:
             preset=self.config.recipe.sparsifier_preset,
         )
         example = torch.zeros(1, *dataset.shape, device=self.device)
-        self._meter = Meter(self.model, self.sparsifier, example)
+        self._meter = SparsityMetrics(self.model, self.sparsifier, example)
 
     def _build_optimizer(self) -> None:
         recipe = self.config.recipe

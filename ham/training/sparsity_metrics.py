@@ -35,7 +35,7 @@ class RunMeasures:
     dead_units: int
 
 
-class Meter:
+class SparsityMetrics:
     """Follows a training and measures it; costs a few additions per step.
 
     Args:

@@ -14,14 +14,14 @@ from fastapi_offline import FastAPIOffline
 from service.api.dashboard import OptunaDashboard, add_dashboard
 from service.api.docs_page import add_docs_page
 from service.api.errors.handlers import add_error_handlers
-from service.api.event_feed import Feed
+from service.api.event_feed import EventFeed
 from service.api.metrics import Metrics
 from service.api.middleware.gate import Gate
 from service.api.middleware.headers import SecurityHeaders
 from service.api.middleware.limits import BodyLimit
 from service.api.middleware.observe import Observe
 from service.api.openapi import describe
-from service.api.response_cache import Lookups
+from service.api.response_cache import ResponseCache
 from service.api.routes import (
     bundles,
     catalog,
@@ -118,7 +118,7 @@ def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.storage = storage
     app.state.metrics = Metrics(storage.monitor)
-    app.state.feed = Feed(storage)
+    app.state.feed = EventFeed(storage)
     app.state.instance = secrets.token_hex(8)
     for module in _ROUTES:
         app.include_router(module.router)
@@ -126,7 +126,7 @@ def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
     add_pages(app)
     add_dashboard(app, dashboard)
     add_error_handlers(app)
-    app.add_middleware(Lookups, store=storage.recommendations)
+    app.add_middleware(ResponseCache, store=storage.recommendations)
     app.add_middleware(BodyLimit, largest=settings.max_request_bytes)
     app.add_middleware(
         Gate,

@@ -21,7 +21,7 @@ SECONDS_BETWEEN_LOOKS = 0.5
 SECONDS_WHILE_AWAY = 2.0
 
 
-class Feed:
+class EventFeed:
     """Follows the events of one storage, for any number of listeners of this process.
 
     Args:

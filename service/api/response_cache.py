@@ -32,7 +32,7 @@ _PASSED_ON = (b"content-type", b"last-modified")
 
 
 @dataclass(frozen=True)
-class Kept:
+class CachedResponse:
     """An answer, and what it was an answer to."""
 
     path: str
@@ -43,18 +43,21 @@ class Kept:
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
 
-    def speaks_of(self, combination: Combination) -> bool:
+    def is_affected_by(self, combination: Combination) -> bool:
         """Tell whether a new recommendation of a combination may change the answer."""
         if self.path == _RECOMMENDATIONS:
             return all(
-                any(_may_mean(text, getattr(combination, name)) for text in self.query[name])
+                any(
+                    _is_compatible_with(text, getattr(combination, name))
+                    for text in self.query[name]
+                )
                 for name in CombinationFilter.model_fields
                 if name in self.query
             )
         return self.benchmark in (None, _benchmark(combination).name)
 
 
-class Lookups:
+class ResponseCache:
     """ASGI middleware around lookups: validated memory, ``ETag`` and 304.
 
     Args:
@@ -69,7 +72,7 @@ class Lookups:
         # Of its own, so that no look waits behind slow requests for a free thread.
         self._thread = ThreadPoolExecutor(1, "lookups")
         self._seen: int | None = None
-        self._kept: OrderedDict[tuple[str, bytes], Kept] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, bytes], CachedResponse] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer from memory, or let the application answer and keep what it said."""
@@ -98,10 +101,12 @@ class Lookups:
             self._kept.clear()
             return
         for _, combination in news:
-            for key in [key for key, kept in self._kept.items() if kept.speaks_of(combination)]:
+            for key in [
+                key for key, kept in self._kept.items() if kept.is_affected_by(combination)
+            ]:
                 del self._kept[key]
 
-    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> Kept | None:
+    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> CachedResponse | None:
         """Return what the application answers; what is no success is passed on, not kept."""
         seen = self._seen
         start: Message = {}
@@ -120,7 +125,7 @@ class Lookups:
         if start["status"] != 200:
             return None
         path, query = scope["path"], scope["query_string"]
-        kept = Kept(
+        kept = CachedResponse(
             path=path,
             query=parse_qs(query.decode("latin-1"), keep_blank_values=True),
             benchmark=scope.get("path_params", {}).get("benchmark"),
@@ -168,7 +173,7 @@ class SharedLook:
         self._task = None
 
 
-def _may_mean(text: str, value: str | float) -> bool:
+def _is_compatible_with(text: str, value: str | float) -> bool:
     if isinstance(value, str):
         return text == value
     try:
@@ -186,7 +191,7 @@ def _benchmark(combination: Combination) -> Benchmark:
     )
 
 
-async def _answer(scope: Scope, send: Send, kept: Kept) -> None:
+async def _answer(scope: Scope, send: Send, kept: CachedResponse) -> None:
     headers = [(b"etag", kept.etag), (b"cache-control", b"no-cache")]
     unchanged = any(
         name == b"if-none-match" and _names(known, kept.etag) for name, known in scope["headers"]

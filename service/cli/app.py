@@ -25,7 +25,7 @@ from service.cli import keys
 from service.cli.catalog import catalogue
 from service.cli.commands import add_commands
 from service.cli.config import config
-from service.cli.errors import FAILED, fail, told
+from service.cli.errors import FAILED, fail, report_errors
 from service.cli.maintenance import backup, clean
 from service.cli.options import (
     AlphaSchedule,
@@ -41,9 +41,9 @@ from service.cli.options import (
 )
 from service.cli.output import (
     leaderboard_table,
-    print_front,
     print_json,
     print_paper,
+    print_pareto_front,
     print_plan,
     print_recommendation,
     print_transferred,
@@ -89,7 +89,7 @@ def serve(
     die_with_parent: Annotated[bool, typer.Option("--die-with-parent", hidden=True)] = False,
 ) -> None:
     """Start the service: API, page, Optuna dashboard and a scheduler."""
-    with told():
+    with report_errors():
         settings = _settings(host=host, port=port, data_dir=data_dir)
         from service.cli.serving import serve as run  # lazy: the other commands start without it
         from service.workers.scheduler import processes  # lazy: the same
@@ -99,7 +99,7 @@ def serve(
         if scheduler and settings.checkpoints is not None:
             from service.workers.cluster import checkpoints  # lazy: only buckets need it
 
-            checkpoints.check_place(settings.checkpoint_place)
+            checkpoints.check_checkpoint_store(settings.checkpoint_location)
         run(settings, scheduler, lambda url: _announce(url, settings))
 
 
@@ -112,7 +112,7 @@ def worker(
     data_dir: DataDir = None,
 ) -> None:
     """Run a scheduler only: on more machines, beside one database."""
-    with told():
+    with report_errors():
         settings = _settings(data_dir=data_dir)
         if join and settings.ray_address is None:
             raise ValueError("--join needs the address of a Ray cluster; set RAY_ADDRESS")
@@ -125,7 +125,7 @@ def worker(
 @app.command()
 def migrate(data_dir: DataDir = None) -> None:
     """Bring the database to this version's tables (serve and worker do so by themselves)."""
-    with told():
+    with report_errors():
         settings = _settings(data_dir=data_dir)
         from service.storage import Database  # lazy: see serve
         from service.storage.engine.migrate import migrate as run  # lazy: see serve
@@ -176,7 +176,7 @@ def tune(
     url: Url = None,
 ) -> None:
     """Submit a study and follow it to its recommendation, or its Pareto front."""
-    with told(), Client(url) as client:
+    with report_errors(), Client(url) as client:
         budget = Budget(
             trials=trials,
             finalists=finalists,
@@ -218,7 +218,7 @@ def watch(
     url: Url = None,
 ) -> None:
     """Follow a study to its recommendation."""
-    with told(), Client(url) as client:
+    with report_errors(), Client(url) as client:
         _follow(client, study, json)
 
 
@@ -234,7 +234,7 @@ def recommend(
     url: Url = None,
 ) -> None:
     """Look up recommended settings; what is left out matches all."""
-    with told(), Client(url) as client:
+    with report_errors(), Client(url) as client:
         found = client.look_up(
             model=model,
             dataset=dataset,
@@ -268,7 +268,7 @@ def reproduce(
     url: Url = None,
 ) -> None:
     """Write the runs behind a recommendation, to train again: ... | python -m ham - --test"""
-    with told(), Client(url) as client:
+    with report_errors(), Client(url) as client:
         (found,) = client.recommendations(
             model=model,
             dataset=dataset,
@@ -293,7 +293,7 @@ def leaderboard(
     url: Url = None,
 ) -> None:
     """Show methods ranked under equal conditions."""
-    with told(), Client(url) as client:
+    with report_errors(), Client(url) as client:
         boards = [client.leaderboard(benchmark)] if benchmark else client.leaderboards()
         if json:
             print_json(boards[0] if benchmark else boards)
@@ -312,7 +312,7 @@ def studies(
     url: Url = None,
 ) -> None:
     """List studies, newest first."""
-    with told(), Client(url) as client:
+    with report_errors(), Client(url) as client:
         found = client.studies(state=state, limit=limit)
         if json:
             print_json(found)
@@ -328,7 +328,7 @@ def demo(
     data_dir: DataDir = None,
 ) -> None:
     """Tune six small combinations on real data and show what came out."""
-    with told():
+    with report_errors():
         settings = _settings(data_dir=data_dir)
         from service.cli.demo import run_demo  # lazy: only this command needs it
 
@@ -353,9 +353,11 @@ def _follow(client: Client, study_id: str, json: bool) -> None:
     study = watch_studies(client, [study_id], Console(stderr=True) if json else console)[0]
     if study.state != StudyState.SUCCEEDED:
         fail(f"study {study.id} {_ENDS[study.state]}: {study.error}", FAILED)
-    if study.plan.seeks_front:
+    if study.plan.is_multi_objective:
         front = client.front(study.id)
-        print_json({"study": study, "front": front}) if json else print_front(console, front)
+        print_json({"study": study, "front": front}) if json else print_pareto_front(
+            console, front
+        )
         return
     found = client.recommendations(**asdict(study.plan.combination))[0]
     if json:

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from ham.catalog import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS, SparsifierRow
+from ham.catalog import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS, SparsifierSpec
 from ham.registry import Registry, Row
-from ham.specs import DatasetRow
+from ham.specs import DatasetSpec
 from search_spaces import plugins, space_for, tunable
-from service.cli.errors import told
+from service.cli.errors import report_errors
 from service.cli.options import Json
 from service.cli.output import print_json, table_of
 
@@ -40,7 +40,7 @@ def catalogue(
     json: Json = False,
 ) -> None:
     """List what can be named in a study, plug-ins included, as this machine has it installed."""
-    with told():
+    with report_errors():
         kinds = [kind] if kind else list(Kind)
         rows = {of: REGISTRIES[of].list() for of in kinds}
         broken = [plugin for plugin in plugins() if plugin.error]
@@ -60,9 +60,9 @@ def catalogue(
 
 def note(row: Row, tuned: list[str]) -> str:
     """Return what else is worth knowing before a row is named in a study."""
-    if isinstance(row, DatasetRow):
+    if isinstance(row, DatasetSpec):
         return "here" if row.available else row.how_to_get
-    if not isinstance(row, SparsifierRow):
+    if not isinstance(row, SparsifierSpec):
         return ""
     space = f"searched in {space_for(row.name).id}" if row.name in tuned else "without HAM"
     dense = f"; leaves dense {row.leaves_dense}" if row.leaves_dense else ""

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ham.client.client import Client
 from ham.client.records import Budget, BudgetChange, Command, StudyChange, SweepRequest
-from service.cli.errors import told
+from service.cli.errors import report_errors
 from service.cli.options import AlphaSchedule, BetaSchedule, Json, Recipe, TuneMore, Url
 from service.cli.output import print_json, state_text
 
@@ -44,7 +44,7 @@ def sweep(
     url: Url = None,
 ) -> None:
     """Submit a study for every combination of the lists."""
-    with told(), Client(url) as client:
+    with report_errors(), Client(url) as client:
         request = SweepRequest(
             models=tuple(model),
             datasets=tuple(dataset),
@@ -104,7 +104,7 @@ def change(
     url: Url = None,
 ) -> None:
     """Change priority or budget of a study, also while it runs."""
-    with told(), Client(url) as client:
+    with report_errors(), Client(url) as client:
         budget = BudgetChange(
             trials=trials,
             finalists=finalists,
@@ -123,7 +123,7 @@ def change(
 
 def rerun(study: Study, json: Json = False, url: Url = None) -> None:
     """Submit the request of a study again, as a new study."""
-    with told(), Client(url) as client:
+    with report_errors(), Client(url) as client:
         new = client.rerun(study)
         if json:
             print_json(new)
@@ -132,7 +132,7 @@ def rerun(study: Study, json: Json = False, url: Url = None) -> None:
 
 
 def _do(command: Command, study: str, reason: str | None, json: bool, url: str | None) -> None:
-    with told(), Client(url) as client:
+    with report_errors(), Client(url) as client:
         now = client.command(study, command, reason)
         if json:
             print_json(now)

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 import typer
 from rich.console import Console
 
-from service.cli.errors import told
+from service.cli.errors import report_errors
 from service.cli.options import Json
 from service.cli.output import print_json, table_of
 from service.logs import masked
@@ -38,7 +38,7 @@ def config(
     markdown: Annotated[bool, typer.Option(help="Write the table of docs/settings.md.")] = False,
 ) -> None:
     """Show all settings, their values and where these come from; secrets are masked."""
-    with told():
+    with report_errors():
         if markdown:
             return print(documented(), end="")
         rows = list(settings_rows(Settings()))

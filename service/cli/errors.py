@@ -27,7 +27,7 @@ class PortTaken(ValueError):
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def report_errors() -> Iterator[None]:
     """Turn errors that a user can mend into a sentence on stderr and an exit code."""
     try:
         yield

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from service.cli.errors import NOT_FOUND, fail, told
+from service.cli.errors import NOT_FOUND, fail, report_errors
 from service.cli.options import Json
 from service.cli.output import print_json, table_of
 from service.errors import NotFound
@@ -80,7 +80,7 @@ def revoke(
 
 @contextmanager
 def _keys(data_dir: Path | None) -> Iterator[KeyStore]:
-    with told():
+    with report_errors():
         settings = Settings() if data_dir is None else Settings(data_dir=data_dir)
         from service.storage import open_storage  # lazy: most commands need no database
         from service.storage.engine.migrate import migrate  # lazy: the same

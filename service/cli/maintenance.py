@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from service.cli.errors import told
+from service.cli.errors import report_errors
 from service.errors import NotFound
 from service.settings import Settings
 
@@ -33,7 +33,7 @@ def backup(
     data_dir: DataDir = None,
 ) -> None:
     """Copy the embedded databases, whole, while the service runs (PostgreSQL has pg_dump)."""
-    with told():
+    with report_errors():
         settings = _settings(data_dir)
         if settings.database_url is not None:
             raise ValueError(
@@ -53,12 +53,17 @@ def clean(
     data_dir: DataDir = None,
 ) -> None:
     """Remove logs, checkpoints and Ray's folders of studies that ended long ago, never results."""
-    with told():
+    with report_errors():
         settings = _settings(data_dir)
         from service.storage import open_storage  # lazy: most commands need no database
-        from service.workers.cluster.checkpoints import open_place  # lazy: and no buckets
+        from service.workers.cluster.checkpoints import (
+            open_checkpoint_store,  # lazy: and no buckets
+        )
 
-        storage, place = open_storage(settings), open_place(settings.checkpoint_place)
+        storage, place = (
+            open_storage(settings),
+            open_checkpoint_store(settings.checkpoint_location),
+        )
         try:
             before = datetime.now(UTC) - timedelta(days=days)
             old = list(_left_behind(settings.data_dir, storage.studies, before))

@@ -12,17 +12,17 @@ from rich.table import Table
 from rich.text import Text
 
 from ham.client.records import (
-    Front,
     Grade,
     Leaderboard,
-    LeaderboardRow,
+    LeaderboardEntry,
     PaperRecommendation,
+    ParetoFront,
     PlanView,
     Recommendation,
     StudyView,
     TransferredRecommendation,
 )
-from ham.config import Combination, Setting, format_sparsity
+from ham.config import Combination, HamConfig, format_sparsity
 from service.formatting import (
     FRONT_INTERVALS,
     NOTHING,
@@ -103,13 +103,13 @@ def leaderboard_table(board: Leaderboard) -> Table:
     return table
 
 
-def _method(row: LeaderboardRow, several_environments: bool) -> str:
+def _method(row: LeaderboardEntry, several_environments: bool) -> str:
     name = f"{row.sparsifier} {_ROLES.get(row.role, row.role)}{_trainings(row.trainings)}"
     name = _with_joint(name, row.setting)
     return f"{name} ({'; '.join(row.environments)})" if several_environments else name
 
 
-def _with_joint(name: str, setting: Setting) -> str:
+def _with_joint(name: str, setting: HamConfig) -> str:
     return f"{name} ({joint})" if (joint := joint_notes(setting)) else name
 
 
@@ -166,7 +166,7 @@ def print_recommendation(console: Console, row: Recommendation) -> None:
     _print_use(console, row.setting, row.train_with)
 
 
-def front_table(front: Front) -> Table:
+def pareto_front_table(front: ParetoFront) -> Table:
     """Return a Pareto front as a table, with the measure of its other objective."""
     other = front.objectives[-1]
     table = table_of("Pareto front")
@@ -194,9 +194,9 @@ def front_table(front: Front) -> Table:
     return table
 
 
-def print_front(console: Console, front: Front) -> None:
+def print_pareto_front(console: Console, front: ParetoFront) -> None:
     """Write a Pareto front and what it rests on."""
-    console.print(front_table(front))
+    console.print(pareto_front_table(front))
     for line in (front.message, f"* {FRONT_INTERVALS}"):
         console.print(line, markup=False, highlight=False)
 
@@ -254,9 +254,9 @@ def print_paper(console: Console, row: PaperRecommendation) -> None:
     _print_use(console, row.setting)
 
 
-def _print_use(console: Console, setting: Setting, beside: Sequence[str] = ()) -> None:
+def _print_use(console: Console, setting: HamConfig, beside: Sequence[str] = ()) -> None:
     use = "train with the base optimizer alone"
-    if not setting.is_no_ham:  # every digit: it is the setting that was measured
+    if not setting.is_baseline:  # every digit: it is the setting that was measured
         use = f"optimizer = ham.HAM(base, alpha={setting.alpha!r}, beta={setting.beta!r})"
     use = f"{use}, with {', '.join(beside)}" if beside else use
     console.print(f"use: {use}", markup=False, highlight=False)

@@ -144,7 +144,7 @@ def _line(study: StudyView) -> str:
         f"{head}, {progress.search.done}/{progress.search.planned} trials, "
         f"{progress.done}/{progress.planned} runs"
     )
-    if not study.plan.seeks_front:  # where sparsities differ there is no best
+    if not study.plan.is_multi_objective:  # where sparsities differ there is no best
         line += f", best so far {percent(progress.best_validation_accuracy)}"
     if progress.remaining_seconds is not None:
         line += f", {duration(progress.remaining_seconds)} left"

@@ -2,17 +2,17 @@
 
 from service.records.jobs import Job, Outcome
 from service.records.keys import ANYONE, UNLIMITED, ApiKey, Limits, Principal, Scope
-from service.records.leases import Claim, Orders
+from service.records.leases import ControlFlags, StudyLease
 
 __all__ = [
     "ANYONE",
     "UNLIMITED",
     "ApiKey",
-    "Claim",
+    "ControlFlags",
     "Job",
     "Limits",
-    "Orders",
     "Outcome",
     "Principal",
     "Scope",
+    "StudyLease",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from ham.client.records.runs import EpochMetrics, Purpose
-from ham.config import Setting
+from ham.config import HamConfig
 
 
 class Job(BaseModel):
@@ -16,7 +16,7 @@ class Job(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     purpose: Purpose
-    setting: Setting
+    setting: HamConfig
     seed: int
     trial_number: int | None = None
     sparsity: float | None = None

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ham.client.records.studies import Plan
 
 
-class Claim(BaseModel):
+class StudyLease(BaseModel):
     """The right to write to a running study, until another runner takes it over.
 
     Attributes:
@@ -20,10 +20,12 @@ class Claim(BaseModel):
     token: int
 
 
-class Orders(BaseModel):
+class ControlFlags(BaseModel):
     """What people want of a running study by now; its runner asks every second or so."""
 
     model_config = ConfigDict(frozen=True)
 
-    hold: bool = Field(description="No new training: let those under way end, then let go.")
+    pause_requested: bool = Field(
+        description="No new training: let those under way end, then let go."
+    )
     plan: Plan

@@ -12,11 +12,11 @@ from service.storage.operations.keys import SqlKeyStore
 from service.storage.operations.logs import SqlLogStore
 from service.storage.operations.monitor import SqlMonitor
 from service.storage.results.combination_list import SqlCombinationStore
-from service.storage.results.pareto_fronts import SqlFrontStore
+from service.storage.results.pareto_fronts import SqlParetoFrontStore
 from service.storage.results.recommendations import SqlRecommendationStore
 from service.storage.runs.export import SqlExports
 from service.storage.runs.external_results import SqlExternalRunStore
-from service.storage.runs.run_counts import SqlTallyStore
+from service.storage.runs.run_counts import SqlRunCountStore
 from service.storage.runs.store import SqlRunStore
 from service.storage.studies.queue import SqlQueue
 from service.storage.studies.quotas import Quotas
@@ -46,9 +46,9 @@ class SqlStorage:
         self.events = SqlEventStore(database)
         self.logs = SqlLogStore(database)
         self.runs = SqlRunStore(database, clock)
-        self.tallies = SqlTallyStore(database)
+        self.run_counts = SqlRunCountStore(database)
         self.recommendations = SqlRecommendationStore(database)
-        self.fronts = SqlFrontStore(database)
+        self.fronts = SqlParetoFrontStore(database)
         self.external_runs = SqlExternalRunStore(database, clock)
         self.exports = SqlExports(database)
         self.keys = SqlKeyStore(database, clock)

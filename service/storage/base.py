@@ -47,15 +47,15 @@ from ham.client.records import (
     StudyState,
     SurfaceGrid,
 )
-from ham.config import Combination, Setting
-from service.records import Claim, Job, Outcome
+from ham.config import Combination, HamConfig
+from service.records import Job, Outcome, StudyLease
 from service.storage.operator_protocols import Exports, ExternalRunStore, KeyStore, Monitor
 from service.storage.queue_protocol import Queue
 from service.storage.smaller_stores import (
     CombinationStore,
     EventStore,
-    FrontStore,
     LogStore,
+    ParetoFrontStore,
     SweepStore,
 )
 
@@ -75,11 +75,11 @@ class BestRun(NamedTuple):
 
     study_id: str
     run_id: str
-    setting: Setting
+    setting: HamConfig
     validation_accuracy: float
 
 
-class Tally(NamedTuple):
+class StudyRunCounts(NamedTuple):
     """What the runs of one study amount to; nothing is counted that there is not."""
 
     counts: tuple[RunCount, ...]
@@ -154,7 +154,7 @@ class RunStore(Protocol):
     """Runs of studies and their learning curves."""
 
     def begin(
-        self, claim: Claim, job: Job, epochs: int, same_as: Mapping[str, Any] | None = None
+        self, claim: StudyLease, job: Job, epochs: int, same_as: Mapping[str, Any] | None = None
     ) -> Run:
         """Begin the run of a job, or return it if it has already ended. Raises StaleLease.
 
@@ -164,11 +164,11 @@ class RunStore(Protocol):
         """
         ...
 
-    def progress(self, claim: Claim, run_id: str, metrics: EpochMetrics) -> None:
+    def progress(self, claim: StudyLease, run_id: str, metrics: EpochMetrics) -> None:
         """Note the newest epoch of a running run. Raises StaleLease."""
         ...
 
-    def end(self, claim: Claim, run_id: str, outcome: Outcome) -> Run:
+    def end(self, claim: StudyLease, run_id: str, outcome: Outcome) -> Run:
         """End a running run with its outcome and its curve. Raises StaleLease."""
         ...
 
@@ -224,10 +224,10 @@ class RunStore(Protocol):
         ...
 
 
-class TallyStore(Protocol):
+class RunCountStore(Protocol):
     """What the runs of studies amount to."""
 
-    def of(self, studies: Sequence[Study]) -> dict[str, Tally]:
+    def of(self, studies: Sequence[Study]) -> dict[str, StudyRunCounts]:
         """Return the tally of each study by its id."""
         ...
 
@@ -324,7 +324,7 @@ class Storage(Protocol):
         ...
 
     @property
-    def tallies(self) -> TallyStore:
+    def run_counts(self) -> RunCountStore:
         """What runs amount to."""
         ...
 
@@ -334,7 +334,7 @@ class Storage(Protocol):
         ...
 
     @property
-    def fronts(self) -> FrontStore:
+    def fronts(self) -> ParetoFrontStore:
         """Pareto fronts."""
         ...
 

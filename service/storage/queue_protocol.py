@@ -6,15 +6,15 @@ from datetime import timedelta
 from typing import Protocol
 
 from ham.client.records import (
-    Front,
-    NewFront,
+    NewParetoFront,
     NewRecommendation,
+    ParetoFront,
     Plan,
     Prior,
     Recommendation,
     Study,
 )
-from service.records import Claim, Orders
+from service.records import ControlFlags, StudyLease
 
 NO_PAUSE = timedelta(0)
 
@@ -22,7 +22,7 @@ NO_PAUSE = timedelta(0)
 class Queue(Protocol):
     """Who works on which study. Times are the storage's clock."""
 
-    def claim(self, owner: str, lease: timedelta) -> tuple[Study, Claim] | None:
+    def claim(self, owner: str, lease: timedelta) -> tuple[Study, StudyLease] | None:
         """Take up a study: one whose lease ran out, else the queued one whose turn it is.
 
         The highest priority first; at equal priority the submitter with the fewest studies in
@@ -30,24 +30,24 @@ class Queue(Protocol):
         """
         ...
 
-    def orders(self, claim: Claim) -> Orders:
+    def control_flags(self, claim: StudyLease) -> ControlFlags:
         """Return what people want of the study by now. Raises StaleLease: it was cancelled."""
         ...
 
-    def begin_search(self, claim: Claim, prior: Prior | None) -> Plan:
+    def begin_search(self, claim: StudyLease, prior: Prior | None) -> Plan:
         """Write a prior into the plan, unless a run has begun, and return the plan.
 
         So whoever resumes the study decides by the same. Raises StaleLease.
         """
         ...
 
-    def heartbeat(self, claim: Claim, lease: timedelta) -> None:
+    def heartbeat(self, claim: StudyLease, lease: timedelta) -> None:
         """Prolong the lease. Raises StaleLease."""
         ...
 
     def release(
         self,
-        claim: Claim,
+        claim: StudyLease,
         reason: str,
         pause: timedelta = NO_PAUSE,
         *,
@@ -65,14 +65,14 @@ class Queue(Protocol):
         """
         ...
 
-    def succeed(self, claim: Claim, result: NewRecommendation) -> Recommendation:
+    def succeed(self, claim: StudyLease, result: NewRecommendation) -> Recommendation:
         """End the study and store its recommendation as the newest version. Raises StaleLease."""
         ...
 
-    def succeed_with_front(self, claim: Claim, result: NewFront) -> Front:
+    def succeed_with_pareto_front(self, claim: StudyLease, result: NewParetoFront) -> ParetoFront:
         """End a study of two objectives and store its front. Raises StaleLease."""
         ...
 
-    def fail(self, claim: Claim, reason: str) -> None:
+    def fail(self, claim: StudyLease, reason: str) -> None:
         """End the study as failed. Raises StaleLease."""
         ...

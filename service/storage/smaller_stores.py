@@ -11,11 +11,11 @@ from ham.client.records import (
     LOCAL,
     CombinationEntry,
     CombinationFilter,
-    Front,
     LeftOut,
     LogLevel,
     LogLine,
     NewLogLine,
+    ParetoFront,
     Plan,
     StudyEvent,
     StudyRequest,
@@ -23,7 +23,7 @@ from ham.client.records import (
     SweepProgress,
     SweepRequest,
 )
-from service.records import Claim
+from service.records import StudyLease
 
 
 class SweepStore(Protocol):
@@ -76,7 +76,7 @@ class EventStore(Protocol):
 class LogStore(Protocol):
     """What runners log of studies and runs, until it is forgotten."""
 
-    def append(self, claim: Claim, lines: Sequence[NewLogLine]) -> None:
+    def append(self, claim: StudyLease, lines: Sequence[NewLogLine]) -> None:
         """Store lines from whoever held the study last, also just after its end.
 
         Raises:
@@ -109,10 +109,10 @@ class LogStore(Protocol):
         ...
 
 
-class FrontStore(Protocol):
+class ParetoFrontStore(Protocol):
     """Pareto fronts: what studies of two objectives end with."""
 
-    def of_study(self, study_id: str) -> Front | None:
+    def of_study(self, study_id: str) -> ParetoFront | None:
         """Return the front that a study has reached, if it has."""
         ...
 
@@ -122,7 +122,7 @@ class FrontStore(Protocol):
         *,
         limit: int = 50,
         before: str | None = None,
-    ) -> list[Front]:
+    ) -> list[ParetoFront]:
         """Return fronts, those of the newest studies first, of studies older than ``before``.
 
         A front spans sparsities, so that of the filter is left out of account.

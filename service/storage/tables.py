@@ -298,7 +298,7 @@ class RecommendationRow(Base):
     combination: Mapped[CombinationRow] = relationship()
 
 
-class FrontRow(Base):
+class ParetoFrontRow(Base):
     """The Pareto front that a study of two objectives has ended with. Never changed."""
 
     __tablename__ = "front"

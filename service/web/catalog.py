@@ -9,10 +9,10 @@ from ham.catalog import (
     MODELS,
     OPTIMIZERS,
     SPARSIFIERS,
-    DatasetRow,
-    ModelRow,
-    OptimizerRow,
-    SparsifierRow,
+    DatasetSpec,
+    ModelSpec,
+    OptimizerSpec,
+    SparsifierSpec,
 )
 from ham.registry import Plugin
 from search_spaces import plugins, space_for, tunable
@@ -22,10 +22,10 @@ from search_spaces import plugins, space_for, tunable
 class Catalogue:
     """Everything that can be named, and the search space by sparsifier, where there is one."""
 
-    sparsifiers: list[SparsifierRow]
-    models: list[ModelRow]
-    datasets: list[DatasetRow]
-    optimizers: list[OptimizerRow]
+    sparsifiers: list[SparsifierSpec]
+    models: list[ModelSpec]
+    datasets: list[DatasetSpec]
+    optimizers: list[OptimizerSpec]
     spaces: dict[str, str]
     plugins: list[Plugin]
 

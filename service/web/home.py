@@ -8,8 +8,8 @@ from datetime import datetime
 from ham.client.records import (
     HELD,
     Estimate,
-    Front,
     Leaderboard,
+    ParetoFront,
     Progress,
     Recommendation,
     Study,
@@ -40,7 +40,7 @@ class Axis:
         margin = 0.06 * (high - low) or 0.01
         return cls(low - margin, high + margin)
 
-    def place(self, value: float) -> float:
+    def coordinate(self, value: float) -> float:
         """Return where a value stands, 0 to 100."""
         return round(100 * (value - self.low) / (self.high - self.low), 2)
 
@@ -69,7 +69,7 @@ class Overview:
     more_active: bool
     recommendations: list[Recommendation]
     gains: Axis
-    fronts: list[Front]
+    fronts: list[ParetoFront]
     boards: list[Board]
     failed: list[Study]
 
@@ -84,7 +84,7 @@ def overview(storage: Storage, now: datetime) -> Overview:
     recommendations = sorted(storage.recommendations.latest(), key=lambda row: row.combination.key)
     by_state = [storage.studies.list(state=state, limit=MOST_ACTIVE) for state in ACTIVE]
     active = [study for studies in by_state for study in reversed(studies)]
-    progress = progress_of(storage.tallies, active, now)
+    progress = progress_of(storage.run_counts, active, now)
     return Overview(
         active=[StudyCard(study, progress[study.id]) for study in active],
         more_active=MOST_ACTIVE in map(len, by_state),

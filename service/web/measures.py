@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ham.client.records import EarlyStoppingReport, EpochMetrics, Front, Purpose, Run, Study
+from ham.client.records import EarlyStoppingReport, EpochMetrics, ParetoFront, Purpose, Run, Study
 from service.domain.search import early_stopping
 from service.storage.base import Storage
 
@@ -122,7 +122,7 @@ class StudyPage:
     """Everything on the page of a study: its front, and its runs by stage, the last first."""
 
     study: Study
-    front: Front | None
+    front: ParetoFront | None
     early_stopping: EarlyStoppingReport
     stages: list[tuple[Purpose, list[tuple[Run, Measured]]]]
 

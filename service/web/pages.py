@@ -14,8 +14,8 @@ from ham.config import format_sparsity
 from service import formatting
 from service.api.dependencies import RecommendationId, RunId, StorageDep, StudyId
 from service.clock import utc_now
-from service.domain.evidence.plots import front_plot
-from service.domain.evidence.stored_pareto_fronts import front_of
+from service.domain.evidence.plots import pareto_front_plot
+from service.domain.evidence.stored_pareto_fronts import stored_pareto_front
 from service.web.catalog import catalogue
 from service.web.home import overview
 from service.web.measures import run_page, study_page
@@ -102,7 +102,7 @@ def show_surface(
 def show_front(study_id: StudyId, storage: StorageDep) -> Response:
     """Draw the Pareto front of a study, which never changes."""
     return Response(
-        front_plot(front_of(storage, study_id)),
+        pareto_front_plot(stored_pareto_front(storage, study_id)),
         headers={"Cache-Control": "private, max-age=86400, immutable"},
         media_type="image/svg+xml",
     )

@@ -59,7 +59,7 @@ class _Axis:
         self._start, self._end = start + band * 1.3, end
         self._low, self._high = self._positive[0], self._positive[-1]
 
-    def place(self, value: float) -> float:
+    def coordinate(self, value: float) -> float:
         if value == 0:
             return self._zero
         inside = min(max(value, self._low), self._high)
@@ -68,8 +68,8 @@ class _Axis:
 
     def spans(self, levels: tuple[float, ...]) -> list[tuple[float, float]]:
         """Return the two ends of each level's cell."""
-        places = [self.place(level) for level in self._positive]
-        between = [(one + other) / 2 for one, other in pairwise(places)]
+        coordinates = [self.coordinate(level) for level in self._positive]
+        between = [(one + other) / 2 for one, other in pairwise(coordinates)]
         edges = [self._start, *between, self._end]
         spans = [(min(pair), max(pair)) for pair in pairwise(edges)]
         if levels[0] == 0:
@@ -102,7 +102,7 @@ def surface_map(grid: SurfaceGrid) -> SurfaceMap:
     ]
 
     def mark(alpha: float, beta: float, label: str) -> Mark:
-        return Mark(across.place(alpha), upwards.place(beta), label)
+        return Mark(across.coordinate(alpha), upwards.coordinate(beta), label)
 
     zero_x = [0.0] if grid.alphas[0] == 0 else []
     zero_y = [0.0] if grid.betas[0] == 0 else []
@@ -113,11 +113,11 @@ def surface_map(grid: SurfaceGrid) -> SurfaceMap:
         ],
         candidate=mark(grid.candidate.alpha, grid.candidate.beta, "best found"),
         alpha_ticks=[
-            Mark(across.place(value), HEIGHT - BOTTOM + 17, strength(value))
+            Mark(across.coordinate(value), HEIGHT - BOTTOM + 17, strength(value))
             for value in [*zero_x, *across.ticks()]
         ],
         beta_ticks=[
-            Mark(LEFT - 8, upwards.place(value) + 4, strength(value))
+            Mark(LEFT - 8, upwards.coordinate(value) + 4, strength(value))
             for value in [*zero_y, *upwards.ticks()]
         ],
         low=low,

@@ -17,7 +17,7 @@ from service.storage import open_storage
 from service.storage.engine.migrate import migrate
 from service.storage.engine.retries import PATIENCE_OF_WORKERS
 from service.workers.cluster import connection
-from service.workers.cluster.checkpoints import check_place
+from service.workers.cluster.checkpoints import check_checkpoint_store
 from service.workers.cluster.worker_pool import open_pool
 from service.workers.scheduler.processes import die_with_parent
 from service.workers.scheduler.scheduler import Scheduler
@@ -41,7 +41,7 @@ def main() -> None:
     migrate(storage.database)
     open_optuna_storage(settings.optuna_database)
     try:
-        check_place(settings.checkpoint_place)
+        check_checkpoint_store(settings.checkpoint_location)
     except ValueError as error:
         sys.exit(str(error))
     with _cluster(settings, args.join) as address:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.replay import CHANCE, IMAGES, Truth, load
-from ham.config import Setting
+from ham.config import HamConfig
 
 ALPHAS, BETAS = (0.0, 1.0, 10.0, 100.0), (0.0, 1e-3, 1e-1)
 
@@ -44,25 +44,25 @@ def test_settings_of_the_grid_are_answered_exactly(
     truth: Truth, alpha: float, beta: float
 ) -> None:
     for seed in (0, 1):
-        curve = truth.curve(Setting(alpha, beta), seed)
+        curve = truth.curve(HamConfig(alpha, beta), seed)
         assert list(curve) == [correct(alpha, beta, seed, epoch) / IMAGES for epoch in (1, 2)]
-    assert list(truth.curve(Setting(alpha, beta), 5)) == list(curve)
+    assert list(truth.curve(HamConfig(alpha, beta), 5)) == list(curve)
 
 
 def test_a_training_that_diverged_is_at_chance(truth: Truth) -> None:
-    assert list(truth.curve(Setting(100.0, 1e-1), 1)) == [CHANCE, CHANCE]
+    assert list(truth.curve(HamConfig(100.0, 1e-1), 1)) == [CHANCE, CHANCE]
 
 
 @settings(deadline=None)
 @given(st.floats(1, 10), st.floats(1e-3, 1e-1))
 def test_settings_between_are_between(truth: Truth, alpha: float, beta: float) -> None:
-    low, high = (truth.curve(Setting(*corner), 0)[-1] for corner in ((1, 1e-3), (10, 1e-1)))
-    assert low - 1e-9 <= truth.curve(Setting(alpha, beta), 0)[-1] <= high + 1e-9
+    low, high = (truth.curve(HamConfig(*corner), 0)[-1] for corner in ((1, 1e-3), (10, 1e-1)))
+    assert low - 1e-9 <= truth.curve(HamConfig(alpha, beta), 0)[-1] <= high + 1e-9
 
 
 def test_expected_is_the_mean_over_seeds_and_best_its_maximum(truth: Truth) -> None:
-    setting = Setting(1.0, 1e-3)
+    setting = HamConfig(1.0, 1e-3)
     assert truth.expected(setting) == pytest.approx(
         sum(correct(1.0, 1e-3, seed, 2) for seed in (0, 1)) / 2 / IMAGES
     )
-    assert truth.best >= max(truth.expected(Setting(a, b)) for a in ALPHAS for b in BETAS)
+    assert truth.best >= max(truth.expected(HamConfig(a, b)) for a in ALPHAS for b in BETAS)

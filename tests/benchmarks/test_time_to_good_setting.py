@@ -12,7 +12,7 @@ from benchmarks.curves import draw
 from benchmarks.replay import Truth
 from benchmarks.time_to_good_setting import MOST_TRIALS, SYSTEMS, Replay, Trace, mean_curve, traced
 from ham.client.records import Budget
-from ham.config import Setting
+from ham.config import HamConfig
 from tests.service.builders import a_plan
 
 ALPHAS, BETAS, EPOCHS = (0.0, 1.0, 20.0, 400.0), (0.0, 1e-3, 0.1, 3.0), 15
@@ -34,7 +34,7 @@ def replay() -> Replay:
         for seed in range(7)
     ]
     budget = Budget(trials=10, finalists=3, screening_seeds=2)
-    return Replay(a_plan(budget=budget), Truth(seeds), range(7), (Setting(20.0, 0.1),))
+    return Replay(a_plan(budget=budget), Truth(seeds), range(7), (HamConfig(20.0, 0.1),))
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

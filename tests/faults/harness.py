@@ -66,7 +66,7 @@ class Kept:
             self._process = self._start()
 
 
-class Lab:
+class FaultHarness:
     """The installation.
 
     Attributes:
@@ -160,10 +160,10 @@ class Lab:
 
 
 @contextmanager
-def laboratory(folder: Path, postgres: OwnServer) -> Iterator[Lab]:
+def laboratory(folder: Path, postgres: OwnServer) -> Iterator[FaultHarness]:
     """Start all the rest of it; stop and remove it after."""
     with ExitStack() as stack:
-        yield Lab(folder, postgres, stack)
+        yield FaultHarness(folder, postgres, stack)
 
 
 def kill(pid: int) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from ham.client.records import ENDED, Budget, RunState, StudyRequest
-from tests.faults.harness import Lab, kill, laboratory
+from tests.faults.harness import FaultHarness, kill, laboratory
 from tests.postgres import OwnServer
 
 ROUNDS = int(os.environ.get("HAMTUNE_TEST_FAULTS", "1"))
@@ -42,37 +42,37 @@ REQUESTS = [
 ]
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
-Fault = Callable[[Lab], bool]
+Fault = Callable[[FaultHarness], bool]
 Results = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def lab(server: OwnServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(server: OwnServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultHarness]:
     with laboratory(Path(tmp_path_factory.mktemp("lab")), server) as lab:
         yield lab
 
 
-def an_api(lab: Lab) -> bool:
+def an_api(lab: FaultHarness) -> bool:
     return kill(random.choice(lab.apis).pid)
 
 
-def a_scheduler(lab: Lab) -> bool:
+def a_scheduler(lab: FaultHarness) -> bool:
     return kill(random.choice(lab.schedulers).pid)
 
 
-def a_runner(lab: Lab) -> bool:
+def a_runner(lab: FaultHarness) -> bool:
     return _kill(lab.runner())
 
 
-def a_ray_worker(lab: Lab) -> bool:
+def a_ray_worker(lab: FaultHarness) -> bool:
     return _kill(lab.trainer())
 
 
-def the_ray_head(lab: Lab) -> bool:
+def the_ray_head(lab: FaultHarness) -> bool:
     return _kill(lab.gcs())
 
 
-def the_database(lab: Lab) -> bool:
+def the_database(lab: FaultHarness) -> bool:
     lab.postgres.stop()
     time.sleep(SECONDS_WITHOUT_DATABASE)
     lab.postgres.start()
@@ -83,7 +83,7 @@ FAULTS: list[Fault] = [an_api, a_scheduler, a_runner, a_ray_worker, the_ray_head
 
 
 @pytest.mark.timeout(ROUNDS * SECONDS_PER_ROUND + 600)
-def test_results_are_those_of_an_undisturbed_run_whatever_is_killed(lab: Lab) -> None:
+def test_results_are_those_of_an_undisturbed_run_whatever_is_killed(lab: FaultHarness) -> None:
     luck = random.Random(os.environ.get("HAMTUNE_TEST_FAULTS_SEED", "0"))
     undisturbed = play(lab, [])
     trainings = sum(len(row["runs"]) for row in undisturbed.values())
@@ -97,7 +97,7 @@ def test_results_are_those_of_an_undisturbed_run_whatever_is_killed(lab: Lab) ->
         assert results == undisturbed
 
 
-def play(lab: Lab, faults: list[tuple[int, Fault]]) -> Results:
+def play(lab: FaultHarness, faults: list[tuple[int, Fault]]) -> Results:
     """Submit the studies, inject each fault after so many trainings, and return what came out."""
     lab.forget()
     ids = [submit(lab, number, request) for number, request in enumerate(REQUESTS)]
@@ -106,8 +106,8 @@ def play(lab: Lab, faults: list[tuple[int, Fault]]) -> Results:
         studies = [lab.storage.studies.get(id) for id in ids]
         if all(study.state in ENDED for study in studies):
             break
-        tallies = lab.storage.tallies.of(studies).values()
-        counts = chain.from_iterable(tally.counts for tally in tallies)
+        run_counts = lab.storage.run_counts.of(studies).values()
+        counts = chain.from_iterable(tally.counts for tally in run_counts)
         done = sum(row.runs for row in counts if row.state != "running")
         if faults and done >= faults[0][0] and faults[0][1](lab):
             print(f"after {done} trainings: {faults[0][1].__name__}", flush=True)
@@ -119,7 +119,7 @@ def play(lab: Lab, faults: list[tuple[int, Fault]]) -> Results:
     return {REQUESTS[number].sparsifier: outcome(lab, id) for number, id in enumerate(ids)}
 
 
-def submit(lab: Lab, number: int, request: StudyRequest) -> str:
+def submit(lab: FaultHarness, number: int, request: StudyRequest) -> str:
     """Submit under a key, twice: both APIs take it for one study."""
     body = request.model_dump(mode="json")
     options: dict[str, Any] = {"json": body, "headers": {"Idempotency-Key": f"study-{number}"}}
@@ -129,7 +129,7 @@ def submit(lab: Lab, number: int, request: StudyRequest) -> str:
     return str(first.json()["id"])
 
 
-def outcome(lab: Lab, study_id: str) -> Results:
+def outcome(lab: FaultHarness, study_id: str) -> Results:
     """Return what a study found, without what may differ: ids, times and attempts."""
     study = lab.storage.studies.get(study_id)
     assert study.state == "succeeded", study.error

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ham.config import NO_HAM, Combination, Recipe, RunConfig, Setting, format_sparsity
+from ham.config import RECIPE_BASELINE, Combination, HamConfig, Recipe, RunConfig, format_sparsity
 from ham.errors import IncompatibleCombination, InvalidConfig, UnknownName
 
 RECIPE = Recipe(name="digits", version=1, epochs=2, batch_size=64, learning_rate=0.1)
@@ -31,7 +31,7 @@ def test_run_config_survives_json_bit_by_bit(
     config = RunConfig(
         combination=Combination(**(VALID | {"sparsity": sparsity})),
         recipe=RECIPE,
-        setting=Setting(alpha=alpha, beta=beta),
+        setting=HamConfig(alpha=alpha, beta=beta),
         seed=seed,
     )
     assert RunConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
@@ -41,13 +41,13 @@ def test_run_config_survives_json_bit_by_bit(
 @pytest.mark.parametrize("value", [-1e-300, -1.0, math.inf, math.nan])
 def test_setting_refuses_what_is_negative_or_not_finite(field: str, value: float) -> None:
     with pytest.raises(InvalidConfig, match=f"{field}="):
-        Setting(**({"alpha": 1.0, "beta": 1.0} | {field: value}))
+        HamConfig(**({"alpha": 1.0, "beta": 1.0} | {field: value}))
 
 
 def test_only_both_zero_is_no_ham() -> None:
-    assert NO_HAM.is_no_ham
-    assert not Setting(alpha=0.0, beta=1e-9).is_no_ham
-    assert not Setting(alpha=1e-9, beta=0.0).is_no_ham
+    assert RECIPE_BASELINE.is_baseline
+    assert not HamConfig(alpha=0.0, beta=1e-9).is_baseline
+    assert not HamConfig(alpha=1e-9, beta=0.0).is_baseline
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_run_of_another_recipe_than_its_combination_names_is_refused() -> None:
         RunConfig(
             combination=Combination(**VALID),
             recipe=Recipe(name="digits", version=2, epochs=1, batch_size=1, learning_rate=0.1),
-            setting=NO_HAM,
+            setting=RECIPE_BASELINE,
             seed=0,
         )
 
@@ -94,8 +94,8 @@ def test_run_of_another_recipe_than_its_combination_names_is_refused() -> None:
 def test_factors_train_without_ham_and_are_refused_with_it(sparsifier: str) -> None:
     recipe = Recipe(name="digits", version=1, epochs=1, batch_size=1, learning_rate=0.1)
     combination = Combination(**(VALID | {"sparsifier": sparsifier}))
-    RunConfig(combination=combination, recipe=recipe, setting=NO_HAM, seed=0)
-    for setting in (Setting(200.0, 1e-3), Setting(0.0, 1e-3)):
+    RunConfig(combination=combination, recipe=recipe, setting=RECIPE_BASELINE, seed=0)
+    for setting in (HamConfig(200.0, 1e-3), HamConfig(0.0, 1e-3)):
         with pytest.raises(IncompatibleCombination, match="train it without HAM"):
             RunConfig(combination=combination, recipe=recipe, setting=setting, seed=0)
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from ham.client.records import Budget, Grade, NewRecommendation, Plan, Purpose, Run
-from ham.config import NO_HAM, PAPER_DEFAULT, Recipe, Setting
+from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig, Recipe
 from ham.errors import InvalidConfig
 from search_spaces import JOINT
 from service.domain.evidence.recommendations import provisional, recommend
 from service.domain.planning import plans
 from service.domain.planning.plans import FEWEST_TRIALS, stage_sizes
 from service.domain.search import stages
-from service.domain.search.stages import control, seen_by, winner
+from service.domain.search.stages import control, seen_by, selected
 from service.formatting import optimum_sentences
 from service.records import Job
 from tests.service.builders import a_plan
@@ -29,21 +29,25 @@ OF_SEED, OF_RUN = 0.01, 0.005
 SMALL = Budget(trials=3, finalists=2, screening_seeds=2, confirmation_seeds=8)
 JOINTLY = a_plan(budget=SMALL, tune=JOINT)
 PLAIN = a_plan(budget=SMALL)
-WITH_HAM = [PAPER_DEFAULT, Setting(20.0, 0.01), Setting(60.0, 0.01)]
-WITHOUT = [NO_HAM, replace(NO_HAM, learning_rate=2.0), replace(NO_HAM, learning_rate=4.0)]
+WITH_HAM = [PAPER_DEFAULT, HamConfig(20.0, 0.01), HamConfig(60.0, 0.01)]
+WITHOUT = [
+    RECIPE_BASELINE,
+    replace(RECIPE_BASELINE, learning_rate=2.0),
+    replace(RECIPE_BASELINE, learning_rate=4.0),
+]
 ALTERNATING = [setting for pair in zip(WITH_HAM, WITHOUT, strict=True) for setting in pair]
 
-Level = Callable[[Setting], float]
+Level = Callable[[HamConfig], float]
 
 
-def only_a_learning_rate(setting: Setting) -> float:
+def only_a_learning_rate(setting: HamConfig) -> float:
     """HAM does what a larger learning rate does, and nothing else: both peak at twice."""
     rate = math.log(setting.learning_rate) + math.log1p(setting.alpha / 20)
     return 0.95 - 0.04 * (rate - math.log(2)) ** 2
 
 
-def something_of_its_own(setting: Setting) -> float:
-    return only_a_learning_rate(setting) + (0.0 if setting.is_no_ham else 0.02)
+def something_of_its_own(setting: HamConfig) -> float:
+    return only_a_learning_rate(setting) + (0.0 if setting.is_baseline else 0.02)
 
 
 def luck(rng: np.random.Generator, level: Level) -> Measure:
@@ -58,7 +62,10 @@ def luck(rng: np.random.Generator, level: Level) -> Measure:
 
 
 def judged(
-    level: Level, repetitions: int, plan: Plan = JOINTLY, proposed: Sequence[Setting] = ALTERNATING
+    level: Level,
+    repetitions: int,
+    plan: Plan = JOINTLY,
+    proposed: Sequence[HamConfig] = ALTERNATING,
 ) -> list[NewRecommendation]:
     rng = np.random.default_rng(0)
     return [
@@ -114,18 +121,24 @@ def test_ham_that_loses_to_no_ham_at_the_recipes_values_is_not_confirmed(by_mean
         return validation, test + 0.0001 * (job.seed % 3) * job.setting.learning_rate
 
     found = recommend(JOINTLY, whole_study(JOINTLY, ALTERNATING, measure))
-    assert (found.control, found.grade, found.setting) == (mistaken, Grade.NO_GAIN, NO_HAM)
+    assert (found.control, found.grade, found.setting) == (
+        mistaken,
+        Grade.NO_GAIN,
+        RECIPE_BASELINE,
+    )
     assert found.gain is not None and found.gain.low > 0
     assert found.gain_over_recipe is not None and found.gain_over_recipe.high < 0
-    assert found.compared == (mistaken, WITH_HAM[1], NO_HAM)
+    assert found.compared == (mistaken, WITH_HAM[1], RECIPE_BASELINE)
     roles = {row.setting: row.role for row in found.evidence}
-    assert roles[NO_HAM] == "no HAM, recipe"
+    assert roles[RECIPE_BASELINE] == "no HAM, recipe"
     assert (roles[mistaken], roles[WITH_HAM[1]]) == ("no HAM", "tuned")
 
 
 def _arms(runs: Sequence[Run], purpose: Purpose) -> tuple[list[Run], list[Run]]:
     stage = [run for run in runs if run.purpose == purpose]
-    return [r for r in stage if not r.setting.is_no_ham], [r for r in stage if r.setting.is_no_ham]
+    return [r for r in stage if not r.setting.is_baseline], [
+        r for r in stage if r.setting.is_baseline
+    ]
 
 
 def test_both_arms_get_the_same_number_of_trainings_on_the_same_seeds() -> None:
@@ -135,8 +148,8 @@ def test_both_arms_get_the_same_number_of_trainings_on_the_same_seeds() -> None:
         setting
         for number in range(6)
         for setting in (
-            Setting(2.0**number, 0.01, learning_rate=1.5),
-            replace(NO_HAM, learning_rate=1.1**number * 0.5),
+            HamConfig(2.0**number, 0.01, learning_rate=1.5),
+            replace(RECIPE_BASELINE, learning_rate=1.1**number * 0.5),
         )
     ]
     runs = whole_study(plan, proposed, luck(np.random.default_rng(1), something_of_its_own))
@@ -154,10 +167,10 @@ def test_both_arms_get_the_same_number_of_trainings_on_the_same_seeds() -> None:
         assert len(with_ham) == len(without)
         seeds: dict[int, Counter[bool]] = defaultdict(Counter)
         for run in [*with_ham, *without]:
-            seeds[run.seed][run.setting.is_no_ham] += 1
+            seeds[run.seed][run.setting.is_baseline] += 1
         assert all(own[True] == own[False] for own in seeds.values())
     confirmed = {run.setting for run in runs if run.purpose == Purpose.CONFIRMATION}
-    assert confirmed == {NO_HAM, PAPER_DEFAULT, winner(plan, runs), control(plan, runs)}
+    assert confirmed == {RECIPE_BASELINE, PAPER_DEFAULT, selected(plan, runs), control(plan, runs)}
 
 
 def test_a_cap_leaves_both_arms_their_fewest_trials() -> None:
@@ -197,7 +210,7 @@ def on_a_surface() -> NewRecommendation:
     budget = Budget(trials=14, finalists=3, screening_seeds=1, confirmation_seeds=6)
     plan = a_plan(budget=budget, tune=["learning_rate"])
 
-    def drawn(with_ham: bool) -> Setting:
+    def drawn(with_ham: bool) -> HamConfig:
         axes = plan.space.axes(with_ham=with_ham).items()
         at = {name: axis.floor * (axis.high / axis.floor) ** rng.uniform() for name, axis in axes}
         return plan.space.decode(at)
@@ -241,7 +254,7 @@ def test_recommendation_of_a_joint_study_says_so_in_its_json(
 
 
 def test_control_at_the_edge_of_its_range_comes_with_a_warning(by_means: None) -> None:
-    proposed = [*ALTERNATING[:-1], replace(NO_HAM, learning_rate=5.0)]
+    proposed = [*ALTERNATING[:-1], replace(RECIPE_BASELINE, learning_rate=5.0)]
 
     def measure(job: Job) -> tuple[float, float]:
         return 0.9 + 0.001 * job.setting.learning_rate, 0.9
@@ -254,17 +267,17 @@ def test_control_at_the_edge_of_its_range_comes_with_a_warning(by_means: None) -
 
 def test_runs_at_other_learning_rates_or_schedules_do_not_speak_of_a_plain_space() -> None:
     flat = lambda job: (0.9, None)  # noqa: E731
-    own = [Setting(20.0, 0.01), NO_HAM]
+    own = [HamConfig(20.0, 0.01), RECIPE_BASELINE]
     foreign = [
-        Setting(20.0, 0.01, learning_rate=2.0),
-        replace(NO_HAM, weight_decay=3.0),
-        Setting(20.0, 0.01, alpha_schedule="cosine"),
+        HamConfig(20.0, 0.01, learning_rate=2.0),
+        replace(RECIPE_BASELINE, weight_decay=3.0),
+        HamConfig(20.0, 0.01, alpha_schedule="cosine"),
     ]
     runs = search_runs([*own, *foreign], flat)
     assert {row.setting for row in seen_by(PLAIN, runs)} == set(own)
     assert {row.setting for row in seen_by(JOINTLY, runs)} == {*own, *foreign[:2]}
     falling = a_plan(alpha_schedule="cosine")
-    assert {row.setting for row in seen_by(falling, runs)} == {NO_HAM, foreign[2]}
+    assert {row.setting for row in seen_by(falling, runs)} == {RECIPE_BASELINE, foreign[2]}
 
 
 def test_schedule_is_that_of_all_settings_with_ham_and_of_the_recommended_one(
@@ -272,10 +285,10 @@ def test_schedule_is_that_of_all_settings_with_ham_and_of_the_recommended_one(
 ) -> None:
     plan = a_plan(budget=SMALL, alpha_schedule="cosine", beta_schedule="linear")
     space = plan.space
-    setting = space.decode(space.encode(Setting(20.0, 0.01)))
+    setting = space.decode(space.encode(HamConfig(20.0, 0.01)))
     assert (setting.alpha_schedule, setting.beta_schedule) == ("cosine", "linear")
-    assert space.decode(space.encode(NO_HAM)) == NO_HAM
-    assert space.decode(space.encode(Setting(20.0, 0.0))).joint == {"alpha_schedule": "cosine"}
+    assert space.decode(space.encode(RECIPE_BASELINE)) == RECIPE_BASELINE
+    assert space.decode(space.encode(HamConfig(20.0, 0.0))).joint == {"alpha_schedule": "cosine"}
     proposed = [space.scheduled(row) for row in WITH_HAM]
     (found,) = judged(something_of_its_own, 1, plan, proposed)
     assert found.candidate == proposed[1]

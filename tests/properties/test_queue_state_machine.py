@@ -35,11 +35,11 @@ from ham.client.records import (
     StudyState,
 )
 from ham.client.records.lifecycle import COMMANDS, LET_GO, TRANSITIONS
-from ham.config import Setting
+from ham.config import HamConfig
 from ham.errors import InvalidConfig
 from service.domain.planning.plans import BASELINES, changed, resolve, stage_sizes
 from service.errors import Conflict, StaleLease
-from service.records import Claim, Outcome
+from service.records import Outcome, StudyLease
 from service.storage import Database, SqlStorage
 from service.storage.tables import Base, StudyRow
 from tests.conftest import MovableClock
@@ -203,13 +203,13 @@ class QueueMachine(RuleBasedStateMachine):
         return claim
 
     @rule(claim=claims)
-    def heartbeat(self, claim: Claim) -> None:
+    def heartbeat(self, claim: StudyLease) -> None:
         mine = self.model[claim.study_id]
         if self._write(claim, lambda: self.storage.queue.heartbeat(claim, LEASE)):
             mine.claimable_at = self.clock.now + LEASE
 
     @rule(claim=claims, lost=st.booleans(), pause=st.sampled_from([0, 10]))
-    def release(self, claim: Claim, lost: bool, pause: int) -> None:
+    def release(self, claim: StudyLease, lost: bool, pause: int) -> None:
         mine, wait = self.model[claim.study_id], timedelta(seconds=pause)
         if self._write(
             claim, lambda: self.storage.queue.release(claim, "released", wait, lost=lost)
@@ -220,13 +220,15 @@ class QueueMachine(RuleBasedStateMachine):
             mine.attempts -= not lost
 
     @rule(claim=claims)
-    def orders(self, claim: Claim) -> None:
-        orders = self._write(claim, lambda: self.storage.queue.orders(claim))
-        if orders is not None:
-            assert orders.hold == (self.model[claim.study_id].state != StudyState.RUNNING)
+    def control_flags(self, claim: StudyLease) -> None:
+        control_flags = self._write(claim, lambda: self.storage.queue.control_flags(claim))
+        if control_flags is not None:
+            assert control_flags.pause_requested == (
+                self.model[claim.study_id].state != StudyState.RUNNING
+            )
 
     @rule(claim=claims, well=st.booleans())
-    def finish(self, claim: Claim, well: bool) -> None:
+    def finish(self, claim: StudyLease, well: bool) -> None:
         queue = self.storage.queue
         if self._write(
             claim, lambda: queue.succeed(claim, a_result()) if well else queue.fail(claim, "no")
@@ -235,9 +237,9 @@ class QueueMachine(RuleBasedStateMachine):
             self.model[claim.study_id].go(state, self.clock.now)
 
     @rule(claim=claims, number=NUMBERS, alpha=st.sampled_from([1.0, 2.0]))
-    def begin(self, claim: Claim, number: int, alpha: float) -> None:
+    def begin(self, claim: StudyLease, number: int, alpha: float) -> None:
         runs = self.model[claim.study_id].runs
-        job = a_job(trial_number=number, setting=Setting(alpha=alpha, beta=0.0))
+        job = a_job(trial_number=number, setting=HamConfig(alpha=alpha, beta=0.0))
         run = self._write(claim, lambda: self.storage.runs.begin(claim, job, EPOCHS))
         if run is None:
             return
@@ -251,7 +253,7 @@ class QueueMachine(RuleBasedStateMachine):
         runs[number] = run
 
     @rule(claim=claims, number=NUMBERS)
-    def progress(self, claim: Claim, number: int) -> None:
+    def progress(self, claim: StudyLease, number: int) -> None:
         runs = self.model[claim.study_id].runs
         if (run := runs.get(number)) is not None and self._write(
             claim, lambda: self.storage.runs.progress(claim, run.id, metrics(1, 0.5)), run
@@ -260,7 +262,7 @@ class QueueMachine(RuleBasedStateMachine):
             runs[number] = run.model_copy(update=update)
 
     @rule(claim=claims, number=NUMBERS, well=st.booleans())
-    def end(self, claim: Claim, number: int, well: bool) -> None:
+    def end(self, claim: StudyLease, number: int, well: bool) -> None:
         runs = self.model[claim.study_id].runs
         outcome = an_outcome(EPOCHS) if well else Outcome(error="diverged")
         if (run := runs.get(number)) is not None and (
@@ -335,7 +337,7 @@ class QueueMachine(RuleBasedStateMachine):
         served = self.served.get(mine.submitter, datetime.min.replace(tzinfo=UTC))
         return (1, -mine.priority, in_work, served, mine.submitter, study_id)
 
-    def _write(self, claim: Claim, write: Callable[[], Any], run: Run | None = None) -> Any:
+    def _write(self, claim: StudyLease, write: Callable[[], Any], run: Run | None = None) -> Any:
         """Write and return what came of it, or hold the refusal to the law and return None."""
         mine = self.model[claim.study_id]
         if (

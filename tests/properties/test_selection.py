@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ham.client.records import Budget, Grade, NewRecommendation, Plan, Prior
-from ham.config import NO_HAM, PAPER_DEFAULT, Setting
+from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig
 from service.domain.evidence.recommendations import recommend
 from service.domain.evidence.statistics import paired_gain
 from service.domain.search.stages import surface_of
@@ -21,22 +21,22 @@ OF_SEED, OF_RUN = 0.02, 0.01
 GAIN = 0.004
 SMALL = (
     a_plan(budget=Budget(trials=3, finalists=2, screening_seeds=1, confirmation_seeds=8)),
-    [Setting(alpha=2.0**n, beta=0.01) for n in range(1, 4)],
+    [HamConfig(alpha=2.0**n, beta=0.01) for n in range(1, 4)],
 )
 WITH_SURFACE = (
     a_plan(budget=Budget(trials=10, finalists=4, screening_seeds=2, confirmation_seeds=5)),
-    [NO_HAM, PAPER_DEFAULT, *(Setting(alpha=2.0**n, beta=4.0**-n) for n in range(8))],
+    [RECIPE_BASELINE, PAPER_DEFAULT, *(HamConfig(alpha=2.0**n, beta=4.0**-n) for n in range(8))],
 )
 
 
 def study_of_equals(
-    rng: np.random.Generator, plan: Plan, proposed: list[Setting], gain: float
+    rng: np.random.Generator, plan: Plan, proposed: list[HamConfig], gain: float
 ) -> NewRecommendation:
     """Every setting with HAM is equally good; luck is of the run, and of the seed for all."""
     of_seed = rng.normal(0, OF_SEED, 10_000)
 
     def measure(job: Job) -> tuple[float, float]:
-        level = 0.9 + of_seed[job.seed] + (0 if job.setting.is_no_ham else gain)
+        level = 0.9 + of_seed[job.seed] + (0 if job.setting.is_baseline else gain)
         validation, test = level + rng.normal(0, OF_RUN, 2)
         return float(validation), float(test)
 
@@ -47,7 +47,7 @@ def study_of_equals(
     "study, repetitions", [(SMALL, 2000), (WITH_SURFACE, 60)], ids=["by means", "by surface"]
 )
 def test_gain_among_equals_is_unbiased_covered_and_confirmed_as_seldom_as_promised(
-    study: tuple[Plan, list[Setting]], repetitions: int
+    study: tuple[Plan, list[HamConfig]], repetitions: int
 ) -> None:
     rng = np.random.default_rng(0)
     results = [study_of_equals(rng, *study, gain=0.0) for _ in range(repetitions)]
@@ -63,7 +63,7 @@ def test_gain_among_equals_is_unbiased_covered_and_confirmed_as_seldom_as_promis
 def test_prior_enters_neither_the_gain_nor_what_is_said_of_the_optimum() -> None:
     """It promises three points at one setting, of settings that are all equal."""
     plan, proposed = WITH_SURFACE
-    promising = Prior(
+    propose_candidates = Prior(
         neighbours=("a", "b", "c"),
         alphas=(0.0, 1.0, 8.0, 400.0),
         betas=(0.0, 0.001, 0.02, 3.0),
@@ -75,18 +75,18 @@ def test_prior_enters_neither_the_gain_nor_what_is_said_of_the_optimum() -> None
         validation, test = 0.9 + rng.normal(0, OF_RUN, 2)
         return float(validation), float(test)
 
-    led = plan.model_copy(update={"prior": promising})
+    led = plan.model_copy(update={"prior": propose_candidates})
     for _ in range(3):
         runs = whole_study(led, proposed, measure)
         result = recommend(led, runs)
-        tests: dict[Setting, dict[int, float]] = {NO_HAM: {}, result.candidate: {}}
+        tests: dict[HamConfig, dict[int, float]] = {RECIPE_BASELINE: {}, result.candidate: {}}
         for run in runs:
             if run.test_accuracy is not None and run.setting in tests:
                 tests[run.setting][run.seed] = run.test_accuracy
-        assert result.gain == paired_gain(tests[result.candidate], tests[NO_HAM])
+        assert result.gain == paired_gain(tests[result.candidate], tests[RECIPE_BASELINE])
         surface = surface_of(plan, runs)
         assert surface is not None and result.optimum is not None
-        own = np.diff(surface.mean([NO_HAM, result.candidate]))[0]
+        own = np.diff(surface.mean([RECIPE_BASELINE, result.candidate]))[0]
         assert result.optimum.expected_gain.mean == pytest.approx(own)
 
 

@@ -9,8 +9,8 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from ham.catalog import DATASETS, SPARSIFIERS, SparsifierRow
-from ham.config import NO_HAM, PAPER_DEFAULT
+from ham.catalog import DATASETS, SPARSIFIERS, SparsifierSpec
+from ham.config import PAPER_DEFAULT, RECIPE_BASELINE
 from ham.errors import IncompatibleCombination, InvalidConfig, UnknownName
 from search_spaces import JOINT, LogRange, plugins, recipe_for, recipes, space_for, spaces, tunable
 from search_spaces.declared import declared_space
@@ -23,7 +23,7 @@ def test_every_sparsifier_has_a_space_that_holds_no_ham_and_the_papers_default(
     sparsifier: str,
 ) -> None:
     space = space_for(sparsifier)
-    assert space.contains(NO_HAM)
+    assert space.contains(RECIPE_BASELINE)
     assert space.contains(PAPER_DEFAULT)
 
 
@@ -89,7 +89,7 @@ def test_file_that_breaks_a_rule_is_refused_by_name(changes: dict[str, Any], tol
 
 
 def test_every_declared_space_applies_to_something_that_exists() -> None:
-    families = get_args(get_type_hints(SparsifierRow)["family"])
+    families = get_args(get_type_hints(SparsifierSpec)["family"])
     assert spaces().keys() <= {"default", *SPARSIFIERS.names(), *families}
 
 

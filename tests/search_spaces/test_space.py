@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ham.config import NO_HAM, PAPER_DEFAULT, Setting
+from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig
 from ham.errors import InvalidConfig
 from search_spaces import LogRange, SearchSpace
 
@@ -31,8 +31,10 @@ def test_zero_share_is_a_share_of_the_sampled_axis(axis: LogRange) -> None:
 
 
 @given(ranges, st.floats(0, 1))
-def test_every_point_of_the_axis_means_a_value_of_the_range(axis: LogRange, place: float) -> None:
-    sampled = axis.floor * (axis.high / axis.floor) ** place
+def test_every_point_of_the_axis_means_a_value_of_the_range(
+    axis: LogRange, coordinate: float
+) -> None:
+    sampled = axis.floor * (axis.high / axis.floor) ** coordinate
     value = axis.decode(min(max(sampled, axis.floor), axis.high))
     assert axis.contains(value)
     assert axis.decode(axis.encode(value)) == value
@@ -73,10 +75,10 @@ def test_space_translates_settings_there_and_back() -> None:
         name="s", version=3, alpha=AXIS, beta=LogRange(low=1e-4, high=0.2, zero_share=0.1)
     )
     assert space.id == "s@3"
-    for setting in (NO_HAM, PAPER_DEFAULT, Setting(alpha=0.0, beta=0.01)):
+    for setting in (RECIPE_BASELINE, PAPER_DEFAULT, HamConfig(alpha=0.0, beta=0.01)):
         assert space.contains(setting)
         assert space.decode(space.encode(setting)) == setting
-    assert not space.contains(Setting(alpha=1000.0, beta=0.01))
+    assert not space.contains(HamConfig(alpha=1000.0, beta=0.01))
 
 
 MULTIPLES = LogRange(low=0.2, high=5.0)
@@ -95,13 +97,13 @@ def test_study_searches_what_it_chooses_and_no_more() -> None:
     assert [*DECLARED.axes()] == ["alpha", "beta"]
     assert [*chosen.axes()] == ["alpha", "beta", "learning_rate"]
     assert [*chosen.axes(with_ham=False)] == ["learning_rate"]
-    assert chosen.decode({"learning_rate": 2.0}) == Setting(0.0, 0.0, learning_rate=2.0)
+    assert chosen.decode({"learning_rate": 2.0}) == HamConfig(0.0, 0.0, learning_rate=2.0)
     point = {"alpha": 20.0, "beta": AXIS.floor, "learning_rate": 2.0}
-    setting = Setting(20.0, 0.0, learning_rate=2.0, alpha_schedule="cosine")
+    setting = HamConfig(20.0, 0.0, learning_rate=2.0, alpha_schedule="cosine")
     assert chosen.decode(point) == setting
     assert chosen.encode(setting) == point
     assert chosen.contains(setting) and not DECLARED.contains(setting)
-    assert not chosen.spans(Setting(20.0, 0.0, learning_rate=2.0)), "another schedule"
+    assert not chosen.spans(HamConfig(20.0, 0.0, learning_rate=2.0)), "another schedule"
     assert not chosen.contains(replace(setting, learning_rate=9.0))
 
 
@@ -110,13 +112,18 @@ def test_schedules_are_searched_where_they_are_tuned() -> None:
     assert [*chosen.axes()] == ["alpha", "beta"]
     assert chosen.choices() == {"alpha_schedule": ("constant", "cosine")}
     assert chosen.choices(with_ham=False) == {} and chosen.multiples == ()
-    falling = Setting(20.0, 3.0, alpha_schedule="cosine", beta_schedule="cosine")
+    falling = HamConfig(20.0, 3.0, alpha_schedule="cosine", beta_schedule="cosine")
     constant = replace(falling, alpha_schedule="constant")
-    for setting in (falling, constant, NO_HAM, Setting(0.0, 3.0, beta_schedule="cosine")):
+    for setting in (
+        falling,
+        constant,
+        RECIPE_BASELINE,
+        HamConfig(0.0, 3.0, beta_schedule="cosine"),
+    ):
         assert chosen.contains(setting)
         assert chosen.decode(chosen.encode(setting)) == setting
-    assert chosen.place(falling)[:2] == chosen.place(constant)[:2]
-    assert chosen.place(falling)[2] > chosen.place(constant)[2] == 0
+    assert chosen.coordinate(falling)[:2] == chosen.coordinate(constant)[:2]
+    assert chosen.coordinate(falling)[2] > chosen.coordinate(constant)[2] == 0
     off = chosen.decode({"alpha": AXIS.floor, "beta": 3.0, "alpha_schedule": "cosine"})
     assert off.alpha_schedule == "constant", "what is zero has none"
     assert not chosen.spans(replace(falling, alpha_schedule="linear")), "not declared"
@@ -145,8 +152,8 @@ def test_what_cannot_be_searched_is_refused(changes: dict[str, Any], field: str)
 
 @given(st.floats(0, 1))
 def test_settings_have_three_digits_so_that_what_is_printed_is_what_was_trained(
-    place: float,
+    coordinate: float,
 ) -> None:
-    value = AXIS.decode(AXIS.floor * (AXIS.high / AXIS.floor) ** place)
+    value = AXIS.decode(AXIS.floor * (AXIS.high / AXIS.floor) ** coordinate)
     assert AXIS.contains(value)
     assert float(f"{value:.3g}") == value

@@ -20,14 +20,14 @@ from ham.client.records import (
     RunState,
     StudyRequest,
 )
-from ham.config import NO_HAM, Setting
+from ham.config import RECIPE_BASELINE, HamConfig
 from service.domain.planning.plans import resolve
-from service.records import Claim, Job, Outcome
+from service.records import Job, Outcome, StudyLease
 from service.settings import Settings
 from service.storage import SqlStorage, Storage, open_storage
 from service.storage.engine.migrate import migrate
 
-SETTING = Setting(alpha=20.0, beta=0.01)
+SETTING = HamConfig(alpha=20.0, beta=0.01)
 SMALL = Budget(trials=2, finalists=1, screening_seeds=1, confirmation_seeds=3)
 
 
@@ -59,7 +59,7 @@ def submit(storage: Storage, key: str | None = None, **changes: Any) -> str:
 
 def a_job(
     purpose: Purpose = Purpose.SEARCH,
-    setting: Setting = SETTING,
+    setting: HamConfig = SETTING,
     seed: int = 0,
     trial_number: int | None = None,
 ) -> Job:
@@ -92,13 +92,13 @@ def an_outcome(epochs: int = 3, accuracy: float = 0.9, test: float | None = None
 
 
 def done_run(
-    storage: Storage, claim: Claim, job: Job, accuracy: float = 0.9, test: float | None = None
+    storage: Storage, claim: StudyLease, job: Job, accuracy: float = 0.9, test: float | None = None
 ) -> Run:
     run = storage.runs.begin(claim, job, epochs=3)
     return storage.runs.end(claim, run.id, an_outcome(3, accuracy, test))
 
 
-def a_result(mean: float = 0.9, setting: Setting = SETTING) -> NewRecommendation:
+def a_result(mean: float = 0.9, setting: HamConfig = SETTING) -> NewRecommendation:
     accuracy = Estimate(mean=mean, low=mean - 0.01, high=mean + 0.01, n=2)
     gain = Estimate(mean=0.02, low=0.01, high=0.03, n=2)
     return NewRecommendation(
@@ -112,12 +112,12 @@ def a_result(mean: float = 0.9, setting: Setting = SETTING) -> NewRecommendation
         message="HAM helps.",
         evidence=(
             an_evidence("tuned", setting, {1: mean - 0.01, 2: mean + 0.01}),
-            an_evidence("no HAM", NO_HAM, {1: mean - 0.03, 2: mean - 0.01}),
+            an_evidence("no HAM", RECIPE_BASELINE, {1: mean - 0.03, 2: mean - 0.01}),
         ),
     )
 
 
-def an_evidence(role: str, setting: Setting, tests: dict[int, float]) -> Evidence:
+def an_evidence(role: str, setting: HamConfig, tests: dict[int, float]) -> Evidence:
     mean = sum(tests.values()) / len(tests)
     return Evidence(
         role=role,

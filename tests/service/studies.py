@@ -14,32 +14,26 @@ from typing import Any
 from ham.client.records import (
     Budget,
     EpochMetrics,
-    Front,
     Objective,
+    ParetoFront,
     Purpose,
     Recommendation,
     Study,
     StudyRequest,
 )
-from ham.config import Setting
+from ham.config import HamConfig
 from search_spaces import Tunable
-from service.domain.evidence.pareto_fronts import conclude
+from service.domain.evidence.pareto_fronts import build_pareto_front
 from service.domain.evidence.recommendations import recommend
 from service.domain.planning.plans import resolve
-from service.domain.search.pareto_stages import (
-    Contender,
-    candidate_jobs,
-    confirmation_jobs,
-    no_ham_everywhere,
-    no_ham_jobs,
-)
-from service.domain.search.stages import baseline_jobs, heat_count, heat_jobs, winner_jobs
-from service.records import Claim, Job, Outcome
+from service.domain.search import pareto_stages, stages
+from service.domain.search.pareto_stages import ParetoCandidate, baselines_at_all_levels
+from service.records import Job, Outcome, StudyLease
 from service.storage import Storage
 
 LEASE = timedelta(minutes=5)
 MEASURES = {"sparsity": {"realised": 0.9}}
-SOME = Setting(30.0, 0.01)
+SOME = HamConfig(30.0, 0.01)
 SMALL = Budget(trials=4, finalists=2, screening_seeds=2, confirmation_seeds=3)
 
 
@@ -66,7 +60,7 @@ def submit(storage: Storage, request: StudyRequest) -> Study:
     return storage.studies.submit(request, resolve(request))[0]
 
 
-def claim(storage: Storage) -> tuple[Study, Claim]:
+def claim(storage: Storage) -> tuple[Study, StudyLease]:
     """Take up the oldest queued study."""
     claimed = storage.queue.claim("test", LEASE)
     assert claimed is not None
@@ -75,7 +69,7 @@ def claim(storage: Storage) -> tuple[Study, Claim]:
 
 def train(
     storage: Storage,
-    held: Claim,
+    held: StudyLease,
     job: Job,
     accuracy: float,
     measures: dict[str, Any] = MEASURES,
@@ -109,7 +103,7 @@ def train(
 def search(
     storage: Storage,
     study: Study,
-    held: Claim,
+    held: StudyLease,
     trials: int,
     measures: dict[str, Any] = MEASURES,
 ) -> None:
@@ -119,7 +113,7 @@ def search(
     tuned: dict[str, Any] = dict.fromkeys(space.multiples, 2.0)
     tuned |= dict.fromkeys(space.tuned_schedules, "cosine")
     for number in range(trials):
-        setting = Setting(alpha=2.0 * 2 ** (number % 6), beta=2e-4 * 2 ** (number % 9), **tuned)
+        setting = HamConfig(alpha=2.0 * 2 ** (number % 6), beta=2e-4 * 2 ** (number % 9), **tuned)
         if space.multiples and number % 2:
             setting = replace(setting, alpha=0.0, beta=0.0)
         setting = space.scheduled(setting)
@@ -139,7 +133,7 @@ def front_request(budget: Budget = SMALL, objective: Objective = "sparsity") -> 
     )
 
 
-def finish_front(storage: Storage, gain: float = 0.02) -> Front:
+def finish_front(storage: Storage, gain: float = 0.02) -> ParetoFront:
     """Take the oldest queued study, of two objectives, to its end."""
     study, held = claim(storage)
     plan = study.plan
@@ -147,7 +141,7 @@ def finish_front(storage: Storage, gain: float = 0.02) -> Front:
 
     def trained(job: Job) -> None:
         sparsity = job.sparsity or 0.0
-        helped = 0.0 if job.setting.is_no_ham else gain
+        helped = 0.0 if job.setting.is_baseline else gain
         measures = {
             "sparsity": {"target": sparsity, "realised": sparsity},
             "training_flops": 1e10 * (1 - sparsity),
@@ -156,7 +150,10 @@ def finish_front(storage: Storage, gain: float = 0.02) -> Front:
         accuracy = 1 - sparsity**3 / 10 + helped - 0.05 + 0.002 * noise.random()
         train(storage, held, job, accuracy, measures)
 
-    tried = [*no_ham_everywhere(plan), *(Contender(level, SOME) for level in plan.sparsities)]
+    tried = [
+        *baselines_at_all_levels(plan),
+        *(ParetoCandidate(level, SOME) for level in plan.sparsities),
+    ]
     for number, (sparsity, setting) in enumerate(tried):
         trained(
             Job(
@@ -167,11 +164,15 @@ def finish_front(storage: Storage, gain: float = 0.02) -> Front:
                 sparsity=sparsity,
             )
         )
-    for jobs in (lambda plan, _: no_ham_jobs(plan), candidate_jobs, confirmation_jobs):
+    for jobs in (
+        lambda plan, _: pareto_stages.baseline_jobs(plan),
+        pareto_stages.candidate_jobs,
+        pareto_stages.confirmation_jobs,
+    ):
         for job in jobs(plan, storage.runs.of_study(study.id)):
             trained(job)
     runs = storage.runs.of_study(study.id)
-    return storage.queue.succeed_with_front(held, conclude(plan, runs))
+    return storage.queue.succeed_with_pareto_front(held, build_pareto_front(plan, runs))
 
 
 def finish(storage: Storage, gain: float = 0.02) -> Recommendation:
@@ -180,15 +181,17 @@ def finish(storage: Storage, gain: float = 0.02) -> Recommendation:
     plan = study.plan
     noise = random.Random(plan.combination.key)
     search(storage, study, held, plan.search_trials)
-    heats = [partial(heat_jobs, number=number) for number in range(heat_count(plan))]
+    plan_rounds = [
+        partial(stages.round_jobs, number=number) for number in range(stages.round_count(plan))
+    ]
     for stage in (
-        lambda plan, _: baseline_jobs(plan, Purpose.SCREENING),
-        *heats,
-        lambda plan, _: baseline_jobs(plan, Purpose.CONFIRMATION),
-        winner_jobs,
+        lambda plan, _: stages.baseline_jobs(plan, Purpose.SCREENING),
+        *plan_rounds,
+        lambda plan, _: stages.baseline_jobs(plan, Purpose.CONFIRMATION),
+        stages.confirmation_jobs,
     ):
         for job in stage(plan, storage.runs.of_study(study.id)):
-            helped = 0.0 if job.setting.is_no_ham else gain if job.setting.alpha < 200 else -0.01
+            helped = 0.0 if job.setting.is_baseline else gain if job.setting.alpha < 200 else -0.01
             helped += 0.01 * (job.setting.learning_rate == 2)
             train(storage, held, job, 0.93 + helped + 0.006 * noise.random())
     return storage.queue.succeed(held, recommend(plan, storage.runs.of_study(study.id)))

@@ -20,9 +20,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 PATIENCE_SECONDS = 240
 BUDGET = Budget(trials=4, finalists=1, screening_seeds=1, confirmation_seeds=3)
 ROW = """
-from ham.catalog import SparsifierRow
+from ham.catalog import SparsifierSpec
 
-CHECKERBOARD = SparsifierRow(
+CHECKERBOARD = SparsifierSpec(
     name="checkerboard",
     title="Checkerboard",
     factory="checkers.method:Checkerboard",

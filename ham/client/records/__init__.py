@@ -2,7 +2,7 @@
 
 from ham.client.records.budgets import Budget, BudgetChange
 from ham.client.records.catalog import (
-    CatalogRow,
+    CatalogEntry,
     DatasetView,
     ModelView,
     OptimizerView,
@@ -19,7 +19,7 @@ from ham.client.records.external_results import ExternalRun, NewExternalRun, Pub
 from ham.client.records.lifecycle import ENDED, HELD, Command, StudyState
 from ham.client.records.logs import LogLevel, LogLine, NewLogLine
 from ham.client.records.overview import Comparison, Method, Overview
-from ham.client.records.pareto_fronts import Front, FrontPoint, NewFront
+from ham.client.records.pareto_fronts import NewParetoFront, ParetoFront, ParetoPoint
 from ham.client.records.priors import Prior
 from ham.client.records.recommendations import (
     Benchmark,
@@ -27,7 +27,7 @@ from ham.client.records.recommendations import (
     Evidence,
     Grade,
     Leaderboard,
-    LeaderboardRow,
+    LeaderboardEntry,
     NewRecommendation,
     Recommendation,
 )
@@ -52,7 +52,7 @@ from ham.client.records.surfaces import (
     Optimum,
     ScheduleOptimum,
     SurfaceGrid,
-    TriedSetting,
+    TriedConfiguration,
 )
 from ham.client.records.sweeps import LeftOut, Sweep, SweepProgress, SweepRequest
 from ham.client.records.transfers import (
@@ -72,7 +72,7 @@ __all__ = [
     "Benchmark",
     "Budget",
     "BudgetChange",
-    "CatalogRow",
+    "CatalogEntry",
     "CombinationEntry",
     "CombinationFilter",
     "Command",
@@ -89,20 +89,18 @@ __all__ = [
     "Evidence",
     "Expectation",
     "ExternalRun",
-    "Front",
-    "FrontPoint",
     "Grade",
     "Health",
     "Leaderboard",
-    "LeaderboardRow",
+    "LeaderboardEntry",
     "LeftOut",
     "LogLevel",
     "LogLine",
     "Method",
     "ModelView",
     "NewExternalRun",
-    "NewFront",
     "NewLogLine",
+    "NewParetoFront",
     "NewRecommendation",
     "Objective",
     "OptimizerView",
@@ -110,6 +108,8 @@ __all__ = [
     "Overview",
     "Page",
     "PaperRecommendation",
+    "ParetoFront",
+    "ParetoPoint",
     "Plan",
     "PlanView",
     "PluginView",
@@ -140,7 +140,7 @@ __all__ = [
     "SweepRequest",
     "SweepView",
     "TransferredRecommendation",
-    "TriedSetting",
+    "TriedConfiguration",
     "TunedNeighbour",
     "Untuned",
 ]

@@ -8,7 +8,7 @@ from ham.config import Recipe, Schedule
 from search_spaces import LogRange
 
 
-class CatalogRow(BaseModel):
+class CatalogEntry(BaseModel):
     """Something that can be named in a request."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -19,7 +19,7 @@ class CatalogRow(BaseModel):
     reference: str = Field(description="Paper and link; empty where there is none.")
 
 
-class ModelView(CatalogRow):
+class ModelView(CatalogEntry):
     """An architecture."""
 
     input_shape: tuple[int | None, int | None, int | None] = Field(
@@ -27,7 +27,7 @@ class ModelView(CatalogRow):
     )
 
 
-class DatasetView(CatalogRow):
+class DatasetView(CatalogEntry):
     """A dataset."""
 
     shape: tuple[int, int, int] = Field(description="(channels, height, width) of an image.")
@@ -39,11 +39,11 @@ class DatasetView(CatalogRow):
     how_to_get: str
 
 
-class OptimizerView(CatalogRow):
+class OptimizerView(CatalogEntry):
     """A base optimizer, which HAM wraps."""
 
 
-class SparsifierView(CatalogRow):
+class SparsifierView(CatalogEntry):
     """A method that makes networks sparse."""
 
     family: str

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from ham.client.records.runs import EpochMetrics
-from ham.config import Combination, Setting
+from ham.config import Combination, HamConfig
 
 _LONGEST_JSON = 20_000
 
@@ -111,7 +111,7 @@ class ExternalRun(BaseModel):
     submitter: str | None = Field(description="Id of the API key that sent it.")
     created_at: datetime
     combination: Combination
-    setting: Setting
+    setting: HamConfig
     seed: int
     epochs: int
     validation_accuracy: float | None

@@ -9,16 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from ham.client.records.combinations import StoredCombination
 from ham.client.records.recommendations import Estimate
 from ham.client.records.studies import Objective
-from ham.config import Setting
+from ham.config import HamConfig
 
 
-class FrontPoint(BaseModel):
+class ParetoPoint(BaseModel):
     """A setting at a sparsity: what it costs, and what it reaches."""
 
     model_config = ConfigDict(frozen=True)
 
     combination: StoredCombination = Field(description="At this point's target sparsity.")
-    setting: Setting = Field(description="(0, 0) where no HAM itself is on the front.")
+    setting: HamConfig = Field(description="(0, 0) where no HAM itself is on the front.")
     realised_sparsity: float | None = Field(description="Mean over its runs.")
     training_flops: float | None = Field(description="Of a whole run, mean over its runs.")
     inference_flops: float | None = Field(description="Of one example, mean over its runs.")
@@ -47,7 +47,7 @@ class FrontPoint(BaseModel):
         return found
 
 
-class NewFront(BaseModel):
+class NewParetoFront(BaseModel):
     """A Pareto front that a study has reached, before it is stored."""
 
     model_config = ConfigDict(frozen=True)
@@ -57,14 +57,14 @@ class NewFront(BaseModel):
         description="True without a confirmation: nothing was measured on test data, no gain is "
         "claimed."
     )
-    points: tuple[FrontPoint, ...] = Field(
+    points: tuple[ParetoPoint, ...] = Field(
         description="Chosen on validation data, by rising sparsity or falling FLOPs; never chosen "
         "again by test accuracy, by which one may come to dominate another."
     )
     message: str = Field(description="The front in a sentence.")
 
 
-class Front(NewFront):
+class ParetoFront(NewParetoFront):
     """A stored front. It never changes; another study makes another."""
 
     study_id: str

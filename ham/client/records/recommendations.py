@@ -11,7 +11,7 @@ from ham.client.records.combinations import StoredCombination
 from ham.client.records.external_results import PublishedResult
 from ham.client.records.runs import Cost
 from ham.client.records.surfaces import Optimum, SurfaceGrid
-from ham.config import NO_HAM, Setting, format_sparsity
+from ham.config import RECIPE_BASELINE, HamConfig, format_sparsity
 from search_spaces import Scheduled
 
 
@@ -50,7 +50,7 @@ def _is_empty(value: tuple[str, ...]) -> bool:
 
 
 def _is_no_ham_untuned(value: object) -> bool:
-    return value == NO_HAM
+    return value == RECIPE_BASELINE
 
 
 class Estimate(BaseModel):
@@ -73,7 +73,7 @@ class Evidence(BaseModel):
         description="`tuned`, `no HAM`, `paper` or `finalist`. Where learning rate or weight "
         "decay was tuned, `no HAM` is tuned too; at the recipe's values it is `no HAM, recipe`."
     )
-    setting: Setting
+    setting: HamConfig
     screening_validation_accuracy: Estimate | None
     test_accuracy: Estimate | None = Field(description="Of the confirmation.")
     test_accuracies: dict[int, float] = Field(description="The same, by seed.")
@@ -90,10 +90,10 @@ class NewRecommendation(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     grade: Grade
-    setting: Setting = Field(description="What to use; (0, 0) where no gain is shown.")
-    candidate: Setting = Field(description="The best setting found, whose gain was measured.")
-    control: Setting = Field(
-        default=NO_HAM,
+    setting: HamConfig = Field(description="What to use; (0, 0) where no gain is shown.")
+    candidate: HamConfig = Field(description="The best setting found, whose gain was measured.")
+    control: HamConfig = Field(
+        default=RECIPE_BASELINE,
         exclude_if=_is_no_ham_untuned,
         description="What it was compared with: no HAM, where that was tuned too. Left out where "
         "it is no HAM at the recipe's values.",
@@ -156,10 +156,10 @@ class NewRecommendation(BaseModel):
         )
 
     @property
-    def compared(self) -> tuple[Setting, ...]:
+    def compared(self) -> tuple[HamConfig, ...]:
         """The settings behind the gains: control, candidate, and no HAM where it is another."""
         pair = (self.control, self.candidate)
-        return pair if self.gain_over_recipe is None else (*pair, NO_HAM)
+        return pair if self.gain_over_recipe is None else (*pair, RECIPE_BASELINE)
 
 
 class Recommendation(NewRecommendation):
@@ -175,7 +175,7 @@ class Recommendation(NewRecommendation):
     )
 
 
-class LeaderboardRow(BaseModel):
+class LeaderboardEntry(BaseModel):
     """One method with one setting on a benchmark."""
 
     model_config = ConfigDict(frozen=True)
@@ -188,7 +188,7 @@ class LeaderboardRow(BaseModel):
         description="How often a run goes through the recipe: more than once where pruning is "
         "iterative; null where the sparsifier's package is not installed any more."
     )
-    setting: Setting
+    setting: HamConfig
     test_accuracy: Estimate
     sparsity: float | None = Field(description="Measured on the trained weights.")
     combination: str
@@ -221,7 +221,7 @@ class Leaderboard(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     benchmark: Benchmark
-    rows: tuple[LeaderboardRow, ...]
+    rows: tuple[LeaderboardEntry, ...]
     environments: tuple[str, ...] = Field(
         default=(),
         description="Where its rows were trained. With more than one, differences between rows "

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ham.config import Setting
+from ham.config import HamConfig
 
 
 class Purpose(StrEnum):
@@ -69,7 +69,7 @@ class Run(BaseModel):
     sparsity: float = Field(
         description="Target: the combination's. A study of several sparsities has runs of each."
     )
-    setting: Setting
+    setting: HamConfig
     seed: int
     state: RunState
     epochs: int = Field(description="Length of the full schedule.")

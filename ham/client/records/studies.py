@@ -13,7 +13,7 @@ from ham.client.records.combinations import StoredCombination
 from ham.client.records.lifecycle import StudyState
 from ham.client.records.priors import Prior
 from ham.client.records.runs import Cost
-from ham.config import Combination, Recipe, Schedule, Setting, format_sparsity
+from ham.config import Combination, HamConfig, Recipe, Schedule, format_sparsity
 from search_spaces import TUNABLE, SearchSpace, Tunable
 
 EarlyStopping = Literal["none", "asha", "asha_promotion", "hyperband", "median"]
@@ -186,7 +186,7 @@ class Plan(BaseModel):
     search_seeds: tuple[int, ...]
     screening_seeds: tuple[int, ...]
     confirmation_seeds: tuple[int, ...]
-    baselines: tuple[Setting, ...] = Field(
+    baselines: tuple[HamConfig, ...] = Field(
         description="Settings re-run beside the finalists: no HAM, and the paper's default. With "
         "two objectives no HAM alone, at each of the sparsities."
     )
@@ -200,7 +200,7 @@ class Plan(BaseModel):
     expected_epochs: int
 
     @property
-    def seeks_front(self) -> bool:
+    def is_multi_objective(self) -> bool:
         """True with two objectives: the study ends with a Pareto front, not a recommendation."""
         return len(self.objectives) > 1
 
@@ -218,7 +218,7 @@ class Plan(BaseModel):
     @property
     def slug(self) -> str:
         """Readable name of what is tuned: the combination's, with all levels of sparsity."""
-        if not self.seeks_front:
+        if not self.is_multi_objective:
             return self.combination.slug
         lowest, *others = map(format_sparsity, self.sparsities)
         return self.combination.slug.replace(f"-{lowest}/", f"-{','.join([lowest, *others])}/")
@@ -236,7 +236,7 @@ class Plan(BaseModel):
         """Search trials, at most; they are numbered through the arms in turns."""
         return len(self.arms) * self.budget.trials
 
-    def trained_with(self, setting: Setting) -> dict[str, Any]:
+    def trained_with(self, setting: HamConfig) -> dict[str, Any]:
         """Return the values, not multiples, that a setting gives to what was tuned jointly."""
         return {
             name: getattr(self.recipe, name) * getattr(setting, name)
@@ -270,7 +270,7 @@ class Progress(BaseModel):
     best_validation_accuracy: float | None = Field(
         description="Best of the search so far, a fraction."
     )
-    best_setting: Setting | None
+    best_setting: HamConfig | None
     elapsed_seconds: float | None
     remaining_seconds: float | None = Field(description="Estimate from the runs so far.")
 

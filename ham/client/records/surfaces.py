@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ham.config import Schedule, Setting
+from ham.config import HamConfig, Schedule
 
 
 def _is_none(value: object) -> bool:
@@ -103,12 +103,12 @@ class Optimum(BaseModel):
     )
 
 
-class TriedSetting(BaseModel):
+class TriedConfiguration(BaseModel):
     """A setting and the runs that the surface saw of it."""
 
     model_config = ConfigDict(frozen=True)
 
-    setting: Setting
+    setting: HamConfig
     runs: int = Field(description="Runs of full length.")
     validation_accuracy: float | None = Field(description="Their mean; null where all failed.")
 
@@ -132,5 +132,5 @@ class SurfaceGrid(BaseModel):
         description="Where `mean` is at least this, it is within one standard error of the "
         "candidate."
     )
-    candidate: Setting
-    tried: tuple[TriedSetting, ...]
+    candidate: HamConfig
+    tried: tuple[TriedConfiguration, ...]

@@ -10,7 +10,7 @@ from ham.client.records.combinations import StoredCombination
 from ham.client.records.external_results import PublishedResult
 from ham.client.records.recommendations import Grade
 from ham.client.records.surfaces import Expectation
-from ham.config import Combination, Setting
+from ham.config import Combination, HamConfig
 
 
 class TunedNeighbour(BaseModel):
@@ -24,7 +24,7 @@ class TunedNeighbour(BaseModel):
         "a tenfold density or learning rate."
     )
     grade: Grade
-    setting: Setting = Field(description="What is recommended for it.")
+    setting: HamConfig = Field(description="What is recommended for it.")
     recommendation_id: str
 
 
@@ -35,12 +35,12 @@ class TransferredRecommendation(BaseModel):
 
     grade: Literal[Grade.TRANSFERRED] = Grade.TRANSFERRED
     combination: Combination
-    setting: Setting = Field(description="What to use; (0, 0) where no gain is to be expected.")
+    setting: HamConfig = Field(description="What to use; (0, 0) where no gain is to be expected.")
     expected_gain: Expectation = Field(
         description="Validation accuracy over no HAM, as a fraction, with the 95 % interval in "
         "which the gain of a further combination like these is to be expected."
     )
-    portfolio: tuple[Setting, ...] = Field(
+    portfolio: tuple[HamConfig, ...] = Field(
         description="Settings to try in this order where a few trainings can be spared."
     )
     neighbours: tuple[TunedNeighbour, ...] = Field(description="Nearest first.")
@@ -54,7 +54,7 @@ class PaperRecommendation(BaseModel):
 
     grade: Literal[Grade.PAPER] = Grade.PAPER
     combination: Combination
-    setting: Setting = Field(description="The default of the paper's authors.")
+    setting: HamConfig = Field(description="The default of the paper's authors.")
     published: tuple[PublishedResult, ...] = Field(
         description="What is reported of the same model, dataset, sparsifier and sparsity."
     )

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 from ham.optim.kernels.base_coefficients import can_fuse
 from ham.optim.kernels.eager import foreach_step, reference_step
 from ham.optim.kernels.one_pass import ham_pass, kernel_for
-from ham.optim.kernels.parameter_updates import Move
+from ham.optim.kernels.parameter_updates import ParameterUpdate
 
 KERNEL_PATHS = ("fused", "fused_base")
 PATHS = ("auto", "reference", "foreach", *KERNEL_PATHS)
@@ -44,7 +44,7 @@ def choose_path(path: str, base: Optimizer) -> str:
     return "reference" if on_cpu else "foreach"
 
 
-def ham_step(path: str, moves: list[Move]) -> None:
+def ham_step(path: str, moves: list[ParameterUpdate]) -> None:
     """Apply HAM's step alone by a resolved path."""
     step = {"reference": reference_step, "foreach": foreach_step}.get(path, ham_pass)
     step(moves)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from ham.optim.formula import hyperbolic_step_
-from ham.optim.kernels.parameter_updates import Move
+from ham.optim.kernels.parameter_updates import ParameterUpdate
 
 
-def reference_step(moves: list[Move]) -> None:
+def reference_step(moves: list[ParameterUpdate]) -> None:
     """Apply the formula tensor by tensor; temporaries are as large as the largest tensor."""
     for move in moves:
         group = move.group
@@ -26,13 +26,13 @@ def reference_step(moves: list[Move]) -> None:
         )
 
 
-def foreach_step(moves: list[Move]) -> None:
+def foreach_step(moves: list[ParameterUpdate]) -> None:
     """Apply the formula with multi-tensor kernels, as torch's own optimizers do on a GPU.
 
     Few launches; temporaries as large as all weights. On a CPU they leave the cache, so there
     the tensor-by-tensor path is the faster one.
     """
-    buckets: dict[tuple[int, torch.device, torch.dtype], list[Move]] = defaultdict(list)
+    buckets: dict[tuple[int, torch.device, torch.dtype], list[ParameterUpdate]] = defaultdict(list)
     for move in moves:
         buckets[id(move.group), move.theta.device, move.theta.dtype].append(move)
     for bucket in buckets.values():
@@ -40,7 +40,7 @@ def foreach_step(moves: list[Move]) -> None:
 
 
 @torch.no_grad()
-def _foreach_bucket(moves: list[Move]) -> None:
+def _foreach_bucket(moves: list[ParameterUpdate]) -> None:
     group, grad_sign = moves[0].group, moves[0].grad_sign
     thetas = [move.theta for move in moves]
     signs = [move.theta if move.previous is None else move.previous for move in moves]

@@ -21,7 +21,7 @@ from ham.optim.kernels.base_coefficients import (
     next_step,
 )
 from ham.optim.kernels.eager import reference_step
-from ham.optim.kernels.parameter_updates import Entry, Move, with_gradients
+from ham.optim.kernels.parameter_updates import Entry, ParameterUpdate, with_gradients
 from ham.optim.kernels.tables import (
     Coefficients,
     Table,
@@ -50,7 +50,7 @@ def kernel_for(device: torch.device, *, check: bool = False) -> Kernel | None:
     return triton_kernel.kernel(device) if device.type == "cuda" else None
 
 
-def ham_pass(moves: list[Move]) -> None:
+def ham_pass(moves: list[ParameterUpdate]) -> None:
     """Apply the HAM step with kernels; tensors that no kernel takes go through the formula."""
     by_device: dict[torch.device, TaskTable] = defaultdict(TaskTable)
     shared: dict[int, Coefficients] = {}

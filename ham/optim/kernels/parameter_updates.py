@@ -17,7 +17,7 @@ Entry = tuple[dict[str, Any], Tensor, Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Move:
+class ParameterUpdate:
     """One tensor of one step.
 
     Attributes:
@@ -38,7 +38,9 @@ class Move:
         return -1 if self.group.get("maximize", False) else 1
 
 
-def collect_moves(groups: list[dict[str, Any]], *, copy_gradients: bool) -> list[Move]:
+def collect_updates(
+    groups: list[dict[str, Any]], *, copy_gradients: bool
+) -> list[ParameterUpdate]:
     """List the HAM moves of one step, before the base steps.
 
     Args:
@@ -49,7 +51,7 @@ def collect_moves(groups: list[dict[str, Any]], *, copy_gradients: bool) -> list
         InvalidConfig: a gradient is sparse.
     """
     return [
-        Move(
+        ParameterUpdate(
             theta=param,
             grad=grad.clone() if copy_gradients else grad,
             group=group,

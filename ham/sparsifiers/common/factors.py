@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ham.errors import InvalidConfig
-from ham.sparsifiers.common.mask_freezing import SettlingSparsifier
+from ham.sparsifiers.common.mask_freezing import MaskFreezingSparsifier
 from ham.sparsifiers.common.reparametrized import path_length
 
 
@@ -51,7 +51,7 @@ class Product(nn.Module):
         return factorize(theta, self.scale)
 
 
-class PenalizedFactors(SettlingSparsifier):
+class PenalizedFactors(MaskFreezingSparsifier):
     """Trains factors with weight decay, and keeps the products of largest magnitude.
 
     A dropped weight has ``w = 0``, held by the mask: m has no gradient then. After settling the
@@ -64,7 +64,7 @@ class PenalizedFactors(SettlingSparsifier):
             does; by default there is none, since it would only shrink what is kept.
         zero_below: the emerged sparsity counts weights of a smaller magnitude, > 0, since
             products approach zero without reaching it.
-        **common: see :class:`~ham.sparsifiers.common.mask_freezing.SettlingSparsifier`.
+        **common: see :class:`~ham.sparsifiers.common.mask_freezing.MaskFreezingSparsifier`.
 
     Attributes:
         pull: weight decay times path length (``lr * steps / (1 - momentum)``) of the default.

@@ -20,7 +20,7 @@ from ham.sparsifiers.common.reparametrized import ReparametrizedSparsifier
 from ham.sparsifiers.common.topk import exact_floor
 
 
-class SettlingSparsifier(ReparametrizedSparsifier):
+class MaskFreezingSparsifier(ReparametrizedSparsifier):
     """Lets sparsity emerge, then settles on masks of exactly the target sparsity.
 
     Until it settles, every weight counts as trained: none of the methods saves work before.

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ham.sparsifiers.common.mask_freezing import SettlingSparsifier
+from ham.sparsifiers.common.mask_freezing import MaskFreezingSparsifier
 from ham.sparsifiers.common.prunable import stored_tensors
 from ham.sparsifiers.common.reparametrized import parametrization_of
 
@@ -33,7 +33,7 @@ class Shrinkage(nn.Module):
         return weight if self.lifted else self.shrink(weight)
 
 
-class ShrinkingSparsifier(SettlingSparsifier):
+class ShrinkingSparsifier(MaskFreezingSparsifier):
     """Learns how far to shrink; on settling, the shrunken weights take the place of the stored.
 
     A score above zero means that the method lets the weight through. Where it lets more through

@@ -11,7 +11,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from ham.client.records import Page, StudyEvent
 from service.api.dependencies import StorageDep, StudyId
 from service.api.errors.problems import documented
-from service.api.event_feed import Feed
+from service.api.event_feed import EventFeed
 from service.api.queries import EventQuery
 
 router = APIRouter(prefix="/v1", tags=["events"])
@@ -38,8 +38,8 @@ After = Annotated[
 ]
 
 
-async def _feed(request: Request) -> Feed:
-    feed: Feed = request.app.state.feed
+async def _feed(request: Request) -> EventFeed:
+    feed: EventFeed = request.app.state.feed
     return feed
 
 
@@ -52,7 +52,7 @@ def _newest(storage: StorageDep) -> int:
     return storage.events.newest()
 
 
-FeedDep = Annotated[Feed, Depends(_feed)]
+FeedDep = Annotated[EventFeed, Depends(_feed)]
 KnownStudy = Annotated[str, Depends(_known_study)]
 Newest = Annotated[int, Depends(_newest)]
 

@@ -16,7 +16,7 @@ from ham.client.records import (
     CombinationEntry,
     CombinationFilter,
     ExternalRun,
-    Front,
+    ParetoFront,
     Purpose,
     Study,
     StudyEvent,
@@ -336,7 +336,7 @@ def _recommendations(storage: Storage, which: CombinationFilter) -> tuple[Pages,
 
 
 def _fronts(storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Column]]:
-    def rows(front: Front) -> list[Row]:
+    def rows(front: ParetoFront) -> list[Row]:
         facts = front.model_dump(mode="json")
         return [_row(_FRONT, _with_combination(facts | point)) for point in facts["points"]]
 

@@ -165,5 +165,5 @@ def submitted(storage: Storage, response: Response, study: Study, new: bool) -> 
 
 def views(storage: Storage, studies: list[Study]) -> list[StudyView]:
     """Add to studies how far they are."""
-    progress = progress_of(storage.tallies, studies, utc_now())
+    progress = progress_of(storage.run_counts, studies, utc_now())
     return [StudyView(**dict(study), progress=progress[study.id]) for study in studies]

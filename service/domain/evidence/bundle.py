@@ -11,9 +11,9 @@ from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
-from ham.client.records import Front, Purpose, Recommendation, Run, Study
+from ham.client.records import ParetoFront, Purpose, Recommendation, Run, Study
 from ham.config import RunConfig
-from service.domain.evidence.plots import front_plot, gains_plot, search_plot
+from service.domain.evidence.plots import gains_plot, pareto_front_plot, search_plot
 
 _SCRIPT = Path(__file__).parent / "data" / "reproduce.py.in"
 _README = """\
@@ -42,7 +42,7 @@ def bundle(
     study: Study,
     runs: Sequence[Run],
     recommendation: Recommendation | None,
-    front: Front | None = None,
+    front: ParetoFront | None = None,
 ) -> bytes:
     """Return a ZIP archive.
 
@@ -76,8 +76,8 @@ def bundle(
             files["plots/gains.svg"] = gains_plot(recommendation, recommendation.gain)
     if front is not None:
         files["front.json"] = _text(front.model_dump(mode="json"))
-        files["evidence.json"] = _text(front_evidence(study, runs))
-        files["plots/front.svg"] = front_plot(front)
+        files["evidence.json"] = _text(pareto_front_evidence(study, runs))
+        files["plots/front.svg"] = pareto_front_plot(front)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in files.items():
@@ -107,7 +107,7 @@ def evidence(
     ]
 
 
-def front_evidence(study: Study, runs: Sequence[Run]) -> list[dict[str, Any]]:
+def pareto_front_evidence(study: Study, runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Return the runs behind a front, seed by seed, each with its recorded test accuracy."""
     confirmed = [run for run in runs if run.test_accuracy is not None]
     return [

@@ -13,7 +13,7 @@ from ham.client.records import (
     CombinationFilter,
     Evidence,
     Leaderboard,
-    LeaderboardRow,
+    LeaderboardEntry,
     Recommendation,
 )
 from service.domain.evidence.statistics import tells_apart
@@ -80,7 +80,7 @@ def benchmark_of(recommendation: Recommendation) -> Benchmark:
     )
 
 
-def rank(recommendations: Iterable[Recommendation]) -> tuple[LeaderboardRow, ...]:
+def rank(recommendations: Iterable[Recommendation]) -> tuple[LeaderboardEntry, ...]:
     """Rank by mean test accuracy; rows that the leader of their rank does not beat share it.
 
     Two rows are told apart where the 95 % interval of their difference, paired by seed, leaves
@@ -93,7 +93,7 @@ def rank(recommendations: Iterable[Recommendation]) -> tuple[LeaderboardRow, ...
         if evidence.role in RANKED and evidence.test_accuracy is not None
     ]
     entries.sort(key=lambda entry: -_mean(entry[1]))
-    rows: list[LeaderboardRow] = []
+    rows: list[LeaderboardEntry] = []
     leader: Evidence | None = None
     for place, (recommendation, evidence) in enumerate(entries, start=1):
         if leader is None or tells_apart(leader.test_accuracies, evidence.test_accuracies):
@@ -107,10 +107,10 @@ def _mean(evidence: Evidence) -> float:
     return evidence.test_accuracy.mean
 
 
-def _row(number: int, recommendation: Recommendation, evidence: Evidence) -> LeaderboardRow:
+def _row(number: int, recommendation: Recommendation, evidence: Evidence) -> LeaderboardEntry:
     assert evidence.test_accuracy is not None
     combination = recommendation.combination
-    return LeaderboardRow(
+    return LeaderboardEntry(
         rank=number,
         sparsifier=combination.sparsifier,
         optimizer=combination.optimizer,

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ham.client.records import Estimate, Optimum, Plan, Run
-from ham.config import NO_HAM, Setting
+from ham.config import RECIPE_BASELINE, HamConfig
 from search_spaces import JOINT, SearchSpace
-from service.domain.search.space_boundary import edge_of
+from service.domain.search.space_boundary import boundary_hit
 from service.domain.search.stages import commonest_error
 
 
 def message(
     plan: Plan,
-    candidate: Setting,
-    without: Setting,
-    served: Setting,
+    candidate: HamConfig,
+    without: HamConfig,
+    served: HamConfig,
     gain: Estimate,
     over_recipe: Estimate | None,
     failures: Sequence[Run],
@@ -42,7 +42,7 @@ def message(
             f" and {100 * over_recipe.mean:+.2f} over no HAM at the recipe's values "
             f"({100 * over_recipe.low:+.2f} to {100 * over_recipe.high:+.2f})"
         )
-    instead = "" if served == NO_HAM else f", with {_training(plan, served)}"
+    instead = "" if served == RECIPE_BASELINE else f", with {_training(plan, served)}"
     if failures:
         return (
             f"HAM is not shown to be safe here: {len(failures)} runs of the best setting found "
@@ -59,7 +59,7 @@ def message(
 
 
 def provisional_message(
-    plan: Plan, candidate: Setting, without: Setting, optimum: Optimum | None
+    plan: Plan, candidate: HamConfig, without: HamConfig, optimum: Optimum | None
 ) -> str:
     """Say what is expected of a candidate that no held-out seeds have seen."""
     named = _named(plan, candidate)
@@ -80,7 +80,7 @@ def provisional_message(
     return f"Provisional: of {named} {expected} are expected; {tail}."
 
 
-def _named(plan: Plan, setting: Setting) -> str:
+def _named(plan: Plan, setting: HamConfig) -> str:
     """Write a setting with HAM, and what it is to be trained with where that was tuned."""
     strengths = []
     for name in ("alpha", "beta"):
@@ -90,19 +90,19 @@ def _named(plan: Plan, setting: Setting) -> str:
     return ", ".join([*strengths, *filter(None, [_training(plan, setting)])])
 
 
-def _no_ham(plan: Plan, without: Setting) -> str:
+def _no_ham(plan: Plan, without: HamConfig) -> str:
     if not plan.space.multiples:
         return "no HAM"
     return f"no HAM tuned as well ({_training(plan, without)})"
 
 
-def _training(plan: Plan, setting: Setting) -> str:
+def _training(plan: Plan, setting: HamConfig) -> str:
     values = plan.trained_with(setting)
     return ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in values.items())
 
 
-def edge_warnings(
-    space: SearchSpace, candidate: Setting, without: Setting, optimum: Optimum | None
+def boundary_warnings(
+    space: SearchSpace, candidate: HamConfig, without: HamConfig, optimum: Optimum | None
 ) -> tuple[str, ...]:
     """Warn where the candidate, its near-optimal region or its control touches an end."""
     warnings = []
@@ -110,11 +110,11 @@ def edge_warnings(
         value = getattr(candidate, name)
         near = getattr(optimum, name) if optimum else None
         low, high = (near.low, near.high) if near else (value, value)
-        edge = edge_of(axis, low, high) if axis.contains(value) else None
+        edge = boundary_hit(axis, low, high) if axis.contains(value) else None
         if edge is None:
             continue
         span = f"{name}={value:.3g}{_unit(name)}"
-        if edge_of(axis, value, value) is None:
+        if boundary_hit(axis, value, value) is None:
             span = f"the near-optimal range of {name} ({low:.3g} to {high:.3g}{_unit(name)})"
         where = "up" if edge.side == "high" else "down"
         warnings.append(
@@ -123,7 +123,7 @@ def edge_warnings(
         )
     for name, axis in space.axes(with_ham=False).items():
         value = getattr(without, name)
-        if edge := edge_of(axis, value, value):
+        if edge := boundary_hit(axis, value, value):
             warnings.append(
                 f"tuned no HAM is at the edge of the search space ({name}={value:.3g}"
                 f"{_unit(name)}; {axis.low:g} to {axis.high:g}), and may be better beyond, where "

@@ -11,7 +11,7 @@ from ham.client.records import (
     Comparison,
     Evidence,
     Leaderboard,
-    LeaderboardRow,
+    LeaderboardEntry,
     Method,
     Overview,
     Recommendation,
@@ -65,7 +65,7 @@ def _pair(
 
 def _methods(boards: Sequence[Leaderboard]) -> tuple[Method, ...]:
     """Return every method and role, best share of comparisons won first."""
-    places: dict[tuple[str, str, str], list[tuple[LeaderboardRow, float]]] = defaultdict(list)
+    places: dict[tuple[str, str, str], list[tuple[LeaderboardEntry, float]]] = defaultdict(list)
     for board in boards:
         for row in board.rows:
             key = (row.sparsifier, row.optimizer, row.role)
@@ -86,7 +86,7 @@ def _methods(boards: Sequence[Leaderboard]) -> tuple[Method, ...]:
     return tuple(methods)
 
 
-def _share_beaten(row: LeaderboardRow, rows: Sequence[LeaderboardRow]) -> float:
+def _share_beaten(row: LeaderboardEntry, rows: Sequence[LeaderboardEntry]) -> float:
     """Return the share of the others on a board that a row is before; a tie is half a win."""
     others = len(rows) - 1
     if not others:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
-from ham.client.records import FrontPoint, NewFront, Objective, Plan, Purpose, Run
-from ham.config import NO_HAM, format_sparsity
+from ham.client.records import NewParetoFront, Objective, ParetoPoint, Plan, Purpose, Run
+from ham.config import RECIPE_BASELINE, format_sparsity
 from service.domain.evidence.recommendations import FEWEST_PAIRS
 from service.domain.evidence.statistics import CONFIDENCE, estimate, paired_gain
 from service.domain.search.objectives import value_of
-from service.domain.search.pareto_stages import Contender, contender, front
+from service.domain.search.pareto_stages import ParetoCandidate, front, pareto_candidate
 from service.domain.search.stages import commonest_error, runs_for, succeeded
 from service.errors import StudyFailed
 
@@ -22,7 +22,7 @@ _IN_WORDS = {
 }
 
 
-def conclude(plan: Plan, runs: Sequence[Run]) -> NewFront:
+def build_pareto_front(plan: Plan, runs: Sequence[Run]) -> NewParetoFront:
     """Judge a study of two objectives that has run to its end.
 
     Who is on the front was decided by the screening. Here its points are measured, on seeds and
@@ -36,13 +36,13 @@ def conclude(plan: Plan, runs: Sequence[Run]) -> NewFront:
     confirmation = runs_for(runs, Purpose.CONFIRMATION)
     if confirmation and not succeeded(confirmation):
         raise StudyFailed(f"no run was confirmed; {commonest_error(confirmation)}")
-    gains = sum(not one.setting.is_no_ham for one in elected)
+    gains = sum(not one.setting.is_baseline for one in elected)
     confidence = 1 - (1 - CONFIDENCE) / max(gains, 1)
     points = tuple(
         _point(plan, runs, one, accuracy, confidence) for one, accuracy in elected.items()
     )
     provisional = not confirmation
-    return NewFront(
+    return NewParetoFront(
         objectives=plan.objectives,
         provisional=provisional,
         points=points,
@@ -51,15 +51,15 @@ def conclude(plan: Plan, runs: Sequence[Run]) -> NewFront:
 
 
 def _point(
-    plan: Plan, runs: Sequence[Run], one: Contender, accuracy: float, confidence: float
-) -> FrontPoint:
-    own = [run for run in runs if contender(run) == one and run.purpose != Purpose.SEARCH]
+    plan: Plan, runs: Sequence[Run], one: ParetoCandidate, accuracy: float, confidence: float
+) -> ParetoPoint:
+    own = [run for run in runs if pareto_candidate(run) == one and run.purpose != Purpose.SEARCH]
     tests = _tests(runs, one)
-    without = _tests(runs, Contender(one.sparsity, NO_HAM))
-    compared = not one.setting.is_no_ham and len(tests.keys() & without.keys()) >= FEWEST_PAIRS
+    without = _tests(runs, ParetoCandidate(one.sparsity, RECIPE_BASELINE))
+    compared = not one.setting.is_baseline and len(tests.keys() & without.keys()) >= FEWEST_PAIRS
     gain = paired_gain(tests, without, confidence) if compared else None
     failed = [run for run in own if run.error]
-    return FrontPoint(
+    return ParetoPoint(
         combination=plan.combination_at(one.sparsity),
         setting=one.setting,
         realised_sparsity=_mean("sparsity", own),
@@ -76,12 +76,12 @@ def _point(
     )
 
 
-def _tests(runs: Sequence[Run], one: Contender) -> dict[int, float]:
+def _tests(runs: Sequence[Run], one: ParetoCandidate) -> dict[int, float]:
     """Return the test accuracies of a contender by seed."""
     return {
         run.seed: run.test_accuracy
         for run in succeeded(runs_for(runs, Purpose.CONFIRMATION))
-        if contender(run) == one and run.test_accuracy is not None
+        if pareto_candidate(run) == one and run.test_accuracy is not None
     }
 
 
@@ -91,7 +91,7 @@ def _mean(objective: Objective, runs: Sequence[Run]) -> float | None:
     return fmean(measured) if measured else None
 
 
-def _message(plan: Plan, points: Sequence[FrontPoint], provisional: bool) -> str:
+def _message(plan: Plan, points: Sequence[ParetoPoint], provisional: bool) -> str:
     levels = dict.fromkeys(format_sparsity(point.combination.sparsity) for point in points)
     said = (
         f"Accuracy against {_IN_WORDS[plan.objectives[1]]}: {len(points)} of the settings "
@@ -99,7 +99,7 @@ def _message(plan: Plan, points: Sequence[FrontPoint], provisional: bool) -> str
     )
     if provisional:
         return f"{said} Nothing was confirmed, so no gain over no HAM is claimed."
-    tried = [point for point in points if not point.setting.is_no_ham]
+    tried = [point for point in points if not point.setting.is_baseline]
     shown = sum(point.gain_shown for point in tried)
     return (
         f"{said} On held-out seeds and test data HAM is shown to gain over no HAM of the same "

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from ham.client.records import Estimate, Front, FrontPoint, Purpose, Recommendation, Run
-from ham.config import Setting, format_sparsity
+from ham.client.records import Estimate, ParetoFront, ParetoPoint, Purpose, Recommendation, Run
+from ham.config import HamConfig, format_sparsity
 
 _WIDTH, _HEIGHT, _MARGIN = 640, 400, 60
 
@@ -37,7 +37,7 @@ def gains_plot(recommendation: Recommendation, gain: Estimate) -> str:
     return _svg(title, [band, lines, _dots(scale, gains, "#157")], scale, "seed", "points")
 
 
-def front_plot(front: Front) -> str:
+def pareto_front_plot(front: ParetoFront) -> str:
     """Return accuracy over the other objective, test accuracies with their 95 % intervals.
 
     A point without test accuracy is hollow, at its validation accuracy; one whose gain over no
@@ -67,14 +67,14 @@ def front_plot(front: Front) -> str:
     return _svg(title, parts, scale, other.replace("_", " "), "percent")
 
 
-def _span(point: FrontPoint) -> tuple[float, float]:
+def _span(point: ParetoPoint) -> tuple[float, float]:
     if point.test_accuracy is None:
         return 100 * point.validation_accuracy, 100 * point.validation_accuracy
     return 100 * point.test_accuracy.low, 100 * point.test_accuracy.high
 
 
-def _named(setting: Setting) -> str:
-    if setting.is_no_ham:
+def _named(setting: HamConfig) -> str:
+    if setting.is_baseline:
         return "no HAM"
     return f"alpha {setting.alpha:.3g}, beta {setting.beta:.3g}"
 

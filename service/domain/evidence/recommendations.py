@@ -15,20 +15,20 @@ from ham.client.records import (
     Run,
     SurfaceGrid,
 )
-from ham.config import NO_HAM, PAPER_DEFAULT, Setting
+from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig
 from service.domain.evidence.environments import environment_labels
-from service.domain.evidence.messages import edge_warnings, message, provisional_message
+from service.domain.evidence.messages import boundary_warnings, message, provisional_message
 from service.domain.evidence.statistics import estimate, paired_gain
-from service.domain.search.optimum import survey
+from service.domain.search.optimum import describe_surface
 from service.domain.search.stages import (
+    best_so_far,
     commonest_error,
     control,
-    favourite,
     runs_for,
     seen_by,
+    selected,
     succeeded,
     surface_of,
-    winner,
 )
 from service.errors import StudyFailed
 
@@ -57,7 +57,7 @@ def recommend(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> N
     """
     if not plan.confirmation_seeds:
         return provisional(plan, runs, earlier)
-    candidate, without = winner(plan, runs, earlier), control(plan, runs, earlier)
+    candidate, without = selected(plan, runs, earlier), control(plan, runs, earlier)
     confirmation = runs_for(runs, Purpose.CONFIRMATION)
     evidence = _all_evidence(runs, candidate, without)
     accuracies = {row.setting: row.test_accuracies for row in evidence}
@@ -72,7 +72,9 @@ def recommend(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> N
             f"{commonest_error(confirmation)}"
         )
     gain = paired_gain(treated, compared)
-    over_recipe = _gain_over(NO_HAM, treated, accuracies) if without != NO_HAM else None
+    over_recipe = (
+        _gain_over(RECIPE_BASELINE, treated, accuracies) if without != RECIPE_BASELINE else None
+    )
     failures = [run for run in runs if run.setting == candidate and run.error]
     shown = gain.low > 0 and (over_recipe is None or over_recipe.low > 0) and not failures
     served = candidate if shown else _best_shown(without, accuracies)
@@ -92,7 +94,7 @@ def recommend(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> N
         else _gain_over(PAPER_DEFAULT, treated, accuracies),
         seeds=tuple(sorted(pairs)),
         message=message(plan, candidate, without, served, gain, over_recipe, failures),
-        warnings=edge_warnings(plan.space, candidate, without, optimum),
+        warnings=boundary_warnings(plan.space, candidate, without, optimum),
         evidence=evidence,
         optimum=optimum,
         surface=surface,
@@ -100,17 +102,17 @@ def recommend(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> N
 
 
 def _gain_over(
-    other: Setting, treated: dict[int, float], accuracies: dict[Setting, dict[int, float]]
+    other: HamConfig, treated: dict[int, float], accuracies: dict[HamConfig, dict[int, float]]
 ) -> Estimate | None:
     """Return the gain over a setting, or None where too few runs of that finished."""
     theirs = accuracies.get(other, {})
     return paired_gain(treated, theirs) if len(treated.keys() & theirs.keys()) >= 2 else None
 
 
-def _best_shown(without: Setting, accuracies: dict[Setting, dict[int, float]]) -> Setting:
+def _best_shown(without: HamConfig, accuracies: dict[HamConfig, dict[int, float]]) -> HamConfig:
     """Return no HAM as it is to be trained: tuned only where that is shown to help."""
-    over_recipe = _gain_over(NO_HAM, accuracies[without], accuracies)
-    return NO_HAM if over_recipe is not None and over_recipe.low <= 0 else without
+    over_recipe = _gain_over(RECIPE_BASELINE, accuracies[without], accuracies)
+    return RECIPE_BASELINE if over_recipe is not None and over_recipe.low <= 0 else without
 
 
 def provisional(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> NewRecommendation:
@@ -122,10 +124,10 @@ def provisional(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) ->
     Raises:
         StudyFailed: no search trial with HAM gave a result.
     """
-    candidate, without = favourite(plan, runs, earlier), control(plan, runs, earlier)
+    candidate, without = best_so_far(plan, runs, earlier), control(plan, runs, earlier)
     optimum, surface = _survey(plan, runs, earlier, candidate, without)
     hopeless = optimum is not None and optimum.expected_gain.mean <= 0
-    served = NO_HAM if hopeless else candidate
+    served = RECIPE_BASELINE if hopeless else candidate
     return NewRecommendation(
         grade=Grade.PROVISIONAL,
         setting=served,
@@ -138,7 +140,7 @@ def provisional(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) ->
         gain_over_paper=None,
         seeds=(),
         message=provisional_message(plan, candidate, without, optimum),
-        warnings=edge_warnings(plan.space, candidate, without, optimum),
+        warnings=boundary_warnings(plan.space, candidate, without, optimum),
         evidence=_all_evidence(
             [run for run in runs if run.purpose != Purpose.CONFIRMATION], candidate, without
         ),
@@ -162,8 +164,8 @@ def _survey(
     plan: Plan,
     runs: Sequence[Run],
     earlier: Sequence[Run],
-    candidate: Setting,
-    without: Setting,
+    candidate: HamConfig,
+    without: HamConfig,
 ) -> tuple[Optimum | None, SurfaceGrid | None]:
     """Describe the surface of the combination's own runs: what others let expect is no evidence.
 
@@ -173,16 +175,16 @@ def _survey(
     if surface is None:
         return None, None
     seen = seen_by(plan, runs, earlier)
-    return survey(plan.space, surface, seen, candidate, without)
+    return describe_surface(plan.space, surface, seen, candidate, without)
 
 
 def _all_evidence(
-    runs: Sequence[Run], candidate: Setting, without: Setting
+    runs: Sequence[Run], candidate: HamConfig, without: HamConfig
 ) -> tuple[Evidence, ...]:
     """Return the evidence of every setting that was re-run, the confirmed ones first."""
     roles = {
         PAPER_DEFAULT: "paper",
-        NO_HAM: "no HAM, recipe",
+        RECIPE_BASELINE: "no HAM, recipe",
         without: "no HAM",
         candidate: "tuned",
     }
@@ -194,7 +196,7 @@ def _all_evidence(
     return tuple(_evidence(runs, row, roles.get(row, "finalist")) for row in settings)
 
 
-def _evidence(runs: Sequence[Run], setting: Setting, role: str) -> Evidence:
+def _evidence(runs: Sequence[Run], setting: HamConfig, role: str) -> Evidence:
     mine = [run for run in runs if run.setting == setting and run.purpose != Purpose.SEARCH]
     screened = [
         run.validation_accuracy

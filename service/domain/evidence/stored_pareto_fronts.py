@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ham.client.records import Front
+from ham.client.records import ParetoFront
 from service.errors import NotFound
 from service.storage.base import Storage
 
 
-def front_of(storage: Storage, study_id: str) -> Front:
+def stored_pareto_front(storage: Storage, study_id: str) -> ParetoFront:
     """Return the stored front of a study.
 
     Raises:
@@ -16,7 +16,7 @@ def front_of(storage: Storage, study_id: str) -> Front:
     study = storage.studies.get(study_id)
     if (found := storage.fronts.of_study(study_id)) is not None:
         return found
-    if not study.plan.seeks_front:
+    if not study.plan.is_multi_objective:
         raise NotFound(
             f"study {study_id} has one objective: its result is a recommendation; a front needs "
             "`objectives` of two"

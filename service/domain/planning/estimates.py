@@ -24,7 +24,7 @@ _SHARED: tuple[tuple[Basis, set[str], str], ...] = (
 def estimate(plan: Plan, store: RunStore) -> CostEstimate:
     """Return what a plan would cost, from the most similar trainings that there are."""
     everything = {name: getattr(plan.combination, name) for name in CombinationFilter.model_fields}
-    for basis, names, said in _SHARED[1:] if plan.seeks_front else _SHARED:
+    for basis, names, said in _SHARED[1:] if plan.is_multi_objective else _SHARED:
         which = CombinationFilter(**{name: everything[name] for name in names})
         if runs := [run for run in store.trainings(which, MOST_RUNS) if run.seconds]:
             return _from(plan, runs, basis, said)

@@ -16,7 +16,7 @@ from ham.client.records import (
     StudyChange,
     StudyRequest,
 )
-from ham.config import NO_HAM, PAPER_DEFAULT, Combination, Recipe, Setting
+from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, Combination, HamConfig, Recipe
 from ham.errors import IncompatibleCombination, InvalidConfig
 from search_spaces import SearchSpace, recipe_for, space_for
 from service.domain.search import objectives, screening_rounds
@@ -26,7 +26,7 @@ from service.errors import Conflict
 SEARCH_SEED = 0
 FIRST_SCREENING_SEED = 1_000
 FIRST_CONFIRMATION_SEED = 2_000
-BASELINES = (NO_HAM, PAPER_DEFAULT)
+BASELINES = (RECIPE_BASELINE, PAPER_DEFAULT)
 FEWEST_TRIALS = 3
 """The two baselines and one more: with less there is nothing to choose from."""
 
@@ -65,7 +65,7 @@ def resolve(request: StudyRequest) -> Plan:
         search_seeds=(SEARCH_SEED,),
         screening_seeds=(),
         confirmation_seeds=(),
-        baselines=(NO_HAM,) if levels else BASELINES,
+        baselines=(RECIPE_BASELINE,) if levels else BASELINES,
         objectives=objectives.in_order(request.objectives),
         sparsities=levels,
         reuse=not request.replicate,
@@ -93,7 +93,11 @@ def _with_budget(plan: Plan, budget: Budget) -> Plan:
     """Fix what follows from a budget: the seeds, and how much will be trained."""
     plan = plan.model_copy(update={"budget": budget})
     sizes = sizes_of(plan)
-    seeds = budget.screening_seeds if plan.seeks_front else screening_rounds.length(_heats(budget))
+    seeds = (
+        budget.screening_seeds
+        if plan.is_multi_objective
+        else screening_rounds.length(_heats(budget))
+    )
     return plan.model_copy(
         update={
             "screening_seeds": _seeds(FIRST_SCREENING_SEED, seeds),
@@ -157,25 +161,25 @@ class StageSizes(NamedTuple):
 
 def sizes_of(plan: Plan) -> StageSizes:
     """Return how many trainings a plan stands for."""
-    if plan.seeks_front:
-        return front_sizes(plan.budget, len(plan.sparsities))
+    if plan.is_multi_objective:
+        return pareto_stage_sizes(plan.budget, len(plan.sparsities))
     return stage_sizes(plan.budget, plan.baselines, len(plan.arms))
 
 
-def front_sizes(budget: Budget, levels: int) -> StageSizes:
+def pareto_stage_sizes(budget: Budget, levels: int) -> StageSizes:
     """Return how many trainings a budget stands for where a front is sought.
 
     All finalists may be on the front, and no HAM runs beside them at each level of sparsity.
     """
-    entrants = budget.finalists + levels
+    candidates = budget.finalists + levels
     return StageSizes(
         search=budget.trials,
-        screening=entrants * budget.screening_seeds,
-        confirmation=entrants * budget.confirmation_seeds,
+        screening=candidates * budget.screening_seeds,
+        confirmation=candidates * budget.confirmation_seeds,
     )
 
 
-def stage_sizes(budget: Budget, baselines: Sequence[Setting], arms: int = 1) -> StageSizes:
+def stage_sizes(budget: Budget, baselines: Sequence[HamConfig], arms: int = 1) -> StageSizes:
     """Return how many trainings a budget stands for; each arm has all of it."""
     raced = arms * screening_rounds.trainings(_heats(budget))
     return StageSizes(
@@ -185,15 +189,15 @@ def stage_sizes(budget: Budget, baselines: Sequence[Setting], arms: int = 1) -> 
     )
 
 
-def _heats(budget: Budget) -> tuple[screening_rounds.Heat, ...]:
-    return screening_rounds.heats(budget.finalists, budget.screening_seeds)
+def _heats(budget: Budget) -> tuple[screening_rounds.ScreeningRound, ...]:
+    return screening_rounds.plan_rounds(budget.finalists, budget.screening_seeds)
 
 
 def _capped(plan: Plan, sizes: StageSizes) -> int:
     """Return the most epochs that a study may train, or refuse a budget that leaves no search."""
     budget, planned = plan.budget, sum(sizes) * plan.run_epochs
     fewest = len(plan.arms) * min(FEWEST_TRIALS, budget.trials)
-    if plan.seeks_front:
+    if plan.is_multi_objective:
         fewest = len(plan.sparsities) + 1
         if budget.trials < fewest:
             raise InvalidConfig(

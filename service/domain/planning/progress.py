@@ -8,15 +8,17 @@ from datetime import datetime
 
 from ham.client.records import HELD, Progress, Purpose, RunState, StageProgress, Study, StudyState
 from service.domain.planning.plans import sizes_of
-from service.storage.base import RunCount, Tally, TallyStore
+from service.storage.base import RunCount, RunCountStore, StudyRunCounts
 
-NOTHING_RUN = Tally((), None)
+NOTHING_RUN = StudyRunCounts((), None)
 
 
-def progress_of(store: TallyStore, studies: Sequence[Study], now: datetime) -> dict[str, Progress]:
+def progress_of(
+    store: RunCountStore, studies: Sequence[Study], now: datetime
+) -> dict[str, Progress]:
     """Return the progress of each study by id."""
-    tallies = store.of(studies)
-    return {study.id: _progress(study, tallies[study.id], now) for study in studies}
+    run_counts = store.of(studies)
+    return {study.id: _progress(study, run_counts[study.id], now) for study in studies}
 
 
 def no_progress(study: Study, now: datetime) -> Progress:
@@ -24,7 +26,7 @@ def no_progress(study: Study, now: datetime) -> Progress:
     return _progress(study, NOTHING_RUN, now)
 
 
-def _progress(study: Study, tally: Tally, now: datetime) -> Progress:
+def _progress(study: Study, tally: StudyRunCounts, now: datetime) -> Progress:
     counts, best = tally
     ended, failed, running = Counter[Purpose](), 0, 0
     for row in counts:
@@ -41,7 +43,7 @@ def _progress(study: Study, tally: Tally, now: datetime) -> Progress:
         return StageProgress(done=done, planned=done if over else planned)
 
     sizes = sizes_of(study.plan)
-    if study.plan.seeks_front:
+    if study.plan.is_multi_objective:
         best = None  # of unequal sparsities none is best
     return Progress(
         search=stage(Purpose.SEARCH, sizes.search),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import qmc
 
-from ham.config import NO_HAM, Setting
+from ham.config import RECIPE_BASELINE, HamConfig
 from search_spaces import LogRange, SearchSpace
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def levels(axis: LogRange, count: int = LEVELS) -> tuple[float, ...]:
 
 
 @cache
-def grid(space: SearchSpace, *, with_ham: bool = True) -> tuple[Setting, ...]:
+def grid(space: SearchSpace, *, with_ham: bool = True) -> tuple[HamConfig, ...]:
     """Return settings that stand for all: all pairs of levels, or as many spread points of more.
 
     Args:
@@ -44,16 +44,16 @@ def grid(space: SearchSpace, *, with_ham: bool = True) -> tuple[Setting, ...]:
         return _spread(space, axes, choices)
     points = product(*(levels(axis) for axis in axes.values()))
     fields: Iterable[dict[str, Any]] = (dict(zip(axes, point, strict=True)) for point in points)
-    return tuple(space.scheduled(replace(NO_HAM, **values)) for values in fields)
+    return tuple(space.scheduled(replace(RECIPE_BASELINE, **values)) for values in fields)
 
 
 def _spread(
     space: SearchSpace, axes: Mapping[str, LogRange], choices: Mapping[str, Sequence[Any]]
-) -> tuple[Setting, ...]:
+) -> tuple[HamConfig, ...]:
     """Return the settings of a scrambled Sobol sequence, always the same."""
 
-    def setting(places: Sequence[float]) -> Setting:
-        at = dict(zip([*axes, *choices], places, strict=True))
+    def setting(coordinates: Sequence[float]) -> HamConfig:
+        at = dict(zip([*axes, *choices], coordinates, strict=True))
         sampled: dict[str, Any] = {
             name: axis.floor * (axis.high / axis.floor) ** at[name] for name, axis in axes.items()
         }
@@ -65,15 +65,15 @@ def _spread(
     return tuple(map(setting, rows.tolist()))
 
 
-def promising(
+def propose_candidates(
     space: SearchSpace,
     surface: Surface | None,
-    tried: Sequence[Setting],
+    tried: Sequence[HamConfig],
     count: int,
     optimism: float = 0.0,
-    avoid: Collection[Setting] = (),
+    avoid: Collection[HamConfig] = (),
     with_ham: bool = True,
-) -> tuple[Setting, ...]:
+) -> tuple[HamConfig, ...]:
     """Return the best settings, all with HAM or all without it, that differ from each other.
 
     A setting that lies near a better one waits until all others had their turn: the seeds are
@@ -91,16 +91,16 @@ def promising(
         with_ham: whether those with HAM are meant.
     """
     more = () if surface is None else grid(space, with_ham=with_ham)
-    settings = [s for s in dict.fromkeys([*tried, *more]) if s.is_no_ham != with_ham]
+    settings = [s for s in dict.fromkeys([*tried, *more]) if s.is_baseline != with_ham]
     if surface is not None and settings:
         bound = surface.mean(settings) + optimism * surface.deviation(settings)
         settings = [settings[index] for index in np.argsort(-bound, kind="stable")]
     return _apart(space, [setting for setting in settings if setting not in avoid], count)
 
 
-def _apart(space: SearchSpace, settings: Iterable[Setting], count: int) -> tuple[Setting, ...]:
-    chosen: list[Setting] = []
-    near: list[Setting] = []
+def _apart(space: SearchSpace, settings: Iterable[HamConfig], count: int) -> tuple[HamConfig, ...]:
+    chosen: list[HamConfig] = []
+    near: list[HamConfig] = []
     for setting in settings:
         if len(chosen) == count:
             break
@@ -109,6 +109,6 @@ def _apart(space: SearchSpace, settings: Iterable[Setting], count: int) -> tuple
     return tuple((chosen + near)[:count])
 
 
-def _close(space: SearchSpace, one: Setting, other: Setting) -> bool:
-    places = zip(space.place(one), space.place(other), strict=True)
-    return all(abs(here - there) < _APART for here, there in places)
+def _close(space: SearchSpace, one: HamConfig, other: HamConfig) -> bool:
+    coordinates = zip(space.coordinate(one), space.coordinate(other), strict=True)
+    return all(abs(here - there) < _APART for here, there in coordinates)

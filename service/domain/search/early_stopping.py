@@ -157,7 +157,7 @@ def report(study: Study, store: RunStore) -> EarlyStoppingReport:
     """
     plan = study.plan
     # Across sparsities early epochs rank trials well, and say nothing of settings.
-    marks = () if plan.seeks_front else rungs(plan.combination, plan.recipe)
+    marks = () if plan.is_multi_objective else rungs(plan.combination, plan.recipe)
     runs = store.of_study(study.id, Purpose.SEARCH)
     curves = store.accuracies(study.id, sorted({*marks, *decisions(plan)}))
     number = {run.id: place for place, run in enumerate(runs)}

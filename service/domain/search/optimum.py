@@ -20,13 +20,13 @@ from ham.client.records import (
     Optimum,
     ScheduleOptimum,
     SurfaceGrid,
-    TriedSetting,
+    TriedConfiguration,
 )
-from ham.config import NO_HAM, Schedule, Setting
+from ham.config import RECIPE_BASELINE, HamConfig, Schedule
 from search_spaces import LogRange, SearchSpace
 from service.domain.search.candidates import levels
 from service.domain.search.kernel import Array
-from service.domain.search.space_boundary import edge_of
+from service.domain.search.space_boundary import boundary_hit
 from service.domain.search.surface import Observation, Surface
 
 _SAMPLES = 4000
@@ -36,12 +36,12 @@ _COARSE = 7
 Box = tuple[slice, slice]
 
 
-def survey(
+def describe_surface(
     space: SearchSpace,
     surface: Surface,
     seen: Sequence[Observation],
-    candidate: Setting,
-    control: Setting = NO_HAM,
+    candidate: HamConfig,
+    control: HamConfig = RECIPE_BASELINE,
 ) -> tuple[Optimum, SurfaceGrid]:
     """Describe the surface around a candidate.
 
@@ -129,7 +129,7 @@ def variance_shares(mean: Array) -> tuple[float, ...]:
     return (*shares, max(0.0, left))
 
 
-def _whole(space: SearchSpace, surface: Surface, candidate: Setting) -> Array:
+def _whole(space: SearchSpace, surface: Surface, candidate: HamConfig) -> Array:
     """Return the surface on a coarse grid over all axes and schedules of the space."""
     axes: dict[str, Sequence[Any]] = {
         name: levels(axis, _COARSE) for name, axis in space.axes().items()
@@ -141,7 +141,7 @@ def _whole(space: SearchSpace, surface: Surface, candidate: Setting) -> Array:
 
 
 def _near(
-    space: SearchSpace, surface: Surface, candidate: Setting, name: str, error: float
+    space: SearchSpace, surface: Surface, candidate: HamConfig, name: str, error: float
 ) -> tuple[float, ...]:
     """Return the near-optimal levels of one axis, all else being as in the candidate."""
     value = getattr(candidate, name)
@@ -155,7 +155,7 @@ def _near(
 def _axis(
     surface: Surface,
     space: SearchSpace,
-    candidate: Setting,
+    candidate: HamConfig,
     name: str,
     near: Sequence[float],
     importance: float,
@@ -163,7 +163,7 @@ def _axis(
     axis: LogRange = getattr(space, name)
     value = getattr(candidate, name)
     halved, doubled = (_change(surface, axis, candidate, name, value * by) for by in (0.5, 2.0))
-    edge = edge_of(axis, near[0], near[-1])
+    edge = boundary_hit(axis, near[0], near[-1])
     return AxisOptimum(
         low=near[0],
         high=near[-1],
@@ -176,7 +176,7 @@ def _axis(
 
 
 def _schedule(
-    surface: Surface, space: SearchSpace, candidate: Setting, name: str, importance: float
+    surface: Surface, space: SearchSpace, candidate: HamConfig, name: str, importance: float
 ) -> ScheduleOptimum:
     used = getattr(candidate, name)
     others = [schedule for schedule in space.schedules if schedule != used]
@@ -190,7 +190,7 @@ def _schedule(
 
 
 def _change(
-    surface: Surface, axis: LogRange, candidate: Setting, name: str, value: float
+    surface: Surface, axis: LogRange, candidate: HamConfig, name: str, value: float
 ) -> float | None:
     if not axis.low <= value <= axis.high:
         return None
@@ -198,12 +198,14 @@ def _change(
     return float(there - here)
 
 
-def _moved(candidate: Setting, name: str, value: float | Schedule) -> Setting:
+def _moved(candidate: HamConfig, name: str, value: float | Schedule) -> HamConfig:
     changed: dict[str, Any] = {name: value}
     return replace(candidate, **changed)
 
 
-def _best_probability(surface: Surface, seen: Sequence[Observation], candidate: Setting) -> float:
+def _best_probability(
+    surface: Surface, seen: Sequence[Observation], candidate: HamConfig
+) -> float:
     """Return the share of surfaces drawn from the posterior on which the candidate is the best."""
     others = dict.fromkeys(row.setting for row in seen if row.counts_fully)
     settings = [candidate, *(other for other in others if other != candidate)]
@@ -213,7 +215,7 @@ def _best_probability(surface: Surface, seen: Sequence[Observation], candidate: 
     return float(np.mean(draws.argmax(axis=1) == 0))
 
 
-def _expected_gain(surface: Surface, candidate: Setting, control: Setting) -> Expectation:
+def _expected_gain(surface: Surface, candidate: HamConfig, control: HamConfig) -> Expectation:
     with_ham, without = surface.mean([candidate, control])
     covariance = surface.covariance([candidate, control])
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
@@ -221,14 +223,14 @@ def _expected_gain(surface: Surface, candidate: Setting, control: Setting) -> Ex
     return Expectation(mean=mean, low=mean - half, high=mean + half)
 
 
-def _tried(seen: Sequence[Observation]) -> tuple[TriedSetting, ...]:
-    by_setting: dict[Setting, list[float]] = {}
+def _tried(seen: Sequence[Observation]) -> tuple[TriedConfiguration, ...]:
+    by_setting: dict[HamConfig, list[float]] = {}
     for row in seen:
         own = by_setting.setdefault(row.setting, [])
         if row.counts_fully and row.accuracy is not None:
             own.append(row.accuracy)
     return tuple(
-        TriedSetting(
+        TriedConfiguration(
             setting=setting,
             runs=len(own),
             validation_accuracy=round(float(np.mean(own)), 5) if own else None,

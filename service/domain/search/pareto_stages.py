@@ -18,31 +18,31 @@ from statistics import fmean
 from typing import NamedTuple
 
 from ham.client.records import Plan, Purpose, Run, RunState
-from ham.config import NO_HAM, Setting
+from ham.config import RECIPE_BASELINE, HamConfig
 from service.domain.search.objectives import Values, non_dominated, oriented, ranked, value_of
 from service.domain.search.stages import commonest_error, runs_for, succeeded
 from service.errors import StudyFailed
 from service.records import Job
 
 
-class Contender(NamedTuple):
+class ParetoCandidate(NamedTuple):
     """A setting at a target sparsity."""
 
     sparsity: float
-    setting: Setting
+    setting: HamConfig
 
 
-def no_ham_everywhere(plan: Plan) -> tuple[Contender, ...]:
+def baselines_at_all_levels(plan: Plan) -> tuple[ParetoCandidate, ...]:
     """Return no HAM at every sparsity; it always stands for election."""
-    return tuple(Contender(sparsity, NO_HAM) for sparsity in plan.sparsities)
+    return tuple(ParetoCandidate(sparsity, RECIPE_BASELINE) for sparsity in plan.sparsities)
 
 
-def no_ham_jobs(plan: Plan) -> list[Job]:
+def baseline_jobs(plan: Plan) -> list[Job]:
     """Return the screening of no HAM, which depends on no result."""
-    return _cross(Purpose.SCREENING, no_ham_everywhere(plan), plan.screening_seeds)
+    return _cross(Purpose.SCREENING, baselines_at_all_levels(plan), plan.screening_seeds)
 
 
-def candidates(plan: Plan, runs: Sequence[Run]) -> tuple[Contender, ...]:
+def candidates(plan: Plan, runs: Sequence[Run]) -> tuple[ParetoCandidate, ...]:
     """Return the contenders with HAM that a finished search brings forward, the best first.
 
     Raises:
@@ -50,10 +50,10 @@ def candidates(plan: Plan, runs: Sequence[Run]) -> tuple[Contender, ...]:
     """
     search = runs_for(runs, Purpose.SEARCH)
     found = _means(plan, _by_contender(succeeded(search)))
-    with_ham = sorted((c for c in found if not c.setting.is_no_ham), key=_place)
+    with_ham = sorted((c for c in found if not c.setting.is_baseline), key=_place)
     if not with_ham:
         raise StudyFailed(f"no setting with HAM gave a result; {commonest_error(search)}")
-    order = ranked([found[contender] for contender in with_ham])
+    order = ranked([found[pareto_candidate] for pareto_candidate in with_ham])
     return tuple(with_ham[place] for place in order[: plan.budget.finalists])
 
 
@@ -62,7 +62,7 @@ def candidate_jobs(plan: Plan, runs: Sequence[Run]) -> list[Job]:
     return _cross(Purpose.SCREENING, candidates(plan, runs), plan.screening_seeds)
 
 
-def front(plan: Plan, runs: Sequence[Run]) -> dict[Contender, float]:
+def front(plan: Plan, runs: Sequence[Run]) -> dict[ParetoCandidate, float]:
     """Return who is on the front after the screening, with the mean validation accuracy.
 
     A contender of which a run failed is not elected. Where a cap ended the screening early, only
@@ -71,12 +71,16 @@ def front(plan: Plan, runs: Sequence[Run]) -> dict[Contender, float]:
     Raises:
         StudyFailed: nobody is left.
     """
-    entrants = {*no_ham_everywhere(plan), *candidates(plan, runs)}
-    screening = [run for run in runs_for(runs, Purpose.SCREENING) if contender(run) in entrants]
+    eligible = {*baselines_at_all_levels(plan), *candidates(plan, runs)}
+    screening = [
+        run for run in runs_for(runs, Purpose.SCREENING) if pareto_candidate(run) in eligible
+    ]
     judged = screening or succeeded(runs_for(runs, Purpose.SEARCH))
     sound = (RunState.SUCCEEDED, RunState.RUNNING)
-    failed = {contender(run) for run in judged if run.state not in sound}
-    results = _by_contender(r for r in succeeded(judged) if contender(r) in entrants - failed)
+    failed = {pareto_candidate(run) for run in judged if run.state not in sound}
+    results = _by_contender(
+        r for r in succeeded(judged) if pareto_candidate(r) in eligible - failed
+    )
     found = _means(plan, _on_common_seeds(results))
     if not found:
         raise StudyFailed(f"no contender finished on fresh seeds; {commonest_error(screening)}")
@@ -91,29 +95,35 @@ def confirmation_jobs(plan: Plan, runs: Sequence[Run]) -> list[Job]:
     if not plan.confirmation_seeds:
         return []
     elected = front(plan, runs)
-    compared = dict.fromkeys([*elected, *(Contender(c.sparsity, NO_HAM) for c in elected)])
+    compared = dict.fromkeys(
+        [*elected, *(ParetoCandidate(c.sparsity, RECIPE_BASELINE) for c in elected)]
+    )
     return _cross(Purpose.CONFIRMATION, compared, plan.confirmation_seeds)
 
 
-def contender(run: Run) -> Contender:
+def pareto_candidate(run: Run) -> ParetoCandidate:
     """Return what a run tried."""
-    return Contender(run.sparsity, run.setting)
+    return ParetoCandidate(run.sparsity, run.setting)
 
 
-def _by_contender(runs: Iterable[Run]) -> dict[Contender, list[Run]]:
-    found: defaultdict[Contender, list[Run]] = defaultdict(list)
+def _by_contender(runs: Iterable[Run]) -> dict[ParetoCandidate, list[Run]]:
+    found: defaultdict[ParetoCandidate, list[Run]] = defaultdict(list)
     for run in runs:
-        found[contender(run)].append(run)
+        found[pareto_candidate(run)].append(run)
     return dict(found)
 
 
-def _on_common_seeds(results: Mapping[Contender, list[Run]]) -> dict[Contender, list[Run]]:
+def _on_common_seeds(
+    results: Mapping[ParetoCandidate, list[Run]],
+) -> dict[ParetoCandidate, list[Run]]:
     seeds = [{run.seed for run in runs} for runs in results.values()]
     common = set.intersection(*seeds) if seeds else set()
     return {c: [r for r in runs if r.seed in common] or runs for c, runs in results.items()}
 
 
-def _means(plan: Plan, results: Mapping[Contender, Sequence[Run]]) -> dict[Contender, Values]:
+def _means(
+    plan: Plan, results: Mapping[ParetoCandidate, Sequence[Run]]
+) -> dict[ParetoCandidate, Values]:
     """Return the mean of each objective, more being better; without those not measured."""
     found = {}
     for one, runs in results.items():
@@ -134,14 +144,16 @@ def _values(plan: Plan, run: Run) -> Values | None:
     return tuple(found)
 
 
-def _place(one: Contender) -> tuple[float, float, float]:
+def _place(one: ParetoCandidate) -> tuple[float, float, float]:
     return one.sparsity, one.setting.alpha, one.setting.beta
 
 
-def _cross(purpose: Purpose, entrants: Iterable[Contender], seeds: Sequence[int]) -> list[Job]:
-    entrants = list(entrants)
+def _cross(
+    purpose: Purpose, candidates: Iterable[ParetoCandidate], seeds: Sequence[int]
+) -> list[Job]:
+    candidates = list(candidates)
     return [
         Job(purpose=purpose, setting=setting, seed=seed, sparsity=sparsity)
         for seed in seeds
-        for sparsity, setting in entrants
+        for sparsity, setting in candidates
     ]

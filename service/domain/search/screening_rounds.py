@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-MOST_HEATS = 5
+MAX_ROUNDS = 5
 _FEWEST = 3
 
 
-class Heat(NamedTuple):
+class ScreeningRound(NamedTuple):
     """One round of a race.
 
     Attributes:
@@ -27,35 +27,35 @@ class Heat(NamedTuple):
         seeds: new seeds on which each of them is trained.
     """
 
-    entrants: int
+    candidates: int
     seeds: int
 
 
-def heats(finalists: int, seeds_each: int) -> tuple[Heat, ...]:
+def plan_rounds(finalists: int, seeds_each: int) -> tuple[ScreeningRound, ...]:
     """Return the heats of a race that spends at most ``finalists * seeds_each`` trainings.
 
     >>> [tuple(heat) for heat in heats(8, 3)]
     [(8, 1), (6, 1), (4, 1), (3, 1), (3, 1)]
     """
     fields = [finalists]
-    while len(fields) < MOST_HEATS:
+    while len(fields) < MAX_ROUNDS:
         fields.append(min(fields[-1], max(_FEWEST, 3 * fields[-1] // 4)))
     left = finalists * seeds_each
     planned = []
-    for number, entrants in enumerate(fields):
-        if left < entrants:
+    for number, candidates in enumerate(fields):
+        if left < candidates:
             break
         seeds = max(1, left // sum(fields[number:]))
-        planned.append(Heat(entrants, seeds))
-        left -= entrants * seeds
+        planned.append(ScreeningRound(candidates, seeds))
+        left -= candidates * seeds
     return tuple(planned)
 
 
-def length(planned: Sequence[Heat]) -> int:
+def length(planned: Sequence[ScreeningRound]) -> int:
     """Return the seeds of all heats."""
     return sum(heat.seeds for heat in planned)
 
 
-def trainings(planned: Sequence[Heat]) -> int:
+def trainings(planned: Sequence[ScreeningRound]) -> int:
     """Return the trainings of all heats."""
-    return sum(heat.entrants * heat.seeds for heat in planned)
+    return sum(heat.candidates * heat.seeds for heat in planned)

@@ -25,9 +25,9 @@ from itertools import accumulate, chain, pairwise
 from statistics import fmean
 
 from ham.client.records import Plan, Purpose, Run, RunState
-from ham.config import NO_HAM, Setting
+from ham.config import RECIPE_BASELINE, HamConfig
 from service.domain.search import screening_rounds
-from service.domain.search.candidates import promising
+from service.domain.search.candidates import propose_candidates
 from service.domain.search.surface import FEWEST_RUNS, Observation, Surface, fitted, observations
 from service.errors import StudyFailed
 from service.records import Job
@@ -75,7 +75,7 @@ def seen_by(
 
 def finalists(
     plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = (), *, with_ham: bool = True
-) -> tuple[Setting, ...]:
+) -> tuple[HamConfig, ...]:
     """Return the settings of one arm that enter the race after a finished search.
 
     Raises:
@@ -85,10 +85,10 @@ def finalists(
     results = succeeded(search)
     if not results:
         raise StudyFailed(f"no search trial gave a result; {commonest_error(search)}")
-    if all(run.setting.is_no_ham for run in results):
+    if all(run.setting.is_baseline for run in results):
         raise StudyFailed("no setting with HAM gave a result")
     surface = surface_of(plan, search, earlier)
-    return promising(
+    return propose_candidates(
         plan.space,
         surface,
         _best_first(results),
@@ -98,7 +98,7 @@ def finalists(
     )
 
 
-def _best_first(results: Iterable[Run]) -> list[Setting]:
+def _best_first(results: Iterable[Run]) -> list[HamConfig]:
     return [run.setting for run in sorted(results, key=_own_accuracy)]
 
 
@@ -117,83 +117,85 @@ def baseline_jobs(plan: Plan, purpose: Purpose) -> list[Job]:
     return _cross(purpose, plan.baselines, seeds)
 
 
-def heat_count(plan: Plan) -> int:
+def round_count(plan: Plan) -> int:
     """Return the heats of the race."""
     return len(_heats(plan))
 
 
-def heat_jobs(
+def round_jobs(
     plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = (), *, number: int
 ) -> list[Job]:
     """Return the jobs of one heat of the race, given all that came before; none after the last.
 
     A baseline in the race runs only where it does not run as a baseline anyway.
     """
-    if number >= heat_count(plan):
+    if number >= round_count(plan):
         return []
     done = {job.name for job in baseline_jobs(plan, Purpose.SCREENING)}
-    entrants = chain.from_iterable(
+    candidates = chain.from_iterable(
         _fields(plan, runs, earlier, number + 1, with_ham)[number] for with_ham in plan.arms
     )
-    jobs = _cross(Purpose.SCREENING, entrants, _heat_seeds(plan)[number])
+    jobs = _cross(Purpose.SCREENING, candidates, _heat_seeds(plan)[number])
     return [job for job in jobs if job.name not in done]
 
 
-def contenders(
+def screened_candidates(
     plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = (), *, with_ham: bool = True
-) -> tuple[Setting, ...]:
+) -> tuple[HamConfig, ...]:
     """Return all of an arm that raced, or all that would where none has."""
-    fields = _fields(plan, runs, earlier, heat_count(plan), with_ham)
+    fields = _fields(plan, runs, earlier, round_count(plan), with_ham)
     screened = {run.setting for run in runs_for(runs, Purpose.SCREENING)}
     raced = [s for s in dict.fromkeys(chain.from_iterable(fields)) if s in screened]
     return tuple(raced) or fields[0]
 
 
-def favourite(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> Setting:
+def best_so_far(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> HamConfig:
     """Return the setting that stands best, however far the race has come.
 
     Of all that raced it is the one with the fewest failed runs on fresh seeds, then the best lower
     confidence bound (mean less one standard deviation) of the surface; the best mean where there
     is no surface. Before the race it is the finalist with the best bound.
     """
-    return _ranked(plan, runs, earlier, contenders(plan, runs, earlier), caution=1.0)[0]
+    return _ranked(plan, runs, earlier, screened_candidates(plan, runs, earlier), caution=1.0)[0]
 
 
-def control(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> Setting:
+def control(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> HamConfig:
     """Return what the winner is compared with: no HAM, tuned where the study tunes it.
 
     The recipe's own values run beside the race, so they stand for election as well.
     """
     if False not in plan.arms:
-        return NO_HAM
-    racing = dict.fromkeys([NO_HAM, *contenders(plan, runs, earlier, with_ham=False)])
+        return RECIPE_BASELINE
+    racing = dict.fromkeys(
+        [RECIPE_BASELINE, *screened_candidates(plan, runs, earlier, with_ham=False)]
+    )
     return _ranked(plan, runs, earlier, tuple(racing), caution=1.0)[0]
 
 
-def winner(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> Setting:
+def selected(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> HamConfig:
     """Return the setting to be confirmed, given a race that has finished, or was cut by a cap.
 
     Raises:
         StudyFailed: finalists were run, and none gave a result.
     """
-    racing = contenders(plan, runs, earlier)
+    racing = screened_candidates(plan, runs, earlier)
     screening = [run for run in runs_for(runs, Purpose.SCREENING) if run.setting in racing]
     if screening and not succeeded(screening):
         raise StudyFailed(f"no finalist finished on fresh seeds; {commonest_error(screening)}")
-    return favourite(plan, runs, earlier)
+    return best_so_far(plan, runs, earlier)
 
 
-def winner_jobs(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> list[Job]:
+def confirmation_jobs(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> list[Job]:
     """Return the confirmation jobs of the winner and its control, given a finished race."""
     if not plan.confirmation_seeds:
         return []
-    compared = winner(plan, runs, earlier), control(plan, runs, earlier)
+    compared = selected(plan, runs, earlier), control(plan, runs, earlier)
     fresh = [setting for setting in compared if setting not in plan.baselines]
     return _cross(Purpose.CONFIRMATION, fresh, plan.confirmation_seeds)
 
 
-def _heats(plan: Plan) -> tuple[screening_rounds.Heat, ...]:
-    return screening_rounds.heats(plan.budget.finalists, plan.budget.screening_seeds)
+def _heats(plan: Plan) -> tuple[screening_rounds.ScreeningRound, ...]:
+    return screening_rounds.plan_rounds(plan.budget.finalists, plan.budget.screening_seeds)
 
 
 def _heat_seeds(plan: Plan) -> list[tuple[int, ...]]:
@@ -202,16 +204,16 @@ def _heat_seeds(plan: Plan) -> list[tuple[int, ...]]:
 
 
 def _fields(
-    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run], heats: int, with_ham: bool
-) -> list[tuple[Setting, ...]]:
+    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run], plan_rounds: int, with_ham: bool
+) -> list[tuple[HamConfig, ...]]:
     """Return who of an arm enters each of the first heats, decided on what was known then."""
     fields = [finalists(plan, runs, earlier, with_ham=with_ham)]
     known: set[int] = set()
-    for seeds, heat in zip(_heat_seeds(plan), _heats(plan)[1:heats], strict=False):
+    for seeds, heat in zip(_heat_seeds(plan), _heats(plan)[1:plan_rounds], strict=False):
         known.update(seeds)
         then = [run for run in runs if run.purpose == Purpose.SEARCH or run.seed in known]
         racing = tuple(dict.fromkeys(chain.from_iterable(fields)))
-        fields.append(_entrants(plan, then, earlier, racing, heat.entrants, with_ham))
+        fields.append(_entrants(plan, then, earlier, racing, heat.candidates, with_ham))
     return fields
 
 
@@ -219,10 +221,10 @@ def _entrants(
     plan: Plan,
     then: Sequence[Run],
     earlier: Sequence[Run],
-    racing: tuple[Setting, ...],
+    racing: tuple[HamConfig, ...],
     count: int,
     with_ham: bool,
-) -> tuple[Setting, ...]:
+) -> tuple[HamConfig, ...]:
     """Return who enters a heat: the best that did not fail, whether they raced before or not."""
     surface = surface_of(plan, then, earlier)
     if surface is None:
@@ -231,21 +233,21 @@ def _entrants(
     ended = [run for run in runs_for(then, Purpose.SCREENING) if run.state != RunState.RUNNING]
     failed = {run.setting for run in ended if run.state != RunState.SUCCEEDED}
     known = [*racing, *tried]
-    return promising(plan.space, surface, known, count, avoid=failed, with_ham=with_ham)
+    return propose_candidates(plan.space, surface, known, count, avoid=failed, with_ham=with_ham)
 
 
 def _ranked(
     plan: Plan,
     runs: Sequence[Run],
     earlier: Sequence[Run],
-    racing: tuple[Setting, ...],
+    racing: tuple[HamConfig, ...],
     caution: float = 0.0,
-) -> tuple[Setting, ...]:
+) -> tuple[HamConfig, ...]:
     """Order settings: the fewest failures first, then what can be expected of them."""
     screening = runs_for(runs, Purpose.SCREENING)
     expected = _expected(surface_of(plan, runs, earlier), screening, racing, caution)
 
-    def standing(setting: Setting) -> tuple[bool, int, float]:
+    def standing(setting: HamConfig) -> tuple[bool, int, float]:
         mine = [run for run in screening if run.setting == setting]
         failures = sum(run.state not in (RunState.SUCCEEDED, RunState.RUNNING) for run in mine)
         return not succeeded(mine), failures, -expected[setting]
@@ -254,18 +256,18 @@ def _ranked(
 
 
 def _expected(
-    surface: Surface | None, screening: Sequence[Run], racing: Sequence[Setting], caution: float
-) -> dict[Setting, float]:
+    surface: Surface | None, screening: Sequence[Run], racing: Sequence[HamConfig], caution: float
+) -> dict[HamConfig, float]:
     if surface is not None:
         bound = surface.mean(racing) - caution * surface.deviation(racing)
         return dict(zip(racing, bound.tolist(), strict=True))
-    accuracies: dict[Setting, list[float]] = {setting: [] for setting in racing}
+    accuracies: dict[HamConfig, list[float]] = {setting: [] for setting in racing}
     for run in succeeded(screening):
         accuracies.get(run.setting, []).append(run.validation_accuracy or 0.0)
     return {setting: fmean(own) if own else -math.inf for setting, own in accuracies.items()}
 
 
-def _cross(purpose: Purpose, settings: Iterable[Setting], seeds: Sequence[int]) -> list[Job]:
+def _cross(purpose: Purpose, settings: Iterable[HamConfig], seeds: Sequence[int]) -> list[Job]:
     settings = list(settings)
     return [
         Job(purpose=purpose, setting=setting, seed=seed) for seed in seeds for setting in settings

@@ -21,7 +21,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 
 from ham.client.records import Prior, Run, RunState
-from ham.config import Setting
+from ham.config import HamConfig
 from search_spaces import SearchSpace
 from service.domain.search.kernel import LENGTH, MAIN, SEED, SHORTFALL, Array, RunKernel
 
@@ -42,7 +42,7 @@ class Observation(NamedTuple):
         accuracy: validation accuracy at the end, a fraction; None where it failed.
     """
 
-    setting: Setting
+    setting: HamConfig
     seed: int
     shortfall: float
     accuracy: float | None
@@ -59,7 +59,7 @@ def observations(runs: Iterable[Run]) -> tuple[Observation, ...]:
     Equal settings and seeds give equal results, so of those only the longest counts: two studies
     that made the same run have not seen it twice.
     """
-    longest: dict[tuple[Setting, int], Observation] = {}
+    longest: dict[tuple[HamConfig, int], Observation] = {}
     for run in runs:
         if (seen := _observation(run)) is not None:
             known = longest.setdefault((run.setting, run.seed), seen)
@@ -147,13 +147,13 @@ class Surface:
         self._weights: Array = process.alpha_
         self._factor: Array = process.L_
 
-    def mean(self, settings: Sequence[Setting]) -> Array:
+    def mean(self, settings: Sequence[HamConfig]) -> Array:
         """Return the expected validation accuracy of each setting, a fraction."""
         across = self._kernel.surface(self._inputs(settings), self._inputs_seen)
         mean: Array = self._centre + self._unit * (across @ self._weights)
         return mean + self._expected(settings)
 
-    def deviation(self, settings: Sequence[Setting]) -> Array:
+    def deviation(self, settings: Sequence[HamConfig]) -> Array:
         """Return the standard deviation of each expectation, a fraction."""
         inputs = self._inputs(settings)
         explained = self._explained(inputs)
@@ -161,7 +161,7 @@ class Surface:
         deviation: Array = self._unit * np.sqrt(variance)
         return deviation
 
-    def covariance(self, settings: Sequence[Setting]) -> Array:
+    def covariance(self, settings: Sequence[HamConfig]) -> Array:
         """Return how the expectations go together. Shape: (len(settings), len(settings))."""
         inputs = self._inputs(settings)
         explained = self._explained(inputs)
@@ -180,25 +180,27 @@ class Surface:
         explained: Array = solve_triangular(self._factor, across, lower=True)
         return explained
 
-    def _expected(self, settings: Sequence[Setting]) -> Array:
+    def _expected(self, settings: Sequence[HamConfig]) -> Array:
         """Return the gains that the prior expects, read between its levels."""
         if self._prior is None:
             return np.zeros(len(settings))
         axes = (self._space.alpha, self._space.beta)
         given = (self._prior.alphas, self._prior.betas)
-        places = [[axis.place(v) for v in own] for axis, own in zip(axes, given, strict=True)]
+        coordinates = [
+            [axis.coordinate(v) for v in own] for axis, own in zip(axes, given, strict=True)
+        ]
         gains = np.array(self._prior.gains)
-        table = RegularGridInterpolator(places, gains, bounds_error=False, fill_value=None)
+        table = RegularGridInterpolator(coordinates, gains, bounds_error=False, fill_value=None)
         read: Array = table(self._inputs(settings)[:, :2])
         return read
 
     def _inputs(
         self,
-        settings: Sequence[Setting],
+        settings: Sequence[HamConfig],
         seeds: Sequence[int] | int = 0,
         shortfalls: Sequence[float] | float = 0.0,
     ) -> Array:
-        inputs = np.pad(np.array(self._space.places(settings)).T, ((0, 0), (0, 2)))
+        inputs = np.pad(np.array(self._space.coordinates(settings)).T, ((0, 0), (0, 2)))
         inputs[:, SEED], inputs[:, SHORTFALL] = seeds, shortfalls
         return inputs
 

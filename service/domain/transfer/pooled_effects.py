@@ -26,12 +26,12 @@ from scipy.stats import t as student
 
 from ham.catalog import SPARSIFIERS
 from ham.client.records import Prior, SurfaceGrid
-from ham.config import NO_HAM, Combination, Recipe, Setting
+from ham.config import RECIPE_BASELINE, Combination, HamConfig, Recipe
 from search_spaces import SearchSpace
 from service.domain.search.candidates import grid, levels
 
 Array = NDArray[np.float64]
-Carry = Callable[[Setting, Recipe, Recipe], Setting]
+Carry = Callable[[HamConfig, Recipe, Recipe], HamConfig]
 
 FEWEST_NEIGHBOURS = 3
 """How far combinations differ cannot be told from fewer."""
@@ -79,11 +79,11 @@ class Transfer:
         neighbours: nearest first.
     """
 
-    setting: Setting
+    setting: HamConfig
     gain: float
     low: float
     high: float
-    portfolio: tuple[Setting, ...]
+    portfolio: tuple[HamConfig, ...]
     neighbours: tuple[Neighbour, ...]
 
 
@@ -145,7 +145,7 @@ def transfer(
     pooled = _pool(gains[:, 0], gains[:, 1], np.array([n.distance for n in near]))
     best = int(np.argmax(pooled.mean - _CAUTION * pooled.deviation))
     if pooled.mean[best] <= 0:
-        return Transfer(NO_HAM, 0.0, 0.0, 0.0, (NO_HAM,), tuple(near))
+        return Transfer(RECIPE_BASELINE, 0.0, 0.0, 0.0, (RECIPE_BASELINE,), tuple(near))
     half = student.ppf(0.975, len(near) - 1) * pooled.deviation[best]
     return Transfer(
         setting=settings[best],
@@ -168,7 +168,7 @@ def prior(
     if len(near) < FEWEST_NEIGHBOURS:
         return None
     alphas, betas = (levels(axis, _PRIOR_LEVELS) for axis in (space.alpha, space.beta))
-    settings = [Setting(alpha=alpha, beta=beta) for alpha, beta in product(alphas, betas)]
+    settings = [HamConfig(alpha=alpha, beta=beta) for alpha, beta in product(alphas, betas)]
     gains = np.array([_gains(n.known, recipe, settings, carried) for n in near])
     pooled = _pool(gains[:, 0], gains[:, 1], np.array([n.distance for n in near]))
     table = pooled.mean.reshape(len(alphas), len(betas))
@@ -180,17 +180,17 @@ def prior(
     )
 
 
-def carried(setting: Setting, origin: Recipe, goal: Recipe) -> Setting:
+def carried(setting: HamConfig, origin: Recipe, goal: Recipe) -> HamConfig:
     """Return the setting that does under one recipe what ``setting`` does under another."""
     ratio = origin.learning_rate / goal.learning_rate
-    return Setting(alpha=setting.alpha * ratio, beta=setting.beta * ratio)
+    return HamConfig(alpha=setting.alpha * ratio, beta=setting.beta * ratio)
 
 
-def _gains(known: Known, goal: Recipe, settings: Sequence[Setting], carry: Carry) -> Array:
+def _gains(known: Known, goal: Recipe, settings: Sequence[HamConfig], carry: Carry) -> Array:
     """Return a neighbour's gains over no HAM and their variances. Shape: (2, settings)."""
     back = [carry(setting, goal, known.recipe) for setting in settings]
     read = _Table(known.surface)
-    mean, deviation = read([*back, NO_HAM])
+    mean, deviation = read([*back, RECIPE_BASELINE])
     return np.array([mean[:-1] - mean[-1], deviation[:-1] ** 2 + deviation[-1] ** 2])
 
 
@@ -201,7 +201,7 @@ class _Table:
         self._axes = _place(surface.alphas, 0), _place(surface.betas, 1)
         self._values = np.array([surface.mean, surface.deviation])
 
-    def __call__(self, settings: Sequence[Setting]) -> Array:
+    def __call__(self, settings: Sequence[HamConfig]) -> Array:
         rows, down = _between(self._axes[0], _place([s.alpha for s in settings], 0))
         columns, right = _between(self._axes[1], _place([s.beta for s in settings], 1))
         table = self._values

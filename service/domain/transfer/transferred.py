@@ -14,7 +14,7 @@ from ham.client.records import (
     TransferredRecommendation,
     TunedNeighbour,
 )
-from ham.config import Combination, Recipe, Setting
+from ham.config import Combination, HamConfig, Recipe
 from search_spaces import SearchSpace
 from service.domain.transfer.pooled_effects import (
     FEWEST_NEIGHBOURS,
@@ -67,7 +67,7 @@ class WarmStart(NamedTuple):
         prior: what is expected before anything is trained.
     """
 
-    opening: tuple[Setting, ...] = ()
+    opening: tuple[HamConfig, ...] = ()
     prior: Prior | None = None
 
 
@@ -85,7 +85,7 @@ def warm_start(storage: Storage, plan: Plan) -> WarmStart:
     if found is None:
         return WarmStart()
     return WarmStart(
-        opening=tuple(setting for setting in found.portfolio if not setting.is_no_ham),
+        opening=tuple(setting for setting in found.portfolio if not setting.is_baseline),
         prior=None if plan.space.tune else prior(plan.combination, plan.recipe, space, known),
     )
 
@@ -134,7 +134,7 @@ def _message(found: Transfer) -> str:
         f"{len(found.neighbours)} similar combinations, the nearest "
         f"{nearest.known.combination.slug} at distance {nearest.distance:.2f}"
     )
-    if found.setting.is_no_ham:
+    if found.setting.is_baseline:
         return f"Not tuned, and {source}, promise no gain: train without HAM, or submit a study."
     return (
         f"Not tuned: alpha={found.setting.alpha:.3g}, beta={found.setting.beta:.3g} is carried "

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Select, delete, func, select
 
 from ham.client.records import LogLevel, LogLine, NewLogLine
-from service.records import Claim
+from service.records import StudyLease
 from service.storage.engine.database import Database
 from service.storage.engine.retries import resilient
 from service.storage.studies.queue import stale
@@ -22,7 +22,7 @@ class SqlLogStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def append(self, claim: Claim, lines: Sequence[NewLogLine]) -> None:
+    def append(self, claim: StudyLease, lines: Sequence[NewLogLine]) -> None:
         """Store lines from whoever held the study last."""
         with self._database.write() as session:
             if session.scalar(_held_last_by(claim)) is None:
@@ -62,7 +62,7 @@ class SqlLogStore:
             return count
 
 
-def _held_last_by(claim: Claim) -> Select[str]:
+def _held_last_by(claim: StudyLease) -> Select[str]:
     return select(StudyRow.id).where(StudyRow.id == claim.study_id, StudyRow.token == claim.token)
 
 

@@ -11,7 +11,7 @@ from ham.client.records import (
     ExternalRun,
     NewExternalRun,
 )
-from ham.config import Combination, Setting
+from ham.config import Combination, HamConfig
 from service.clock import Clock
 from service.ids import new_id
 from service.storage.engine.database import Database
@@ -68,7 +68,7 @@ def _record(row: ExternalRunRow) -> ExternalRun:
         submitter=row.submitter,
         created_at=row.created_at,
         combination=combination_record(row.combination),
-        setting=Setting(alpha=row.alpha, beta=row.beta),
+        setting=HamConfig(alpha=row.alpha, beta=row.beta),
         seed=row.seed,
         epochs=row.epochs,
         validation_accuracy=row.validation_accuracy,

@@ -9,10 +9,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ham.client.records import ENDED, Purpose, RunState, Study
-from service.storage.base import BestRun, RunCount, Tally
+from service.storage.base import BestRun, RunCount, StudyRunCounts
 from service.storage.engine.database import Database
 from service.storage.engine.retries import resilient
-from service.storage.runs.store import setting_record
+from service.storage.runs.store import ham_config_record
 from service.storage.tables import RunRow, StudyRow
 
 _KEPT = 10_000
@@ -20,18 +20,18 @@ _KEPT = 10_000
 
 
 @resilient
-class SqlTallyStore:
-    """Implements :class:`service.storage.base.TallyStore`.
+class SqlRunCountStore:
+    """Implements :class:`service.storage.base.RunCountStore`.
 
     The runs of a study that has ended never change: its tally is read once.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._ended: dict[str, Tally] = {}
+        self._ended: dict[str, StudyRunCounts] = {}
         self._keeping = Lock()
 
-    def of(self, studies: Sequence[Study]) -> dict[str, Tally]:
+    def of(self, studies: Sequence[Study]) -> dict[str, StudyRunCounts]:
         """Return the tally of each study by its id, with two queries for all of them."""
         kept = self._ended
         found = {study.id: kept[study.id] for study in studies if study.id in kept}
@@ -42,11 +42,11 @@ class SqlTallyStore:
                 counts: dict[str, list[RunCount]] = {id: [] for id in missing}
                 for row in _counts(session, missing):
                     counts[row.study_id].append(row)
-            found |= {id: Tally(tuple(counts[id]), best.get(id)) for id in missing}
+            found |= {id: StudyRunCounts(tuple(counts[id]), best.get(id)) for id in missing}
             self._keep({study.id: found[study.id] for study in studies if study.state in ENDED})
         return found
 
-    def _keep(self, ended: dict[str, Tally]) -> None:
+    def _keep(self, ended: dict[str, StudyRunCounts]) -> None:
         with self._keeping:
             fresh = self._ended | ended
             self._ended = fresh if len(fresh) <= _KEPT else ended
@@ -87,6 +87,6 @@ def _best(session: Session, study_ids: Sequence[str]) -> list[BestRun]:
         select(*columns, RunRow.validation_accuracy).where(RunRow.id.in_(filter(None, ids)))
     )
     return [
-        BestRun(study_id, run_id, setting_record(alpha, beta, joint), accuracy)
+        BestRun(study_id, run_id, ham_config_record(alpha, beta, joint), accuracy)
         for study_id, run_id, alpha, beta, joint, accuracy in rows
     ]

@@ -18,11 +18,11 @@ from ham.client.records import (
     Run,
     RunState,
 )
-from ham.config import Combination, Setting
+from ham.config import Combination, HamConfig
 from service.clock import Clock
 from service.errors import NotFound, StaleLease
 from service.ids import new_id
-from service.records import Claim, Job, Outcome
+from service.records import Job, Outcome, StudyLease
 from service.storage.engine.database import Database
 from service.storage.engine.keyset import newest
 from service.storage.engine.retries import resilient
@@ -41,7 +41,7 @@ class SqlRunStore:
         self._clock = clock
 
     def begin(
-        self, claim: Claim, job: Job, epochs: int, same_as: Mapping[str, Any] | None = None
+        self, claim: StudyLease, job: Job, epochs: int, same_as: Mapping[str, Any] | None = None
     ) -> Run:
         """Begin the run of a job, or return it if it has already ended or can be reused."""
         with self._database.write() as session:
@@ -88,14 +88,14 @@ class SqlRunStore:
             self._note(session, study, row)
             return run_record(row)
 
-    def progress(self, claim: Claim, run_id: str, metrics: EpochMetrics) -> None:
+    def progress(self, claim: StudyLease, run_id: str, metrics: EpochMetrics) -> None:
         """Note the newest epoch of a running run."""
         with self._database.write() as session:
             row = self._running(session, claim, run_id)
             row.epochs_done = metrics.epoch
             row.validation_accuracy = metrics.validation_accuracy
 
-    def end(self, claim: Claim, run_id: str, outcome: Outcome) -> Run:
+    def end(self, claim: StudyLease, run_id: str, outcome: Outcome) -> Run:
         """End a running run with its outcome and its curve."""
         with self._database.write() as session:
             row = self._running(session, claim, run_id)
@@ -234,7 +234,7 @@ class SqlRunStore:
             session, self._clock, study, EventKind.RUN, by=study.lease_owner, details=details
         )
 
-    def _running(self, session: Session, claim: Claim, run_id: str) -> RunRow:
+    def _running(self, session: Session, claim: StudyLease, run_id: str) -> RunRow:
         guard(session, claim)
         row = session.get(RunRow, run_id)
         if row is None or row.study_id != claim.study_id or row.state != RunState.RUNNING:
@@ -301,9 +301,9 @@ def epoch_record(row: RunMetricRow) -> EpochMetrics:
     )
 
 
-def setting_record(alpha: float, beta: float, joint: dict[str, Any] | None) -> Setting:
+def ham_config_record(alpha: float, beta: float, joint: dict[str, Any] | None) -> HamConfig:
     """Turn the columns of a setting into a record."""
-    return Setting(alpha=alpha, beta=beta, **(joint or {}))
+    return HamConfig(alpha=alpha, beta=beta, **(joint or {}))
 
 
 def run_record(row: RunRow) -> Run:
@@ -315,7 +315,7 @@ def run_record(row: RunRow) -> Run:
         purpose=row.purpose,
         trial_number=row.trial_number,
         sparsity=row.combination.sparsity,
-        setting=setting_record(row.alpha, row.beta, row.joint),
+        setting=ham_config_record(row.alpha, row.beta, row.joint),
         seed=row.seed,
         state=row.state,
         epochs=row.epochs,

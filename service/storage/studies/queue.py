@@ -10,10 +10,10 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from ham.client.records import (
     HELD,
     Cost,
-    Front,
     Grade,
-    NewFront,
+    NewParetoFront,
     NewRecommendation,
+    ParetoFront,
     Plan,
     Prior,
     Recommendation,
@@ -24,18 +24,18 @@ from ham.client.records.lifecycle import LET_GO
 from service.clock import Clock
 from service.errors import StaleLease
 from service.ids import new_id
-from service.records import Claim, Orders
+from service.records import ControlFlags, StudyLease
 from service.storage.engine.database import Database
 from service.storage.engine.retries import resilient
 from service.storage.queue_protocol import NO_PAUSE
-from service.storage.results.pareto_fronts import front_record
+from service.storage.results.pareto_fronts import pareto_front_record
 from service.storage.results.recommendations import recommendation_record
 from service.storage.studies.quotas import Quotas
 from service.storage.studies.store import study_record
 from service.storage.studies.transitions import move
 from service.storage.tables import (
     CombinationRow,
-    FrontRow,
+    ParetoFrontRow,
     RecommendationRow,
     RunRow,
     StudyRow,
@@ -43,7 +43,7 @@ from service.storage.tables import (
 )
 
 
-def guard(session: Session, claim: Claim) -> StudyRow:
+def guard(session: Session, claim: StudyLease) -> StudyRow:
     """Lock the study of a claim for this transaction, or raise :class:`StaleLease`."""
     row = session.scalars(_held(claim).with_for_update(of=StudyRow)).one_or_none()
     if row is None:
@@ -51,13 +51,13 @@ def guard(session: Session, claim: Claim) -> StudyRow:
     return row
 
 
-def _held(claim: Claim) -> Select[StudyRow]:
+def _held(claim: StudyLease) -> Select[StudyRow]:
     return select(StudyRow).where(
         StudyRow.id == claim.study_id, StudyRow.token == claim.token, StudyRow.state.in_(HELD)
     )
 
 
-def stale(claim: Claim) -> StaleLease:
+def stale(claim: StudyLease) -> StaleLease:
     """Return the refusal of a write under an old token."""
     return StaleLease(
         f"study {claim.study_id} is no longer held under token {claim.token}: it has ended "
@@ -104,7 +104,7 @@ class SqlQueue:
         self._max_attempts = max_attempts
         self._quotas = quotas
 
-    def claim(self, owner: str, lease: timedelta) -> tuple[Study, Claim] | None:
+    def claim(self, owner: str, lease: timedelta) -> tuple[Study, StudyLease] | None:
         """Take up the study whose turn it is."""
         with self._database.write() as session:
             while (row := self._next(session)) is not None:
@@ -127,23 +127,25 @@ class SqlQueue:
             session.get_one(SubmitterRow, row.submitter).served_at = self._clock()
             reason = "taken over: its lease ran out" if taken_over else "claimed"
             self._move(session, row, StudyState.RUNNING, reason)
-            return study_record(row), Claim(study_id=row.id, token=row.token)
+            return study_record(row), StudyLease(study_id=row.id, token=row.token)
 
-    def heartbeat(self, claim: Claim, lease: timedelta) -> None:
+    def heartbeat(self, claim: StudyLease, lease: timedelta) -> None:
         """Prolong the lease."""
         with self._database.write() as session:
             guard(session, claim).claimable_at = self._clock() + lease
 
-    def orders(self, claim: Claim) -> Orders:
+    def control_flags(self, claim: StudyLease) -> ControlFlags:
         """Return what people want of the study by now."""
         with self._database.read() as session:
             row = session.scalars(_held(claim)).one_or_none()
             if row is None:
                 raise stale(claim)
-            hold = row.state != StudyState.RUNNING
-            return Orders(hold=hold, plan=Plan.model_validate(row.plan))
+            pause_requested = row.state != StudyState.RUNNING
+            return ControlFlags(
+                pause_requested=pause_requested, plan=Plan.model_validate(row.plan)
+            )
 
-    def begin_search(self, claim: Claim, prior: Prior | None) -> Plan:
+    def begin_search(self, claim: StudyLease, prior: Prior | None) -> Plan:
         """Write a prior into the plan, unless a run has begun."""
         with self._database.write() as session:
             row = guard(session, claim)
@@ -156,7 +158,7 @@ class SqlQueue:
 
     def release(
         self,
-        claim: Claim,
+        claim: StudyLease,
         reason: str,
         pause: timedelta = NO_PAUSE,
         *,
@@ -177,7 +179,7 @@ class SqlQueue:
             if row.state == StudyState.QUEUED:
                 row.claimable_at = self._clock() + pause
 
-    def succeed(self, claim: Claim, result: NewRecommendation) -> Recommendation:
+    def succeed(self, claim: StudyLease, result: NewRecommendation) -> Recommendation:
         """End the study and store its recommendation as the combination's newest version."""
         with self._database.write() as session:
             study = guard(session, claim)
@@ -187,18 +189,18 @@ class SqlQueue:
             session.flush()
             return recommendation_record(row)
 
-    def succeed_with_front(self, claim: Claim, result: NewFront) -> Front:
+    def succeed_with_pareto_front(self, claim: StudyLease, result: NewParetoFront) -> ParetoFront:
         """End the study and store its front."""
         with self._database.write() as session:
             study = guard(session, claim)
-            row = FrontRow(
+            row = ParetoFrontRow(
                 study_id=study.id, created_at=self._clock(), result=result.model_dump(mode="json")
             )
             session.add(row)
             self._move(session, study, StudyState.SUCCEEDED, None)
-            return front_record(row)
+            return pareto_front_record(row)
 
-    def fail(self, claim: Claim, reason: str) -> None:
+    def fail(self, claim: StudyLease, reason: str) -> None:
         """End the study as failed."""
         with self._database.write() as session:
             self._move(session, guard(session, claim), StudyState.FAILED, reason)

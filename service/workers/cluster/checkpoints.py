@@ -28,7 +28,7 @@ _STUDY = re.compile(r"study_[0-9a-z]{26}")
 _NUMBERED = re.compile(r"checkpoint_([0-9]+)")
 
 
-class Place(NamedTuple):
+class CheckpointStore(NamedTuple):
     """Where the states of all studies are kept.
 
     Attributes:
@@ -72,7 +72,7 @@ class Place(NamedTuple):
 
 
 @cache
-def open_place(place: str) -> Place:
+def open_checkpoint_store(place: str) -> CheckpointStore:
     """Return a place by its absolute path or its address, as ``s3://bucket/folder``.
 
     Raises:
@@ -80,24 +80,24 @@ def open_place(place: str) -> Place:
         OSError: it cannot be reached.
     """
     files, folder = FileSystem.from_uri(place)
-    return Place(files, folder.rstrip("/"))
+    return CheckpointStore(files, folder.rstrip("/"))
 
 
 def path_of(place: str, folder: str) -> Path | None:
     """Return where a folder of a place lies among files; None where the place is a bucket."""
     if "://" in place and not place.startswith("file://"):
         return None
-    return Path(open_place(place).folder, folder)
+    return Path(open_checkpoint_store(place).folder, folder)
 
 
-def check_place(place: str) -> None:
+def check_checkpoint_store(place: str) -> None:
     """Write a file there and remove it.
 
     Raises:
         ValueError: that cannot be done; it says why.
     """
     try:
-        files, folder = open_place(place)
+        files, folder = open_checkpoint_store(place)
         probe = f"{folder}/.probe-{secrets.token_hex(4)}"
         files.create_dir(folder)
         with files.open_output_stream(probe) as stream:
@@ -113,7 +113,7 @@ def check_place(place: str) -> None:
 def forget(place: str, folder: str) -> None:
     """Remove a folder of a place; where that fails, it is left behind."""
     try:
-        open_place(place).remove(folder)
+        open_checkpoint_store(place).remove(folder)
     except OSError as error:
         logger.warning("%s is left behind; `hamtune clean` removes it: %s", folder, error)
 

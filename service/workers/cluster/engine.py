@@ -22,9 +22,9 @@ from service.settings import Settings
 from service.workers.cluster import connection
 from service.workers.cluster.checkpoints import folder_of, forget, path_of
 from service.workers.cluster.trainable import METRIC, TrainRun
-from service.workers.cluster.tune_adapter import CourseScheduler, CourseSearcher
+from service.workers.cluster.tune_adapter import StudySearcher, StudyTrialScheduler
 from service.workers.cluster.worker_pool import code_digest, open_pool
-from service.workers.study.execution import Course
+from service.workers.study.execution import StudyExecution
 
 
 class Engine:
@@ -40,13 +40,13 @@ class Engine:
         self._thread = threading.Thread(target=self._serve, name="ray-tune", daemon=True)
         self._broken: Exception | None = None
 
-    def run(self, course: Course, model: str) -> None:
+    def run(self, course: StudyExecution, model: str) -> None:
         """Take a course to its end.
 
         Raises:
             Exception: what the course raised; the engine is then of no further use.
         """
-        searcher = CourseSearcher(course)
+        searcher = StudySearcher(course)
         resources = connection.resources_per_trial(self._settings, model)
         course.gpus = resources.get("GPU", 0.0)
         self._relay.take_up(searcher, resources)
@@ -69,7 +69,7 @@ class Engine:
             tune.with_resources(TrainRun, connection.resources_of_a_trial()),
             tune_config=tune.TuneConfig(
                 search_alg=self._relay,
-                scheduler=WarmScheduler(self._relay),
+                scheduler=WarmTrialScheduler(self._relay),
                 num_samples=-1,
                 reuse_actors=True,
                 trial_dirname_creator=_folder,
@@ -119,8 +119,8 @@ class Relay(Searcher):
     def __init__(self, settings: Settings) -> None:
         super().__init__(metric=METRIC, mode="max")
         self._settings = settings
-        self._inbox: queue.Queue[tuple[CourseSearcher, dict[str, float]]] = queue.Queue()
-        self._searcher: CourseSearcher | None = None
+        self._inbox: queue.Queue[tuple[StudySearcher, dict[str, float]]] = queue.Queue()
+        self._searcher: StudySearcher | None = None
         self._under_way: dict[str, UnderWay] = {}
         self._ended: deque[Ended] = deque()
         self._has_handed_out = False
@@ -132,7 +132,7 @@ class Relay(Searcher):
         """Trainings that are under way."""
         return len(self._under_way) - len(self._ended)
 
-    def take_up(self, searcher: CourseSearcher, resources: dict[str, float]) -> None:
+    def take_up(self, searcher: StudySearcher, resources: dict[str, float]) -> None:
         """Serve another study."""
         self.idle.clear()
         self._log_facts = get_contextvars()
@@ -154,7 +154,7 @@ class Relay(Searcher):
         suggestion = self._searcher.suggest(trial_id, workers + len(self._ended))
         if suggestion == Searcher.FINISHED:
             if self._searcher.over:
-                forget(self._settings.checkpoint_place, self._searcher.study_id)
+                forget(self._settings.checkpoint_location, self._searcher.study_id)
             self.idle.set()
             if self._searcher.error is not None:
                 return Searcher.FINISHED
@@ -163,14 +163,14 @@ class Relay(Searcher):
         if suggestion is not None:
             run_id, run = suggestion["run_id"], suggestion["run"]
             folder = folder_of(self._searcher.study_id, run_id, run, code_digest())
-            on_disk = path_of(self._settings.checkpoint_place, folder) is not None
+            on_disk = path_of(self._settings.checkpoint_location, folder) is not None
             may_have_state = on_disk or suggestion["resumes"]
             self._under_way[trial_id] = UnderWay(run_id, folder, may_have_state)
             self._has_handed_out = True
             suggestion |= {
                 "resources": self._resources,
                 "seconds": self._settings.run_seconds,
-                "checkpoints": self._settings.checkpoint_place,
+                "checkpoints": self._settings.checkpoint_location,
                 "checkpoint_seconds": self._settings.checkpoint_seconds,
                 "folder": folder,
             }
@@ -198,7 +198,7 @@ class Relay(Searcher):
             self._searcher.on_trial_complete(*ended)
             comes_back = self._searcher.is_set_aside(training.run_id)
             if training.may_have_state and not comes_back and self._searcher.error is None:
-                forget(self._settings.checkpoint_place, training.folder)
+                forget(self._settings.checkpoint_location, training.folder)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing to pickle: Tune copies its searcher for a restore that is never asked for."""
@@ -211,7 +211,7 @@ class Relay(Searcher):
         """Nothing to restore: the database knows all."""
 
 
-class WarmScheduler(CourseScheduler):
+class WarmTrialScheduler(StudyTrialScheduler):
     """Keeps Tune's trainables: of those that have nothing to do, Tune would end all but one."""
 
     def __init__(self, relay: Relay) -> None:

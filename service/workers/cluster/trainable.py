@@ -23,7 +23,7 @@ from ray.train._internal.storage import StorageContext
 from ray.tune.result import SHOULD_CHECKPOINT
 
 from service.workers.cluster.checkpoint_files import State, read_state, write_state
-from service.workers.cluster.checkpoints import Place, open_place, path_of
+from service.workers.cluster.checkpoints import CheckpointStore, open_checkpoint_store, path_of
 from service.workers.cluster.trainer import Advance
 from service.workers.cluster.worker_pool import WorkersLost, open_pool
 
@@ -274,8 +274,8 @@ class TrainRun(tune.Trainable):
             )
         return self._storage
 
-    def _place(self) -> Place:
-        return open_place(self._config["checkpoints"])
+    def _place(self) -> CheckpointStore:
+        return open_checkpoint_store(self._config["checkpoints"])
 
     def _let_go(self, lost: bool = False) -> None:
         if self._lease is not None:

@@ -144,10 +144,10 @@ class Trainer:
 
     def state(self) -> bytes:
         """Return the state of the training under way, between two epochs, for somebody to keep."""
-        from ham.training.checkpoints import dump_state  # lazy: imports torch
+        from ham.training.checkpoints import pack_checkpoint  # lazy: imports torch
 
         assert self._training is not None
-        state = dump_state(self._training.state_dict())
+        state = pack_checkpoint(self._training.state_dict())
         self._state_kept_at = perf_counter()
         return state
 
@@ -205,9 +205,9 @@ class Trainer:
         return training
 
     def _read(self, state: bytes) -> dict[str, Any]:
-        from ham.training.checkpoints import load_state  # lazy: imports torch
+        from ham.training.checkpoints import unpack_checkpoint  # lazy: imports torch
 
-        return load_state(state)
+        return unpack_checkpoint(state)
 
     def _failed(self, reason: str, trace: str | None = None) -> str:
         return json.dumps({"error": reason, "traceback": trace, "environment": self._environment})

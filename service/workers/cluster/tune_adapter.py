@@ -21,20 +21,20 @@ from service.domain.search.early_stopping import GO_ON, Verdict
 from service.records import Outcome
 from service.workers.cluster.trainable import ENVIRONMENT, EPOCH, METRIC, OUTCOME, WARNING
 from service.workers.cluster.worker_pool import WorkersLost
-from service.workers.study.execution import Assignment, Course
+from service.workers.study.execution import StudyExecution, TrainingAssignment
 
 logger = logging.getLogger(__name__)
 
 
-class CourseSearcher(Searcher):
-    """Adapts a :class:`Course`. Errors of the course are kept and end the experiment."""
+class StudySearcher(Searcher):
+    """Adapts a :class:`StudyExecution`. Errors of the course are kept and end the experiment."""
 
-    def __init__(self, course: Course) -> None:
+    def __init__(self, course: StudyExecution) -> None:
         super().__init__(metric=METRIC, mode="max")
         self._course = course
         self.study_id = course.study_id
         self._run_ids: dict[str, str] = {}
-        self._ready: Assignment | None = None
+        self._ready: TrainingAssignment | None = None
         self._stopped: dict[str, tuple[Verdict, dict[str, Any]]] = {}
         self.error: Exception | None = None
 
@@ -71,7 +71,7 @@ class CourseSearcher(Searcher):
         """True while a training has been chosen that no worker is free for."""
         return self._ready is not None
 
-    def _next(self, workers: float) -> Assignment | None:
+    def _next(self, workers: float) -> TrainingAssignment | None:
         """Return the next training if a worker is free for it; until then have it ready."""
         if self._ready is None:
             self._ready = self._course.next(workers)
@@ -95,7 +95,7 @@ class CourseSearcher(Searcher):
     @property
     def over(self) -> bool:
         """True once nothing of the study is left to be trained, now or later."""
-        return self.error is None and self._course.finished and not self._course.on_hold
+        return self.error is None and self._course.finished and not self._course.is_paused
 
     def is_set_aside(self, run_id: str) -> bool:
         """Tell whether a run that was stopped may come back, and needs its state then."""
@@ -154,7 +154,7 @@ class CourseSearcher(Searcher):
         return None
 
 
-def _facts(assignment: Assignment) -> dict[str, Any]:
+def _facts(assignment: TrainingAssignment) -> dict[str, Any]:
     config = assignment.config
     return {
         "run_id": assignment.run_id,
@@ -171,7 +171,7 @@ class Decides(Protocol):
         """Take note of one epoch; False ends the trial after it."""
 
 
-class CourseScheduler(FIFOScheduler):
+class StudyTrialScheduler(FIFOScheduler):
     """Runs trials in the order of the course, and stops those that it gives up."""
 
     def __init__(self, searcher: Decides) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from service.records import Claim
+from service.records import StudyLease
 
 PAUSE_AFTER_FAILURE = timedelta(seconds=10)
 _POLL_SECONDS = 0.5
@@ -24,10 +24,10 @@ NO_CLUSTER = 69
 """Exit status of a runner that found no Ray (EX_UNAVAILABLE): no fault of its study."""
 
 
-class Order(BaseModel):
+class StudyAssignment(BaseModel):
     """What a scheduler tells a runner, as a line of JSON: the study to run, and where to log."""
 
-    claim: Claim
+    claim: StudyLease
     log: Path
 
 

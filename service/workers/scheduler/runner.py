@@ -22,14 +22,14 @@ from types import FrameType
 
 from structlog.contextvars import bound_contextvars
 
-from ham.client.records import Front, Recommendation, Study
+from ham.client.records import ParetoFront, Recommendation, Study
 from ham.errors import InvalidConfig
 from service import logs
-from service.domain.evidence.pareto_fronts import conclude
+from service.domain.evidence.pareto_fronts import build_pareto_front
 from service.domain.evidence.recommendations import recommend, so_far
 from service.domain.transfer.transferred import warm_start
 from service.errors import StaleLease, StudyFailed
-from service.records import Claim
+from service.records import StudyLease
 from service.settings import Settings
 from service.storage import SqlStorage, open_storage
 from service.storage.engine.retries import PATIENCE_OF_WORKERS
@@ -39,10 +39,10 @@ from service.workers.scheduler.processes import (
     DONE,
     NO_CLUSTER,
     PAUSE_AFTER_FAILURE,
-    Order,
+    StudyAssignment,
     die_with_parent,
 )
-from service.workers.study.execution import Course
+from service.workers.study.execution import StudyExecution
 from service.workers.study.log_keeper import kept_logs
 from service.workers.study.optuna_search import open_search
 from service.workers.study.optuna_storage import open_optuna_storage
@@ -58,14 +58,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ray_address")
     args = parser.parse_args()
-    orders, replies = sys.stdin, os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    control_flags, replies = sys.stdin, os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     die_with_parent()
     settings = Settings()
     logs.configure(settings)
     storage = open_storage(settings, PATIENCE_OF_WORKERS)
     engine = _engine(settings, args.ray_address)
-    for number, order in enumerate(orders, start=1):
-        task = Order.model_validate_json(order)
+    for number, order in enumerate(control_flags, start=1):
+        task = StudyAssignment.model_validate_json(order)
         _write_to(task.log)
         facts = {"study_id": task.claim.study_id, "token": task.claim.token}
         with bound_contextvars(**facts), kept_logs(storage.logs, task.claim):
@@ -88,7 +88,7 @@ def _engine(settings: Settings, ray_address: str) -> Engine:
         os._exit(NO_CLUSTER)
 
 
-def _run(storage: SqlStorage, claim: Claim, settings: Settings, engine: Engine) -> int | None:
+def _run(storage: SqlStorage, claim: StudyLease, settings: Settings, engine: Engine) -> int | None:
     """Run one study; return the status to end with after an error: nothing of it may be left."""
     _release_on_sigterm(storage, claim)
     try:
@@ -109,7 +109,7 @@ def _run(storage: SqlStorage, claim: Claim, settings: Settings, engine: Engine) 
     return None
 
 
-def run_study(storage: SqlStorage, claim: Claim, settings: Settings, engine: Engine) -> None:
+def run_study(storage: SqlStorage, claim: StudyLease, settings: Settings, engine: Engine) -> None:
     """Take a claimed study through its stages and store its recommendation, or its front.
 
     Raises:
@@ -125,18 +125,18 @@ def run_study(storage: SqlStorage, claim: Claim, settings: Settings, engine: Eng
     opening, prior = warm_start(storage, study.plan)
     plan = storage.queue.begin_search(claim, prior)
     search = open_search(optuna_storage, optuna_name(study), plan, opening)
-    course = Course(storage, claim, plan, search)
+    course = StudyExecution(storage, claim, plan, search)
     with _ending_when_lost(storage, claim):
         engine.run(course, plan.combination.model)
     runs, earlier = storage.runs.of_study(study.id), storage.runs.earlier(study.id)
     plan = storage.studies.get(study.id).plan  # its budget may have changed meanwhile
-    if course.on_hold:
-        found = None if plan.seeks_front else so_far(plan, runs, earlier)
+    if course.is_paused:
+        found = None if plan.is_multi_objective else so_far(plan, runs, earlier)
         storage.queue.release(claim, "its trainings have ended", so_far=found)
         return
-    result: Front | Recommendation
-    if plan.seeks_front:
-        result = storage.queue.succeed_with_front(claim, conclude(plan, runs))
+    result: ParetoFront | Recommendation
+    if plan.is_multi_objective:
+        result = storage.queue.succeed_with_pareto_front(claim, build_pareto_front(plan, runs))
     else:
         result = storage.queue.succeed(claim, recommend(plan, runs, earlier))
     logger.info("%s: %s", plan.slug, result.message)
@@ -156,7 +156,7 @@ def _write_to(log: Path) -> None:
 
 
 @contextmanager
-def _ending_when_lost(storage: SqlStorage, claim: Claim) -> Iterator[None]:
+def _ending_when_lost(storage: SqlStorage, claim: StudyLease) -> Iterator[None]:
     """End this process, and with it its trainings, soon after its study was cancelled or lost.
 
     The pool takes back the workers of a runner that is gone, and ends one in a long epoch.
@@ -166,7 +166,7 @@ def _ending_when_lost(storage: SqlStorage, claim: Claim) -> Iterator[None]:
     def watch() -> None:
         while not over.wait(_SECONDS_BETWEEN_LOOKS):
             try:
-                storage.queue.orders(claim)
+                storage.queue.control_flags(claim)
             except StaleLease as error:
                 if not over.is_set():
                     logger.warning("%s", error)
@@ -183,7 +183,7 @@ def _ending_when_lost(storage: SqlStorage, claim: Claim) -> Iterator[None]:
         watcher.join()
 
 
-def _release_on_sigterm(storage: SqlStorage, claim: Claim) -> None:
+def _release_on_sigterm(storage: SqlStorage, claim: StudyLease) -> None:
     def release(_signal: int, _frame: FrameType | None) -> None:
         try:
             storage.queue.release(claim, "its runner was told to stop")

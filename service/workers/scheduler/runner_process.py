@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from service.workers.scheduler.processes import DONE, Order
+from service.workers.scheduler.processes import DONE, StudyAssignment
 
 
 class RunnerProcess:
@@ -39,7 +39,7 @@ class RunnerProcess:
         """Its exit status; None while it lives."""
         return self._process.poll()
 
-    def send(self, order: Order) -> None:
+    def send(self, order: StudyAssignment) -> None:
         """Give it a study to run; a dead one does not take it, and its status tells."""
         with suppress(BrokenPipeError):
             self._orders.write(order.model_dump_json().encode() + b"\n")

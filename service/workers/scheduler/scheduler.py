@@ -15,10 +15,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from service.errors import StaleLease
-from service.records import Claim
+from service.records import StudyLease
 from service.settings import Settings
 from service.storage import Storage
-from service.workers.scheduler.processes import NO_CLUSTER, PAUSE_AFTER_FAILURE, Order
+from service.workers.scheduler.processes import NO_CLUSTER, PAUSE_AFTER_FAILURE, StudyAssignment
 from service.workers.scheduler.runner_process import RunnerProcess
 
 logger = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Scheduler:
         self._ray_address = ray_address
         self._lease = timedelta(seconds=settings.lease_seconds)
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
-        self._runners: dict[RunnerProcess, Claim] = {}
+        self._runners: dict[RunnerProcess, StudyLease] = {}
         self._idle: list[RunnerProcess] = []
         self._next_heartbeat = 0.0
 
@@ -61,8 +61,8 @@ class Scheduler:
 
     def step(self) -> bool:
         """Look after the runners and claim at most one study; tell whether one was claimed."""
-        self._welcome_the_idle()
-        self._bury_the_dead()
+        self._recycle_idle_runners()
+        self._reap_runners()
         self._keep_leases()
         return self._claim_one()
 
@@ -74,7 +74,7 @@ class Scheduler:
         for runner in runners:
             runner.wait(_STOP_SECONDS)
         with suppress(ClusterLost):
-            self._bury_the_dead()
+            self._reap_runners()
 
     def _claim_one(self) -> bool:
         if len(self._runners) >= self._settings.concurrent_studies:
@@ -87,7 +87,7 @@ class Scheduler:
         logger.info("claimed %s (%s), attempt %d", study.id, slug, study.attempts)
         runner = self._idle.pop() if self._idle else self._start()
         self._runners[runner] = claim
-        runner.send(Order(claim=claim, log=self._log(study.id)))
+        runner.send(StudyAssignment(claim=claim, log=self._log(study.id)))
         return True
 
     def _start(self) -> RunnerProcess:
@@ -98,7 +98,7 @@ class Scheduler:
         log.parent.mkdir(parents=True, exist_ok=True)
         return log
 
-    def _welcome_the_idle(self) -> None:
+    def _recycle_idle_runners(self) -> None:
         for runner in [runner for runner in self._runners if runner.has_done_it()]:
             del self._runners[runner]
             self._idle.append(runner)
@@ -111,7 +111,7 @@ class Scheduler:
             with suppress(StaleLease):  # it has ended its study, or its next write tells it
                 self._storage.queue.heartbeat(claim, self._lease)
 
-    def _bury_the_dead(self) -> None:
+    def _reap_runners(self) -> None:
         for runner in [runner for runner in self._idle if runner.status is not None]:
             self._idle.remove(runner)
             runner.close()

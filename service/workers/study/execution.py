@@ -20,17 +20,17 @@ from service.clock import Clock, utc_now
 from service.domain.planning.budget_limits import Spending, may_begin, may_search
 from service.domain.planning.estimates import seconds_of_a_training
 from service.domain.search.early_stopping import GO_ON, Verdict, decisions, judge, promotable
-from service.records import Claim, Job, Outcome
+from service.records import Job, Outcome, StudyLease
 from service.storage import Storage
 from service.workers.study.optuna_search import Search
-from service.workers.study.stages import FRONT_STEPS, STEPS
+from service.workers.study.stages import JOB_BATCHES, PARETO_JOB_BATCHES
 
 _SECONDS_BETWEEN_PROGRESS_WRITES = 0.5
 _SECONDS_BETWEEN_ORDERS = 1.0
 _SECONDS_OF_A_SHORT_TRAINING = 60.0
 
 
-class Assignment(NamedTuple):
+class TrainingAssignment(NamedTuple):
     """A training to be done now.
 
     Attributes:
@@ -55,7 +55,7 @@ class SetAside(NamedTuple):
     environment: dict[str, Any]
 
 
-class Course:
+class StudyExecution:
     """Hands out trainings stage by stage and stores what comes back.
 
     Args:
@@ -67,14 +67,14 @@ class Course:
 
     Attributes:
         study_id: the study that it belongs to.
-        on_hold: people want no further training of this study for now.
+        is_paused: people want no further training of this study for now.
         gpus: what a training holds of GPUs, for the cost of those that do not say it themselves.
     """
 
     def __init__(
         self,
         storage: Storage,
-        claim: Claim,
+        claim: StudyLease,
         plan: Plan,
         search: Search,
         clock: Clock = utc_now,
@@ -97,9 +97,9 @@ class Course:
         )
         self._written: dict[str, float] = {}
         self._jobs: deque[Job] = deque()
-        self._steps = deque(FRONT_STEPS if plan.seeks_front else STEPS)
+        self._steps = deque(PARETO_JOB_BATCHES if plan.is_multi_objective else JOB_BATCHES)
         self._ask_again_at = 0.0
-        self.on_hold = False
+        self.is_paused = False
         self.gpus = 0.0
 
     @property
@@ -109,7 +109,7 @@ class Course:
             return False
         return not (self._may_begin and (self._searching or self._steps or self._jobs))
 
-    def next(self, workers: float = math.inf) -> Assignment | None:
+    def next(self, workers: float = math.inf) -> TrainingAssignment | None:
         """Return the next training; None while results under way must come in first, or on hold.
 
         Args:
@@ -120,10 +120,10 @@ class Course:
             StudyFailed: nothing that could be confirmed came out of a stage.
             StaleLease: another runner has taken the study over.
         """
-        self._heed_orders()
+        self._refresh_control_flags()
         if not self._has_room(workers):
             return None
-        if not self._may_begin and not self.on_hold:
+        if not self._may_begin and not self.is_paused:
             self._give_up_those_set_aside()
         if self._may_begin and (promoted := self._promoted()):
             return promoted
@@ -207,7 +207,7 @@ class Course:
     def _promotes(self) -> bool:
         return self._plan.early_stopping == "asha_promotion"
 
-    def _promoted(self) -> Assignment | None:
+    def _promoted(self) -> TrainingAssignment | None:
         """Take up a trial that has come to be among the best of its rung."""
         history = self._search.history() if self._set_aside else None
         for run_id, (job, *_) in self._set_aside.items():
@@ -265,18 +265,18 @@ class Course:
         update = {"curve": curve, "seconds": seconds, "measures": measures}
         return outcome.model_copy(update=update)
 
-    def _heed_orders(self) -> None:
+    def _refresh_control_flags(self) -> None:
         """See whether people want the study held, or another budget."""
         now = time.monotonic()
         if now < self._ask_again_at:
             return
         self._ask_again_at = now + _SECONDS_BETWEEN_ORDERS
-        orders = self._storage.queue.orders(self._claim)
-        self.on_hold, self._plan = orders.hold, orders.plan
+        control_flags = self._storage.queue.control_flags(self._claim)
+        self.is_paused, self._plan = control_flags.pause_requested, control_flags.plan
 
     @property
     def _may_begin(self) -> bool:
-        return not self.on_hold and self._allowed(may_begin)
+        return not self.is_paused and self._allowed(may_begin)
 
     @property
     def _searching(self) -> bool:
@@ -293,7 +293,7 @@ class Course:
             return self._next_trial()
         while not self._jobs and self._steps and not self._awaits(self._steps[0].results_of):
             self._ask_again_at = 0.0
-            self._heed_orders()  # a stage begins with the newest budget
+            self._refresh_control_flags()  # a stage begins with the newest budget
             if self._searching:
                 return self._next_trial()
             step = self._steps.popleft()
@@ -320,7 +320,7 @@ class Course:
     def _awaits(self, purpose: Purpose | None) -> bool:
         return any(job.purpose == purpose for job in self._under_way.values())
 
-    def _begin(self, job: Job) -> Assignment | None:
+    def _begin(self, job: Job) -> TrainingAssignment | None:
         """Begin a job's run, unless an earlier runner or another study has already done it.
 
         What may be reused is known from the first training that ends under this runner: it tells
@@ -338,7 +338,7 @@ class Course:
         self._curves[run.id] = {}
         return self._assignment(run.id, job, resumes=run.attempt > 1)
 
-    def _assignment(self, run_id: str, job: Job, resumes: bool) -> Assignment:
+    def _assignment(self, run_id: str, job: Job, resumes: bool) -> TrainingAssignment:
         searches = job.purpose == Purpose.SEARCH
         config = RunConfig(
             combination=self._plan.combination_at(job.sparsity),
@@ -346,7 +346,7 @@ class Course:
             setting=job.setting,
             seed=job.seed,
         )
-        return Assignment(
+        return TrainingAssignment(
             run_id,
             config,
             measure_test=job.purpose == Purpose.CONFIRMATION,

@@ -14,7 +14,7 @@ from typing import Any
 
 from ham.client.records import LogLevel, NewLogLine
 from service.logs import masked
-from service.records import Claim
+from service.records import StudyLease
 from service.storage.smaller_stores import LogStore
 
 SECONDS_BETWEEN_WRITES = 1.0
@@ -24,7 +24,7 @@ _STANDARD = vars(logging.makeLogRecord({})).keys() | {"message", "asctime", "tas
 
 
 @contextmanager
-def kept_logs(store: LogStore, claim: Claim) -> Iterator[None]:
+def kept_logs(store: LogStore, claim: StudyLease) -> Iterator[None]:
     """Store all that is logged meanwhile by this process's modules of ours, about once a second.
 
     A line that cannot be stored stays in the runner's output: a log must not end a training.
@@ -47,7 +47,7 @@ class LogKeeper(logging.Handler):
         claim: of the study they are about.
     """
 
-    def __init__(self, store: LogStore, claim: Claim) -> None:
+    def __init__(self, store: LogStore, claim: StudyLease) -> None:
         super().__init__()
         self._store = store
         self._claim = claim

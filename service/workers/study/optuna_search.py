@@ -23,7 +23,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from ham.client.records import Plan
-from ham.config import NO_HAM, Setting
+from ham.config import RECIPE_BASELINE, HamConfig
 from service.domain.search.early_stopping import History
 from service.domain.search.objectives import MINIMIZED, value_of
 from service.records import Outcome
@@ -42,12 +42,12 @@ class Proposal(NamedTuple):
     """A trial, the setting that it tries, and the sparsity where that is searched as well."""
 
     number: int
-    setting: Setting
+    setting: HamConfig
     sparsity: float | None = None
 
 
 def open_search(
-    storage: optuna.storages.BaseStorage, name: str, plan: Plan, opening: Sequence[Setting] = ()
+    storage: optuna.storages.BaseStorage, name: str, plan: Plan, opening: Sequence[HamConfig] = ()
 ) -> Search:
     """Open the search of a study: one of Optuna's studies for each of its arms.
 
@@ -61,7 +61,7 @@ def open_search(
         OptunaSearch(storage, name if with_ham else f"{name} no HAM", plan, opening, with_ham)
         for with_ham in plan.arms
     ]
-    return Arms([first, *more]) if more else first
+    return BranchedSearch([first, *more]) if more else first
 
 
 class OptunaSearch:
@@ -83,7 +83,7 @@ class OptunaSearch:
         storage: optuna.storages.BaseStorage,
         name: str,
         plan: Plan,
-        opening: Sequence[Setting] = (),
+        opening: Sequence[HamConfig] = (),
         with_ham: bool = True,
     ) -> None:
         self._plan = plan
@@ -113,7 +113,7 @@ class OptunaSearch:
         else:
             self._study.sampler = sampler_for(self._plan, len(self._trials()))
             trial = self._study.ask()
-        if self._plan.seeks_front:
+        if self._plan.is_multi_objective:
             _ = trial.relative_params  # gives a queued trial its generation as well
         space, levels = self._plan.space, self._plan.sparsities
         sampled = self._suggest(trial)
@@ -194,7 +194,7 @@ class OptunaSearch:
             sampled[name] = trial._suggest(name, distribution)
         return sampled
 
-    def _introduce(self, opening: Sequence[Setting]) -> None:
+    def _introduce(self, opening: Sequence[HamConfig]) -> None:
         """Queue the baselines and the opening, so that the sampler knows them from the start.
 
         What is to be queued is written down first, at once: whoever goes on after a crash in
@@ -208,7 +208,7 @@ class OptunaSearch:
             self._study.set_user_attr("combination", self._plan.combination.key)
             self._study.set_user_attr("search_space", self._plan.space.id)
             self._study.set_user_attr("transferred", [asdict(setting) for setting in opening])
-            if self._plan.seeks_front:
+            if self._plan.is_multi_objective:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ExperimentalWarning)
                     self._study.set_metric_names(list(self._plan.objectives))
@@ -216,13 +216,13 @@ class OptunaSearch:
         for point in queue[len(self._trials()) :]:
             self._study.enqueue_trial(point)
 
-    def _queue(self, opening: Sequence[Setting]) -> list[dict[str, Any]]:
+    def _queue(self, opening: Sequence[HamConfig]) -> list[dict[str, Any]]:
         plan, with_ham = self._plan, self._with_ham
-        if plan.seeks_front:
-            no_ham = plan.space.encode(NO_HAM)
+        if plan.is_multi_objective:
+            no_ham = plan.space.encode(RECIPE_BASELINE)
             return [no_ham | {_SPARSITY: sparsity} for sparsity in plan.sparsities]
         first = dict.fromkeys([*plan.baselines, *opening])
-        mine = [s for s in first if len(plan.arms) == 1 or s.is_no_ham != with_ham]
+        mine = [s for s in first if len(plan.arms) == 1 or s.is_baseline != with_ham]
         queue = [plan.space.encode(setting, with_ham=with_ham) for setting in mine]
         return queue + (grid(plan, with_ham=with_ham) if plan.sampler == "grid" else [])
 
@@ -237,7 +237,7 @@ class OptunaSearch:
         return self._trial_ids[number]
 
 
-class Arms:
+class BranchedSearch:
     """The searches of a study with several arms, asked in turns, as if they were one.
 
     A trial's number says whose it is: those of an arm are as many apart as there are arms.
@@ -292,4 +292,4 @@ class Arms:
         return self._searches[arm], own
 
 
-Search = OptunaSearch | Arms
+Search = OptunaSearch | BranchedSearch

@@ -11,29 +11,29 @@ from service.domain.search import pareto_stages, screening_rounds, stages
 from service.records import Job
 
 
-class Step(NamedTuple):
+class JobBatch(NamedTuple):
     """Jobs that can be named once all results of one purpose are in."""
 
     results_of: Purpose | None
     jobs: Callable[[Plan, Sequence[Run], Sequence[Run]], list[Job]]
 
 
-def _heat(number: int) -> Step:
-    jobs = partial(stages.heat_jobs, number=number)
-    return Step(Purpose.SCREENING if number else Purpose.SEARCH, jobs)
+def _heat(number: int) -> JobBatch:
+    jobs = partial(stages.round_jobs, number=number)
+    return JobBatch(Purpose.SCREENING if number else Purpose.SEARCH, jobs)
 
 
-STEPS = (
-    Step(None, lambda plan, *_: stages.baseline_jobs(plan, Purpose.SCREENING)),
+JOB_BATCHES = (
+    JobBatch(None, lambda plan, *_: stages.baseline_jobs(plan, Purpose.SCREENING)),
     _heat(0),
-    Step(None, lambda plan, *_: stages.baseline_jobs(plan, Purpose.CONFIRMATION)),
-    *(_heat(number) for number in range(1, screening_rounds.MOST_HEATS)),
-    Step(Purpose.SCREENING, stages.winner_jobs),
+    JobBatch(None, lambda plan, *_: stages.baseline_jobs(plan, Purpose.CONFIRMATION)),
+    *(_heat(number) for number in range(1, screening_rounds.MAX_ROUNDS)),
+    JobBatch(Purpose.SCREENING, stages.confirmation_jobs),
 )
 
 
-FRONT_STEPS = (
-    Step(None, lambda plan, *_: pareto_stages.no_ham_jobs(plan)),
-    Step(Purpose.SEARCH, lambda plan, runs, _: pareto_stages.candidate_jobs(plan, runs)),
-    Step(Purpose.SCREENING, lambda plan, runs, _: pareto_stages.confirmation_jobs(plan, runs)),
+PARETO_JOB_BATCHES = (
+    JobBatch(None, lambda plan, *_: pareto_stages.baseline_jobs(plan)),
+    JobBatch(Purpose.SEARCH, lambda plan, runs, _: pareto_stages.candidate_jobs(plan, runs)),
+    JobBatch(Purpose.SCREENING, lambda plan, runs, _: pareto_stages.confirmation_jobs(plan, runs)),
 )

@@ -20,7 +20,7 @@ from ham.client.client import (
     recommend,
 )
 from ham.client.records import Purpose
-from ham.config import NO_HAM
+from ham.config import RECIPE_BASELINE
 from service.api.app import create_app
 from service.settings import Settings
 from service.storage import SqlStorage, open_storage
@@ -89,7 +89,7 @@ def test_setting_tuned_jointly_comes_with_a_warning_that_names_the_rest(
     assert [(run.setting, run.seed) for run in runs] == [
         (setting, seed) for setting in stored.compared for seed in stored.seeds
     ]
-    assert stored.control.learning_rate != 1 and NO_HAM in stored.compared
+    assert stored.control.learning_rate != 1 and RECIPE_BASELINE in stored.compared
 
 
 def test_recommended_schedules_can_be_followed(url: str, storage: SqlStorage) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch.optim import SGD
 
 from ham.catalog import OPTIMIZERS
-from ham.config import NO_HAM, PAPER_DEFAULT, Recipe
+from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, Recipe
 from ham.errors import UnknownName
 from ham.optim.factory import build_optimizer
 from tests.ham.optim.training import small_model, take_steps, weights
@@ -37,7 +37,7 @@ def test_every_registered_base_trains_under_ham(name):
 
 def test_factory_without_ham_is_the_bare_base_bit_by_bit():
     one, two = small_model(), small_model()
-    take_steps(one, build_optimizer(one.parameters(), "sgd", RECIPE, NO_HAM), 3)
+    take_steps(one, build_optimizer(one.parameters(), "sgd", RECIPE, RECIPE_BASELINE), 3)
     base = SGD(two.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-2)
     take_steps(two, base, 3)
     assert torch.equal(weights(one), weights(two))
@@ -46,11 +46,11 @@ def test_factory_without_ham_is_the_bare_base_bit_by_bit():
 def test_factory_reads_the_recipe():
     model = small_model()
     recipe = replace(RECIPE, momentum=0.5, nesterov=False)
-    optimizer = build_optimizer(model.parameters(), "sgd", recipe, NO_HAM)
+    optimizer = build_optimizer(model.parameters(), "sgd", recipe, RECIPE_BASELINE)
     assert optimizer.param_groups[0]["momentum"] == 0.5
     assert not optimizer.param_groups[0]["nesterov"]
 
 
 def test_factory_names_close_matches_of_an_unknown_base():
     with pytest.raises(UnknownName, match="did you mean 'sgd'"):
-        build_optimizer(small_model().parameters(), "sdg", RECIPE, NO_HAM)
+        build_optimizer(small_model().parameters(), "sdg", RECIPE, RECIPE_BASELINE)

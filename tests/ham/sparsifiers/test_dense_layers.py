@@ -65,7 +65,12 @@ def trained(name: str, sparsity: float, **options: Any) -> SparsityReport:
     model = Block()
     images, labels = torch.randn(12, 1, 3, 3), torch.arange(12) % 3
     sparsifier, groups = ham.sparsify(
-        model, name, sparsity=sparsity, total_steps=STEPS, batches=[(images, labels)], **options
+        model,
+        name,
+        sparsity=sparsity,
+        total_steps=STEPS,
+        batches=[(images, labels)],
+        **options,
     )
     optimizer = torch.optim.SGD(groups, lr=0.05, momentum=0.9)
     sparsifier.bind(optimizer)

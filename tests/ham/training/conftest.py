@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ham.config import NO_HAM, Combination, Recipe, RunConfig, Setting
+from ham.config import RECIPE_BASELINE, Combination, HamConfig, Recipe, RunConfig
 
 MakeConfig = Callable[..., RunConfig]
 
@@ -15,7 +15,7 @@ MakeConfig = Callable[..., RunConfig]
 def make_short(
     sparsifier: str = "rigl",
     model: str = "digits_mlp",
-    setting: Setting = NO_HAM,
+    setting: HamConfig = RECIPE_BASELINE,
     seed: int = 0,
     **recipe: Any,
 ) -> RunConfig:

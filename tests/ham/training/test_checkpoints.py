@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ham.catalog import SPARSIFIERS
 from ham.training import Training
-from ham.training.checkpoints import dump_state, load_state
+from ham.training.checkpoints import pack_checkpoint, unpack_checkpoint
 from tests.ham.training.conftest import MakeConfig
 
 
@@ -62,7 +62,7 @@ STATES = st.dictionaries(
 
 @given(STATES)
 def test_what_is_written_is_read(state: dict[str, Any]) -> None:
-    assert same(load_state(dump_state(state)), state)
+    assert same(unpack_checkpoint(pack_checkpoint(state)), state)
 
 
 @pytest.mark.filterwarnings("ignore:Validating sparse tensor")
@@ -77,7 +77,7 @@ def test_tensors_of_all_kinds() -> None:
         "sparse": torch.eye(3).to_sparse(),
         "milestones": Counter({30: 1, 60: 1}),
     }
-    read = load_state(dump_state(state))
+    read = unpack_checkpoint(pack_checkpoint(state))
     assert same(read["parameter"], base) and not read["parameter"].requires_grad
     assert torch.equal(read["sparse"].to_dense(), torch.eye(3))
     for name in ("transposed", "channels last", "expanded", "milestones"):
@@ -91,7 +91,7 @@ def test_states_of_all_sparsifiers(sparsifier: str, make_config: MakeConfig) -> 
     training = Training(make_config(sparsifier=sparsifier))
     training.run_epoch()
     state = training.state_dict()
-    assert same(load_state(dump_state(state)), state)
+    assert same(unpack_checkpoint(pack_checkpoint(state)), state)
 
 
 class Malicious:
@@ -104,12 +104,12 @@ class Malicious:
 
 def test_nothing_but_data_is_read(tmp_path: Path) -> None:
     with pytest.raises(pickle.UnpicklingError, match=r"\.mkdir is not allowed in a state"):
-        load_state(dump_state({"x": Malicious(tmp_path / "made")}))
+        unpack_checkpoint(pack_checkpoint({"x": Malicious(tmp_path / "made")}))
     assert not (tmp_path / "made").exists()
 
 
 def test_what_was_cut_off_is_refused() -> None:
-    written = dump_state({"w": torch.ones(100), "epoch": 3})
+    written = pack_checkpoint({"w": torch.ones(100), "epoch": 3})
     for length in range(len(written)):
         with pytest.raises((ValueError, EOFError, pickle.UnpicklingError)):
-            load_state(written[:length])
+            unpack_checkpoint(written[:length])

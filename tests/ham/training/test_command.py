@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ham.__main__ import main
-from ham.config import NO_HAM, Setting
+from ham.config import RECIPE_BASELINE, HamConfig
 from ham.training import train
 from tests.ham.training.conftest import MakeConfig
 
@@ -45,8 +45,8 @@ def test_command_reads_one_run_from_standard_input(
 def test_command_sums_up_the_gain_over_no_ham_on_the_seeds_of_both(
     make_config: MakeConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tuned = Setting(alpha=10, beta=0.01)
-    configs = [make_config(seed=seed, epochs=1, setting=NO_HAM) for seed in (0, 1, 2)]
+    tuned = HamConfig(alpha=10, beta=0.01)
+    configs = [make_config(seed=seed, epochs=1, setting=RECIPE_BASELINE) for seed in (0, 1, 2)]
     configs += [make_config(seed=seed, epochs=1, setting=tuned) for seed in (0, 1)]
     main([write(tmp_path, [config.to_json() for config in configs]), "--test"])
     tests = [train(config, measure_test=True).test_accuracy or 0 for config in configs]

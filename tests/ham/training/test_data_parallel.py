@@ -18,11 +18,11 @@ from torch import Tensor, distributed, nn
 from torch.nn.functional import cross_entropy
 
 from ham.catalog import SPARSIFIERS
-from ham.config import NO_HAM, RunConfig, Setting
+from ham.config import RECIPE_BASELINE, HamConfig, RunConfig
 from ham.data import Part
 from ham.errors import DivergedRun, HamError, InvalidConfig
 from ham.training import Training, train
-from ham.training.checkpoints import dump_state, load_state
+from ham.training.checkpoints import pack_checkpoint, unpack_checkpoint
 from ham.training.data_parallel import Devices, ParallelTraining, training_on
 from tests.ham.training.conftest import MakeConfig, make_short
 from tests.ham.two_processes import in_two_processes
@@ -30,13 +30,13 @@ from tests.ham.two_processes import in_two_processes
 pytestmark = pytest.mark.xdist_group("devices")  # what all train beside each other, once
 
 EVERY_SPARSIFIER = SPARSIFIERS.names()
-HAM_ON = Setting(alpha=20.0, beta=1e-2)
+HAM_ON = HamConfig(alpha=20.0, beta=1e-2)
 
 Weights = dict[str, Tensor]
 
 
 def config_for(sparsifier: str) -> RunConfig:
-    setting = HAM_ON if SPARSIFIERS.get(sparsifier).takes_ham else NO_HAM
+    setting = HAM_ON if SPARSIFIERS.get(sparsifier).takes_ham else RECIPE_BASELINE
     return make_short(sparsifier, "digits_cnn", setting, epochs=1, batch_size=96)
 
 
@@ -124,11 +124,11 @@ def test_training_on_several_devices_resumes_bit_equal(
     on_two: ParallelTraining, make_config: MakeConfig
 ) -> None:
     on_two.run_epoch()
-    state = dump_state(on_two.state_dict())
+    state = pack_checkpoint(on_two.state_dict())
     first = [on_two.run_epoch().train_loss for _ in range(2)]
     expected = on_two.finish(measure_test=True)
     resumed = ParallelTraining(on_two.config, ["cpu", "cpu"])
-    resumed.load_state_dict(load_state(state))
+    resumed.load_state_dict(unpack_checkpoint(state))
     assert [resumed.run_epoch().train_loss for _ in range(2)] == first
     found = resumed.finish(measure_test=True)
     assert found.test_accuracy == expected.test_accuracy

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ham.config import SCHEDULES, Combination, Recipe, RunConfig, Setting
+from ham.config import SCHEDULES, Combination, HamConfig, Recipe, RunConfig
 from ham.errors import InvalidConfig
 from ham.optim.ham_schedules import strength_factor
 from ham.training import Training
@@ -31,7 +31,7 @@ def training(
         optimizer="sgd",
         recipe=recipe.id,
     )
-    setting = Setting(alpha=30.0, beta=0.01, **joint)
+    setting = HamConfig(alpha=30.0, beta=0.01, **joint)
     config = RunConfig(combination=combination, recipe=recipe, setting=setting, seed=1)
     return Training(config, device="cpu")
 
@@ -95,7 +95,7 @@ def test_settings_stored_before_there_was_more_to_tune_are_read_as_equal() -> No
     stored["setting"] = {"alpha": 30.0, "beta": 0.01}
     assert RunConfig.from_json(stored) == config
     assert config.setting.joint == {}
-    assert Setting(1.0, 1.0, learning_rate=2.0).joint == {"learning_rate": 2.0}
+    assert HamConfig(1.0, 1.0, learning_rate=2.0).joint == {"learning_rate": 2.0}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_settings_stored_before_there_was_more_to_tune_are_read_as_equal() -> No
 )
 def test_impossible_settings_are_refused_by_field(joint: dict[str, Any]) -> None:
     with pytest.raises(InvalidConfig) as caught:
-        Setting(1.0, 1.0, **joint)
+        HamConfig(1.0, 1.0, **joint)
     assert caught.value.field == next(iter(joint))
 
 

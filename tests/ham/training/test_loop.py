@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import TensorDataset
 
 from ham.catalog import SPARSIFIERS
-from ham.config import NO_HAM, RunConfig, Setting
+from ham.config import RECIPE_BASELINE, HamConfig, RunConfig
 from ham.data import digits
 from ham.errors import DivergedRun, HamError, InvalidConfig
 from ham.sparsifiers.gmp import GMP
@@ -22,12 +22,12 @@ from ham.training.seeding import stream_seed
 from tests.ham.training.conftest import MakeConfig
 
 EVERY_SPARSIFIER = SPARSIFIERS.names()
-HAM_ON = Setting(alpha=20.0, beta=1e-2)
+HAM_ON = HamConfig(alpha=20.0, beta=1e-2)
 
 
-def setting_beside(sparsifier: str) -> Setting:
+def setting_beside(sparsifier: str) -> HamConfig:
     """HAM where it has a meaning."""
-    return HAM_ON if SPARSIFIERS.get(sparsifier).takes_ham else NO_HAM
+    return HAM_ON if SPARSIFIERS.get(sparsifier).takes_ham else RECIPE_BASELINE
 
 
 def measured(result: RunResult) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def test_training_resumed_from_a_file_ends_bit_equal(
 def test_runs_of_one_seed_share_start_and_data_whatever_the_setting(
     make_config: MakeConfig,
 ) -> None:
-    plain, with_ham = (Training(make_config(setting=s)) for s in (NO_HAM, HAM_ON))
+    plain, with_ham = (Training(make_config(setting=s)) for s in (RECIPE_BASELINE, HAM_ON))
     assert_equal(weights(plain), weights(with_ham))
     other = Training(make_config(seed=1))
     first, second, third = (
@@ -193,7 +193,7 @@ def test_result_and_reports_are_plain_json(make_config: MakeConfig) -> None:
 
 
 def test_diverged_run_names_step_rate_and_setting(make_config: MakeConfig) -> None:
-    config = make_config("dense", learning_rate=1e20, setting=Setting(alpha=7.0, beta=0.5))
+    config = make_config("dense", learning_rate=1e20, setting=HamConfig(alpha=7.0, beta=0.5))
     with pytest.raises(DivergedRun, match=r"at step \d+ .* rate [\d.]+e\+19, alpha 7, beta 0.5"):
         train(config)
 

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from ham.client.records import Budget, CombinationFilter, StudyState
-from ham.config import NO_HAM, RunConfig
+from ham.config import RECIPE_BASELINE, RunConfig
 from service.cli.app import app
 from service.storage import SqlStorage
 from tests.service import studies
@@ -68,7 +68,7 @@ def test_reproduce_writes_the_paired_runs_that_ham_alone_takes(
         CombinationFilter(model="digits_cnn", sparsifier="random")
     )
     assert {(config.setting, config.seed) for config in configs} == {
-        (setting, seed) for setting in (NO_HAM, found.candidate) for seed in found.seeds
+        (setting, seed) for setting in (RECIPE_BASELINE, found.candidate) for seed in found.seeds
     }
     assert {config.combination for config in configs} == {found.combination}
 

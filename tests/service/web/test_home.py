@@ -18,13 +18,13 @@ def test_axis_holds_every_interval_and_zero(pairs: list[tuple[float, float]]) ->
     rows = [Estimate(mean=(a + b) / 2, low=min(a, b), high=max(a, b), n=3) for a, b in pairs]
     axis = Axis.around(rows, 0.0)
     for value in (0.0, *(row.low for row in rows), *(row.high for row in rows)):
-        assert 0 < axis.place(value) < 100
+        assert 0 < axis.coordinate(value) < 100
 
 
 @given(finite, finite)
 def test_axis_keeps_order(a: float, b: float) -> None:
     axis = Axis(-1.5, 1.5)
-    assert (axis.place(a) <= axis.place(b)) or a > b
+    assert (axis.coordinate(a) <= axis.coordinate(b)) or a > b
 
 
 @pytest.mark.parametrize(

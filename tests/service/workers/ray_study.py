@@ -19,8 +19,8 @@ from service.storage import Database, SqlStorage
 from service.storage.engine.migrate import migrate
 from service.workers.cluster import connection
 from service.workers.cluster.trainable import ENVIRONMENT, EPOCH, METRIC, OUTCOME
-from service.workers.cluster.tune_adapter import CourseScheduler, CourseSearcher
-from service.workers.study.execution import Course
+from service.workers.cluster.tune_adapter import StudySearcher, StudyTrialScheduler
+from service.workers.study.execution import StudyExecution
 from service.workers.study.optuna_search import OptunaSearch
 from service.workers.study.optuna_storage import open_optuna_storage
 from tests.service.workers.conftest import metrics
@@ -63,7 +63,7 @@ class Pretended(tune.Trainable):
         return result
 
 
-class SearchOnly(Course):
+class SearchOnly(StudyExecution):
     """A course that is over when the search is."""
 
     @property
@@ -86,13 +86,13 @@ def main(folder: Path) -> None:
     )
     study, claim = claim_study(storage, request)
     search = OptunaSearch(open_optuna_storage(settings.optuna_database), "study", study.plan)
-    searcher = CourseSearcher(SearchOnly(storage, claim, study.plan, search))
+    searcher = StudySearcher(SearchOnly(storage, claim, study.plan, search))
     connection.start_local(settings)
     tune.Tuner(
         Pretended,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=CourseScheduler(searcher),
+            scheduler=StudyTrialScheduler(searcher),
             num_samples=TRIALS,
             max_concurrent_trials=2,
             reuse_actors=True,

@@ -12,9 +12,9 @@ import optuna
 from ham.client.records import Purpose, Run, Study, StudyRequest
 from ham.config import RunConfig
 from service.domain.planning.plans import resolve
-from service.records import Claim, Outcome
+from service.records import Outcome, StudyLease
 from service.storage import SqlStorage
-from service.workers.study.execution import Assignment, Course
+from service.workers.study.execution import StudyExecution, TrainingAssignment
 from service.workers.study.optuna_search import open_search
 from tests.service.workers.conftest import metrics
 
@@ -25,7 +25,7 @@ ENVIRONMENT = {"device": "none"}
 _names = itertools.count()
 
 
-def claim_study(storage: SqlStorage, request: StudyRequest) -> tuple[Study, Claim]:
+def claim_study(storage: SqlStorage, request: StudyRequest) -> tuple[Study, StudyLease]:
     """Queue a study in a database that has no other waiting, and take it up."""
     storage.studies.submit(request, resolve(request))
     claimed = storage.queue.claim("test", LEASE)
@@ -54,7 +54,7 @@ class Simulation:
     def search(self, slots: int = 2) -> None:
         """Run all search trials, ``slots`` at once, one epoch of each in turns."""
         optuna_search = open_search(self._optuna, self._name, self.plan)
-        course = Course(self.storage, self.claim, self.plan, optuna_search)
+        course = StudyExecution(self.storage, self.claim, self.plan, optuna_search)
         under_way: list[Iterator[None]] = []
         while optuna_search.asked < self.plan.search_trials or under_way:
             while len(under_way) < slots and optuna_search.asked < self.plan.search_trials:
@@ -63,10 +63,10 @@ class Simulation:
                 under_way.append(self._train(course, assignment))
             under_way = [training for training in under_way if next(training, True) is None]
 
-    def run(self, slots: int = 2) -> Course:
+    def run(self, slots: int = 2) -> StudyExecution:
         """Run the study to its end."""
         search = open_search(self._optuna, self._name, self.plan)
-        course = Course(self.storage, self.claim, self.plan, search)
+        course = StudyExecution(self.storage, self.claim, self.plan, search)
         under_way: list[Iterator[None]] = []
         while not course.finished:
             while len(under_way) < slots and (assignment := course.next()):
@@ -87,7 +87,7 @@ class Simulation:
         """Return what the dashboard sees."""
         return optuna.load_study(study_name=self._name, storage=self._optuna)
 
-    def _train(self, course: Course, assignment: Assignment) -> Iterator[None]:
+    def _train(self, course: StudyExecution, assignment: TrainingAssignment) -> Iterator[None]:
         config, curve = assignment.config, []
         self.assigned.append(assignment.run_id)
         for epoch in range(1, config.recipe.epochs + 1):

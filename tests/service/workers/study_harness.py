@@ -13,10 +13,10 @@ from optuna.trial import FrozenTrial
 from ham.client.records import NewRecommendation, Plan, Run, StudyRequest
 from ham.config import RunConfig
 from service.domain.evidence.recommendations import recommend
-from service.records import Claim, Outcome
+from service.records import Outcome, StudyLease
 from service.storage import Database, SqlStorage
 from service.storage.engine.migrate import migrate
-from service.workers.study.execution import Assignment, Course
+from service.workers.study.execution import StudyExecution, TrainingAssignment
 from service.workers.study.optuna_search import OptunaSearch
 from service.workers.study.optuna_storage import open_optuna_storage
 from tests.service.workers.conftest import metrics, outcome_of
@@ -48,20 +48,20 @@ class Bench:
         self.plan = plan
         self.study_id = self.storage.studies.submit(request, plan)[0].id
         self._optuna = open_optuna_storage(f"sqlite:///{folder}/optuna.sqlite3")
-        self.claim: Claim
+        self.claim: StudyLease
         self.begun: Counter[str] = Counter()
 
-    def new_runner(self) -> Course:
+    def new_runner(self) -> StudyExecution:
         """Claim the study for the next runner, which knows only the database."""
         return self.course_of("study")
 
-    def course_of(self, optuna_name: str) -> Course:
+    def course_of(self, optuna_name: str) -> StudyExecution:
         """Claim what is next in the queue, under a name of its own in Optuna's storage."""
         claimed = self.storage.queue.claim("test", LEASE)
         assert claimed is not None
         self.claim = claimed[1]
         search = OptunaSearch(self._optuna, optuna_name, self.plan)
-        return Course(self.storage, self.claim, self.plan, search)
+        return StudyExecution(self.storage, self.claim, self.plan, search)
 
     def lose_runner(self) -> None:
         self.storage.queue.release(self.claim, "lost")
@@ -75,14 +75,14 @@ class Bench:
     def recommendation(self) -> NewRecommendation:
         return recommend(self.plan, self.runs())
 
-    def finish(self, course: Course, assignment: Assignment) -> None:
+    def finish(self, course: StudyExecution, assignment: TrainingAssignment) -> None:
         """Train what was assigned."""
         course.report(assignment.run_id, metrics(1, 0.5))
         course.end(assignment.run_id, self._train(assignment.config, assignment.measure_test))
 
-    def drive(self, course: Course, slots: int = 2) -> None:
+    def drive(self, course: StudyExecution, slots: int = 2) -> None:
         """Work like a cluster with so many slots."""
-        under_way: list[Assignment] = []
+        under_way: list[TrainingAssignment] = []
         while not course.finished:
             while len(under_way) < slots and (assignment := course.next()):
                 under_way.append(assignment)

@@ -26,7 +26,7 @@ from ham.client.records import (
     StudyState,
 )
 from service.cli.scheduler_process import environment
-from service.domain.evidence.pareto_fronts import conclude
+from service.domain.evidence.pareto_fronts import build_pareto_front
 from service.domain.evidence.recommendations import recommend
 from service.domain.planning.plans import resolve
 from service.settings import Settings
@@ -216,7 +216,7 @@ def test_a_study_of_two_objectives_ends_with_a_front_that_ham_alone_reproduces(
         assert run.measures["sparsity"]["realised"] == pytest.approx(run.sparsity, abs=0.01)
     stored = storage.fronts.of_study(study.id)
     assert stored is not None and not stored.provisional
-    assert conclude(study.plan, runs).model_dump() == stored.model_dump(
+    assert build_pareto_front(study.plan, runs).model_dump() == stored.model_dump(
         exclude={"study_id", "created_at"}
     )
     assert storage.recommendations.latest() == []

@@ -14,7 +14,7 @@ import ham
 from ham.catalog import SPARSIFIERS
 from ham.errors import HamError, InvalidConfig
 from ham.sparsifiers.common import prunable_weights
-from ham.sparsifiers.common.mask_freezing import SettlingSparsifier
+from ham.sparsifiers.common.mask_freezing import MaskFreezingSparsifier
 from ham.sparsifiers.common.prunable import prunable_layers, stored_tensors
 from ham.sparsifiers.common.reparametrized import auxiliary_of, path_length
 from ham.sparsifiers.common.topk import kept_count
@@ -29,8 +29,8 @@ def begin(name: str, sparsity: float = 0.9, optimizer: str = "sgd") -> Run:
     return start(SPARSIFIERS.get(name).load(), sparsity, optimizer)
 
 
-def settling(run: Run) -> SettlingSparsifier:
-    assert isinstance(run.sparsifier, SettlingSparsifier)
+def settling(run: Run) -> MaskFreezingSparsifier:
+    assert isinstance(run.sparsifier, MaskFreezingSparsifier)
     return run.sparsifier
 
 

@@ -126,7 +126,7 @@ def test_bundle_of_a_joint_study_trains_both_kinds_of_no_ham(
         rows = json.loads(archive.read(f"{found.study_id}/evidence.json"))
     configs = [RunConfig.from_json(row["run"]) for row in rows]
     assert [config.setting for config in configs] == [*found.compared] * len(found.seeds)
-    assert [setting.is_no_ham for setting in found.compared] == [True, False, True]
+    assert [setting.is_baseline for setting in found.compared] == [True, False, True]
     recorded = {row.setting: row.test_accuracies for row in found.evidence}
     for config, row in zip(configs, rows, strict=True):
         assert row["test_accuracy"] == recorded[config.setting][config.seed]

@@ -11,14 +11,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from ham.client.client import Client, RequestRefused
-from ham.client.records import Front, Purpose, StudyRequest
+from ham.client.records import ParetoFront, Purpose, StudyRequest
 from ham.config import RunConfig
 from service.storage import SqlStorage
 from tests.service import studies
 
 
 @pytest.fixture
-def stored(storage: SqlStorage) -> Front:
+def stored(storage: SqlStorage) -> ParetoFront:
     studies.submit(storage, studies.front_request())
     return studies.finish_front(storage)
 
@@ -76,7 +76,7 @@ def test_what_is_refused_names_its_field(
     assert field in [row["field"] for row in answer.json()["errors"]]
 
 
-def test_a_rerun_asks_for_the_same_front(client: TestClient, stored: Front) -> None:
+def test_a_rerun_asks_for_the_same_front(client: TestClient, stored: ParetoFront) -> None:
     again = client.post(f"/v1/studies/{stored.study_id}/rerun")
     assert again.status_code == 202
     assert StudyRequest.model_validate_json(json.dumps(again.json()["request"])) == (
@@ -84,7 +84,7 @@ def test_a_rerun_asks_for_the_same_front(client: TestClient, stored: Front) -> N
     )
 
 
-def test_front_is_exported_a_row_per_point(client: TestClient, stored: Front) -> None:
+def test_front_is_exported_a_row_per_point(client: TestClient, stored: ParetoFront) -> None:
     def exported(query: str) -> list[dict[str, object]]:
         lines = client.get(f"/v1/exports/fronts?{query}").text.splitlines()
         return [json.loads(line) for line in lines]
@@ -100,12 +100,12 @@ def test_front_is_exported_a_row_per_point(client: TestClient, stored: Front) ->
 
 
 def test_bundle_holds_the_front_and_the_runs_behind_it(
-    client: TestClient, storage: SqlStorage, stored: Front
+    client: TestClient, storage: SqlStorage, stored: ParetoFront
 ) -> None:
     content = client.get(f"/v1/studies/{stored.study_id}/bundle").content
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         files = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
-    assert Front.model_validate_json(files["front.json"]) == stored
+    assert ParetoFront.model_validate_json(files["front.json"]) == stored
     assert "recommendation.json" not in files
     assert b"random-0.80,0.90" in files["README.md"]
     ElementTree.fromstring(files["plots/front.svg"])
@@ -120,7 +120,9 @@ def test_bundle_holds_the_front_and_the_runs_behind_it(
     assert {(c.combination.sparsity, c.setting, c.seed): found for c, found in rows} == confirmed
 
 
-def test_front_is_drawn_with_an_error_bar_per_point(client: TestClient, stored: Front) -> None:
+def test_front_is_drawn_with_an_error_bar_per_point(
+    client: TestClient, stored: ParetoFront
+) -> None:
     answer = client.get(f"/studies/{stored.study_id}/front.svg")
     assert answer.headers["content-type"] == "image/svg+xml"
     drawn = list(ElementTree.fromstring(answer.text).iter("{http://www.w3.org/2000/svg}g"))

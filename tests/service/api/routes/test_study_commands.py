@@ -71,7 +71,7 @@ def test_priority_and_budget_change_while_it_runs(
     plan = changed["plan"]
     assert (plan["budget"]["trials"], len(plan["confirmation_seeds"])) == (6, 5)
     assert changed["request"]["budget"]["trials"] == studies.SMALL.trials, "as it was asked"
-    assert storage.queue.orders(held).plan.budget.trials == 6
+    assert storage.queue.control_flags(held).plan.budget.trials == 6
     assert changed["progress"]["search"]["planned"] == 6
 
 

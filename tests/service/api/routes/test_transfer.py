@@ -7,7 +7,7 @@ from fastapi.testclient import TestClient
 
 from ham.client import client as library
 from ham.client.records import Budget
-from ham.config import NO_HAM
+from ham.config import RECIPE_BASELINE
 from service.domain.planning.plans import resolve
 from service.domain.transfer.transferred import warm_start
 from service.storage import SqlStorage
@@ -92,7 +92,7 @@ def test_a_search_begins_with_what_helped_its_neighbours_unless_told_otherwise(
 
     opening, prior = warm_start(storage, resolve(request))
 
-    assert opening and NO_HAM not in opening
+    assert opening and RECIPE_BASELINE not in opening
     assert prior is not None and len(prior.neighbours) == 3
     assert prior.gains[0][0] == 0, "no HAM gains nothing over itself"
     off = resolve(request.model_copy(update={"transfer": False}))

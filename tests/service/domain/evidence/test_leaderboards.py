@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ham.client.records import NewRecommendation, Recommendation
-from ham.config import NO_HAM, PAPER_DEFAULT
+from ham.config import PAPER_DEFAULT, RECIPE_BASELINE
 from service.domain.evidence.leaderboards import leaderboard, leaderboards, rank
 from service.errors import NotFound
 from service.storage import SqlStorage
@@ -37,7 +37,7 @@ def test_rows_are_ordered_by_accuracy_over_all_studies_of_a_benchmark(
         storage,
         (
             an_evidence("tuned", SETTING, around(0.93)),
-            an_evidence("no HAM", NO_HAM, around(0.90, -1)),
+            an_evidence("no HAM", RECIPE_BASELINE, around(0.90, -1)),
             an_evidence("paper", PAPER_DEFAULT, around(0.70)),
             an_evidence("finalist", SETTING, around(0.99)),
         ),
@@ -65,7 +65,7 @@ def test_rows_that_the_leader_does_not_beat_share_its_rank(storage: SqlStorage) 
         storage,
         (
             an_evidence("tuned", SETTING, around(0.930, 5)),
-            an_evidence("no HAM", NO_HAM, around(0.929, -5)),
+            an_evidence("no HAM", RECIPE_BASELINE, around(0.929, -5)),
             an_evidence("paper", PAPER_DEFAULT, around(0.800)),
         ),
     )
@@ -77,7 +77,7 @@ def test_rows_without_common_seeds_are_not_told_apart(storage: SqlStorage) -> No
         storage,
         (
             an_evidence("tuned", SETTING, around(0.93)),
-            an_evidence("no HAM", NO_HAM, {1: 0.5, 2: 0.501}),
+            an_evidence("no HAM", RECIPE_BASELINE, {1: 0.5, 2: 0.501}),
         ),
     )
     assert [entry.rank for entry in rank([row])] == [1, 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ham.client.records import Grade
-from ham.config import NO_HAM, PAPER_DEFAULT
+from ham.config import PAPER_DEFAULT, RECIPE_BASELINE
 from service.domain.evidence.environments import environment_label
 from service.domain.evidence.leaderboards import leaderboards
 from service.domain.evidence.overview import overview
@@ -20,7 +20,7 @@ def test_settings_are_compared_within_combinations_and_methods_by_rank(
     for sparsifier, tuned, plain in (("random", 0.95, 0.90), ("rigl", 0.92, 0.94)):
         evidence = (
             an_evidence("tuned", SETTING, around(tuned)),
-            an_evidence("no HAM", NO_HAM, around(plain, -1)),
+            an_evidence("no HAM", RECIPE_BASELINE, around(plain, -1)),
             an_evidence("paper", PAPER_DEFAULT, around(0.70)),
         )
         recommend(storage, evidence, sparsifier=sparsifier)

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ham.client.records import Budget, Plan, Purpose, Run
-from ham.config import NO_HAM, PAPER_DEFAULT, Setting
-from service.domain.evidence.pareto_fronts import conclude
+from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig
+from service.domain.evidence.pareto_fronts import build_pareto_front
 from service.domain.planning.plans import sizes_of
 from service.domain.search import pareto_stages
-from service.domain.search.pareto_stages import Contender, contender, front
+from service.domain.search.pareto_stages import ParetoCandidate, front, pareto_candidate
 from service.errors import StudyFailed
 from service.records import Job
 from tests.service.builders import a_plan, a_run
@@ -25,8 +25,8 @@ from tests.service.builders import a_plan, a_run
 LEVELS = (0.5, 0.8, 0.9)
 BUDGET = Budget(trials=12, finalists=6, screening_seeds=3, confirmation_seeds=8)
 PLAN = a_plan(objectives=("accuracy", "sparsity"), sparsities=LEVELS, sparsity=0.0, budget=BUDGET)
-GOOD, POOR, PLAIN = Setting(30.0, 0.01), Setting(300.0, 0.5), Setting(2.0, 0.001)
-PROPOSED = [Contender(level, setting) for setting in (GOOD, POOR, PLAIN) for level in LEVELS]
+GOOD, POOR, PLAIN = HamConfig(30.0, 0.01), HamConfig(300.0, 0.5), HamConfig(2.0, 0.001)
+PROPOSED = [ParetoCandidate(level, setting) for setting in (GOOD, POOR, PLAIN) for level in LEVELS]
 
 Measure = Callable[[Job], tuple[float | None, float | None]]
 
@@ -62,8 +62,8 @@ def ran(jobs: Sequence[Job], measure: Measure) -> list[Run]:
     return runs
 
 
-def searched(proposed: Sequence[Contender], measure: Measure) -> list[Run]:
-    tried = [*pareto_stages.no_ham_everywhere(PLAN), *proposed]
+def searched(proposed: Sequence[ParetoCandidate], measure: Measure) -> list[Run]:
+    tried = [*pareto_stages.baselines_at_all_levels(PLAN), *proposed]
     jobs = [
         Job(
             purpose=Purpose.SEARCH,
@@ -77,13 +77,17 @@ def searched(proposed: Sequence[Contender], measure: Measure) -> list[Run]:
     return ran(jobs, measure)
 
 
-def screened(plan: Plan, measure: Measure, proposed: Sequence[Contender] = PROPOSED) -> list[Run]:
+def screened(
+    plan: Plan, measure: Measure, proposed: Sequence[ParetoCandidate] = PROPOSED
+) -> list[Run]:
     runs = searched(proposed, measure)
-    runs += ran(pareto_stages.no_ham_jobs(plan), measure)
+    runs += ran(pareto_stages.baseline_jobs(plan), measure)
     return runs + ran(pareto_stages.candidate_jobs(plan, runs), measure)
 
 
-def whole(plan: Plan, measure: Measure, proposed: Sequence[Contender] = PROPOSED) -> list[Run]:
+def whole(
+    plan: Plan, measure: Measure, proposed: Sequence[ParetoCandidate] = PROPOSED
+) -> list[Run]:
     runs = screened(plan, measure, proposed)
     return runs + ran(pareto_stages.confirmation_jobs(plan, runs), measure)
 
@@ -92,7 +96,7 @@ def whole(plan: Plan, measure: Measure, proposed: Sequence[Contender] = PROPOSED
 @pytest.mark.parametrize("other", ["sparsity", "training_flops", "inference_flops"])
 def test_the_known_front_is_found_and_its_gains_shown(other: str, seed: int) -> None:
     plan = PLAN.model_copy(update={"objectives": ("accuracy", other)})
-    found = conclude(plan, whole(plan, noisy(seed=seed, of_run=0.0005)))
+    found = build_pareto_front(plan, whole(plan, noisy(seed=seed, of_run=0.0005)))
     sparse = [point for point in found.points if point.combination.sparsity > 0.5]
     assert [(point.combination.sparsity, point.setting) for point in sparse] == [
         (0.8, GOOD),
@@ -120,9 +124,12 @@ def test_every_stage_has_its_seeds_and_no_more_runs_than_planned() -> None:
         own = [run for run in runs if run.purpose == purpose]
         assert len(own) <= most
         assert {run.seed for run in own} == set(seeds)
-    confirmed = {contender(r) for r in runs if r.purpose == Purpose.CONFIRMATION}
+    confirmed = {pareto_candidate(r) for r in runs if r.purpose == Purpose.CONFIRMATION}
     elected = front(PLAN, runs)
-    assert confirmed == {*elected, *(Contender(one.sparsity, NO_HAM) for one in elected)}
+    assert confirmed == {
+        *elected,
+        *(ParetoCandidate(one.sparsity, RECIPE_BASELINE) for one in elected),
+    }
     assert len({run.id for run in runs}) == len(runs), "names of jobs are unique"
 
 
@@ -131,7 +138,7 @@ def test_every_stage_has_its_seeds_and_no_more_runs_than_planned() -> None:
 def test_the_order_of_the_runs_does_not_matter(order: list[int], seed: int) -> None:
     runs = whole(PLAN, noisy(seed=seed))
     shuffled = sorted(runs, key=lambda run: order[runs.index(run) % 60])
-    assert conclude(PLAN, shuffled) == conclude(PLAN, runs)
+    assert build_pareto_front(PLAN, shuffled) == build_pareto_front(PLAN, runs)
 
 
 def test_without_a_confirmation_the_front_is_provisional_and_claims_nothing() -> None:
@@ -141,7 +148,7 @@ def test_without_a_confirmation_the_front_is_provisional_and_claims_nothing() ->
         sparsity=0.0,
         budget=BUDGET.model_copy(update={"confirmation_seeds": 0}),
     )
-    found = conclude(plan, whole(plan, noisy()))
+    found = build_pareto_front(plan, whole(plan, noisy()))
     assert found.provisional and found.points
     for point in found.points:
         assert (point.test_accuracy, point.gain, point.gain_shown) == (None, None, False)
@@ -153,7 +160,7 @@ def test_gains_of_equal_settings_are_unbiased_and_seldom_shown() -> None:
     """Selection on validation data leaves no luck in the gains; all of a front hold together."""
     repetitions, gains, shown = 300, [], 0
     for seed in range(repetitions):
-        found = conclude(PLAN, whole(PLAN, noisy(lambda job: 0.9, seed, of_run=0.01)))
+        found = build_pareto_front(PLAN, whole(PLAN, noisy(lambda job: 0.9, seed, of_run=0.01)))
         gains += [point.gain.mean for point in found.points if point.gain]
         shown += any(point.gain_shown for point in found.points)
     assert abs(fmean(gains)) < 4 * 0.01 * math.sqrt(2 / 8 / len(gains))
@@ -162,11 +169,11 @@ def test_gains_of_equal_settings_are_unbiased_and_seldom_shown() -> None:
 
 def test_intervals_of_several_gains_are_wider_than_that_of_one() -> None:
     runs = whole(PLAN, noisy(of_run=0.0005))
-    several = conclude(PLAN, runs).points
+    several = build_pareto_front(PLAN, runs).points
     assert sum(point.gain is not None for point in several) > 1
     only = replace(several[-1].combination, sparsity=0.9)
     one_level = [run for run in runs if run.sparsity == 0.9]
-    alone = conclude(PLAN, one_level).points[-1]
+    alone = build_pareto_front(PLAN, one_level).points[-1]
     assert alone.combination == only and alone.gain is not None
     assert several[-1].gain is not None
     assert alone.gain.mean == several[-1].gain.mean
@@ -175,15 +182,15 @@ def test_intervals_of_several_gains_are_wider_than_that_of_one() -> None:
 
 def test_no_ham_is_on_the_front_where_ham_only_hurts() -> None:
     def hurts(job: Job) -> float:
-        return 1 - (job.sparsity or 0.0) / 4 - 0.05 * (not job.setting.is_no_ham)
+        return 1 - (job.sparsity or 0.0) / 4 - 0.05 * (not job.setting.is_baseline)
 
-    found = conclude(PLAN, whole(PLAN, noisy(hurts, of_run=0.0005)))
-    assert [point.setting for point in found.points] == [NO_HAM] * 3
+    found = build_pareto_front(PLAN, whole(PLAN, noisy(hurts, of_run=0.0005)))
+    assert [point.setting for point in found.points] == [RECIPE_BASELINE] * 3
     assert [point.combination.sparsity for point in found.points] == list(LEVELS)
     assert all(point.gain is None and point.test_accuracy for point in found.points)
 
 
-def failing(who: Contender, purpose: Purpose) -> Measure:
+def failing(who: ParetoCandidate, purpose: Purpose) -> Measure:
     measure = noisy(of_run=0.0005)
 
     def fails(job: Job) -> tuple[float | None, float | None]:
@@ -194,13 +201,13 @@ def failing(who: Contender, purpose: Purpose) -> Measure:
 
 
 def test_who_fails_in_the_screening_is_not_elected() -> None:
-    who = Contender(0.9, GOOD)
+    who = ParetoCandidate(0.9, GOOD)
     assert who not in front(PLAN, screened(PLAN, failing(who, Purpose.SCREENING)))
 
 
 def test_who_fails_in_the_confirmation_is_not_shown_to_gain() -> None:
-    who = Contender(0.9, GOOD)
-    found = conclude(PLAN, whole(PLAN, failing(who, Purpose.CONFIRMATION)))
+    who = ParetoCandidate(0.9, GOOD)
+    found = build_pareto_front(PLAN, whole(PLAN, failing(who, Purpose.CONFIRMATION)))
     point = found.points[-1]
     assert (point.combination.sparsity, point.setting) == who
     assert point.failed_runs == 4 and point.gain is not None and point.gain.low > 0
@@ -212,17 +219,17 @@ def test_a_study_in_which_all_fails_says_why() -> None:
         return None, None
 
     def only_no_ham(job: Job) -> tuple[float | None, None]:
-        return (0.9 if job.setting.is_no_ham else None), None
+        return (0.9 if job.setting.is_baseline else None), None
 
     for measure in (nothing, only_no_ham):
         with pytest.raises(StudyFailed, match=r"no setting with HAM gave a result; .*diverged"):
             pareto_stages.candidate_jobs(PLAN, searched(PROPOSED, measure))
     good = noisy()
     runs = searched(PROPOSED, good)
-    runs += ran(pareto_stages.no_ham_jobs(PLAN), nothing)
+    runs += ran(pareto_stages.baseline_jobs(PLAN), nothing)
     runs += ran(pareto_stages.candidate_jobs(PLAN, runs), nothing)
     with pytest.raises(StudyFailed, match="no contender finished on fresh seeds"):
-        conclude(PLAN, runs)
+        build_pareto_front(PLAN, runs)
 
 
 def test_a_screening_cut_by_a_cap_compares_on_common_seeds_alone() -> None:
@@ -243,5 +250,5 @@ def test_finalists_go_on_behind_the_luckiest_of_each_sparsity() -> None:
     """On the search's own front there is one per sparsity; the race has room for more."""
     found = pareto_stages.candidates(PLAN, searched(PROPOSED, noisy(of_run=0.0005)))
     assert len(found) == BUDGET.finalists
-    assert {Contender(0.8, GOOD), Contender(0.9, GOOD)} <= set(found)
+    assert {ParetoCandidate(0.8, GOOD), ParetoCandidate(0.9, GOOD)} <= set(found)
     assert PAPER_DEFAULT not in {one.setting for one in found}

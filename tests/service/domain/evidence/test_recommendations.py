@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from ham.client.records import Budget, Grade, NewRecommendation, Purpose
-from ham.config import NO_HAM, PAPER_DEFAULT, Setting
+from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig
 from service.domain.evidence.recommendations import provisional, recommend, so_far
 from service.domain.search.surface import FEWEST_RUNS
 from service.errors import StudyFailed
@@ -16,15 +16,15 @@ from service.records import Job
 from tests.service.builders import a_plan
 from tests.service.domain.search.history import search_runs, whole_study
 
-TUNED = Setting(alpha=20.0, beta=0.01)
-OTHER = Setting(alpha=5.0, beta=0.05)
+TUNED = HamConfig(alpha=20.0, beta=0.01)
+OTHER = HamConfig(alpha=5.0, beta=0.05)
 PLAN = a_plan(budget=Budget(trials=4, finalists=2, screening_seeds=2, confirmation_seeds=4))
 
 
 def judged(
     gain: Callable[[int], float] = lambda seed: 0.02 + 0.001 * (seed % 3),
     fails: Callable[[Job], bool] = lambda job: False,
-    tuned: Setting = TUNED,
+    tuned: HamConfig = TUNED,
 ) -> NewRecommendation:
     """Judge a study whose tuned setting has this gain in test accuracy, by seed."""
 
@@ -35,7 +35,9 @@ def judged(
         validation = {tuned: 0.95, OTHER: 0.94}.get(job.setting, 0.92)
         return validation, control + (gain(job.seed) if job.setting == tuned else 0)
 
-    return recommend(PLAN, whole_study(PLAN, [NO_HAM, PAPER_DEFAULT, tuned, OTHER], measure))
+    return recommend(
+        PLAN, whole_study(PLAN, [RECIPE_BASELINE, PAPER_DEFAULT, tuned, OTHER], measure)
+    )
 
 
 def test_clear_gain_is_confirmed_and_its_setting_served() -> None:
@@ -62,7 +64,11 @@ def test_interval_that_includes_zero_or_lies_below_serves_no_ham(
     gain: Callable[[int], float], verdict: str
 ) -> None:
     result = judged(gain)
-    assert (result.grade, result.setting, result.candidate) == (Grade.NO_GAIN, NO_HAM, TUNED)
+    assert (result.grade, result.setting, result.candidate) == (
+        Grade.NO_GAIN,
+        RECIPE_BASELINE,
+        TUNED,
+    )
     assert result.message.startswith(verdict)
     assert result.message.endswith("Train without HAM.")
     control = next(row for row in result.evidence if row.role == "no HAM")
@@ -76,7 +82,7 @@ def test_setting_that_failed_once_is_not_served_however_good_the_rest() -> None:
             (job.purpose, job.setting, job.seed) == (Purpose.CONFIRMATION, TUNED, first)
         )
     )
-    assert (result.grade, result.setting) == (Grade.NO_GAIN, NO_HAM)
+    assert (result.grade, result.setting) == (Grade.NO_GAIN, RECIPE_BASELINE)
     assert result.gain.low > 0
     assert result.seeds == PLAN.confirmation_seeds[1:], "pairs need both sides"
     assert result.message.startswith("HAM is not shown to be safe here: 1 runs")
@@ -102,7 +108,7 @@ def test_without_two_pairs_there_is_no_judgement() -> None:
         judged(
             fails=lambda job: (
                 job.purpose == Purpose.CONFIRMATION
-                and job.setting == NO_HAM
+                and job.setting == RECIPE_BASELINE
                 and job.seed != PLAN.confirmation_seeds[0]
             )
         )
@@ -111,7 +117,7 @@ def test_without_two_pairs_there_is_no_judgement() -> None:
 def test_evidence_holds_every_setting_that_was_re_run_once() -> None:
     result = judged()
     roles = {row.setting: row.role for row in result.evidence}
-    known = {TUNED: "tuned", NO_HAM: "no HAM", PAPER_DEFAULT: "paper", OTHER: "finalist"}
+    known = {TUNED: "tuned", RECIPE_BASELINE: "no HAM", PAPER_DEFAULT: "paper", OTHER: "finalist"}
     assert {setting: roles.get(setting) for setting in known} == known
     assert {role for setting, role in roles.items() if setting not in known} <= {"finalist"}
     assert len(roles) == len(result.evidence)
@@ -125,15 +131,15 @@ def test_evidence_holds_every_setting_that_was_re_run_once() -> None:
 @pytest.mark.parametrize(
     "setting, edges",
     [
-        (Setting(alpha=390.0, beta=0.01), ["alpha"]),
-        (Setting(alpha=390.0, beta=2.9), ["alpha", "beta"]),
-        (Setting(alpha=1.05, beta=1e-3), []),  # beyond lies zero, which is tried as well
-        (Setting(alpha=0.0, beta=0.01), []),
+        (HamConfig(alpha=390.0, beta=0.01), ["alpha"]),
+        (HamConfig(alpha=390.0, beta=2.9), ["alpha", "beta"]),
+        (HamConfig(alpha=1.05, beta=1e-3), []),  # beyond lies zero, which is tried as well
+        (HamConfig(alpha=0.0, beta=0.01), []),
     ],
     ids=str,
 )
 def test_winner_at_the_edge_of_the_space_comes_with_a_warning(
-    setting: Setting, edges: list[str]
+    setting: HamConfig, edges: list[str]
 ) -> None:
     told = judged(tuned=setting).warnings
     assert [row.split("=")[0] for row in told if not row.startswith("the near-optimal")] == edges
@@ -141,11 +147,11 @@ def test_winner_at_the_edge_of_the_space_comes_with_a_warning(
 
 def measured(job: Job) -> tuple[float, float]:
     """A peak at alpha 20, four points above no HAM."""
-    gain = 0.0 if job.setting.is_no_ham else 0.04 - 0.01 * abs(math.log(job.setting.alpha / 20))
+    gain = 0.0 if job.setting.is_baseline else 0.04 - 0.01 * abs(math.log(job.setting.alpha / 20))
     return 0.9 + gain + 0.0005 * (job.seed % 3), 0.5
 
 
-MANY = [NO_HAM, PAPER_DEFAULT, *(Setting(alpha=2.0**n, beta=0.01) for n in range(8))]
+MANY = [RECIPE_BASELINE, PAPER_DEFAULT, *(HamConfig(alpha=2.0**n, beta=0.01) for n in range(8))]
 
 
 def test_planned_without_confirmation_is_provisional_and_claims_no_gain() -> None:
@@ -187,10 +193,10 @@ def test_stopped_with_too_few_runs_says_so() -> None:
 
 def test_nothing_to_be_expected_serves_no_ham_even_provisionally() -> None:
     plan = a_plan(budget=Budget(trials=30))
-    harmful = [(0.9 if setting.is_no_ham else 0.89) for setting in MANY]
+    harmful = [(0.9 if setting.is_baseline else 0.89) for setting in MANY]
     runs = search_runs(MANY, lambda job: (harmful[job.trial_number or 0], None))
     result = provisional(plan, runs)
-    assert result.setting == NO_HAM
+    assert result.setting == RECIPE_BASELINE
     assert result.message.endswith("Train without HAM.")
 
 
@@ -199,12 +205,12 @@ def test_every_grade_says_what_it_means() -> None:
 
 
 def test_edge_warning_names_the_bound_to_search_to() -> None:
-    [warning] = judged(tuned=Setting(alpha=390.0, beta=0.01)).warnings
+    [warning] = judged(tuned=HamConfig(alpha=390.0, beta=0.01)).warnings
     assert warning.endswith("search alpha up to 1000")
 
 
 def test_a_study_that_is_given_up_says_what_it_found_where_that_is_enough() -> None:
-    settings = [Setting(alpha=2.0 * 1.4**n, beta=0.01 * 1.2**n) for n in range(10)]
+    settings = [HamConfig(alpha=2.0 * 1.4**n, beta=0.01 * 1.2**n) for n in range(10)]
     runs = search_runs(settings, lambda job: (0.9 + 0.001 * job.setting.alpha, None))
     found = so_far(PLAN, runs)
     assert found is not None

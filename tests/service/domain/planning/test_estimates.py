@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 
 from ham.client.records import Plan, Purpose
-from ham.config import Setting
+from ham.config import HamConfig
 from service.domain.planning.estimates import estimate
-from service.records import Claim
+from service.records import StudyLease
 from service.storage import SqlStorage
 from tests.conftest import MovableClock
 from tests.service.builders import a_job, a_plan, an_outcome, submit
@@ -18,7 +18,7 @@ LEASE = timedelta(hours=1)
 EPOCHS = 3
 
 
-def _claimed(storage: SqlStorage, sparsifier: str = "random") -> Claim:
+def _claimed(storage: SqlStorage, sparsifier: str = "random") -> StudyLease:
     submit(storage, sparsifier=sparsifier)
     claimed = storage.queue.claim("a", LEASE)
     assert claimed is not None
@@ -26,7 +26,7 @@ def _claimed(storage: SqlStorage, sparsifier: str = "random") -> Claim:
 
 
 def _train_together(
-    storage: SqlStorage, clock: MovableClock, claim: Claim, seeds: range, seconds: float
+    storage: SqlStorage, clock: MovableClock, claim: StudyLease, seeds: range, seconds: float
 ) -> None:
     """Begin trainings at once and end them at once."""
     jobs = [a_job(Purpose.SCREENING, seed=seed) for seed in seeds]
@@ -90,7 +90,7 @@ def test_failed_trainings_say_nothing_of_the_pace(
     storage: SqlStorage, clock: MovableClock, plan: Plan
 ) -> None:
     claim = _claimed(storage)
-    run = storage.runs.begin(claim, a_job(setting=Setting(alpha=1, beta=1)), EPOCHS)
+    run = storage.runs.begin(claim, a_job(setting=HamConfig(alpha=1, beta=1)), EPOCHS)
     storage.runs.end(claim, run.id, an_outcome().model_copy(update={"error": "diverged"}))
     assert estimate(plan, storage.runs).basis is None
 

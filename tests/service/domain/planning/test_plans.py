@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ham.client.records import Budget, BudgetChange, Plan, Purpose
-from ham.config import NO_HAM, PAPER_DEFAULT, Setting
+from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig
 from ham.errors import IncompatibleCombination, InvalidConfig, UnknownName
 from service.domain.planning.plans import rebudget, resolve, stage_sizes
 from service.errors import Conflict
@@ -52,7 +52,7 @@ def test_expected_runs_are_those_that_run(
         confirmation_seeds=confirmation,
     )
     plan = a_plan(budget=budget)
-    proposed = [Setting(alpha=2.0**number, beta=0.01) for number in range(trials)]
+    proposed = [HamConfig(alpha=2.0**number, beta=0.01) for number in range(trials)]
     runs = whole_study(plan, proposed, lambda job: (0.9, 0.9))
     assert len(runs) == sum(stage_sizes(budget, plan.baselines)) == plan.expected_runs
     assert len(runs) <= trials + (finalists + 2) * screening + 3 * confirmation
@@ -89,7 +89,7 @@ def test_plan_stored_before_recipes_named_a_preset_is_read() -> None:
 def test_plan_takes_the_default_recipe_and_compares_with_no_ham_and_the_paper() -> None:
     plan = a_plan()
     assert plan.combination.recipe == plan.recipe.id == "digits@1"
-    assert plan.baselines == (NO_HAM, PAPER_DEFAULT)
+    assert plan.baselines == (RECIPE_BASELINE, PAPER_DEFAULT)
     assert a_plan(recipe="digits@1") == plan
 
 

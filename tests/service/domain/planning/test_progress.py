@@ -16,7 +16,7 @@ LEASE = timedelta(seconds=1000)
 
 def progress(storage: SqlStorage, study_id: str, clock: MovableClock) -> Progress:
     study = storage.studies.get(study_id)
-    return progress_of(storage.tallies, [study], clock.now)[study_id]
+    return progress_of(storage.run_counts, [study], clock.now)[study_id]
 
 
 def test_queued_study_has_all_before_it(storage: SqlStorage, clock: MovableClock) -> None:
@@ -68,7 +68,7 @@ def test_progress_of_many_studies_does_not_mix_them(
     ids = [submit(storage) for _ in range(3)]
     _, claim = storage.queue.claim("a", LEASE)
     done_run(storage, claim, a_job())
-    all_of_them = progress_of(storage.tallies, storage.studies.list(), clock.now)
+    all_of_them = progress_of(storage.run_counts, storage.studies.list(), clock.now)
     assert {study_id: now.done for study_id, now in all_of_them.items()} == dict(
         zip(ids, (1, 0, 0), strict=True)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ham.client.records import Plan, Purpose, Run
-from ham.config import Setting
+from ham.config import HamConfig
 from service.domain.search import stages
 from service.records import Job
 from tests.service.builders import a_run
@@ -13,7 +13,7 @@ from tests.service.builders import a_run
 Measure = Callable[[Job], tuple[float | None, float | None]]
 
 
-def search_runs(settings: Sequence[Setting], measure: Measure) -> list[Run]:
+def search_runs(settings: Sequence[HamConfig], measure: Measure) -> list[Run]:
     jobs = [
         Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
         for number, setting in enumerate(settings)
@@ -24,22 +24,22 @@ def search_runs(settings: Sequence[Setting], measure: Measure) -> list[Run]:
 def race_jobs(plan: Plan, runs: Sequence[Run], number: int) -> list[Job]:
     """Return the jobs of one heat, the baselines with the first."""
     baselines = stages.baseline_jobs(plan, Purpose.SCREENING) if number == 0 else []
-    return baselines + stages.heat_jobs(plan, runs, number=number)
+    return baselines + stages.round_jobs(plan, runs, number=number)
 
 
 def raced(plan: Plan, runs: Sequence[Run], measure: Measure) -> list[Run]:
     """Return the runs with those of the whole race."""
     runs = list(runs)
-    for number in range(stages.heat_count(plan)):
+    for number in range(stages.round_count(plan)):
         runs += [a_run(job, *measure(job)) for job in race_jobs(plan, runs, number)]
     return runs
 
 
 def confirmation_jobs(plan: Plan, runs: Sequence[Run]) -> list[Job]:
-    return stages.baseline_jobs(plan, Purpose.CONFIRMATION) + stages.winner_jobs(plan, runs)
+    return stages.baseline_jobs(plan, Purpose.CONFIRMATION) + stages.confirmation_jobs(plan, runs)
 
 
-def whole_study(plan: Plan, settings: Sequence[Setting], measure: Measure) -> list[Run]:
+def whole_study(plan: Plan, settings: Sequence[HamConfig], measure: Measure) -> list[Run]:
     """Run a study to its end.
 
     Args:

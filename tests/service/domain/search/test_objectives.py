@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ham.client.records import Budget, BudgetChange, Plan
-from ham.config import NO_HAM
+from ham.config import RECIPE_BASELINE
 from ham.errors import InvalidConfig
 from service.domain.planning.plans import rebudget, sizes_of
 from service.domain.search.objectives import (
@@ -123,11 +123,11 @@ def test_what_does_not_go_with_two_objectives_is_refused_by_field(
 
 def test_the_plan_says_what_two_objectives_stand_for() -> None:
     plan = a_plan(**TWO)
-    assert plan.seeks_front and plan.sparsities == (0.5, 0.8, 0.9)
+    assert plan.is_multi_objective and plan.sparsities == (0.5, 0.8, 0.9)
     assert plan.combination.sparsity == 0.5
     assert plan.slug == "digits_cnn-digits/random-0.50,0.80,0.90/sgd"
     assert (plan.sampler, plan.early_stopping, plan.transfer) == ("tpe", "none", False)
-    assert plan.baselines == (NO_HAM,)
+    assert plan.baselines == (RECIPE_BASELINE,)
     assert a_plan(**TWO, sampler="nsga2").sampler == "nsga2"
     turned = a_plan(**(TWO | {"objectives": ("inference_flops", "accuracy")}))
     assert turned.objectives == ("accuracy", "inference_flops")

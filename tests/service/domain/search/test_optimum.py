@@ -11,19 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ham.client.records import Optimum, SurfaceGrid
-from ham.config import NO_HAM, Setting
+from ham.config import RECIPE_BASELINE, HamConfig
 from search_spaces import LogRange
 from service.domain.search.candidates import grid, levels
-from service.domain.search.optimum import largest_box, survey, variance_shares
-from service.domain.search.space_boundary import edge_of
+from service.domain.search.optimum import describe_surface, largest_box, variance_shares
+from service.domain.search.space_boundary import boundary_hit
 from service.domain.search.surface import Observation, Surface
 from tests.service.builders import a_plan
 
 SPACE = a_plan().space
-BEST = Setting(alpha=30.0, beta=0.01)
+BEST = HamConfig(alpha=30.0, beta=0.01)
 
 
-def surveyed(steepness: float = 0.01, best: Setting = BEST) -> tuple[Optimum, SurfaceGrid]:
+def surveyed(steepness: float = 0.01, best: HamConfig = BEST) -> tuple[Optimum, SurfaceGrid]:
     """A peak in alpha only, one decade wide; noise of a tenth of a point."""
     draw = random.Random(0)
     seen = []
@@ -33,7 +33,7 @@ def surveyed(steepness: float = 0.01, best: Setting = BEST) -> tuple[Optimum, Su
             Observation(setting, seed, 0.0, 0.95 - steepness * away**2 + draw.gauss(0, 1e-3))
         )
     seen += [Observation(best, 1000 + n, 0.0, 0.95 + draw.gauss(0, 1e-3)) for n in range(6)]
-    return survey(SPACE, Surface(SPACE, seen), seen, best)
+    return describe_surface(SPACE, Surface(SPACE, seen), seen, best)
 
 
 def test_region_holds_the_candidate_and_lies_within_one_standard_error() -> None:
@@ -69,20 +69,20 @@ def test_expected_gain_and_probability_agree_with_what_was_seen() -> None:
     assert 0 < optimum.best_probability <= 1
     tried = {row.setting: row for row in surface.tried}
     assert tried[BEST].runs == 6
-    assert tried[NO_HAM].validation_accuracy is not None
+    assert tried[RECIPE_BASELINE].validation_accuracy is not None
 
 
 def test_worse_setting_is_less_probably_the_best() -> None:
     here, _ = surveyed()
-    there, _ = surveyed(best=Setting(alpha=30.0, beta=0.5))
+    there, _ = surveyed(best=HamConfig(alpha=30.0, beta=0.5))
     draw = np.random.default_rng(0)
     seen = [
         Observation(setting, seed, 0.0, 0.95 if setting == BEST else 0.93 + draw.normal(0, 1e-3))
-        for seed, setting in enumerate([BEST] * 5 + [Setting(2.0**n, 0.1) for n in range(8)] * 2)
+        for seed, setting in enumerate([BEST] * 5 + [HamConfig(2.0**n, 0.1) for n in range(8)] * 2)
     ]
     surface = Surface(SPACE, seen)
-    best, _ = survey(SPACE, surface, seen, BEST)
-    poor, _ = survey(SPACE, surface, seen, Setting(4.0, 0.1))
+    best, _ = describe_surface(SPACE, surface, seen, BEST)
+    poor, _ = describe_surface(SPACE, surface, seen, HamConfig(4.0, 0.1))
     assert best.best_probability > 0.9 > 0.05 > poor.best_probability
     assert 0 < here.best_probability and 0 < there.best_probability
 
@@ -99,11 +99,11 @@ def test_worse_setting_is_less_probably_the_best() -> None:
 def test_edge_is_only_where_the_space_ends(
     low: float, high: float, edge: tuple[str, float] | None
 ) -> None:
-    assert edge_of(SPACE.alpha, low, high) == edge
+    assert boundary_hit(SPACE.alpha, low, high) == edge
 
 
 def test_low_end_without_zero_is_an_edge() -> None:
-    assert edge_of(LogRange(low=1.0, high=100.0), 1.0, 50.0) == ("low", 0.4)
+    assert boundary_hit(LogRange(low=1.0, high=100.0), 1.0, 50.0) == ("low", 0.4)
 
 
 def test_levels_are_values_that_a_search_can_give() -> None:

@@ -13,16 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ham.client.records import Budget, Plan, Purpose, Run, RunState
-from ham.config import NO_HAM, PAPER_DEFAULT, Setting
+from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig
 from service.domain.search import screening_rounds
 from service.domain.search.stages import (
-    contenders,
-    favourite,
+    best_so_far,
     finalists,
-    heat_count,
-    heat_jobs,
+    round_count,
+    round_jobs,
+    screened_candidates,
+    selected,
     surface_of,
-    winner,
 )
 from service.domain.search.surface import FEWEST_RUNS
 from service.errors import StudyFailed
@@ -33,7 +33,7 @@ from tests.service.domain.search.history import confirmation_jobs, race_jobs, ra
 History = tuple[Plan, list[Run]]
 SPACE = a_plan().space
 settings_of_ham = st.builds(
-    Setting,
+    HamConfig,
     alpha=st.one_of(st.just(0.0), st.floats(SPACE.alpha.low, SPACE.alpha.high)),
     beta=st.floats(SPACE.beta.low, SPACE.beta.high),
 )
@@ -47,9 +47,15 @@ def searches(draw: st.DrawFn, longest: int = FEWEST_RUNS - 1) -> History:
         trials=longest, finalists=draw(st.integers(1, 5)), screening_seeds=draw(st.integers(1, 3))
     )
     plan = a_plan(budget=budget)
-    proposed = [NO_HAM, PAPER_DEFAULT, *draw(st.lists(settings_of_ham, max_size=longest - 3))]
+    proposed = [
+        RECIPE_BASELINE,
+        PAPER_DEFAULT,
+        *draw(st.lists(settings_of_ham, max_size=longest - 3)),
+    ]
     runs = search_runs(proposed, lambda job: (draw(accuracies), None))
-    runs.append(a_run(_trial(len(proposed), Setting(alpha=10, beta=0.02)), draw(st.floats(0, 1))))
+    runs.append(
+        a_run(_trial(len(proposed), HamConfig(alpha=10, beta=0.02)), draw(st.floats(0, 1)))
+    )
     return plan, runs
 
 
@@ -60,7 +66,7 @@ def histories(draw: st.DrawFn, longest: int = FEWEST_RUNS - 1) -> History:
     return plan, raced(plan, runs, lambda job: (draw(accuracies), None))
 
 
-def _trial(number: int, setting: Setting) -> Job:
+def _trial(number: int, setting: HamConfig) -> Job:
     return Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
 
 
@@ -72,11 +78,11 @@ def _screened(runs: Sequence[Run]) -> list[Run]:
 @given(searches())
 def test_finalists_of_a_short_search_are_the_best_settings_with_ham(history: History) -> None:
     plan, runs = history
-    best: dict[Setting, float] = {}
+    best: dict[HamConfig, float] = {}
     for run in runs:
         if run.validation_accuracy is not None:
             best[run.setting] = max(run.validation_accuracy, best.get(run.setting, 0))
-    best.pop(NO_HAM, None)
+    best.pop(RECIPE_BASELINE, None)
     chosen = finalists(plan, runs)
     assert len(chosen) == len(set(chosen)) == min(plan.budget.finalists, len(best))
     assert set(chosen) <= best.keys()
@@ -90,8 +96,8 @@ def test_finalist_near_a_better_one_is_taken_only_when_no_other_is_left(
 ) -> None:
     plan, runs = history
     everyone = finalists(plan.model_copy(update={"budget": Budget(finalists=20)}), runs)
-    apart: list[Setting] = []
-    waiting: list[Setting] = []
+    apart: list[HamConfig] = []
+    waiting: list[HamConfig] = []
     for setting in everyone:
         near = any(_near(setting, other) for other in apart)
         (waiting if near else apart).append(setting)
@@ -104,15 +110,15 @@ def test_race_trains_on_fresh_paired_seeds_and_ever_fewer(history: History) -> N
     plan, runs = history
     seeds: set[int] = set()
     for number, heat in enumerate(
-        screening_rounds.heats(plan.budget.finalists, plan.budget.screening_seeds)
+        screening_rounds.plan_rounds(plan.budget.finalists, plan.budget.screening_seeds)
     ):
-        jobs = heat_jobs(plan, runs, number=number)
+        jobs = round_jobs(plan, runs, number=number)
         baselines = {job.name for job in race_jobs(plan, runs, 0) if job.setting in plan.baselines}
         assert not {job.name for job in jobs} & baselines
-        by_setting: dict[Setting, set[int]] = defaultdict(set)
+        by_setting: dict[HamConfig, set[int]] = defaultdict(set)
         for job in jobs:
             by_setting[job.setting].add(job.seed)
-        assert len(by_setting) <= heat.entrants
+        assert len(by_setting) <= heat.candidates
         everyone = [own for setting, own in by_setting.items() if setting not in plan.baselines]
         assert all(own == everyone[0] for own in everyone), "paired"
         new = everyone[0] if everyone else set()
@@ -124,7 +130,7 @@ def test_race_trains_on_fresh_paired_seeds_and_ever_fewer(history: History) -> N
 
 def test_a_setting_that_failed_on_a_fresh_seed_does_not_race_on() -> None:
     plan = a_plan(budget=Budget(trials=12, finalists=4, screening_seeds=3))
-    proposed = [Setting(alpha=2.0 * 1.5**n, beta=0.01 * 1.3**n) for n in range(12)]
+    proposed = [HamConfig(alpha=2.0 * 1.5**n, beta=0.01 * 1.3**n) for n in range(12)]
     runs = search_runs(proposed, lambda job: (0.9 - 0.001 * job.setting.alpha, None))
     fragile = finalists(plan, runs)[0]
 
@@ -133,7 +139,7 @@ def test_a_setting_that_failed_on_a_fresh_seed_does_not_race_on() -> None:
 
     everyone = raced(plan, runs, measure)
     assert sum(run.setting == fragile for run in _screened(everyone)) == 1
-    assert winner(plan, everyone) != fragile
+    assert selected(plan, everyone) != fragile
 
 
 @settings(deadline=None, max_examples=15)
@@ -142,12 +148,12 @@ def test_race_and_its_jobs_are_the_same_whoever_asks_and_whenever(history: Histo
     plan, runs = history
     by_name = sorted(runs, key=lambda run: run.id)
     assert finalists(plan, by_name) == finalists(plan, runs)
-    for number in range(heat_count(plan)):
-        seeds = [job.seed for job in heat_jobs(plan, runs, number=number)]
+    for number in range(round_count(plan)):
+        seeds = [job.seed for job in round_jobs(plan, runs, number=number)]
         if not seeds:  # only baselines are left, which run anyway
             continue
         before = [run for run in runs if run.purpose == Purpose.SEARCH or run.seed < min(seeds)]
-        assert heat_jobs(plan, before, number=number) == heat_jobs(plan, by_name, number=number)
+        assert round_jobs(plan, before, number=number) == round_jobs(plan, by_name, number=number)
 
 
 @settings(deadline=None, max_examples=15)
@@ -166,14 +172,14 @@ def test_winner_has_a_result_the_fewest_failures_then_the_best_mean(history: His
     plan, runs = history
     values = {
         setting: [run.validation_accuracy for run in _screened(runs) if run.setting == setting]
-        for setting in contenders(plan, runs)
+        for setting in screened_candidates(plan, runs)
     }
     if all(value is None for each in values.values() for value in each):
         with pytest.raises(StudyFailed, match="diverged"):
-            winner(plan, runs)
+            selected(plan, runs)
         return
-    best = winner(plan, runs)
-    assert best == favourite(plan, runs)
+    best = selected(plan, runs)
+    assert best == best_so_far(plan, runs)
     failures = {
         setting: each.count(None)
         for setting, each in values.items()
@@ -197,7 +203,7 @@ def test_choice_never_sees_test_accuracy_nor_the_confirmation(
 ) -> None:
     plan, runs = history
     try:
-        best = winner(plan, runs)
+        best = selected(plan, runs)
     except StudyFailed:
         return
     confirmed = [
@@ -209,8 +215,8 @@ def test_choice_never_sees_test_accuracy_nor_the_confirmation(
         for run in data.draw(st.permutations([*runs, *confirmed]))
     ]
     assert finalists(plan, tested) == finalists(plan, runs)
-    assert winner(plan, tested) == best
-    assert winner(plan, runs, earlier=confirmed) == best, "nor that of earlier studies"
+    assert selected(plan, tested) == best
+    assert selected(plan, runs, earlier=confirmed) == best, "nor that of earlier studies"
 
 
 @settings(deadline=None, max_examples=15)
@@ -220,11 +226,11 @@ def test_confirmation_runs_the_winner_beside_the_baselines_on_further_seeds(
 ) -> None:
     plan, runs = history
     try:
-        best = winner(plan, runs)
+        best = selected(plan, runs)
     except StudyFailed:
         return
     jobs = confirmation_jobs(plan, runs)
-    assert {job.setting for job in jobs} == {best, NO_HAM, PAPER_DEFAULT}
+    assert {job.setting for job in jobs} == {best, RECIPE_BASELINE, PAPER_DEFAULT}
     assert len({job.name for job in jobs}) == len(jobs)
     assert {job.seed for job in jobs} == set(plan.confirmation_seeds)
     assert not {job.seed for job in jobs} & {run.seed for run in runs}
@@ -235,7 +241,7 @@ def test_confirmation_runs_the_winner_beside_the_baselines_on_further_seeds(
 def test_longer_search_sends_settings_of_the_space_into_the_race(history: History) -> None:
     plan, runs = history
     chosen = finalists(plan, runs)
-    assert all(SPACE.contains(setting) and not setting.is_no_ham for setting in chosen)
+    assert all(SPACE.contains(setting) and not setting.is_baseline for setting in chosen)
     assert len(chosen) == len(set(chosen))
     assert finalists(plan, runs[::-1]) == chosen, "a runner that takes over chooses the same"
 
@@ -243,10 +249,12 @@ def test_longer_search_sends_settings_of_the_space_into_the_race(history: Histor
 def test_earlier_studies_of_the_combination_inform_the_surface() -> None:
     """Four runs of one's own are too few for a surface; others found a peak at alpha 30."""
     plan = a_plan(budget=Budget(trials=4, finalists=1))
-    own = search_runs([Setting(alpha=2.0**n, beta=0.01) for n in range(4)], lambda _: (0.9, None))
+    own = search_runs(
+        [HamConfig(alpha=2.0**n, beta=0.01) for n in range(4)], lambda _: (0.9, None)
+    )
     peak = [
         a_run(
-            Job(purpose=Purpose.SCREENING, setting=Setting(alpha=alpha, beta=0.01), seed=seed),
+            Job(purpose=Purpose.SCREENING, setting=HamConfig(alpha=alpha, beta=0.01), seed=seed),
             0.95 - 0.03 * math.log(alpha / 30) ** 2 + 0.001 * (seed % 2),
         )
         for alpha in (3, 7, 15, 30, 60, 120)
@@ -261,11 +269,11 @@ def test_earlier_runs_outside_of_the_space_do_not_count_as_its_edge() -> None:
     """A study of an older, wider version of the space found a peak beyond today's high end."""
     plan = a_plan(budget=Budget(trials=10, finalists=1))
     own = search_runs(
-        [Setting(alpha=2.0**n, beta=0.01) for n in range(9)], lambda job: (0.8, None)
+        [HamConfig(alpha=2.0**n, beta=0.01) for n in range(9)], lambda job: (0.8, None)
     )
     beyond = [
         a_run(
-            Job(purpose=Purpose.SCREENING, setting=Setting(alpha=4000, beta=0.01), seed=seed),
+            Job(purpose=Purpose.SCREENING, setting=HamConfig(alpha=4000, beta=0.01), seed=seed),
             0.99,
         )
         for seed in (1000, 1001)
@@ -283,7 +291,7 @@ def test_lucky_run_on_a_poor_slope_does_not_beat_a_good_plateau() -> None:
     measured = [value + error for value, error in zip(truth, noise, strict=True)]
     measured[25] = max(measured) + 0.002
     runs = [
-        a_run(_trial(number, Setting(alpha=alpha, beta=0.01)), accuracy)
+        a_run(_trial(number, HamConfig(alpha=alpha, beta=0.01)), accuracy)
         for number, (alpha, accuracy) in enumerate(zip(alphas, measured, strict=True))
     ]
     [chosen] = finalists(plan, runs)
@@ -292,7 +300,7 @@ def test_lucky_run_on_a_poor_slope_does_not_beat_a_good_plateau() -> None:
 
 def test_search_without_any_result_fails_with_the_commonest_reason() -> None:
     plan = a_plan()
-    runs = search_runs([Setting(alpha=300, beta=0.1)] * 3, lambda job: (None, None))
+    runs = search_runs([HamConfig(alpha=300, beta=0.1)] * 3, lambda job: (None, None))
     with pytest.raises(StudyFailed, match=r"3 runs\): diverged"):
         finalists(plan, runs)
     with pytest.raises(StudyFailed, match="none was run"):
@@ -300,14 +308,14 @@ def test_search_without_any_result_fails_with_the_commonest_reason() -> None:
 
 
 def test_search_that_never_left_no_ham_has_nothing_to_race() -> None:
-    runs = search_runs([NO_HAM], lambda job: (0.9, None))
+    runs = search_runs([RECIPE_BASELINE], lambda job: (0.9, None))
     with pytest.raises(StudyFailed, match="no setting with HAM"):
         finalists(a_plan(), runs)
 
 
-def _near(one: Setting, other: Setting) -> bool:
+def _near(one: HamConfig, other: HamConfig) -> bool:
     return all(
-        abs(axis.place(a) - axis.place(b)) < 0.12
+        abs(axis.coordinate(a) - axis.coordinate(b)) < 0.12
         for axis, a, b in (
             (SPACE.alpha, one.alpha, other.alpha),
             (SPACE.beta, one.beta, other.beta),
@@ -318,7 +326,9 @@ def _near(one: Setting, other: Setting) -> bool:
 def test_states_other_than_succeeded_are_no_results() -> None:
     """A stopped run that looked best, and one that failed after looking best, win nothing."""
     plan = a_plan(budget=Budget(trials=3, finalists=3))
-    runs = search_runs([Setting(alpha=2.0**n, beta=0.01) for n in range(3)], lambda _: (0.5, None))
+    runs = search_runs(
+        [HamConfig(alpha=2.0**n, beta=0.01) for n in range(3)], lambda _: (0.5, None)
+    )
     for state in RunState:
         first = runs[0].model_copy(update={"state": state, "validation_accuracy": 0.99})
         chosen = finalists(plan, [first, *runs[1:]])
@@ -342,13 +352,13 @@ def test_errored_or_stopped_run_never_wins_over_a_thousand_random_histories() ->
                 update={"state": state, "validation_accuracy": 1 + draw.random(), "epochs_done": 3}
             )
 
-        search = search_runs([Setting(alpha=2.0**n, beta=0.01) for n in range(4)], measure)
+        search = search_runs([HamConfig(alpha=2.0**n, beta=0.01) for n in range(4)], measure)
         search = [search[0], *map(spoiled, search[1:])]
         finished = {run.setting for run in search if run.state == RunState.SUCCEEDED}
         assert set(finalists(plan, search)) <= finished
         runs = search + [spoiled(run) for run in raced(plan, search, measure)[len(search) :]]
         screened = {run.setting for run in _screened(runs) if run.state == RunState.SUCCEEDED}
         try:
-            assert winner(plan, runs) in screened
+            assert selected(plan, runs) in screened
         except StudyFailed:
-            assert not screened & set(contenders(plan, runs))
+            assert not screened & set(screened_candidates(plan, runs))

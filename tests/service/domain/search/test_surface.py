@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ham.client.records import Prior, Run, RunState
-from ham.config import Setting
+from ham.config import HamConfig
 from search_spaces import SearchSpace
 from service.domain.search.candidates import grid, levels
 from service.domain.search.kernel import RunKernel
@@ -29,7 +29,7 @@ def space() -> SearchSpace:
     return a_plan().space
 
 
-def truth(setting: Setting) -> float:
+def truth(setting: HamConfig) -> float:
     """A ridge at alpha 30, flat in beta, over a cliff beyond alpha 140."""
     alpha = math.log10(max(setting.alpha, 0.5))
     beta = math.log10(max(setting.beta, 5e-5))
@@ -129,7 +129,7 @@ def test_luck_of_a_seed_is_told_from_what_a_setting_does(space: SearchSpace) -> 
     runs = [
         run.model_copy(update={"seed": 0}) for run in searched(space, seed=5) if run.setting.alpha
     ]
-    weak = [Setting(alpha=1.5 + 0.1 * n, beta=0.5) for n in range(12)]
+    weak = [HamConfig(alpha=1.5 + 0.1 * n, beta=0.5) for n in range(12)]
     lucky = [
         a_run(a_job(setting=setting, seed=1, trial_number=100 + n), truth(setting) + 2 * GAP)
         for n, setting in enumerate(weak)
@@ -142,57 +142,57 @@ def test_luck_of_a_seed_is_told_from_what_a_setting_does(space: SearchSpace) -> 
         if run.setting.alpha < 100
     ]
     surface = surface_of(space, runs + lucky + paired)
-    peak, poor = surface.mean([Setting(alpha=30, beta=0.01), weak[0]])
+    peak, poor = surface.mean([HamConfig(alpha=30, beta=0.01), weak[0]])
     assert peak > poor
 
 
 def test_stopped_run_tells_little_and_never_passes_for_a_full_one(space: SearchSpace) -> None:
     runs = searched(space, seed=6)
-    setting = Setting(alpha=1.2, beta=0.9)
-    promising = a_run(
+    setting = HamConfig(alpha=1.2, beta=0.9)
+    propose_candidates = a_run(
         a_job(setting=setting, seed=0, trial_number=900),
         0.999,
         state=RunState.SUCCEEDED,
         epochs_done=3,
     )
-    before, after = surface_of(space, runs), surface_of(space, [*runs, promising])
-    full = promising.model_copy(update={"epochs_done": 15})
+    before, after = surface_of(space, runs), surface_of(space, [*runs, propose_candidates])
+    full = propose_candidates.model_copy(update={"epochs_done": 15})
     believed = surface_of(space, [*runs, full])
     rise = after.mean([setting])[0] - before.mean([setting])[0]
     assert rise < (believed.mean([setting])[0] - before.mean([setting])[0]) / 3
 
 
 def test_equal_settings_and_seeds_are_one_observation() -> None:
-    run = a_run(a_job(setting=Setting(5, 0.1), seed=3), 0.9)
+    run = a_run(a_job(setting=HamConfig(5, 0.1), seed=3), 0.9)
     twin = run.model_copy(update={"id": "run_other", "study_id": "study_2"})
     lost = run.model_copy(
         update={"state": RunState.FAILED, "validation_accuracy": None, "error": "lost"}
     )
-    assert observations([lost, run, twin]) == (Observation(Setting(5, 0.1), 3, 0.0, 0.9),)
+    assert observations([lost, run, twin]) == (Observation(HamConfig(5, 0.1), 3, 0.0, 0.9),)
     under_way = run.model_copy(update={"state": RunState.RUNNING})
     assert observations([under_way]) == ()
 
 
 @settings(max_examples=5, deadline=None)
 @given(st.permutations(range(12)))
-def test_surface_does_not_depend_on_the_order_of_the_runs(places: list[int]) -> None:
+def test_surface_does_not_depend_on_the_order_of_the_runs(coordinates: list[int]) -> None:
     space = a_plan().space
     runs = searched(space, seed=7, trials=12)
-    shuffled = observations([runs[place] for place in places])
+    shuffled = observations([runs[coordinate] for coordinate in coordinates])
     assert fitted(space, shuffled) is fitted(space, observations(runs))
 
 
-def a_prior(space: SearchSpace, gain: Callable[[Setting], float]) -> Prior:
+def a_prior(space: SearchSpace, gain: Callable[[HamConfig], float]) -> Prior:
     alphas, betas = levels(space.alpha, 12), levels(space.beta, 12)
-    gains = [[gain(Setting(alpha=alpha, beta=beta)) for beta in betas] for alpha in alphas]
+    gains = [[gain(HamConfig(alpha=alpha, beta=beta)) for beta in betas] for alpha in alphas]
     return Prior(
         neighbours=("a", "b", "c"), alphas=alphas, betas=betas, gains=tuple(map(tuple, gains))
     )
 
 
 def test_prior_that_the_runs_bear_out_leads_where_none_was_made(space: SearchSpace) -> None:
-    def similar(setting: Setting) -> float:
-        return 0.8 * (max(truth(setting), 0.94) - truth(Setting(0, 0)))
+    def similar(setting: HamConfig) -> float:
+        return 0.8 * (max(truth(setting), 0.94) - truth(HamConfig(0, 0)))
 
     every = grid(space)
     best = max(map(truth, every))
@@ -206,7 +206,7 @@ def test_prior_that_the_runs_bear_out_leads_where_none_was_made(space: SearchSpa
 
 
 def test_prior_that_the_runs_contradict_is_left_out(space: SearchSpace) -> None:
-    def opposite(setting: Setting) -> float:
+    def opposite(setting: HamConfig) -> float:
         return 5 * (0.97 - truth(setting)) if setting.alpha < 100 else 0.05
 
     for seed in range(4):
@@ -219,5 +219,5 @@ def test_prior_that_the_runs_contradict_is_left_out(space: SearchSpace) -> None:
 
 def test_zero_has_its_place_on_the_surface(space: SearchSpace) -> None:
     surface = surface_of(space, searched(space, seed=2))
-    zero, weak = surface.mean([Setting(0, 0.01), Setting(space.alpha.low, 0.01)])
+    zero, weak = surface.mean([HamConfig(0, 0.01), HamConfig(space.alpha.low, 0.01)])
     assert zero == pytest.approx(weak, abs=NOISE)

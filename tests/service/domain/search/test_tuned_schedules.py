@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ham.client.records import Budget, Grade, NewRecommendation
-from ham.config import NO_HAM, SCHEDULES, Setting
+from ham.config import RECIPE_BASELINE, SCHEDULES, HamConfig
 from ham.errors import InvalidConfig
 from ham.optim.ham_schedules import strength_factor
 from search_spaces import SCHEDULED
@@ -37,8 +37,8 @@ def test_tuned_schedules_need_no_second_arm() -> None:
     plain = a_plan(budget=BUDGET)
     assert TUNED.arms == (True,)
     assert TUNED.expected_runs == plain.expected_runs
-    assert control(TUNED, []) == NO_HAM
-    assert TUNED.trained_with(Setting(20.0, 0.01, alpha_schedule="linear")) == {}
+    assert control(TUNED, []) == RECIPE_BASELINE
+    assert TUNED.trained_with(HamConfig(20.0, 0.01, alpha_schedule="linear")) == {}
 
 
 def test_grids_hold_every_schedule() -> None:
@@ -64,13 +64,13 @@ def falling_beta_helps() -> NewRecommendation:
 
     def measure(job: Job) -> tuple[float, float]:
         setting = job.setting
-        _, beta, _, shape = TUNED.space.place(setting)
+        _, beta, _, shape = TUNED.space.coordinate(setting)
         level = 0.85 + (0.03 if shape else 0.01) * (1 - 4 * (beta - 0.6) ** 2)
         level = level if setting.beta else 0.85
         validation, test = level + of_seed[job.seed] + rng.normal(0, 0.002, 2)
         return float(validation), float(test)
 
-    def drawn() -> Setting:
+    def drawn() -> HamConfig:
         space = TUNED.space
         sampled: dict[str, object] = {
             name: axis.floor * (axis.high / axis.floor) ** rng.uniform()
@@ -87,7 +87,7 @@ def test_the_schedule_that_helps_is_found_and_told(falling_beta_helps: NewRecomm
     found = falling_beta_helps
     assert found.grade == Grade.CONFIRMED
     assert found.setting.beta_schedule in ("linear", "cosine")
-    assert found.control == NO_HAM and found.gain_over_recipe is None
+    assert found.control == RECIPE_BASELINE and found.gain_over_recipe is None
     assert found.tuned_schedules == SCHEDULED
     assert f"({found.setting.beta_schedule} to 0)" in found.message
     assert "over no HAM (95 %" in found.message

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import t as student
 
 from ham.client.records import SurfaceGrid
-from ham.config import NO_HAM, Combination, Recipe, Setting
+from ham.config import RECIPE_BASELINE, Combination, HamConfig, Recipe
 from search_spaces import recipe_for, space_for
 from service.domain.search.candidates import levels
 from service.domain.transfer.pooled_effects import (
@@ -61,7 +61,7 @@ def known(
             mean=mean,
             deviation=deviation,
             near_optimal=0.9,
-            candidate=Setting(peak, 0.0),
+            candidate=HamConfig(peak, 0.0),
             tried=(),
         ),
     )
@@ -97,8 +97,8 @@ def test_where_ham_hurt_the_neighbours_no_ham_is_carried_over() -> None:
     found = transfer(combination("digits_mlp"), RECIPE, SPACE, near)
 
     assert found is not None
-    assert found.setting == NO_HAM
-    assert found.portfolio == (NO_HAM,)
+    assert found.setting == RECIPE_BASELINE
+    assert found.portfolio == (RECIPE_BASELINE,)
 
 
 def test_too_few_neighbours_are_refused() -> None:
@@ -158,7 +158,7 @@ def test_a_carried_setting_does_the_same_in_a_step(
 ) -> None:
     origin, goal = (replace(RECIPE, learning_rate=rate) for rate in (first, second))
 
-    moved = carried(Setting(alpha, beta), origin, goal)
+    moved = carried(HamConfig(alpha, beta), origin, goal)
 
     assert moved.alpha * second == pytest.approx(alpha * first)
     assert moved.beta * second == pytest.approx(beta * first)

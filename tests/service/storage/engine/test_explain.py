@@ -14,7 +14,7 @@ from ham.client.records import CombinationFilter, Purpose, RunState, StudyState
 from service.settings import Settings
 from service.storage import SqlStorage
 from service.storage.results.recommendations import NEWS
-from service.storage.runs.run_counts import SqlTallyStore
+from service.storage.runs.run_counts import SqlRunCountStore
 from tests.postgres import empty
 from tests.service.builders import a_job, a_result, done_run, opened, submit
 
@@ -48,7 +48,7 @@ ASKED: dict[str, Callable[[SqlStorage], Any]] = {
     "trainings of a combination": lambda storage: storage.runs.trainings(ONE, 200),
     "trainings of a model": lambda storage: storage.runs.trainings(MODEL, 200),
     "earlier runs": lambda storage: storage.runs.earlier(STUDY),
-    "tallies": lambda storage: SqlTallyStore(storage.database).of(storage.studies.list()),
+    "tallies": lambda storage: SqlRunCountStore(storage.database).of(storage.studies.list()),
     "accuracies": lambda storage: storage.runs.accuracies(STUDY, [1, 2]),
     "studies": lambda storage: storage.studies.list(),
     "studies of a state": lambda storage: storage.studies.list(state=StudyState.FAILED),

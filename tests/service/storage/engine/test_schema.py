@@ -22,8 +22,8 @@ from service.storage.engine.migrate import MIGRATIONS, migrate
 from service.storage.tables import (
     Base,
     CombinationRow,
-    FrontRow,
     IdempotencyKeyRow,
+    ParetoFrontRow,
     RecommendationRow,
     RunMetricRow,
     RunRow,
@@ -71,7 +71,7 @@ def full(storage: SqlStorage) -> SqlStorage:
     storage.queue.succeed(claim, a_result())
     with storage.database.write() as session:
         at = datetime(2026, 1, 1, tzinfo=UTC)
-        session.add(FrontRow(study_id=claim.study_id, created_at=at, result={}))
+        session.add(ParetoFrontRow(study_id=claim.study_id, created_at=at, result={}))
     return storage
 
 
@@ -199,7 +199,7 @@ def test_database_itself_refuses_false_rows(
         (RunMetricRow, "run_id"),
         (RecommendationRow, "study_id"),
         (RecommendationRow, "combination_id"),
-        (FrontRow, "study_id"),
+        (ParetoFrontRow, "study_id"),
     ],
     ids=_words,
 )

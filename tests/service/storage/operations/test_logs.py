@@ -8,7 +8,7 @@ import pytest
 
 from ham.client.records import LogLevel, NewLogLine
 from service.errors import StaleLease
-from service.records import Claim
+from service.records import StudyLease
 from service.storage import SqlStorage
 from tests.conftest import MovableClock
 from tests.service.builders import a_job, done_run, submit
@@ -22,7 +22,7 @@ def line(
     return NewLogLine(at=clock(), level=level, event=event, run_id=run_id, details={"n": 1})
 
 
-def claim(storage: SqlStorage) -> Claim:
+def claim(storage: SqlStorage) -> StudyLease:
     claimed = storage.queue.claim("me", LEASE)
     assert claimed is not None
     return claimed[1]

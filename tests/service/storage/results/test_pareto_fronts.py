@@ -9,14 +9,14 @@ import pytest
 from ham.client.records import (
     Budget,
     CombinationFilter,
-    Front,
-    FrontPoint,
-    NewFront,
+    NewParetoFront,
+    ParetoFront,
+    ParetoPoint,
     Purpose,
     RunState,
     StudyState,
 )
-from ham.config import NO_HAM
+from ham.config import RECIPE_BASELINE
 from service.errors import StaleLease
 from service.records import Job
 from service.storage import SqlStorage
@@ -26,8 +26,8 @@ from tests.service.builders import SETTING, a_plan, a_result, done_run, submit
 LEASE = timedelta(seconds=15)
 
 
-def a_front() -> NewFront:
-    point = FrontPoint(
+def a_front() -> NewParetoFront:
+    point = ParetoPoint(
         combination=a_plan().combination,
         setting=SETTING,
         realised_sparsity=0.9,
@@ -40,7 +40,7 @@ def a_front() -> NewFront:
         seeds=(),
         failed_runs=0,
     )
-    return NewFront(
+    return NewParetoFront(
         objectives=("accuracy", "sparsity"), provisional=True, points=(point,), message="One."
     )
 
@@ -62,14 +62,14 @@ def test_a_front_ends_its_study_and_is_no_recommendation(
     study_id = submit_front(storage)
     _, claim = storage.queue.claim("a", LEASE)
     assert storage.fronts.of_study(study_id) is None
-    stored = storage.queue.succeed_with_front(claim, a_front())
-    assert stored == Front(**dict(a_front()), study_id=study_id, created_at=clock.now)
+    stored = storage.queue.succeed_with_pareto_front(claim, a_front())
+    assert stored == ParetoFront(**dict(a_front()), study_id=study_id, created_at=clock.now)
     assert storage.fronts.of_study(study_id) == stored
     assert storage.studies.get(study_id).state == StudyState.SUCCEEDED
     assert storage.recommendations.of_study(study_id) is None
     assert storage.recommendations.latest() == storage.recommendations.benchmarks() == []
     with pytest.raises(StaleLease):
-        storage.queue.succeed_with_front(claim, a_front())
+        storage.queue.succeed_with_pareto_front(claim, a_front())
 
 
 def test_a_runner_that_lost_its_claim_stores_no_front(
@@ -80,7 +80,7 @@ def test_a_runner_that_lost_its_claim_stores_no_front(
     clock.advance(60)
     storage.queue.claim("b", LEASE)
     with pytest.raises(StaleLease):
-        storage.queue.succeed_with_front(stale, a_front())
+        storage.queue.succeed_with_pareto_front(stale, a_front())
     assert storage.fronts.of_study(study_id) is None
     assert storage.studies.get(study_id).state == StudyState.RUNNING
 
@@ -90,7 +90,7 @@ def test_fronts_are_listed_newest_first_in_pages(storage: SqlStorage) -> None:
     for sparsifier in ("random", "rigl", "random"):
         ids.append(submit_front(storage, sparsifier))
         _, claim = storage.queue.claim("a", LEASE)
-        storage.queue.succeed_with_front(claim, a_front())
+        storage.queue.succeed_with_pareto_front(claim, a_front())
     assert [row.study_id for row in storage.fronts.list()] == ids[::-1]
     assert [row.study_id for row in storage.fronts.list(limit=1, before=ids[2])] == [ids[1]]
     random = CombinationFilter(sparsifier="random", sparsity=0.9)
@@ -101,7 +101,7 @@ def test_a_run_belongs_to_the_combination_at_its_own_sparsity(storage: SqlStorag
     submit_front(storage)
     study, claim = storage.queue.claim("a", LEASE)
     for level in (0.5, 0.9):
-        job = Job(purpose=Purpose.SCREENING, setting=NO_HAM, seed=1, sparsity=level)
+        job = Job(purpose=Purpose.SCREENING, setting=RECIPE_BASELINE, seed=1, sparsity=level)
         run = done_run(storage, claim, job)
         assert (run.sparsity, run.combination) == (level, study.plan.combination_at(level).key)
         assert done_run_again(storage, claim, job) == run.id
@@ -134,9 +134,9 @@ def test_the_cost_of_a_recommendation_is_that_of_its_combinations_trainings(
     _, claim = storage.queue.claim("a", LEASE)
     for level in (0.5, 0.9, 0.9):
         seed = len(storage.runs.of_study(claim.study_id))
-        job = Job(purpose=Purpose.SCREENING, setting=NO_HAM, seed=seed, sparsity=level)
+        job = Job(purpose=Purpose.SCREENING, setting=RECIPE_BASELINE, seed=seed, sparsity=level)
         done_run(storage, claim, job)
-    storage.queue.succeed_with_front(claim, a_front())
+    storage.queue.succeed_with_pareto_front(claim, a_front())
     costs = {}
     for level in (0.5, 0.9):
         submit(storage, sparsity=level)

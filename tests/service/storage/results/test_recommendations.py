@@ -16,7 +16,7 @@ from ham.client.records import (
     StudyState,
 )
 from ham.client.records.lifecycle import Command
-from ham.config import NO_HAM, Setting
+from ham.config import RECIPE_BASELINE, HamConfig
 from service.storage import SqlStorage
 from tests.conftest import MovableClock
 from tests.service.builders import a_result, submit
@@ -46,8 +46,8 @@ def test_recommendation_keeps_what_the_study_reached(
 
 
 def test_what_was_tuned_jointly_comes_back(storage: SqlStorage) -> None:
-    without = replace(NO_HAM, learning_rate=2.0, weight_decay=10.0)
-    setting = Setting(alpha=20.0, beta=0.01, learning_rate=0.5, alpha_schedule="cosine")
+    without = replace(RECIPE_BASELINE, learning_rate=2.0, weight_decay=10.0)
+    setting = HamConfig(alpha=20.0, beta=0.01, learning_rate=0.5, alpha_schedule="cosine")
     update = {"control": without, "learning_rate": 0.05, "weight_decay": 5e-4}
     result = a_result(0.91, setting).model_copy(update=update)
     stored = recommend(storage, result, tune=["learning_rate", "weight_decay"])
@@ -59,7 +59,7 @@ def test_what_was_tuned_jointly_comes_back(storage: SqlStorage) -> None:
 def test_later_study_of_a_combination_makes_the_next_version(storage: SqlStorage) -> None:
     recommend(storage, a_result(0.90))
     other = recommend(storage, sparsity=0.8)
-    newer = recommend(storage, a_result(0.92, NO_HAM))
+    newer = recommend(storage, a_result(0.92, RECIPE_BASELINE))
     assert (other.version, newer.version) == (1, 2)
     assert storage.recommendations.latest() == [newer, other], "newest first, one each"
 

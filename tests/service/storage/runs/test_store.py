@@ -10,11 +10,11 @@ from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
 from ham.client.records import Purpose, RunState
-from ham.config import NO_HAM, Setting
+from ham.config import RECIPE_BASELINE, HamConfig
 from service.errors import NotFound, StaleLease
-from service.records import Claim, Job, Outcome
+from service.records import Job, Outcome, StudyLease
 from service.storage import SqlStorage
-from service.storage.base import RunCount, Tally
+from service.storage.base import RunCount, StudyRunCounts
 from tests.conftest import MovableClock
 from tests.service.builders import SETTING, a_job, an_outcome, done_run, metrics, submit
 
@@ -23,14 +23,14 @@ EPOCHS = 3
 
 
 @pytest.fixture
-def claim(storage: SqlStorage) -> Claim:
+def claim(storage: SqlStorage) -> StudyLease:
     """A claimed study."""
     submit(storage)
     return storage.queue.claim("a", LEASE)[1]
 
 
 def test_begin_records_what_is_trained(
-    storage: SqlStorage, claim: Claim, clock: MovableClock
+    storage: SqlStorage, claim: StudyLease, clock: MovableClock
 ) -> None:
     job = a_job(Purpose.CONFIRMATION, seed=2001)
     run = storage.runs.begin(claim, job, EPOCHS)
@@ -43,28 +43,30 @@ def test_begin_records_what_is_trained(
 
 
 def test_begin_again_restarts_the_same_run(
-    storage: SqlStorage, claim: Claim, clock: MovableClock
+    storage: SqlStorage, claim: StudyLease, clock: MovableClock
 ) -> None:
     first = storage.runs.begin(claim, a_job(), EPOCHS)
     storage.runs.progress(claim, first.id, metrics(2, 0.7))
     clock.advance(5)
-    again = storage.runs.begin(claim, a_job(setting=Setting(alpha=7, beta=0)), EPOCHS)
+    again = storage.runs.begin(claim, a_job(setting=HamConfig(alpha=7, beta=0)), EPOCHS)
     assert (again.id, again.attempt) == (first.id, 2)
     assert (again.epochs_done, again.validation_accuracy) == (0, None)
     assert again.started_at == clock.now
-    assert again.setting == Setting(alpha=7, beta=0), "a search trial is one job whatever it tries"
+    assert again.setting == HamConfig(alpha=7, beta=0), (
+        "a search trial is one job whatever it tries"
+    )
     assert storage.runs.of_study(claim.study_id) == [again]
 
 
 @pytest.mark.parametrize("outcome", [an_outcome(EPOCHS), Outcome(error="diverged: loss is nan")])
 def test_ended_run_never_changes(
-    storage: SqlStorage, claim: Claim, clock: MovableClock, outcome: Outcome
+    storage: SqlStorage, claim: StudyLease, clock: MovableClock, outcome: Outcome
 ) -> None:
     run = storage.runs.begin(claim, a_job(), EPOCHS)
     ended = storage.runs.end(claim, run.id, outcome)
     curve = storage.runs.curve(run.id)
     clock.advance(5)
-    assert storage.runs.begin(claim, a_job(setting=NO_HAM), EPOCHS) == ended
+    assert storage.runs.begin(claim, a_job(setting=RECIPE_BASELINE), EPOCHS) == ended
     with pytest.raises(StaleLease):
         storage.runs.progress(claim, run.id, metrics(1))
     with pytest.raises(StaleLease):
@@ -73,11 +75,11 @@ def test_ended_run_never_changes(
     assert storage.runs.curve(run.id) == curve
 
 
-def test_jobs_differ_by_purpose_setting_and_seed(storage: SqlStorage, claim: Claim) -> None:
+def test_jobs_differ_by_purpose_setting_and_seed(storage: SqlStorage, claim: StudyLease) -> None:
     jobs = [
         Job(purpose=purpose, setting=setting, seed=seed)
         for purpose in (Purpose.SCREENING, Purpose.CONFIRMATION)
-        for setting in (SETTING, NO_HAM, replace(NO_HAM, learning_rate=2.0))
+        for setting in (SETTING, RECIPE_BASELINE, replace(RECIPE_BASELINE, learning_rate=2.0))
         for seed in (1, 2)
     ]
     jobs += [a_job(trial_number=0), a_job(trial_number=1)]
@@ -88,7 +90,7 @@ def test_jobs_differ_by_purpose_setting_and_seed(storage: SqlStorage, claim: Cla
     assert [run.id for run in screening] == ids[:6]
 
 
-def test_same_job_of_another_study_is_another_run(storage: SqlStorage, claim: Claim) -> None:
+def test_same_job_of_another_study_is_another_run(storage: SqlStorage, claim: StudyLease) -> None:
     submit(storage)
     _, other = storage.queue.claim("b", LEASE)
     mine, theirs = (storage.runs.begin(held, a_job(), EPOCHS) for held in (claim, other))
@@ -96,7 +98,7 @@ def test_same_job_of_another_study_is_another_run(storage: SqlStorage, claim: Cl
 
 
 def test_end_stores_the_outcome_and_the_curve(
-    storage: SqlStorage, claim: Claim, clock: MovableClock
+    storage: SqlStorage, claim: StudyLease, clock: MovableClock
 ) -> None:
     run = storage.runs.begin(claim, a_job(Purpose.CONFIRMATION, seed=2000), EPOCHS)
     outcome = an_outcome(EPOCHS, 0.9, test=0.88)
@@ -111,7 +113,7 @@ def test_end_stores_the_outcome_and_the_curve(
 
 
 def test_run_that_fails_midway_keeps_its_fidelity_and_its_reason(
-    storage: SqlStorage, claim: Claim
+    storage: SqlStorage, claim: StudyLease
 ) -> None:
     run = storage.runs.begin(claim, a_job(), EPOCHS)
     ended = storage.runs.end(claim, run.id, Outcome(error="diverged", curve=(metrics(1),)))
@@ -125,7 +127,7 @@ def test_run_that_fails_midway_keeps_its_fidelity_and_its_reason(
     ids=["too short", "no accuracy"],
 )
 def test_incomplete_run_cannot_succeed(
-    storage: SqlStorage, claim: Claim, outcome: Outcome
+    storage: SqlStorage, claim: StudyLease, outcome: Outcome
 ) -> None:
     run = storage.runs.begin(claim, a_job(), EPOCHS)
     with pytest.raises(IntegrityError, match="succeeded_is_complete"):
@@ -136,7 +138,7 @@ def test_incomplete_run_cannot_succeed(
 
 @pytest.mark.parametrize("purpose", [Purpose.SEARCH, Purpose.SCREENING])
 def test_test_accuracy_belongs_to_the_confirmation_only(
-    storage: SqlStorage, claim: Claim, purpose: Purpose
+    storage: SqlStorage, claim: StudyLease, purpose: Purpose
 ) -> None:
     run = storage.runs.begin(claim, a_job(purpose), EPOCHS)
     with pytest.raises(IntegrityError, match="test_only_in_confirmation"):
@@ -144,7 +146,7 @@ def test_test_accuracy_belongs_to_the_confirmation_only(
     assert storage.runs.get(run.id) == run
 
 
-def test_progress_moves_only_the_newest_metric(storage: SqlStorage, claim: Claim) -> None:
+def test_progress_moves_only_the_newest_metric(storage: SqlStorage, claim: StudyLease) -> None:
     run = storage.runs.begin(claim, a_job(), EPOCHS)
     storage.runs.progress(claim, run.id, metrics(2, 0.7))
     now = storage.runs.get(run.id)
@@ -153,7 +155,7 @@ def test_progress_moves_only_the_newest_metric(storage: SqlStorage, claim: Claim
 
 
 def test_records_are_copies_that_later_writes_leave_alone(
-    storage: SqlStorage, claim: Claim
+    storage: SqlStorage, claim: StudyLease
 ) -> None:
     study, run = storage.studies.get(claim.study_id), storage.runs.begin(claim, a_job(), EPOCHS)
     before = study.model_dump_json(), run.model_dump_json()
@@ -169,12 +171,12 @@ def test_unknown_run_is_not_found(storage: SqlStorage) -> None:
     assert storage.runs.of_study("study_none") == []
 
 
-def tally(storage: SqlStorage, study_id: str) -> Tally:
-    return storage.tallies.of([storage.studies.get(study_id)])[study_id]
+def tally(storage: SqlStorage, study_id: str) -> StudyRunCounts:
+    return storage.run_counts.of([storage.studies.get(study_id)])[study_id]
 
 
 def test_counts_are_by_study_purpose_and_state(
-    storage: SqlStorage, claim: Claim, clock: MovableClock
+    storage: SqlStorage, claim: StudyLease, clock: MovableClock
 ) -> None:
     began = clock()
     study_id, other_id = claim.study_id, submit(storage)
@@ -195,14 +197,14 @@ def test_counts_are_by_study_purpose_and_state(
         RunCount(other_id, Purpose.SCREENING, RunState.SUCCEEDED, 1, later),
         RunCount(other_id, Purpose.SEARCH, RunState.FAILED, 1, later),
     }
-    both = storage.tallies.of([storage.studies.get(id) for id in (study_id, other_id)])
+    both = storage.run_counts.of([storage.studies.get(id) for id in (study_id, other_id)])
     assert {id: set(row.counts) for id, row in both.items()} == {study_id: mine, other_id: others}
     assert tally(storage, other_id) == both[other_id]
-    assert storage.tallies.of([]) == {}
+    assert storage.run_counts.of([]) == {}
 
 
 def test_tally_follows_a_study_until_it_ends_and_is_then_read_once(
-    storage: SqlStorage, claim: Claim
+    storage: SqlStorage, claim: StudyLease
 ) -> None:
     assert tally(storage, claim.study_id) == ((), None)
     run = done_run(storage, claim, a_job(trial_number=0))
@@ -219,12 +221,12 @@ def test_tally_follows_a_study_until_it_ends_and_is_then_read_once(
         "before_cursor_execute",
         lambda *told: statements.append(told[2]),
     )
-    assert storage.tallies.of([ended])[ended.id].best == best
+    assert storage.run_counts.of([ended])[ended.id].best == best
     assert statements == []
 
 
 def test_best_search_run_is_a_finished_one_of_the_search(
-    storage: SqlStorage, claim: Claim
+    storage: SqlStorage, claim: StudyLease
 ) -> None:
     submit(storage)
     _, other = storage.queue.claim("b", LEASE)
@@ -244,7 +246,7 @@ def test_best_search_run_is_a_finished_one_of_the_search(
 
 
 def test_a_pruned_run_keeps_its_fidelity_and_is_never_the_best(
-    storage: SqlStorage, claim: Claim
+    storage: SqlStorage, claim: StudyLease
 ) -> None:
     full, weak = (
         storage.runs.begin(claim, a_job(trial_number=number), EPOCHS) for number in (0, 1)

@@ -10,7 +10,7 @@ import pytest
 from ham.client.records import Command, RunState, StudyState
 from service.domain.planning.plans import resolve
 from service.errors import Conflict, LimitReached, NotFound, StaleLease
-from service.records import Claim, Limits
+from service.records import Limits, StudyLease
 from service.storage import SqlStorage
 from service.storage.studies.idempotency import LIFETIME
 from tests.conftest import MovableClock
@@ -19,7 +19,7 @@ from tests.service.builders import a_job, a_plan, a_request, done_run, submit
 LEASE = timedelta(seconds=15)
 
 
-def held(storage: SqlStorage) -> tuple[str, Claim]:
+def held(storage: SqlStorage) -> tuple[str, StudyLease]:
     submit(storage)
     claimed = storage.queue.claim("a", LEASE)
     assert claimed is not None
@@ -33,7 +33,7 @@ def test_cancel_ends_study_and_runs_at_once_and_refuses_its_runner(storage: SqlS
     study = storage.studies.command(study_id, Command.CANCEL, by="ada", reason="a slip")
     assert (study.state, study.error) == (StudyState.CANCELLED, "a slip")
     assert study.ended_at is not None
-    for write in (storage.queue.orders, lambda c: storage.queue.heartbeat(c, LEASE)):
+    for write in (storage.queue.control_flags, lambda c: storage.queue.heartbeat(c, LEASE)):
         with pytest.raises(StaleLease):
             write(claim)
     assert storage.runs.get(finished.id) == finished
@@ -45,7 +45,7 @@ def test_cancel_ends_study_and_runs_at_once_and_refuses_its_runner(storage: SqlS
 def test_pause_holds_the_runner_and_resume_goes_on(storage: SqlStorage) -> None:
     study_id, claim = held(storage)
     assert storage.studies.command(study_id, Command.PAUSE).state == StudyState.PAUSING
-    assert storage.queue.orders(claim).hold
+    assert storage.queue.control_flags(claim).pause_requested
     done_run(storage, claim, a_job())  # what is under way may end
     storage.queue.release(claim, "its trainings have ended")
     assert storage.studies.get(study_id).state == StudyState.PAUSED
@@ -116,7 +116,7 @@ def test_submitters_get_equal_shares_however_much_they_queue(
         for _ in range(studies):
             storage.studies.submit(a_request(), a_plan(), submitter=submitter)
     served: Counter[str] = Counter()
-    running: list[Claim] = []
+    running: list[StudyLease] = []
     while sum(served.values()) < 30:
         clock.advance(1)
         claimed = storage.queue.claim("a", timedelta(hours=1))

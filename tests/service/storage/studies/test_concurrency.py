@@ -96,10 +96,10 @@ def test_processes_share_the_queue_without_ever_sharing_a_study(
     worked = in_processes(processes, work_off, settings)
     assert all(worked), "each process had its share"
     assert sorted(study_id for share in worked for study_id in share) == ids
-    tallies = storage.tallies.of([storage.studies.get(id) for id in ids]).values()
-    assert {(row.purpose, row.state, row.runs) for tally in tallies for row in tally.counts} == {
-        (Purpose.SEARCH, RunState.SUCCEEDED, 2)
-    }
+    run_counts = storage.run_counts.of([storage.studies.get(id) for id in ids]).values()
+    assert {
+        (row.purpose, row.state, row.runs) for tally in run_counts for row in tally.counts
+    } == {(Purpose.SEARCH, RunState.SUCCEEDED, 2)}
     [latest] = storage.recommendations.latest()
     assert latest.version == len(ids), "versions without a gap, though studies ended at once"
 

@@ -68,7 +68,9 @@ def test_prior_is_written_before_the_first_run_and_stays_whoever_resumes(
     for later in (other, None):
         assert storage.queue.begin_search(claim, later).prior == one
     assert (
-        storage.studies.get(study_id).plan.prior == one == storage.queue.orders(claim).plan.prior
+        storage.studies.get(study_id).plan.prior
+        == one
+        == storage.queue.control_flags(claim).plan.prior
     )
     change = StudyChange(budget=BudgetChange(trials=3))
     changed = storage.studies.change(study_id, lambda study: plans.changed(study, change, ()))

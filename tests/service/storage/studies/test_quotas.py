@@ -8,7 +8,7 @@ import pytest
 
 from ham.client.records import Cost
 from service.errors import LimitReached
-from service.records import Claim, Limits, Scope
+from service.records import Limits, Scope, StudyLease
 from service.storage import SqlStorage
 from service.storage.studies.quotas import WINDOW
 from tests.conftest import MovableClock
@@ -17,12 +17,14 @@ from tests.service.builders import a_job, a_plan, a_request, a_result, an_outcom
 LEASE = timedelta(minutes=5)
 
 
-def claim(storage: SqlStorage) -> Claim | None:
+def claim(storage: SqlStorage) -> StudyLease | None:
     claimed = storage.queue.claim("me", LEASE)
     return claimed and claimed[1]
 
 
-def train(storage: SqlStorage, held: Claim | None, trial: int, gpu_seconds: float | None) -> None:
+def train(
+    storage: SqlStorage, held: StudyLease | None, trial: int, gpu_seconds: float | None
+) -> None:
     assert held is not None
     outcome = an_outcome(3)
     if gpu_seconds is not None:

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 from pyarrow.fs import FileSelector, FileType
 
-from service.workers.cluster.checkpoints import Place, check_place, folder_of, open_place, path_of
+from service.workers.cluster.checkpoints import (
+    CheckpointStore,
+    check_checkpoint_store,
+    folder_of,
+    open_checkpoint_store,
+    path_of,
+)
 
 RUN = {"seed": 3}
 
@@ -27,8 +33,8 @@ def test_a_state_fits_its_run_its_config_and_its_code_alone() -> None:
 
 
 @pytest.fixture(params=[Path.as_posix, Path.as_uri])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return open_place(request.param(tmp_path))
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> CheckpointStore:
+    return open_checkpoint_store(request.param(tmp_path))
 
 
 def test_a_folder_lies_among_files_and_a_bucket_does_not(tmp_path: Path) -> None:
@@ -37,14 +43,14 @@ def test_a_folder_lies_among_files_and_a_bucket_does_not(tmp_path: Path) -> None
     assert path_of("s3://bucket/folder", "study/run") is None
 
 
-def put(place: Place, path: str) -> None:
+def put(place: CheckpointStore, path: str) -> None:
     folder = f"{place.folder}/{path}"
     place.files.create_dir(folder)
     with place.files.open_output_stream(f"{folder}/4-5.state") as stream:
         stream.write(b"state")
 
 
-def test_a_place_lists_and_removes_what_is_there(place: Place) -> None:
+def test_a_place_lists_and_removes_what_is_there(place: CheckpointStore) -> None:
     assert place.checkpoints("study/run") == []
     for name in ("checkpoint_000009", "checkpoint_000010", "checkpoint_000002", "else"):
         put(place, f"study/run/{name}")
@@ -59,7 +65,7 @@ def test_a_place_lists_and_removes_what_is_there(place: Place) -> None:
     assert place.files.get_file_info(f"{place.folder}/study").type == FileType.NotFound
 
 
-def test_a_place_knows_its_studies(place: Place) -> None:
+def test_a_place_knows_its_studies(place: CheckpointStore) -> None:
     began = datetime.now(UTC) - timedelta(seconds=2)
     study = "study_" + "0" * 26
     put(place, f"{study}/run/checkpoint_000000")
@@ -77,13 +83,13 @@ def test_a_study_changed_when_the_newest_of_its_files_did(tmp_path: Path) -> Non
     for path, time in zip((state, state.parent, state.parent.parent), times, strict=True):
         os.utime(path, (time, time))
     last = datetime.fromtimestamp(max(times), UTC)
-    assert list(open_place(str(tmp_path)).studies()) == [(study, last)]
+    assert list(open_checkpoint_store(str(tmp_path)).studies()) == [(study, last)]
 
 
 def test_a_place_that_cannot_be_written_to_is_found_out(tmp_path: Path) -> None:
-    check_place(str(tmp_path / "new"))
+    check_checkpoint_store(str(tmp_path / "new"))
     assert list((tmp_path / "new").iterdir()) == []
     (tmp_path / "file").touch()
     for bad in (str(tmp_path / "file"), "bogus://bucket"):
         with pytest.raises(ValueError, match=r"HAMTUNE_CHECKPOINTS.*cannot be kept at.*; name a"):
-            check_place(bad)
+            check_checkpoint_store(bad)

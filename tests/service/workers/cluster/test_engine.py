@@ -16,9 +16,9 @@ import pytest
 import ray
 
 from ham.client.records import Budget, Plan, Purpose, Run, RunState, StudyRequest
-from ham.config import NO_HAM, PAPER_DEFAULT, RunConfig, Setting
+from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig, RunConfig
 from service.domain.planning.plans import resolve
-from service.records import Claim
+from service.records import StudyLease
 from service.settings import Settings
 from service.storage import SqlStorage
 from service.workers.cluster import connection
@@ -26,7 +26,7 @@ from service.workers.cluster.engine import Engine
 from service.workers.cluster.trainable import LOST_WORKER
 from service.workers.cluster.trainer import Trainer
 from service.workers.cluster.worker_pool import open_pool
-from service.workers.study.execution import Assignment, Course
+from service.workers.study.execution import StudyExecution, TrainingAssignment
 from service.workers.study.optuna_search import OptunaSearch
 from service.workers.study.optuna_storage import open_optuna_storage
 from tests.service.workers.conftest import SMALL, known_accuracy, metrics, outcome_of
@@ -127,7 +127,7 @@ def engine(settings: Settings, tmp_path: Path) -> Iterator[Engine]:
         """Crash twice in one training, hang in another, always crash in a third."""
         if run.combination.sparsity != request().sparsity:
             return
-        if (run.setting, run.seed) == (NO_HAM, search):
+        if (run.setting, run.seed) == (RECIPE_BASELINE, search):
             with (trained / "epochs").open("a") as file:
                 file.write(f"{epoch}\n")
             time.sleep(SECONDS_OF_A_LONG_EPOCH if epoch <= LOST_IN[0] else 0)
@@ -158,27 +158,27 @@ def run_study(
     study, _ = storage.studies.submit(asked, plan)
     claimed = storage.queue.claim("a test", timedelta(minutes=5))
     assert claimed is not None
-    claim: Claim = claimed[1]
+    claim: StudyLease = claimed[1]
     search = OptunaSearch(open_optuna_storage(settings.optuna_database), study.id, plan)
     course = Watched(storage, claim, plan, search)
     engine.run(course, "digits_mlp")
     return storage.runs.of_study(study.id), course.assigned
 
 
-class Watched(Course):
+class Watched(StudyExecution):
     """A course that remembers what it handed out."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.assigned: list[str] = []
 
-    def next(self, workers: float = math.inf) -> Assignment | None:
+    def next(self, workers: float = math.inf) -> TrainingAssignment | None:
         if assignment := super().next(workers):
             self.assigned.append(assignment.run_id)
         return assignment
 
 
-def find(runs: list[Run], purpose: Purpose, setting: Setting) -> Run:
+def find(runs: list[Run], purpose: Purpose, setting: HamConfig) -> Run:
     return next(run for run in runs if (run.purpose, run.setting) == (purpose, setting))
 
 
@@ -188,7 +188,7 @@ def test_trouble_is_recorded_retried_where_it_can_pass_and_stops_no_study(
 ) -> None:
     runs, _ = run_study(engine, storage, settings, resolve(request()), request())
 
-    resumed = find(runs, Purpose.SEARCH, NO_HAM)
+    resumed = find(runs, Purpose.SEARCH, RECIPE_BASELINE)
     assert resumed.state == RunState.SUCCEEDED, resumed.error
     epochs = [int(line) for line in (tmp_path / "trained" / "epochs").read_text().split()]
     assert epochs == sorted([*range(1, resumed.epochs + 1), *LOST_IN]), (

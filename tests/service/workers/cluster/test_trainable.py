@@ -18,7 +18,7 @@ from service.domain.planning.plans import resolve
 from service.settings import Settings
 from service.workers.cluster import connection
 from service.workers.cluster.checkpoint_files import read_state
-from service.workers.cluster.checkpoints import open_place
+from service.workers.cluster.checkpoints import open_checkpoint_store
 from service.workers.cluster.trainable import LOST_WORKER, OUTCOME, WARNING, TrainRun
 from service.workers.cluster.trainer import Trainer
 from service.workers.cluster.worker_pool import open_pool
@@ -108,7 +108,7 @@ def test_a_training_whose_runner_is_lost_goes_on_from_its_last_epoch_and_ends_bi
     for _ in range(4):
         lost.advance()
     ray.kill(lost.actor)
-    place = open_place(config["checkpoints"])
+    place = open_checkpoint_store(config["checkpoints"])
     assert place.checkpoints("study/run") == [3], "the newest alone is kept"
 
     cut_off = tmp_path / "disturbed/study/run/checkpoint_000004/5-9999.state"
@@ -183,7 +183,7 @@ def test_where_workers_reach_the_place_short_epochs_cost_tune_nothing(
     config = config_of_a_run(tmp_path, request_) | every_epoch
     training = Tune(config)
     ray.get(training.actor.train_buffered.remote(0.0, 1))
-    assert open_place(config["checkpoints"]).checkpoints("study/run") == []
+    assert open_checkpoint_store(config["checkpoints"]).checkpoints("study/run") == []
     kept = read_state(tmp_path / "study/run")
     assert kept is not None and kept.epoch <= 5
     rest = Tune(config | {"resumes": True})

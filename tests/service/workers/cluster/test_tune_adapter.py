@@ -10,9 +10,9 @@ from ham.client.records import Plan, RunState, StudyRequest
 from ham.config import RunConfig
 from service.storage import SqlStorage
 from service.workers.cluster.trainable import OUTCOME
-from service.workers.cluster.tune_adapter import CourseSearcher
+from service.workers.cluster.tune_adapter import StudySearcher
 from service.workers.cluster.worker_pool import WorkersLost
-from service.workers.study.execution import Course
+from service.workers.study.execution import StudyExecution
 from service.workers.study.optuna_search import OptunaSearch
 from tests.service.workers.conftest import outcome_of
 from tests.service.workers.simulation import LEASE, claim_study
@@ -24,19 +24,19 @@ def test_a_training_that_is_lost_with_its_cluster_stays_to_be_done(
     _, claim = claim_study(storage, request_)
     optuna_storage = optuna.storages.InMemoryStorage()
     search = OptunaSearch(optuna_storage, "study", plan)
-    searcher = CourseSearcher(Course(storage, claim, plan, search))
+    searcher = StudySearcher(StudyExecution(storage, claim, plan, search))
     run_id = searcher.suggest("trial")["run_id"]
     searcher.on_trial_complete("trial", error=True)
     assert isinstance(searcher.error, WorkersLost)
     assert storage.runs.get(run_id).state == RunState.RUNNING
-    assert searcher.suggest("another") == CourseSearcher.FINISHED
+    assert searcher.suggest("another") == StudySearcher.FINISHED
     assert not searcher.over, "its states are kept"
 
     storage.queue.release(claim, "Ray was lost", lost=True)
     claimed = storage.queue.claim("another runner", LEASE)
     assert claimed is not None
     search = OptunaSearch(optuna_storage, "study", plan)
-    again = CourseSearcher(Course(storage, claimed[1], plan, search))
+    again = StudySearcher(StudyExecution(storage, claimed[1], plan, search))
     assert again.suggest("trial")["run_id"] == run_id
 
 
@@ -45,7 +45,7 @@ def test_the_next_training_is_chosen_while_all_workers_train(
 ) -> None:
     _, claim = claim_study(storage, request_)
     search = OptunaSearch(optuna.storages.InMemoryStorage(), "study", plan)
-    searcher = CourseSearcher(Course(storage, claim, plan, search))
+    searcher = StudySearcher(StudyExecution(storage, claim, plan, search))
 
     def end(trial: str) -> None:
         run = RunConfig.from_json(suggested[trial]["run"])

@@ -15,7 +15,7 @@ from service.domain.evidence.recommendations import recommend
 from service.domain.planning.plans import resolve, stage_sizes
 from service.storage import Database, SqlStorage
 from service.storage.engine.migrate import migrate
-from service.workers.study.execution import Assignment, Course
+from service.workers.study.execution import StudyExecution, TrainingAssignment
 from service.workers.study.optuna_search import open_search
 from tests.conftest import MovableClock
 from tests.service.workers.conftest import SMALL, metrics, outcome_of
@@ -48,9 +48,9 @@ def play(storage: SqlStorage, clock: MovableClock, request_: StudyRequest) -> Pl
         study, claim = claim_study(storage, request)
         in_memory = optuna.storages.InMemoryStorage()
 
-        def new_runner() -> Course:
+        def new_runner() -> StudyExecution:
             search = open_search(in_memory, study.id, study.plan)
-            return Course(storage, claim, study.plan, search, clock)
+            return StudyExecution(storage, claim, study.plan, search, clock)
 
         course, trained = new_runner(), 0
         while not course.finished:
@@ -73,7 +73,9 @@ def play(storage: SqlStorage, clock: MovableClock, request_: StudyRequest) -> Pl
     return run
 
 
-def train(course: Course, assignment: Assignment, clock: MovableClock, device: str) -> None:
+def train(
+    course: StudyExecution, assignment: TrainingAssignment, clock: MovableClock, device: str
+) -> None:
     course.report(assignment.run_id, metrics(1, 0.5))
     clock.advance(SECONDS_PER_RUN)
     outcome = outcome_of(assignment.config, assignment.measure_test)
@@ -149,7 +151,7 @@ def test_run_at_another_learning_rate_is_another_run(play: Play) -> None:
     joint = {"tune": ("learning_rate",), "budget": {"trials": 3}}
     runs, again = play(**joint), play(**joint)
     search = [run for run in runs if run.purpose == Purpose.SEARCH]
-    assert [run.setting.is_no_ham for run in search] == [False, True] * 3
+    assert [run.setting.is_baseline for run in search] == [False, True] * 3
     assert all(run.setting.learning_rate == 1 for run in runs if run.reused_from)
     assert any(run.setting.learning_rate != 1 for run in runs)
     others = [run for run in runs if run.setting.learning_rate != 1]

@@ -12,7 +12,7 @@ import pytest
 from optuna.trial import TrialState
 
 from ham.client.records import Budget, Plan, Purpose, RunState, StudyRequest
-from ham.config import NO_HAM, RunConfig, Setting
+from ham.config import RECIPE_BASELINE, HamConfig, RunConfig
 from service.domain.planning.plans import resolve
 from service.domain.search.early_stopping import REDUCTION, judge, ready_epoch
 from service.domain.search.stages import finalists
@@ -89,7 +89,7 @@ def test_trials_that_prove_to_be_among_the_best_of_their_rung_come_back(
 ) -> None:
     """At the end every rung has sent on its best third, whatever came first."""
 
-    place: dict[Setting, int] = {}
+    place: dict[HamConfig, int] = {}
 
     def worse_and_worse(config: RunConfig, epoch: int) -> float:
         return 0.8 - 0.005 * place.setdefault(config.setting, len(place)) + 0.1 * epoch / EPOCHS
@@ -149,7 +149,7 @@ def test_best_full_run_is_served_although_the_metric_falls(storage: SqlStorage) 
         full = [run for run in study.runs() if run.state == RunState.SUCCEEDED]
         best = max(full, key=lambda run: run.validation_accuracy or 0)
         record = storage.studies.get(study.study_id)
-        served = storage.tallies.of([record])[study.study_id].best
+        served = storage.run_counts.of([record])[study.study_id].best
         assert served is not None and served.run_id == best.id
         assert study.optuna_study().best_trial.number == best.trial_number
         assert any(run.state == RunState.PRUNED for run in study.runs())
@@ -243,7 +243,7 @@ def test_an_errored_or_pruned_trial_never_wins_over_a_thousand_histories(plan: P
             with pytest.raises(ValueError, match="No trials are completed"):
                 _ = study.best_trial
         finished = {run.setting for run in runs if run.trial_number in full}
-        if finished - {NO_HAM}:
+        if finished - {RECIPE_BASELINE}:
             chosen = set(finalists(plan, runs))
             assert chosen.isdisjoint({run.setting for run in runs} - finished)
             assert chosen <= finished or len(runs) >= FEWEST_RUNS, "a surface knows more"

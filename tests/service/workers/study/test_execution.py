@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 
 from ham.client.records import Plan, Purpose, StudyRequest
-from ham.config import NO_HAM, PAPER_DEFAULT, RunConfig
-from service.domain.search.stages import winner
+from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, RunConfig
+from service.domain.search.stages import selected
 from service.errors import StaleLease, StudyFailed
 from service.records import Outcome
 from tests.service.workers.conftest import metrics, outcome_of
@@ -38,7 +38,7 @@ def test_course_runs_what_was_planned_and_no_finalist_before_the_search_is_over(
     assert all(run.purpose != Purpose.SEARCH for run in runs[finalists_begin:])
     counts = Counter(run.purpose for run in runs)
     assert counts[Purpose.SEARCH] == bench.plan.budget.trials
-    confirmed = {*bench.plan.baselines, winner(bench.plan, runs)}
+    confirmed = {*bench.plan.baselines, selected(bench.plan, runs)}
     assert counts[Purpose.CONFIRMATION] == len(confirmed) * bench.plan.budget.confirmation_seeds
     assert len(runs) <= bench.plan.expected_runs
 
@@ -131,7 +131,11 @@ def test_every_stage_uses_seeds_of_its_own_and_pairs_the_settings(bench: Bench) 
     assert not seeds[Purpose.SCREENING] & seeds[Purpose.CONFIRMATION]
     confirmed = [run for run in bench.runs() if run.purpose == Purpose.CONFIRMATION]
     by_setting = Counter(run.setting for run in confirmed)
-    assert by_setting.keys() == {NO_HAM, PAPER_DEFAULT, winner(bench.plan, bench.runs())}
+    assert by_setting.keys() == {
+        RECIPE_BASELINE,
+        PAPER_DEFAULT,
+        selected(bench.plan, bench.runs()),
+    }
     assert set(by_setting.values()) == {bench.plan.budget.confirmation_seeds}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ham.client.records import LogLevel
-from service.records import Claim
+from service.records import StudyLease
 from service.settings import Settings
 from service.storage import SqlStorage
 from service.workers.study.log_keeper import kept_logs
@@ -19,7 +19,7 @@ logger = logging.getLogger("service.workers.made_up")
 logger.setLevel(logging.INFO)
 
 
-def claimed(storage: SqlStorage) -> tuple[str, Claim]:
+def claimed(storage: SqlStorage) -> tuple[str, StudyLease]:
     study_id = submit(storage)
     found = storage.queue.claim("me", timedelta(minutes=1))
     assert found is not None
@@ -53,7 +53,7 @@ def test_lines_that_cannot_be_kept_end_nothing(
 ) -> None:
     with opened(Settings(data_dir=tmp_path)) as storage:
         study_id, claim = claimed(storage)
-        stale = Claim(study_id=study_id, token=claim.token - 1)
+        stale = StudyLease(study_id=study_id, token=claim.token - 1)
         with kept_logs(storage.logs, stale):
             logger.info("late")
         assert storage.logs.page() == []

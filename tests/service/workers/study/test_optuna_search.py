@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from sqlalchemy import inspect
 
 from ham.client.records import Plan, Sampler, StudyRequest
-from ham.config import NO_HAM, PAPER_DEFAULT, Setting
+from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig
 from service.domain.planning.plans import resolve
 from service.records import Outcome
 from service.settings import Settings
@@ -44,7 +44,7 @@ def trials(url: str) -> list[optuna.trial.FrozenTrial]:
 def test_search_starts_with_no_ham_and_the_papers_default(open_search: Open) -> None:
     search = open_search()
     first, second = search.ask(), search.ask()
-    assert first == Proposal(0, NO_HAM)
+    assert first == Proposal(0, RECIPE_BASELINE)
     assert second.number == 1
     assert second.setting.alpha == pytest.approx(PAPER_DEFAULT.alpha)
     assert second.setting.beta == pytest.approx(PAPER_DEFAULT.beta)
@@ -121,7 +121,7 @@ def test_trials_left_behind_are_asked_again_with_the_same_setting(
 def test_a_crash_while_the_first_settings_are_queued_loses_none_and_doubles_none(
     url: str, plan: Plan, monkeypatch: pytest.MonkeyPatch, crash: int
 ) -> None:
-    opening = (Setting(3.0, 0.1), Setting(30.0, 0.01))
+    opening = (HamConfig(3.0, 0.1), HamConfig(30.0, 0.01))
     enqueue, queued = optuna.Study.enqueue_trial, []
 
     def breaks(study: optuna.Study, point: dict[str, float]) -> None:
@@ -134,10 +134,10 @@ def test_a_crash_while_the_first_settings_are_queued_loses_none_and_doubles_none
         broken.setattr(optuna.Study, "enqueue_trial", breaks)
         with contextlib.suppress(ConnectionError):
             OptunaSearch(open_optuna_storage(url), "study", plan, opening)
-    later = (Setting(5.0, 0.5),)  # what is known by now does not change what was decided then
+    later = (HamConfig(5.0, 0.5),)  # what is known by now does not change what was decided then
     search = OptunaSearch(open_optuna_storage(url), "study", plan, later)
     asked = [search.ask().setting for _ in range(5)]
-    assert asked[:4] == [NO_HAM, PAPER_DEFAULT, *opening]
+    assert asked[:4] == [RECIPE_BASELINE, PAPER_DEFAULT, *opening]
     assert asked[4] not in asked[:4]
 
 
@@ -224,10 +224,10 @@ def test_arms_take_turns_and_no_ham_is_searched_over_its_own_axes(
     asked = [search.ask() for _ in range(12)]
     assert [proposal.number for proposal in asked] == list(range(12))
     assert asked[0].setting.alpha == pytest.approx(PAPER_DEFAULT.alpha)
-    assert asked[1].setting == NO_HAM, "at the recipe's values"
-    assert all(proposal.setting.is_no_ham for proposal in asked[1::2])
+    assert asked[1].setting == RECIPE_BASELINE, "at the recipe's values"
+    assert all(proposal.setting.is_baseline for proposal in asked[1::2])
     assert len({proposal.setting for proposal in asked[1::2]}) == 6
-    assert sum(proposal.setting.is_no_ham for proposal in asked[::2]) <= 1
+    assert sum(proposal.setting.is_baseline for proposal in asked[::2]) <= 1
     for number, *_ in asked:
         search.report(number, 1, 0.5 + number / 100)
         search.tell(number, Outcome(validation_accuracy=0.8 + number / 100))

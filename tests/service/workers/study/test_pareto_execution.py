@@ -16,8 +16,8 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from ham.client.records import Budget, Plan, Purpose, RunState, StudyRequest
-from ham.config import NO_HAM, RunConfig
-from service.domain.evidence.pareto_fronts import conclude
+from ham.config import RECIPE_BASELINE, RunConfig
+from service.domain.evidence.pareto_fronts import build_pareto_front
 from service.domain.planning.plans import resolve
 from service.domain.search.objectives import generation_size
 from service.records import Job, Outcome
@@ -69,7 +69,9 @@ def test_a_front_course_runs_its_stages_at_every_sparsity(tmp_path: Path) -> Non
     assert {run.state for run in runs} == {RunState.SUCCEEDED}
     assert len(runs) <= bench.plan.expected_runs
     searched = [run for run in runs if run.purpose == Purpose.SEARCH]
-    assert [(r.setting, r.sparsity) for r in searched[:3]] == [(NO_HAM, one) for one in LEVELS]
+    assert [(r.setting, r.sparsity) for r in searched[:3]] == [
+        (RECIPE_BASELINE, one) for one in LEVELS
+    ]
     assert len(searched) == SMALL.trials
     for run in runs:
         assert run.combination == bench.plan.combination_at(run.sparsity).key
@@ -78,10 +80,10 @@ def test_a_front_course_runs_its_stages_at_every_sparsity(tmp_path: Path) -> Non
     first_candidate = next(
         place
         for place, run in enumerate(runs)
-        if run.purpose == Purpose.SCREENING and not run.setting.is_no_ham
+        if run.purpose == Purpose.SCREENING and not run.setting.is_baseline
     )
     assert all(run.purpose != Purpose.SEARCH for run in runs[first_candidate:])
-    found = conclude(bench.plan, runs)
+    found = build_pareto_front(bench.plan, runs)
     assert found.points and not found.provisional
 
 
@@ -89,7 +91,7 @@ def test_the_known_front_is_found(tmp_path: Path) -> None:
     budget = Budget(trials=40, finalists=8, screening_seeds=4, confirmation_seeds=8)
     bench = bench_of(tmp_path, a_front(budget))
     bench.drive(bench.new_runner())
-    found = conclude(bench.plan, bench.runs())
+    found = build_pareto_front(bench.plan, bench.runs())
     assert {point.combination.sparsity for point in found.points} == set(LEVELS)
     accuracies = [point.validation_accuracy for point in found.points]
     assert accuracies == sorted(accuracies, reverse=True)
@@ -177,7 +179,9 @@ def test_a_front_course_cut_short_anywhere_ends_with_the_same_runs(
                 return {(r.purpose, r.trial_number, r.setting, r.sparsity, r.seed) for r in runs}
 
             assert facts(cut) == facts(whole)
-            assert conclude(cut.plan, cut.runs()) == conclude(whole.plan, whole.runs())
+            assert build_pareto_front(cut.plan, cut.runs()) == build_pareto_front(
+                whole.plan, whole.runs()
+            )
 
 
 def test_a_capped_front_still_ends_in_a_confirmed_one(tmp_path: Path) -> None:
@@ -189,7 +193,7 @@ def test_a_capped_front_still_ends_in_a_confirmed_one(tmp_path: Path) -> None:
     runs = bench.runs()
     assert sum(run.purpose == Purpose.SEARCH for run in runs) == 5
     assert sum(run.epochs_done for run in runs) <= cap == bench.plan.expected_epochs
-    assert not conclude(bench.plan, runs).provisional
+    assert not build_pareto_front(bench.plan, runs).provisional
 
 
 def test_a_later_study_of_one_sparsity_reuses_and_learns_from_the_runs_at_that(
@@ -199,7 +203,9 @@ def test_a_later_study_of_one_sparsity_reuses_and_learns_from_the_runs_at_that(
     bench = bench_of(tmp_path, a_front())
     bench.drive(bench.new_runner())
     made = bench.runs()
-    bench.storage.queue.succeed_with_front(bench.claim, conclude(bench.plan, made))
+    bench.storage.queue.succeed_with_pareto_front(
+        bench.claim, build_pareto_front(bench.plan, made)
+    )
     for sparsity in (0.9, 0.5):
         request = StudyRequest(
             model="digits_mlp",
@@ -218,7 +224,7 @@ def test_a_later_study_of_one_sparsity_reuses_and_learns_from_the_runs_at_that(
             if run.sparsity == sparsity and run.purpose != Purpose.CONFIRMATION
         }
         seed = plain.plan.confirmation_seeds[0]
-        job = Job(purpose=Purpose.CONFIRMATION, setting=NO_HAM, seed=seed)
+        job = Job(purpose=Purpose.CONFIRMATION, setting=RECIPE_BASELINE, seed=seed)
         run = bench.storage.runs.begin(claimed[1], job, 15, {"device": "none"})
         twin = bench.storage.runs.get(run.reused_from or "")
         assert (twin.sparsity, twin.study_id) == (sparsity, bench.study_id)

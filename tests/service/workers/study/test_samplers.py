@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from ham.client.records import Plan, Sampler, StudyRequest
-from ham.config import NO_HAM, PAPER_DEFAULT, Setting
+from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig
 from service.domain.planning.plans import resolve
 from service.records import Outcome
 from service.workers.study.optuna_search import OptunaSearch
@@ -16,7 +16,7 @@ from service.workers.study.optuna_search import OptunaSearch
 TRIALS = 14
 
 
-def propose(plan: Plan, reopen: bool = False, parallel: int = 1) -> list[Setting]:
+def propose(plan: Plan, reopen: bool = False, parallel: int = 1) -> list[HamConfig]:
     """Search with a smooth score, ``parallel`` trials at once."""
     storage = optuna.storages.InMemoryStorage()
     search, settings = OptunaSearch(storage, "study", plan), []
@@ -39,7 +39,7 @@ def sampled(request: pytest.FixtureRequest, request_: StudyRequest) -> Plan:
 def test_proposals_are_inside_the_space_and_begin_with_the_baselines(sampled: Plan) -> None:
     settings = propose(sampled)
     assert all(sampled.space.contains(setting) for setting in settings)
-    assert settings[0] == NO_HAM
+    assert settings[0] == RECIPE_BASELINE
     assert settings[1].alpha == pytest.approx(PAPER_DEFAULT.alpha)
     assert len(set(settings)) >= TRIALS - 3
 
