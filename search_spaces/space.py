@@ -76,6 +76,8 @@ SCHEDULED: tuple[Scheduled, ...] = get_args(Scheduled)
 Tunable = Literal[Joint, Scheduled]
 TUNABLE: tuple[Tunable, ...] = (*JOINT, *SCHEDULED)
 """All that a study may tune beside alpha and beta."""
+Branch = Literal["ham", "baseline"]
+"""A branch of a search proposes configurations with HAM, or without it (the baseline)."""
 
 DEPARTURES: dict[Schedule, float] = {
     "constant": 0.0,
@@ -169,14 +171,14 @@ class SearchSpace:
         """The schedules that are tuned; those without HAM have none."""
         return tuple(name for name in SCHEDULED if name in self.tune)
 
-    def axes(self, *, with_ham: bool = True) -> dict[str, LogRange]:
-        """Return the ranges that are searched, by name: with HAM, or without it."""
-        names = ("alpha", "beta", *self.multiples) if with_ham else self.multiples
+    def axes(self, *, branch: Branch = "ham") -> dict[str, LogRange]:
+        """Return the ranges that one branch searches, by name."""
+        names = ("alpha", "beta", *self.multiples) if branch == "ham" else self.multiples
         return {name: getattr(self, name) for name in names}
 
-    def choices(self, *, with_ham: bool = True) -> dict[str, tuple[Schedule, ...]]:
-        """Return the lists that are chosen from, by name: with HAM, or without it."""
-        return dict.fromkeys(self.tuned_schedules, self.schedules) if with_ham else {}
+    def choices(self, *, branch: Branch = "ham") -> dict[str, tuple[Schedule, ...]]:
+        """Return the lists that one branch chooses from, by name."""
+        return dict.fromkeys(self.tuned_schedules, self.schedules) if branch == "ham" else {}
 
     def decode(self, sampled: Mapping[str, Any]) -> HamConfig:
         """Turn a point of the axes, and choices, into a setting; what is missing is no HAM's."""
@@ -197,9 +199,9 @@ class SearchSpace:
             shapes["beta_schedule"] = "constant"
         return replace(setting, **shapes)
 
-    def encode(self, setting: HamConfig, *, with_ham: bool = True) -> dict[str, Any]:
+    def encode(self, setting: HamConfig, *, branch: Branch = "ham") -> dict[str, Any]:
         """Turn a setting into the nearest point of the sampled axes, and its choices."""
-        axes, choices = self.axes(with_ham=with_ham), self.choices(with_ham=with_ham)
+        axes, choices = self.axes(branch=branch), self.choices(branch=branch)
         at = {name: axis.encode(getattr(setting, name)) for name, axis in axes.items()}
         return at | {name: getattr(setting, name) for name in choices}
 

@@ -212,7 +212,7 @@ def print_plan(console: Console, plan: PlanView) -> None:
         *(
             f"{name.replace('_', ' ')} {searched_range(axis)} times the recipe's, searched with "
             f"HAM and without it in {plan.budget.trials} trials each"
-            for name, axis in plan.space.axes(with_ham=False).items()
+            for name, axis in plan.space.axes(branch="baseline").items()
         ),
         *(
             f"{name.replace('_', ' ')}: {' or '.join(values)}"

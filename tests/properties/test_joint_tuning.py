@@ -14,7 +14,7 @@ import pytest
 from ham.client.records import Budget, Grade, NewRecommendation, Plan, Purpose, Run
 from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig, Recipe
 from ham.errors import InvalidConfig
-from search_spaces import JOINT
+from search_spaces import JOINT, Branch
 from service.domain.evidence.recommendations import provisional, recommend
 from service.domain.planning import plans
 from service.domain.planning.plans import FEWEST_TRIALS, stage_sizes
@@ -134,14 +134,14 @@ def test_ham_that_loses_to_no_ham_at_the_recipes_values_is_not_confirmed(by_mean
     assert (roles[mistaken], roles[WITH_HAM[1]]) == ("no HAM", "tuned")
 
 
-def _arms(runs: Sequence[Run], purpose: Purpose) -> tuple[list[Run], list[Run]]:
+def _branches(runs: Sequence[Run], purpose: Purpose) -> tuple[list[Run], list[Run]]:
     stage = [run for run in runs if run.purpose == purpose]
     return [r for r in stage if not r.setting.is_baseline], [
         r for r in stage if r.setting.is_baseline
     ]
 
 
-def test_both_arms_get_the_same_number_of_trainings_on_the_same_seeds() -> None:
+def test_both_branches_get_the_same_number_of_trainings_on_the_same_seeds() -> None:
     budget = Budget(trials=6, finalists=3, screening_seeds=3, confirmation_seeds=4)
     plan = a_plan(budget=budget, tune=["learning_rate"])
     proposed = [
@@ -156,7 +156,7 @@ def test_both_arms_get_the_same_number_of_trainings_on_the_same_seeds() -> None:
     assert len(runs) == sum(stage_sizes(budget, plan.baselines, 2)) == plan.expected_runs
     assert plan.search_trials == 12
     for purpose in (Purpose.SEARCH, Purpose.SCREENING):
-        with_ham, without = _arms(
+        with_ham, without = _branches(
             [
                 run
                 for run in runs
@@ -173,7 +173,7 @@ def test_both_arms_get_the_same_number_of_trainings_on_the_same_seeds() -> None:
     assert confirmed == {RECIPE_BASELINE, PAPER_DEFAULT, selected(plan, runs), control(plan, runs)}
 
 
-def test_a_cap_leaves_both_arms_their_fewest_trials() -> None:
+def test_a_cap_leaves_both_branches_their_fewest_trials() -> None:
     sizes = stage_sizes(SMALL, JOINTLY.baselines, 2)
     needed = (2 * FEWEST_TRIALS + sizes.screening + sizes.confirmation) * JOINTLY.run_epochs
     budget = SMALL.model_copy(update={"max_epochs": needed})
@@ -210,17 +210,17 @@ def on_a_surface() -> NewRecommendation:
     budget = Budget(trials=14, finalists=3, screening_seeds=1, confirmation_seeds=6)
     plan = a_plan(budget=budget, tune=["learning_rate"])
 
-    def drawn(with_ham: bool) -> HamConfig:
-        axes = plan.space.axes(with_ham=with_ham).items()
+    def drawn(branch: Branch) -> HamConfig:
+        axes = plan.space.axes(branch=branch).items()
         at = {name: axis.floor * (axis.high / axis.floor) ** rng.uniform() for name, axis in axes}
         return plan.space.decode(at)
 
-    proposed = [drawn(number % 2 == 0) for number in range(2 * budget.trials)]
+    proposed = [drawn(branch) for _ in range(budget.trials) for branch in plan.branches]
     runs = whole_study(plan, proposed, luck(rng, something_of_its_own))
     return recommend(plan, runs)
 
 
-def test_surface_spans_what_is_tuned_and_finds_the_best_of_either_arm(
+def test_surface_spans_what_is_tuned_and_finds_the_best_of_either_branch(
     on_a_surface: NewRecommendation,
 ) -> None:
     found = on_a_surface

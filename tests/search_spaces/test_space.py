@@ -96,7 +96,7 @@ def test_study_searches_what_it_chooses_and_no_more() -> None:
     chosen = DECLARED.choosing(["learning_rate"], "cosine", "constant")
     assert [*DECLARED.axes()] == ["alpha", "beta"]
     assert [*chosen.axes()] == ["alpha", "beta", "learning_rate"]
-    assert [*chosen.axes(with_ham=False)] == ["learning_rate"]
+    assert [*chosen.axes(branch="baseline")] == ["learning_rate"]
     assert chosen.decode({"learning_rate": 2.0}) == HamConfig(0.0, 0.0, learning_rate=2.0)
     point = {"alpha": 20.0, "beta": AXIS.floor, "learning_rate": 2.0}
     setting = HamConfig(20.0, 0.0, learning_rate=2.0, alpha_schedule="cosine")
@@ -111,7 +111,7 @@ def test_schedules_are_searched_where_they_are_tuned() -> None:
     chosen = DECLARED.choosing(["alpha_schedule"], "constant", "cosine")
     assert [*chosen.axes()] == ["alpha", "beta"]
     assert chosen.choices() == {"alpha_schedule": ("constant", "cosine")}
-    assert chosen.choices(with_ham=False) == {} and chosen.multiples == ()
+    assert chosen.choices(branch="baseline") == {} and chosen.multiples == ()
     falling = HamConfig(20.0, 3.0, alpha_schedule="cosine", beta_schedule="cosine")
     constant = replace(falling, alpha_schedule="constant")
     for setting in (

@@ -14,7 +14,7 @@ from ham.client.records.lifecycle import StudyState
 from ham.client.records.priors import Prior
 from ham.client.records.runs import Cost
 from ham.config import Combination, HamConfig, Recipe, Schedule, format_sparsity
-from search_spaces import TUNABLE, SearchSpace, Tunable
+from search_spaces import TUNABLE, Branch, SearchSpace, Tunable
 
 EarlyStopping = Literal["none", "asha", "asha_promotion", "hyperband", "median"]
 Sampler = Literal["tpe", "gp", "cmaes", "random", "quasi_random", "grid", "nsga2"]
@@ -224,17 +224,18 @@ class Plan(BaseModel):
         return self.combination.slug.replace(f"-{lowest}/", f"-{','.join([lowest, *others])}/")
 
     @property
-    def arms(self) -> tuple[bool, ...]:
-        """The parts of the search, by whether their settings have HAM.
+    def branches(self) -> tuple[Branch, ...]:
+        """The branches of the search, in the order in which their trials are numbered.
 
-        Where learning rate or weight decay is tuned, no HAM is tuned as carefully as HAM is.
+        The baseline has a branch where learning rate or weight decay is tuned: it is then tuned
+        with the same effort as HAM.
         """
-        return (True, False) if self.space.multiples else (True,)
+        return ("ham", "baseline") if self.space.multiples else ("ham",)
 
     @property
     def search_trials(self) -> int:
-        """Search trials, at most; they are numbered through the arms in turns."""
-        return len(self.arms) * self.budget.trials
+        """Search trials of all branches, at most; the branches take turns in the numbering."""
+        return len(self.branches) * self.budget.trials
 
     def trained_with(self, setting: HamConfig) -> dict[str, Any]:
         """Return the values, not multiples, that a setting gives to what was tuned jointly."""

@@ -121,7 +121,7 @@ def boundary_warnings(
             f"{span} is at the edge of the search space ({axis.low:g} to {axis.high:g}); the "
             f"optimum may lie beyond: search {name} {where} to {edge.extension:g}"
         )
-    for name, axis in space.axes(with_ham=False).items():
+    for name, axis in space.axes(branch="baseline").items():
         value = getattr(without, name)
         if edge := boundary_hit(axis, value, value):
             warnings.append(

@@ -163,7 +163,7 @@ def sizes_of(plan: Plan) -> StageSizes:
     """Return how many trainings a plan stands for."""
     if plan.is_multi_objective:
         return pareto_stage_sizes(plan.budget, len(plan.sparsities))
-    return stage_sizes(plan.budget, plan.baselines, len(plan.arms))
+    return stage_sizes(plan.budget, plan.baselines, len(plan.branches))
 
 
 def pareto_stage_sizes(budget: Budget, levels: int) -> StageSizes:
@@ -179,13 +179,13 @@ def pareto_stage_sizes(budget: Budget, levels: int) -> StageSizes:
     )
 
 
-def stage_sizes(budget: Budget, baselines: Sequence[HamConfig], arms: int = 1) -> StageSizes:
-    """Return how many trainings a budget stands for; each arm has all of it."""
-    raced = arms * screening_rounds.trainings(_heats(budget))
+def stage_sizes(budget: Budget, baselines: Sequence[HamConfig], branches: int = 1) -> StageSizes:
+    """Return how many trainings a budget stands for; each branch has all of it."""
+    raced = branches * screening_rounds.trainings(_heats(budget))
     return StageSizes(
-        search=arms * budget.trials,
+        search=branches * budget.trials,
         screening=raced + len(baselines) * budget.screening_seeds,
-        confirmation=(arms + len(baselines)) * budget.confirmation_seeds,
+        confirmation=(branches + len(baselines)) * budget.confirmation_seeds,
     )
 
 
@@ -196,7 +196,7 @@ def _heats(budget: Budget) -> tuple[screening_rounds.ScreeningRound, ...]:
 def _capped(plan: Plan, sizes: StageSizes) -> int:
     """Return the most epochs that a study may train, or refuse a budget that leaves no search."""
     budget, planned = plan.budget, sum(sizes) * plan.run_epochs
-    fewest = len(plan.arms) * min(FEWEST_TRIALS, budget.trials)
+    fewest = len(plan.branches) * min(FEWEST_TRIALS, budget.trials)
     if plan.is_multi_objective:
         fewest = len(plan.sparsities) + 1
         if budget.trials < fewest:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from ham.config import RECIPE_BASELINE, HamConfig
-from search_spaces import LogRange, SearchSpace
+from search_spaces import Branch, LogRange, SearchSpace
 
 if TYPE_CHECKING:
     from service.domain.search.surface import Surface  # scikit-learn: the API starts without it
@@ -32,14 +32,14 @@ def levels(axis: LogRange, count: int = LEVELS) -> tuple[float, ...]:
 
 
 @cache
-def grid(space: SearchSpace, *, with_ham: bool = True) -> tuple[HamConfig, ...]:
+def grid(space: SearchSpace, *, branch: Branch = "ham") -> tuple[HamConfig, ...]:
     """Return settings that stand for all: all pairs of levels, or as many spread points of more.
 
     Args:
         space: the space.
-        with_ham: those with HAM, or those without it.
+        branch: settings with HAM, or those without it.
     """
-    axes, choices = space.axes(with_ham=with_ham), space.choices(with_ham=with_ham)
+    axes, choices = space.axes(branch=branch), space.choices(branch=branch)
     if len(axes) + len(choices) > 2:
         return _spread(space, axes, choices)
     points = product(*(levels(axis) for axis in axes.values()))
@@ -72,7 +72,7 @@ def propose_candidates(
     count: int,
     optimism: float = 0.0,
     avoid: Collection[HamConfig] = (),
-    with_ham: bool = True,
+    branch: Branch = "ham",
 ) -> tuple[HamConfig, ...]:
     """Return the best settings, all with HAM or all without it, that differ from each other.
 
@@ -88,10 +88,12 @@ def propose_candidates(
         optimism: standard deviations that are added to what the surface expects, so that a
             setting of which little is known gets its chance.
         avoid: settings that are left out.
-        with_ham: whether those with HAM are meant.
+        branch: settings with HAM, or those without it.
     """
-    more = () if surface is None else grid(space, with_ham=with_ham)
-    settings = [s for s in dict.fromkeys([*tried, *more]) if s.is_baseline != with_ham]
+    more = () if surface is None else grid(space, branch=branch)
+    settings = [
+        s for s in dict.fromkeys([*tried, *more]) if s.is_baseline == (branch == "baseline")
+    ]
     if surface is not None and settings:
         bound = surface.mean(settings) + optimism * surface.deviation(settings)
         settings = [settings[index] for index in np.argsort(-bound, kind="stable")]

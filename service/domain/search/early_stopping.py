@@ -118,7 +118,7 @@ def judge(plan: Plan, history: History, number: int, epoch: int) -> Verdict:
     if epoch >= plan.combination.epochs(plan.recipe) or plan.early_stopping == "none":
         return GO_ON
     marks = rungs(plan.combination, plan.recipe)
-    history, number = _within_arm(plan, history, number)
+    history, number = _within_branch(plan, history, number)
     if _RULES[plan.early_stopping](history.accuracies, number, epoch, marks):
         return GO_ON
     correlation = rank_correlation(history, epoch)
@@ -128,23 +128,28 @@ def judge(plan: Plan, history: History, number: int, epoch: int) -> Verdict:
 
 def promotable(plan: Plan, history: History, number: int) -> bool:
     """Tell whether a trial that was set aside at a rung is among the best of it by now."""
-    history, number = _within_arm(plan, history, number)
+    history, number = _within_branch(plan, history, number)
     reached = max(history.accuracies[number])
     return _asha(history.accuracies, number, reached, rungs(plan.combination, plan.recipe))
 
 
-def _within_arm(plan: Plan, history: History, number: int) -> tuple[History, int]:
-    """Return the history of a trial's arm, and the trial's number in it.
+def _within_branch(plan: Plan, history: History, number: int) -> tuple[History, int]:
+    """Return the history of a trial's branch, and the trial's number in it.
 
-    Trials are compared within their arm: no HAM would get less care if those with HAM were better.
+    Trials are compared within their branch. Otherwise better trials with HAM would stop trials of
+    the baseline, and the baseline would be tuned with less effort.
     """
-    arms = len(plan.arms)
-    if arms == 1:
+    branches = len(plan.branches)
+    if branches == 1:
         return history, number
-    own, arm = divmod(number, arms)
+    own, branch = divmod(number, branches)
     mine = History(
-        accuracies={n // arms: r for n, r in history.accuracies.items() if n % arms == arm},
-        final={n // arms: value for n, value in history.final.items() if n % arms == arm},
+        accuracies={
+            n // branches: reported
+            for n, reported in history.accuracies.items()
+            if n % branches == branch
+        },
+        final={n // branches: f for n, f in history.final.items() if n % branches == branch},
     )
     return mine, own
 
@@ -153,7 +158,7 @@ def report(study: Study, store: RunStore) -> EarlyStoppingReport:
     """Measure on a study's search so far what early stopping saved, and how far epochs foretell.
 
     The rungs are those that ASHA has or would have: where nothing is stopped, the correlations
-    say whether it could pay. Where no HAM has a search of its own, they are over both arms.
+    say whether it could pay. Where no HAM has a search of its own, they are over both branches.
     """
     plan = study.plan
     # Across sparsities early epochs rank trials well, and say nothing of settings.

@@ -216,10 +216,10 @@ def _best_probability(
 
 
 def _expected_gain(surface: Surface, candidate: HamConfig, control: HamConfig) -> Expectation:
-    with_ham, without = surface.mean([candidate, control])
+    treated, without = surface.mean([candidate, control])
     covariance = surface.covariance([candidate, control])
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
-    mean, half = float(with_ham - without), _NORMAL_95 * float(np.sqrt(max(variance, 0.0)))
+    mean, half = float(treated - without), _NORMAL_95 * float(np.sqrt(max(variance, 0.0)))
     return Expectation(mean=mean, low=mean - half, high=mean + half)
 
 

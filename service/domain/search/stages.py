@@ -9,8 +9,8 @@ what the recommendation reports. Since the winner was chosen before and on other
 carries no bias from having been selected.
 
 Where learning rate or weight decay is tuned as well, settings without HAM have a search and a race
-of their own, an arm with the same number of trainings, on the same seeds. The confirmation then
-compares the winner with the control, which is the winner of that arm: no HAM as carefully tuned.
+of their own, a branch with the same number of trainings, on the same seeds. The confirmation then
+compares the selected configuration with the one selected in that branch, the tuned baseline.
 
 ``earlier`` are runs of other studies of the same combination that had ended before this one
 began. They inform the surface; what counts as a result of this study is in ``runs`` alone.
@@ -26,6 +26,7 @@ from statistics import fmean
 
 from ham.client.records import Plan, Purpose, Run, RunState
 from ham.config import RECIPE_BASELINE, HamConfig
+from search_spaces import Branch
 from service.domain.search import screening_rounds
 from service.domain.search.candidates import propose_candidates
 from service.domain.search.surface import FEWEST_RUNS, Observation, Surface, fitted, observations
@@ -74,9 +75,9 @@ def seen_by(
 
 
 def finalists(
-    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = (), *, with_ham: bool = True
+    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = (), *, branch: Branch = "ham"
 ) -> tuple[HamConfig, ...]:
-    """Return the settings of one arm that enter the race after a finished search.
+    """Return the settings of one branch that enter the race after a finished search.
 
     Raises:
         StudyFailed: no search trial with HAM gave a result.
@@ -94,7 +95,7 @@ def finalists(
         _best_first(results),
         plan.budget.finalists,
         _OPTIMISM,
-        with_ham=with_ham,
+        branch=branch,
     )
 
 
@@ -133,17 +134,17 @@ def round_jobs(
         return []
     done = {job.name for job in baseline_jobs(plan, Purpose.SCREENING)}
     candidates = chain.from_iterable(
-        _fields(plan, runs, earlier, number + 1, with_ham)[number] for with_ham in plan.arms
+        _fields(plan, runs, earlier, number + 1, branch)[number] for branch in plan.branches
     )
     jobs = _cross(Purpose.SCREENING, candidates, _heat_seeds(plan)[number])
     return [job for job in jobs if job.name not in done]
 
 
 def screened_candidates(
-    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = (), *, with_ham: bool = True
+    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = (), *, branch: Branch = "ham"
 ) -> tuple[HamConfig, ...]:
-    """Return all of an arm that raced, or all that would where none has."""
-    fields = _fields(plan, runs, earlier, round_count(plan), with_ham)
+    """Return all of a branch that raced, or all that would where none has."""
+    fields = _fields(plan, runs, earlier, round_count(plan), branch)
     screened = {run.setting for run in runs_for(runs, Purpose.SCREENING)}
     raced = [s for s in dict.fromkeys(chain.from_iterable(fields)) if s in screened]
     return tuple(raced) or fields[0]
@@ -164,10 +165,10 @@ def control(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) -> Ham
 
     The recipe's own values run beside the race, so they stand for election as well.
     """
-    if False not in plan.arms:
+    if "baseline" not in plan.branches:
         return RECIPE_BASELINE
     racing = dict.fromkeys(
-        [RECIPE_BASELINE, *screened_candidates(plan, runs, earlier, with_ham=False)]
+        [RECIPE_BASELINE, *screened_candidates(plan, runs, earlier, branch="baseline")]
     )
     return _ranked(plan, runs, earlier, tuple(racing), caution=1.0)[0]
 
@@ -204,16 +205,16 @@ def _heat_seeds(plan: Plan) -> list[tuple[int, ...]]:
 
 
 def _fields(
-    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run], plan_rounds: int, with_ham: bool
+    plan: Plan, runs: Sequence[Run], earlier: Sequence[Run], plan_rounds: int, branch: Branch
 ) -> list[tuple[HamConfig, ...]]:
-    """Return who of an arm enters each of the first heats, decided on what was known then."""
-    fields = [finalists(plan, runs, earlier, with_ham=with_ham)]
+    """Return who of a branch enters each of the first heats, decided on what was known then."""
+    fields = [finalists(plan, runs, earlier, branch=branch)]
     known: set[int] = set()
     for seeds, heat in zip(_heat_seeds(plan), _heats(plan)[1:plan_rounds], strict=False):
         known.update(seeds)
         then = [run for run in runs if run.purpose == Purpose.SEARCH or run.seed in known]
         racing = tuple(dict.fromkeys(chain.from_iterable(fields)))
-        fields.append(_entrants(plan, then, earlier, racing, heat.candidates, with_ham))
+        fields.append(_entrants(plan, then, earlier, racing, heat.candidates, branch))
     return fields
 
 
@@ -223,7 +224,7 @@ def _entrants(
     earlier: Sequence[Run],
     racing: tuple[HamConfig, ...],
     count: int,
-    with_ham: bool,
+    branch: Branch,
 ) -> tuple[HamConfig, ...]:
     """Return who enters a heat: the best that did not fail, whether they raced before or not."""
     surface = surface_of(plan, then, earlier)
@@ -233,7 +234,7 @@ def _entrants(
     ended = [run for run in runs_for(then, Purpose.SCREENING) if run.state != RunState.RUNNING]
     failed = {run.setting for run in ended if run.state != RunState.SUCCEEDED}
     known = [*racing, *tried]
-    return propose_candidates(plan.space, surface, known, count, avoid=failed, with_ham=with_ham)
+    return propose_candidates(plan.space, surface, known, count, avoid=failed, branch=branch)
 
 
 def _ranked(

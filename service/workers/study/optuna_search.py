@@ -24,6 +24,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ham.client.records import Plan
 from ham.config import RECIPE_BASELINE, HamConfig
+from search_spaces import Branch
 from service.domain.search.early_stopping import History
 from service.domain.search.objectives import MINIMIZED, value_of
 from service.records import Outcome
@@ -49,19 +50,23 @@ class Proposal(NamedTuple):
 def open_search(
     storage: optuna.storages.BaseStorage, name: str, plan: Plan, opening: Sequence[HamConfig] = ()
 ) -> Search:
-    """Open the search of a study: one of Optuna's studies for each of its arms.
+    """Open the search of a study: one Optuna study for each of its branches.
 
     Args:
         storage: Optuna's storage.
-        name: unique in the storage; that of an arm without HAM adds so.
+        name: unique in the storage; the branch ``baseline`` appends ``no HAM`` to it.
         plan: space, sampler and seeds.
         opening: settings to try first, where the search has not begun yet.
     """
     first, *more = [
-        OptunaSearch(storage, name if with_ham else f"{name} no HAM", plan, opening, with_ham)
-        for with_ham in plan.arms
+        OptunaSearch(storage, _study_name(name, branch), plan, opening, branch)
+        for branch in plan.branches
     ]
     return BranchedSearch([first, *more]) if more else first
+
+
+def _study_name(name: str, branch: Branch) -> str:
+    return name if branch == "ham" else f"{name} no HAM"  # stored: it must not change
 
 
 class OptunaSearch:
@@ -72,7 +77,7 @@ class OptunaSearch:
         name: the Optuna study's name, unique in the storage.
         plan: space, sampler and seeds.
         opening: settings to try first, where the search has not begun yet.
-        with_ham: which arm of the study this is.
+        branch: the branch of the study that this search proposes for.
 
     Attributes:
         asked: trials begun so far; those left behind count when they are asked again.
@@ -84,10 +89,10 @@ class OptunaSearch:
         name: str,
         plan: Plan,
         opening: Sequence[HamConfig] = (),
-        with_ham: bool = True,
+        branch: Branch = "ham",
     ) -> None:
         self._plan = plan
-        self._with_ham = with_ham
+        self._branch = branch
         self._storage = storage
         self._study = optuna.create_study(
             storage=storage,
@@ -174,17 +179,17 @@ class OptunaSearch:
             self._study.tell(number, state=TrialState.FAIL)
 
     def _suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """Return a point of this arm's axes, and its choices.
+        """Return a point of this branch's axes, and its choices.
 
         A runner may have been lost between two of them. What it drew is kept, and drawn again in
         vain, so that the next is what it would have been.
         """
-        space, with_ham = self._plan.space, self._with_ham
+        space, branch = self._plan.space, self._branch
         distributions: dict[str, BaseDistribution] = {
             name: FloatDistribution(axis.floor, axis.high, log=True)
-            for name, axis in space.axes(with_ham=with_ham).items()
+            for name, axis in space.axes(branch=branch).items()
         }
-        choices = space.choices(with_ham=with_ham).items()
+        choices = space.choices(branch=branch).items()
         distributions |= {name: CategoricalDistribution(values) for name, values in choices}
         drawn, sampled = trial.params.keys() - trial.relative_params.keys(), {}
         for name, distribution in distributions.items():
@@ -217,14 +222,15 @@ class OptunaSearch:
             self._study.enqueue_trial(point)
 
     def _queue(self, opening: Sequence[HamConfig]) -> list[dict[str, Any]]:
-        plan, with_ham = self._plan, self._with_ham
+        plan, branch = self._plan, self._branch
         if plan.is_multi_objective:
             no_ham = plan.space.encode(RECIPE_BASELINE)
             return [no_ham | {_SPARSITY: sparsity} for sparsity in plan.sparsities]
-        first = dict.fromkeys([*plan.baselines, *opening])
-        mine = [s for s in first if len(plan.arms) == 1 or s.is_baseline != with_ham]
-        queue = [plan.space.encode(setting, with_ham=with_ham) for setting in mine]
-        return queue + (grid(plan, with_ham=with_ham) if plan.sampler == "grid" else [])
+        first = list(dict.fromkeys([*plan.baselines, *opening]))
+        if len(plan.branches) > 1:
+            first = [s for s in first if s.is_baseline == (branch == "baseline")]
+        queue = [plan.space.encode(setting, branch=branch) for setting in first]
+        return queue + (grid(plan, branch=branch) if plan.sampler == "grid" else [])
 
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
@@ -238,12 +244,12 @@ class OptunaSearch:
 
 
 class BranchedSearch:
-    """The searches of a study with several arms, asked in turns, as if they were one.
+    """The searches of all branches of a study, asked in turns as one search.
 
-    A trial's number says whose it is: those of an arm are as many apart as there are arms.
+    With n branches, trial ``number`` is trial ``number // n`` of branch ``number % n``.
 
     Args:
-        searches: one for each arm.
+        searches: one for each branch, in the order of :attr:`Plan.branches`.
     """
 
     def __init__(self, searches: Sequence[OptunaSearch]) -> None:
@@ -255,41 +261,41 @@ class BranchedSearch:
         return sum(search.asked for search in self._searches)
 
     def ask(self) -> Proposal:
-        """Return the next trial of the arm that has had the fewest."""
-        arm = min(range(len(self._searches)), key=lambda arm: self._searches[arm].asked)
-        number, setting, _ = self._searches[arm].ask()
-        return Proposal(self._number(arm, number), setting)
+        """Return the next trial of the branch that has had the fewest."""
+        branch = min(range(len(self._searches)), key=lambda at: self._searches[at].asked)
+        number, setting, _ = self._searches[branch].ask()
+        return Proposal(self._number(branch, number), setting)
 
     def report(self, number: int, epoch: int, validation_accuracy: float) -> None:
         """Note one epoch's validation accuracy of a running trial."""
-        arm, own = self._own(number)
-        arm.report(own, epoch, validation_accuracy)
+        search, own = self._own(number)
+        search.report(own, epoch, validation_accuracy)
 
     def write(self, number: int) -> None:
         """Store what a running trial has reported."""
-        arm, own = self._own(number)
-        arm.write(own)
+        search, own = self._own(number)
+        search.write(own)
 
     def history(self) -> History:
         """Return what all trials have reported so far."""
         accuracies, final = {}, {}
-        for arm, search in enumerate(self._searches):
+        for branch, search in enumerate(self._searches):
             own = search.history()
-            accuracies.update({self._number(arm, n): row for n, row in own.accuracies.items()})
-            final.update({self._number(arm, n): value for n, value in own.final.items()})
+            accuracies.update({self._number(branch, n): r for n, r in own.accuracies.items()})
+            final.update({self._number(branch, n): value for n, value in own.final.items()})
         return History(accuracies, final)
 
     def tell(self, number: int, outcome: Outcome) -> None:
         """End a trial."""
-        arm, own = self._own(number)
-        arm.tell(own, outcome)
+        search, own = self._own(number)
+        search.tell(own, outcome)
 
-    def _number(self, arm: int, own: int) -> int:
-        return own * len(self._searches) + arm
+    def _number(self, branch: int, own: int) -> int:
+        return own * len(self._searches) + branch
 
     def _own(self, number: int) -> tuple[OptunaSearch, int]:
-        own, arm = divmod(number, len(self._searches))
-        return self._searches[arm], own
+        own, branch = divmod(number, len(self._searches))
+        return self._searches[branch], own
 
 
 Search = OptunaSearch | BranchedSearch

@@ -22,6 +22,7 @@ from optuna.samplers import (
 from optuna.samplers.nsgaii import BLXAlphaCrossover
 
 from ham.client.records import Plan, Sampler
+from search_spaces import Branch
 from service.domain.search.objectives import generation_size
 
 
@@ -90,13 +91,13 @@ _SAMPLERS: dict[Sampler, Callable[[int, int], BaseSampler]] = {
 }
 
 
-def grid(plan: Plan, *, with_ham: bool = True) -> list[dict[str, Any]]:
-    """Return the points of an even grid on an arm's axes that fills its trials, shuffled.
+def grid(plan: Plan, *, branch: Branch = "ham") -> list[dict[str, Any]]:
+    """Return the points of an even grid on a branch's axes that fills its trials, shuffled.
 
     The baselines take their share of the trials. The lowest point of an axis that holds zero
     means zero. Every choice is combined with every point.
     """
-    axes, choices = plan.space.axes(with_ham=with_ham), plan.space.choices(with_ham=with_ham)
+    axes, choices = plan.space.axes(branch=branch), plan.space.choices(branch=branch)
     chosen = math.prod(map(len, choices.values()))
     side = max(2, _root((plan.budget.trials - len(plan.baselines)) // chosen, len(axes)))
     values = [

@@ -44,7 +44,7 @@ def test_plan_shows_what_joint_tuning_takes_and_both_its_arms(client: TestClient
     assert plan["space"]["learning_rate"]["low"] < 1 < plan["space"]["learning_rate"]["high"]
     assert plan["space"]["beta_schedule"] == "cosine"
     seeds = Budget().screening_seeds
-    baselines = 2 * (seeds + Budget().confirmation_seeds)  # they run once, whatever the arms
+    baselines = 2 * (seeds + Budget().confirmation_seeds)  # they run once, whatever the branches
     assert plan["expected_runs"] - baselines == 2 * (plain["expected_runs"] - baselines)
     study = client.post("/v1/studies", json=joint).json()
     assert study["progress"]["search"] == {"done": 0, "planned": 2 * Budget().trials}

@@ -104,9 +104,9 @@ def test_trial_without_ham_is_compared_with_others_without_it() -> None:
     """Those with HAM, of even numbers, may all be better: no HAM is searched as carefully."""
     budget = Budget(early_stopping="asha")
     plan = a_plan(budget=budget, tune=["learning_rate"])
-    arm = full_trials(11)
-    seen = {2 * n + 1: curve for n, curve in arm.items()} | {
-        2 * n: {epoch: value + 0.3 for epoch, value in curve.items()} for n, curve in arm.items()
+    trials = full_trials(11)
+    seen = {2 * n + 1: curve for n, curve in trials.items()} | {
+        2 * n: {epoch: v + 0.3 for epoch, v in curve.items()} for n, curve in trials.items()
     }
     for better, stops in ((0, False), (3, False), (4, True)):
         seen[23] = {FIRST_RUNG: 0.5 + 0.01 * (10.5 - better)}

@@ -1,4 +1,4 @@
-"""Schedules of alpha and beta as something that is tuned: one arm, one surface, told in words."""
+"""Tuned schedules of alpha and beta: one branch, one surface, and the messages about them."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def test_departure_of_a_schedule_is_what_it_takes_off_a_strength() -> None:
         assert DEPARTURES[schedule] == pytest.approx(measured, abs=1e-6)
 
 
-def test_tuned_schedules_need_no_second_arm() -> None:
+def test_tuned_schedules_need_no_second_branch() -> None:
     """Without HAM there is nothing that a schedule could change."""
     plain = a_plan(budget=BUDGET)
-    assert TUNED.arms == (True,)
+    assert TUNED.branches == ("ham",)
     assert TUNED.expected_runs == plain.expected_runs
     assert control(TUNED, []) == RECIPE_BASELINE
     assert TUNED.trained_with(HamConfig(20.0, 0.01, alpha_schedule="linear")) == {}
