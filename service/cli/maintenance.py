@@ -56,14 +56,10 @@ def clean(
     with report_errors():
         settings = _settings(data_dir)
         from service.storage import open_storage  # lazy: most commands need no database
-        from service.workers.cluster.checkpoints import (
-            open_checkpoint_store,  # lazy: and no buckets
-        )
+        from service.workers.cluster import checkpoints  # lazy: and no buckets
 
-        storage, place = (
-            open_storage(settings),
-            open_checkpoint_store(settings.checkpoint_location),
-        )
+        storage = open_storage(settings)
+        place = checkpoints.open_checkpoint_store(settings.checkpoint_location)
         try:
             before = datetime.now(UTC) - timedelta(days=days)
             old = list(_left_behind(settings.data_dir, storage.studies, before))
