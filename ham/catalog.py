@@ -1,6 +1,6 @@
-"""Every model, dataset, base optimizer and sparsifier that hamtune knows, as rows.
+"""The registries of models, datasets, base optimizers and sparsifiers, with their specs.
 
-Nothing here imports torch: the rows can be listed on a machine that has only Python.
+Nothing here imports torch: the specs can be listed on a machine that has only Python.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ DATASETS = Registry[DatasetSpec](
         ),
     ),
     group="ham.datasets",
-    kind=DatasetSpec,
+    spec_class=DatasetSpec,
 )
 
 MODELS = Registry[ModelSpec](
@@ -157,7 +157,7 @@ MODELS = Registry[ModelSpec](
         ),
     ),
     group="ham.models",
-    kind=ModelSpec,
+    spec_class=ModelSpec,
 )
 
 OPTIMIZERS = Registry[OptimizerSpec](
@@ -171,7 +171,7 @@ OPTIMIZERS = Registry[OptimizerSpec](
         ),
     ),
     group="ham.optimizers",
-    kind=OptimizerSpec,
+    spec_class=OptimizerSpec,
 )
 
 _DYNAMIC_DENSE = (
@@ -338,12 +338,12 @@ SPARSIFIERS = Registry[SparsifierSpec](
         ),
     ),
     group="ham.sparsifiers",
-    kind=SparsifierSpec,
+    spec_class=SparsifierSpec,
 )
 
 
 def plugins() -> list[Plugin]:
-    """Return what other packages offer of any kind, also what is broken."""
+    """Return the entry points of other packages for all registries, broken ones included."""
     return [
         plugin
         for registry in (MODELS, DATASETS, OPTIMIZERS, SPARSIFIERS)

@@ -1,6 +1,6 @@
-"""What one training is: combination, recipe, setting and seed, validated and ready for JSON.
+"""The inputs of a training: combination, recipe, HAM configuration and seed, validated.
 
-A :class:`RunConfig` is complete: two trainings of equal configs on one machine are bit-equal.
+A :class:`RunConfig` is complete: two trainings of equal run configs on one machine are bit-equal.
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 
 @dataclass(frozen=True)
 class HamConfig:
-    """One choice of HAM's two numbers, and of what was tuned jointly; (0, 0) is no HAM.
+    """One configuration: HAM's two strengths, and the values that are tuned jointly with them.
+
+    alpha = beta = 0 is the baseline, without HAM.
 
     Args:
         alpha: strength of the sign-gradient term, finite and >= 0.
         beta: strength of the shrinkage term, finite and >= 0.
         learning_rate: multiple of the recipe's, finite and > 0.
         weight_decay: multiple of the recipe's, finite and >= 0.
-        alpha_schedule, beta_schedule: how the strength goes to 0 over a training, if it does;
-            see :data:`SCHEDULES`. Under iterative pruning it begins anew with each training.
+        alpha_schedule, beta_schedule: shape of the strength over a training, one of
+            :data:`SCHEDULES`: constant, or falling to 0. Under iterative pruning the schedule
+            starts again with each training.
     """
 
     alpha: float
@@ -51,12 +54,12 @@ class HamConfig:
 
     @property
     def is_baseline(self) -> bool:
-        """True where HAM does nothing and the base optimizer is left as it is."""
+        """True if alpha = beta = 0: the base optimizer takes its own steps, unchanged."""
         return self.alpha == 0 and self.beta == 0
 
     @property
     def joint(self) -> dict[str, Any]:
-        """What beside alpha and beta departs from the recipe."""
+        """The jointly tuned values that differ from the recipe's, by field name."""
         return {
             field.name: getattr(self, field.name)
             for field in fields(self)
@@ -70,12 +73,12 @@ PAPER_DEFAULT = HamConfig(alpha=200.0, beta=1e-3)
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Everything of a training that is not the combination, the setting or the seed.
+    """The hyperparameters of a training beside the combination, the configuration and the seed.
 
     Attributes:
-        name: what the recipe is called.
-        version: raised whenever a field changes, so that results are never mixed.
-        epochs: length of one full schedule; iterative pruning takes several in a run.
+        name: name of the recipe's file.
+        version: raised whenever a field changes, so that results of two versions are never mixed.
+        epochs: length of one full schedule; a run of iterative pruning has several of them.
         batch_size: examples per step; the last, smaller batch of an epoch is dropped.
         learning_rate: peak learning rate.
         schedule: shape of the learning rate over the steps after the warm-up.
@@ -84,8 +87,8 @@ class Recipe:
         weight_decay: coupled L2 decay of the base optimizer.
         label_smoothing: in [0, 1).
         cpu_threads: torch threads on a CPU; part of the recipe since it changes rounding.
-        sparsifier_preset: which of a sparsifier's published options its trainings use; None for
-            the sparsifier's defaults.
+        sparsifier_preset: name of the published options of a sparsifier that the trainings use;
+            None for the sparsifier's defaults.
     """
 
     name: str
@@ -110,7 +113,7 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Combination:
-    """The unit that is tuned, recommended and ranked.
+    """The unit that hamtune tunes, recommends and ranks.
 
     Args:
         model, dataset, sparsifier, optimizer: registry names.
@@ -120,7 +123,7 @@ class Combination:
     Raises:
         UnknownName: a name is not registered.
         InvalidConfig: the sparsity is outside [0, 1).
-        IncompatibleCombination: the parts do not go together.
+        IncompatibleCombination: the parts cannot be combined.
     """
 
     model: str
@@ -135,14 +138,14 @@ class Combination:
 
     @classmethod
     def stored(cls, **fields: Any) -> Combination:
-        """Build one that was checked when it was stored: its plug-in may be gone by now."""
+        """Build a stored combination without a check: its plug-in may be uninstalled by now."""
         combination = object.__new__(cls)
         for name in cls.__dataclass_fields__:
             object.__setattr__(combination, name, fields[name])
         return combination
 
     def check(self) -> None:
-        """Raise where the parts are unknown or do not go together."""
+        """Raise if a part is unknown, or if the parts cannot be combined."""
         model, dataset = MODELS.get(self.model), DATASETS.get(self.dataset)
         sparsifier = SPARSIFIERS.get(self.sparsifier)
         OPTIMIZERS.get(self.optimizer)
@@ -153,12 +156,12 @@ class Combination:
                 "sparsity", self.sparsity, f"sparsifier {self.sparsifier!r} takes sparsity 0 only"
             )
         if not model.accepts(dataset):
-            fitting = [row.name for row in MODELS if row.accepts(dataset)]
+            compatible = [spec.name for spec in MODELS if spec.accepts(dataset)]
             raise IncompatibleCombination(
                 "model",
                 self.model,
                 f"dataset {self.dataset!r} has images of shape {dataset.shape}; "
-                f"models that take them: {', '.join(fitting) or 'none'}",
+                f"models that take them: {', '.join(compatible) or 'none'}",
             )
 
     @property
@@ -176,35 +179,40 @@ class Combination:
 
     @property
     def trainings(self) -> int:
-        """Full-length trainings of one run: more than one where pruning is iterative."""
+        """Full-length trainings of one run: more than one if pruning is iterative."""
         return SPARSIFIERS.get(self.sparsifier).trainings(self.sparsity)
 
     def epochs(self, recipe: Recipe) -> int:
-        """Return the epochs of one run: the recipe's, once for each training."""
+        """Return the epochs of one run: the recipe's epochs times the number of trainings."""
         return self.trainings * recipe.epochs
 
 
 def require_ham_beside(sparsifier: str) -> None:
-    """Raise where HAM has no meaning beside a sparsifier, so that there is nothing to tune.
+    """Raise if a sparsifier cannot be trained with HAM, so that there is nothing to tune.
 
     Raises:
         UnknownName: no sparsifier has this name.
-        IncompatibleCombination: it trains factors of the weights.
+        IncompatibleCombination: the sparsifier trains factors of the weights.
     """
     if not SPARSIFIERS.get(sparsifier).takes_ham:
-        beside = [row.name for row in SPARSIFIERS if row.takes_ham]
+        compatible = [spec.name for spec in SPARSIFIERS if spec.takes_ham]
         raise IncompatibleCombination(
             "sparsifier",
             sparsifier,
             "it trains factors m * w of each weight, and HAM is itself the step of such factors: "
             "train it without HAM (alpha = beta = 0; there is nothing to tune), or choose one "
-            f"that HAM goes with: {', '.join(beside)}",
+            f"that can be trained with HAM: {', '.join(compatible)}",
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
-    """One training, complete."""
+    """All inputs of one run.
+
+    Raises:
+        IncompatibleCombination: the recipe is not the combination's, or the sparsifier cannot be
+            trained with HAM.
+    """
 
     combination: Combination
     recipe: Recipe
@@ -230,7 +238,7 @@ class RunConfig:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> RunConfig:
-        """Rebuild what :meth:`to_json` gave, validated again."""
+        """Rebuild a run config from the output of :meth:`to_json`, and validate it again."""
         return cls(
             combination=Combination(**data["combination"]),
             recipe=Recipe(**data["recipe"]),
@@ -240,6 +248,6 @@ class RunConfig:
 
 
 def format_sparsity(sparsity: float) -> str:
-    """Write a sparsity with two decimals, or more where it has more: 0.90, 0.995."""
+    """Write a sparsity with two decimals, or with more if it has more: 0.90, 0.995."""
     short = f"{sparsity:.2f}"
     return short if float(short) == sparsity else repr(sparsity)

@@ -1,4 +1,4 @@
-"""The errors of the library. Each says the rule, the value that broke it and what is allowed."""
+"""The errors of the library. Each message has the rule, the offending value and the remedy."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class HamError(Exception):
 
 
 class InvalidConfig(HamError, ValueError):
-    """A field holds a value that its rule forbids.
+    """A field has a value that its rule forbids.
 
     Attributes:
         field: name of the offending field.
-        value: what it held.
+        value: the offending value.
         allowed: the rule in words, or the allowed values.
     """
 
@@ -27,7 +27,7 @@ class InvalidConfig(HamError, ValueError):
 
 
 class UnknownName(InvalidConfig):
-    """A name that no registry row carries; close matches are offered."""
+    """No registry entry has this name; the message suggests close matches."""
 
     def __init__(self, field: str, value: str, known: Iterable[str]) -> None:
         known = sorted(known)
@@ -37,8 +37,8 @@ class UnknownName(InvalidConfig):
 
 
 class IncompatibleCombination(InvalidConfig):
-    """Each name is known, but they do not go together."""
+    """Each name is known, but the parts cannot be combined."""
 
 
 class DivergedRun(HamError, ArithmeticError):
-    """A training left the finite numbers. Retrying the same configuration cannot help."""
+    """A loss or a parameter became infinite or NaN. A retry of the same run config cannot help."""

@@ -1,9 +1,9 @@
-"""A registry of named rows that can be listed without importing what they name.
+"""Registries of named specs, which can be listed without importing what the specs name.
 
-Plug-ins add rows through entry points, for example in another package's pyproject.toml:
+Plug-ins add specs through entry points, for example in another package's pyproject.toml:
 
     [project.entry-points."ham.sparsifiers"]
-    my_method = "my_package.rows:MY_METHOD"
+    my_method = "my_package.specs:MY_METHOD"
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ham.errors import HamError, UnknownName
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """One registered name.
+class Spec:
+    """One registry entry: a name, and where its implementation is.
 
     Attributes:
         name: the registry name, also the file name of its implementation.
@@ -38,20 +38,20 @@ class Row:
     reference: str = ""
 
     def load(self) -> Any:
-        """Import and return what the row names."""
+        """Import and return the attribute that ``factory`` names."""
         module, _, attribute = self.factory.partition(":")
         return getattr(import_module(module), attribute)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plugin:
-    """What another package offers through an entry point.
+    """An entry point of another package.
 
     Attributes:
         group: the entry-point group, for example ``"ham.sparsifiers"``.
-        name: of the entry point.
-        package: name and version of the package, empty where it tells none.
-        error: why its row could not be registered; None where it was.
+        name: name of the entry point.
+        package: name and version of the package, empty where they are unknown.
+        error: why its spec could not be registered; None where the spec is registered.
     """
 
     group: str
@@ -60,67 +60,73 @@ class Plugin:
     error: str | None
 
 
-R = TypeVar("R", bound=Row)
+SpecT = TypeVar("SpecT", bound=Spec)
 
 
-class Registry(Generic[R]):
-    """Rows by name. Built-in rows and plug-in rows follow the same rules.
+class Registry(Generic[SpecT]):
+    """Specs by name. Built-in specs and specs of plug-ins follow the same rules.
 
     Args:
-        field: what the names are called in messages, for example ``"sparsifier"``.
-        rows: the built-in rows.
+        field: what messages call an entry, for example ``"sparsifier"``.
+        specs: the built-in specs.
         group: entry-point group that plug-ins use, for example ``"ham.sparsifiers"``.
-        kind: the class that every row must have.
+        spec_class: the class that every spec must have.
     """
 
-    def __init__(self, field: str, rows: tuple[R, ...], group: str, kind: type[R]) -> None:
+    def __init__(
+        self, field: str, specs: tuple[SpecT, ...], group: str, spec_class: type[SpecT]
+    ) -> None:
         self._field = field
         self._group = group
-        self._kind = kind
-        self._rows: dict[str, R] = {}
+        self._spec_class = spec_class
+        self._specs: dict[str, SpecT] = {}
         self._plugins: list[Plugin] | None = None
-        for row in rows:
-            self.add(row)
+        for spec in specs:
+            self.add(spec)
 
-    def add(self, row: R) -> None:
-        """Register a row; a name that is taken is an error that names both factories."""
-        if not isinstance(row, self._kind):
+    def add(self, spec: SpecT) -> None:
+        """Register a spec.
+
+        Raises:
+            HamError: the spec has another class, or its name is taken.
+        """
+        if not isinstance(spec, self._spec_class):
             raise HamError(
-                f"a {self._field} is registered by a {self._kind.__name__}, but this is a "
-                f"{type(row).__name__}"
+                f"a {self._field} is registered by a {self._spec_class.__name__}, but this is a "
+                f"{type(spec).__name__}"
             )
-        if row.name in self._rows:
+        if spec.name in self._specs:
             raise HamError(
-                f"{self._field} {row.name!r} is registered twice: "
-                f"{self._rows[row.name].factory} and {row.factory}"
+                f"{self._field} {spec.name!r} is registered twice: "
+                f"{self._specs[spec.name].factory} and {spec.factory}"
             )
-        self._rows[row.name] = row
+        self._specs[spec.name] = spec
 
-    def get(self, name: str) -> R:
-        """Return the row of this name, or raise :class:`~ham.errors.UnknownName`."""
+    def get(self, name: str) -> SpecT:
+        """Return the spec of this name, or raise :class:`~ham.errors.UnknownName`."""
         self._load_plugins()
-        if name not in self._rows:
-            raise UnknownName(self._field, name, self._rows)
-        return self._rows[name]
+        if name not in self._specs:
+            raise UnknownName(self._field, name, self._specs)
+        return self._specs[name]
 
-    def list(self, pattern: str = "*") -> list[R]:
-        """Return the rows whose name matches a glob pattern, in order of registration."""
+    def list(self, pattern: str = "*") -> list[SpecT]:
+        """Return the specs whose name matches a glob pattern, in order of registration."""
         self._load_plugins()
-        return [row for name, row in self._rows.items() if fnmatchcase(name, pattern)]
+        return [spec for name, spec in self._specs.items() if fnmatchcase(name, pattern)]
 
     def names(self) -> builtins.list[str]:
         """Return all names, in order of registration."""
-        return [row.name for row in self.list()]
+        return [spec.name for spec in self.list()]
 
     def __contains__(self, name: object) -> bool:
         self._load_plugins()
-        return name in self._rows
+        return name in self._specs
 
-    def __iter__(self) -> Iterator[R]:
+    def __iter__(self) -> Iterator[SpecT]:
         return iter(self.list())
 
     def plugins(self) -> builtins.list[Plugin]:
-        """Return what other packages offer, also what is broken."""
+        """Return the entry points of other packages, broken ones included."""
         return list(self._load_plugins())
 
     def _load_plugins(self) -> builtins.list[Plugin]:

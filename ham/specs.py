@@ -1,6 +1,6 @@
-"""What the catalogue says of a model, a dataset, a base optimizer and a sparsifier.
+"""The spec classes of models, datasets, base optimizers and sparsifiers.
 
-The rows themselves are in :mod:`ham.catalog`.
+The specs themselves are in :mod:`ham.catalog`.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from pathlib import Path
 from typing import Literal
 
 from ham.errors import InvalidConfig
-from ham.registry import Row
+from ham.registry import Spec
 
 DATA_VARIABLE = "HAM_DATA_DIR"
 
 
 @dataclass(frozen=True, kw_only=True)
-class DatasetSpec(Row):
+class DatasetSpec(Spec):
     """A classification dataset.
 
     Attributes:
         shape: (channels, height, width) of one image.
         classes: number of classes.
         sizes: images in (train, validation, test).
-        how_to_get: what a user does to have the data.
-        folder: where it is looked for under ``HAM_DATA_DIR``; None where a package brings it.
+        how_to_get: how a user obtains the data.
+        folder: the data's folder under ``HAM_DATA_DIR``; None if a Python package has the data.
     """
 
     shape: tuple[int, int, int]
@@ -37,7 +37,7 @@ class DatasetSpec(Row):
 
     @property
     def available(self) -> bool:
-        """Whether this machine has the data."""
+        """True if this machine has the data."""
         return self.folder is None or (data_root() / self.folder).exists()
 
 
@@ -47,15 +47,18 @@ def data_root() -> Path:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSpec(Row):
+class ModelSpec(Spec):
     """An architecture.
 
     Attributes:
-        input_shape: (channels, height, width) that it takes; None where any size will do.
-        gpus: what a training fills: a share of one GPU, so that several fit on it; a whole one, 1;
-            or several, each of which takes its share of every batch
-            (:mod:`ham.training.data_parallel`). The shares of the small models are presumed, not
+        input_shape: (channels, height, width) of the images; None for a size that is free.
+        gpus: GPUs that one training uses: a share in [0, 1) if several trainings fit on one GPU;
+            1; or a whole number > 1, in which case each GPU takes a share of every batch
+            (:mod:`ham.training.data_parallel`). The shares of the small models are assumed, not
             measured.
+
+    Raises:
+        InvalidConfig: ``gpus`` is neither in [0, 1] nor a whole number.
     """
 
     input_shape: tuple[int | None, int | None, int | None]
@@ -66,34 +69,34 @@ class ModelSpec(Row):
             raise InvalidConfig("gpus", self.gpus, "it must be in [0, 1], or a whole number")
 
     def accepts(self, dataset: DatasetSpec) -> bool:
-        """Tell whether images of this dataset fit the first layer."""
+        """Return True if the model takes images of this dataset's shape."""
         pairs = zip(self.input_shape, dataset.shape, strict=True)
-        return all(wanted in (None, given) for wanted, given in pairs)
+        return all(expected in (None, actual) for expected, actual in pairs)
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizerSpec(Row):
-    """A base optimizer, to be wrapped by HAM."""
+class OptimizerSpec(Spec):
+    """A base optimizer that HAM can wrap."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class SparsifierSpec(Row):
+class SparsifierSpec(Spec):
     """A method that makes a network sparse.
 
     Attributes:
-        family: where in training the sparsity comes from.
+        family: the phase of training in which the network becomes sparse.
         takes_sparsity: False for ``dense``, whose sparsity is always 0.
-        needs_dense_gradient: True where gradients of dropped weights are read.
+        needs_dense_gradient: True if the method reads gradients of dropped weights.
         prune_fraction: share of the remaining weights that is pruned between two full-length
-            trainings, in (0, 1); None where a run is one training.
-        settled: share of a training after which the network has its target sparsity for good,
-            in [0, 1], the latest over its presets.
-        takes_ham: False where HAM has no meaning: the method trains factors of the weights, and
-            HAM is itself the step of such factors.
-        leaves_dense: which layers its authors leave dense, and under which options; in words,
-            empty where they prune all. The method does so unless ``dense_layers`` says otherwise.
-        search_space: ``"package:file.toml"`` of a space file that the method's package brings;
-            None for the space of its family. See :mod:`search_spaces`.
+            trainings, in (0, 1); None if a run is one training.
+        settled: share of a training, in [0, 1], after which the network keeps its target
+            sparsity; the largest value over the presets.
+        takes_ham: False if the method trains factors of the weights. HAM has no meaning there,
+            since HAM is itself the step of such factors.
+        leaves_dense: the layers that the authors leave dense, and under which options, in words;
+            empty if they prune every layer. ``dense_layers`` overrides this default.
+        search_space: ``"package:file.toml"`` of a space file in the method's own package; None
+            for the space of its family. See :mod:`search_spaces`.
     """
 
     family: Literal["dense", "at initialization", "dense to sparse", "dynamic", "continuous"]
@@ -112,16 +115,20 @@ class SparsifierSpec(Row):
         return 1 + prunings(sparsity, self.prune_fraction)
 
     def sparse_from(self, sparsity: float) -> float:
-        """Return from which share of a run on the target sparsity is held for good, in [0, 1].
+        """Return the share of a run after which the network keeps its target sparsity, in [0, 1].
 
-        Accuracies before that are of another, denser network.
+        Accuracies before that point are those of a denser network.
         """
         trainings = self.trainings(sparsity)
         return (trainings - 1 + self.settled) / trainings
 
 
 def prunings(sparsity: float, fraction: float) -> int:
-    """Return how often a fraction of the rest must be pruned to reach a sparsity.
+    """Return how many prunings of a fraction of the remaining weights reach a sparsity.
+
+    Args:
+        sparsity: target, in [0, 1).
+        fraction: share of the remaining weights that one pruning removes, in (0, 1).
 
     >>> [prunings(sparsity, 0.2) for sparsity in (0.0, 0.2, 0.5, 0.9)]
     [0, 1, 4, 11]

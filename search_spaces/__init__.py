@@ -1,6 +1,13 @@
-"""Declared search spaces and training recipes: data files, validated when loaded."""
+"""Search spaces and training recipes: TOML files that are validated when loaded."""
 
-from search_spaces.catalog import plugins, recipe_for, recipes, space_for, spaces, tunable
+from search_spaces.catalog import (
+    plugins,
+    recipe_for,
+    recipes,
+    space_for,
+    spaces,
+    tunable_sparsifiers,
+)
 from search_spaces.space import (
     JOINT,
     SCHEDULED,
@@ -26,5 +33,5 @@ __all__ = [
     "recipes",
     "space_for",
     "spaces",
-    "tunable",
+    "tunable_sparsifiers",
 ]

@@ -1,8 +1,8 @@
-"""Loads the declared spaces and recipes, and says which one a combination uses.
+"""The declared search spaces and recipes, and the rules that choose one for a combination.
 
-A space file applies to the sparsifiers or families it names; ``default.toml`` applies to the
-rest. A sparsifier of another package may bring a file of its own. A recipe file applies to its
-dataset; several may, one of them being the default.
+A space file applies to the sparsifiers or families that it names; ``default.toml`` applies to all
+others. The package of a plug-in may contain a space file for its sparsifier. A recipe file applies
+to the dataset that it names. One recipe of each dataset is the default.
 """
 
 from __future__ import annotations
@@ -16,19 +16,26 @@ from pathlib import Path
 from typing import Any
 
 from ham.catalog import DATASETS, SPARSIFIERS
-from ham.catalog import plugins as registered
+from ham.catalog import plugins as registry_plugins
 from ham.config import Recipe, require_ham_beside
 from ham.errors import IncompatibleCombination, InvalidConfig, UnknownName
 from ham.registry import Plugin
-from search_spaces.declared import DeclaredSpace, declared_space
+from search_spaces.declared import DeclaredSpace, parse_space
 from search_spaces.space import SearchSpace
 
-_HERE = Path(__file__).parent
+_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class DeclaredRecipe:
-    """A recipe, the dataset it trains on, and whether it is that dataset's default."""
+    """A recipe file.
+
+    Attributes:
+        recipe: the recipe.
+        dataset: registry name of the dataset that it trains on.
+        default: True if it is the default recipe of that dataset.
+        title: one line for people.
+    """
 
     recipe: Recipe
     dataset: str
@@ -45,14 +52,14 @@ def _read(path: Traversable) -> dict[str, Any]:
 
 @cache
 def spaces() -> dict[str, DeclaredSpace]:
-    """Return every declared space by what it applies to: a sparsifier, a family or ``default``.
+    """Return every declared space by its target: a sparsifier, a family or ``default``.
 
     Raises:
-        InvalidConfig: a file breaks a rule, or two apply to the same.
+        InvalidConfig: a file breaks a rule, or two files have the same target.
     """
     declared: dict[str, DeclaredSpace] = {}
-    for path in sorted((_HERE / "spaces").glob("*.toml")):
-        space = declared_space(path.stem, _read(path))
+    for path in sorted((_FOLDER / "spaces").glob("*.toml")):
+        space = parse_space(path.stem, _read(path))
         for target in space.applies_to:
             if target in declared:
                 raise InvalidConfig(
@@ -68,13 +75,10 @@ def spaces() -> dict[str, DeclaredSpace]:
 def recipes() -> dict[str, DeclaredRecipe]:
     """Return every declared recipe by its id."""
     declared = {}
-    for path in sorted((_HERE / "recipes").glob("*.toml")):
+    for path in sorted((_FOLDER / "recipes").glob("*.toml")):
         data = _read(path)
-        dataset, default, title = (
-            data.pop("dataset"),
-            data.pop("default", False),
-            data.pop("title"),
-        )
+        dataset, title = data.pop("dataset"), data.pop("title")
+        default = data.pop("default", False)
         DATASETS.get(dataset)
         recipe = Recipe(name=path.stem, **data)
         declared[recipe.id] = DeclaredRecipe(recipe, dataset, default, title)
@@ -87,14 +91,15 @@ def space_for(
     """Return the space of a training: the sparsifier's own, its family's, or the default.
 
     Raises:
-        UnknownName: no such sparsifier.
-        IncompatibleCombination: HAM has no meaning beside it, so there is nothing to tune.
-        InvalidConfig: the file that its package brings breaks a rule, or is not there.
+        UnknownName: no sparsifier has this name.
+        IncompatibleCombination: the sparsifier cannot be trained with HAM, so there is nothing to
+            tune.
+        InvalidConfig: the space file of its package breaks a rule, or does not exist.
     """
     require_ham_beside(sparsifier)
-    brought = SPARSIFIERS.get(sparsifier).search_space
-    if brought is not None:
-        return _brought_space(sparsifier, brought).space_for(model, dataset)
+    location = SPARSIFIERS.get(sparsifier).search_space
+    if location is not None:
+        return _packaged_space(sparsifier, location).space_for(model, dataset)
     declared = spaces()
     for target in (sparsifier, SPARSIFIERS.get(sparsifier).family):
         if target in declared:
@@ -103,7 +108,7 @@ def space_for(
 
 
 @cache
-def _brought_space(sparsifier: str, location: str) -> DeclaredSpace:
+def _packaged_space(sparsifier: str, location: str) -> DeclaredSpace:
     package, _, file = location.partition(":")
     try:
         data = _read(files(package) / file)
@@ -111,28 +116,28 @@ def _brought_space(sparsifier: str, location: str) -> DeclaredSpace:
         raise InvalidConfig(
             "search_space", location, f'it must be "package:file.toml", but {error}'
         ) from error
-    return declared_space(sparsifier, data)
+    return parse_space(sparsifier, data)
 
 
-def tunable() -> list[str]:
-    """Return the sparsifiers that have a space: those that HAM can be tuned beside."""
-    return [row.name for row in SPARSIFIERS if row.takes_ham and not _problem(row.name)]
+def tunable_sparsifiers() -> list[str]:
+    """Return the names of the sparsifiers that have a space, so that HAM can be tuned for them."""
+    return [spec.name for spec in SPARSIFIERS if spec.takes_ham and not _space_error(spec.name)]
 
 
 def plugins() -> list[Plugin]:
-    """Return what other packages offer, also what is broken, in its row or in its space."""
-    problems = {row.name: _problem(row.name) for row in SPARSIFIERS if row.search_space}
-    return registered() + [
-        Plugin(group="ham.sparsifiers", name=name, package="", error=problem)
-        for name, problem in problems.items()
-        if problem
+    """Return the entry points of other packages, with the errors of their specs and spaces."""
+    errors = {spec.name: _space_error(spec.name) for spec in SPARSIFIERS if spec.search_space}
+    return registry_plugins() + [
+        Plugin(group="ham.sparsifiers", name=name, package="", error=error)
+        for name, error in errors.items()
+        if error
     ]
 
 
-def _problem(sparsifier: str) -> str | None:
+def _space_error(sparsifier: str) -> str | None:
     try:
         space_for(sparsifier)
-    except IncompatibleCombination:  # there is nothing to tune, and no need of a space
+    except IncompatibleCombination:  # there is nothing to tune, so no space is needed
         return None
     except InvalidConfig as error:
         return str(error)
@@ -140,22 +145,24 @@ def _problem(sparsifier: str) -> str | None:
 
 
 def recipe_for(dataset: str, recipe: str | None = None) -> Recipe:
-    """Return a recipe by id, or the default one of a dataset.
+    """Return a recipe by id, or the default recipe of a dataset.
 
     Raises:
-        UnknownName: no such dataset, or no such recipe for it.
+        UnknownName: no dataset has this name, or the dataset has no recipe of this id.
         IncompatibleCombination: the dataset has no default recipe.
     """
     DATASETS.get(dataset)
-    fitting = {id: row for id, row in recipes().items() if row.dataset == dataset}
+    of_dataset = {id: each for id, each in recipes().items() if each.dataset == dataset}
     if recipe is not None:
-        if recipe not in fitting:
-            raise UnknownName("recipe", recipe, fitting)
-        return fitting[recipe].recipe
-    for row in fitting.values():
-        if row.default:
-            return row.recipe
-    having = sorted({row.dataset for row in recipes().values()})
+        if recipe not in of_dataset:
+            raise UnknownName("recipe", recipe, of_dataset)
+        return of_dataset[recipe].recipe
+    for declared in of_dataset.values():
+        if declared.default:
+            return declared.recipe
+    datasets = sorted({declared.dataset for declared in recipes().values()})
     raise IncompatibleCombination(
-        "dataset", dataset, f"no recipe is declared for it; datasets with one: {', '.join(having)}"
+        "dataset",
+        dataset,
+        f"no recipe is declared for it; datasets with a recipe: {', '.join(datasets)}",
     )

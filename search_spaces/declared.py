@@ -1,25 +1,25 @@
-"""Reads a space file: ranges for families of sparsifiers, with overrides per model or dataset.
+"""The parser of space files: ranges of alpha and beta, with overrides per model or dataset.
 
 version = 1
-schedules = ["constant", "linear"] # of alpha and beta, for a study to choose or tune; one is
-                                  # "constant", the only one where this is left out
-applies_to = ["dynamic"]          # families or sparsifiers; by default the file's own name
+schedules = ["constant", "linear"] # schedules of alpha and beta that a study may choose or tune;
+                                   # must contain "constant"; default ["constant"]
+applies_to = ["dynamic"]           # families or sparsifiers; default the file's own name
 
 [alpha]
 low = 1.0
 high = 400.0
-zero_share = 0.1                  # share of the axis that means exactly zero
+zero_share = 0.1                   # share of the axis that means exactly zero; default 0
 
 [beta]
 ...
 
-[learning_rate]                   # optional: what a study may tune as well, as a multiple of the
-low = 0.2                         # recipe's value; likewise [weight_decay]
+[learning_rate]                    # optional: the range, as a multiple of the recipe's value, that
+low = 0.2                          # a study may tune as well; likewise [weight_decay]
 high = 5.0
 
-[[override]]                      # the last one that fits wins, axis by axis
-dataset = "imagenet"              # and/or model = "resnet50"
-beta = { low = 1e-5, high = 0.1 } # what is left out stays
+[[override]]                       # if several match a training, the last one wins, axis by axis
+dataset = "imagenet"               # and/or model = "resnet50"
+beta = { low = 1e-5, high = 0.1 }  # keys that are left out keep their values
 """
 
 from __future__ import annotations
@@ -38,101 +38,113 @@ _AXES = (*_REQUIRED, *JOINT)
 
 @dataclass(frozen=True)
 class Override:
-    """What a space file changes for one model, one dataset, or a pair of both."""
+    """The ranges that a space file changes for one model, one dataset, or a pair of both.
+
+    Attributes:
+        model, dataset: registry names; None for every model or every dataset.
+        axes: the changed ranges by axis.
+    """
 
     model: str | None
     dataset: str | None
     axes: Mapping[str, LogRange]
 
-    def fits(self, model: str | None, dataset: str | None) -> bool:
-        """Tell whether it applies to a training."""
+    def matches(self, model: str | None, dataset: str | None) -> bool:
+        """Return True if the override applies to a training of this model on this dataset."""
         return self.model in (None, model) and self.dataset in (None, dataset)
 
     @property
     def name(self) -> str:
-        """What it adds to the name of the space."""
+        """The suffix that the override adds to the name of the space."""
         return "-".join(part for part in (self.model, self.dataset) if part)
 
 
 @dataclass(frozen=True)
 class DeclaredSpace:
-    """A space file."""
+    """A space file.
+
+    Attributes:
+        space: the space without overrides.
+        applies_to: the sparsifiers or families that use it.
+        overrides: its overrides, in the order of the file.
+    """
 
     space: SearchSpace
     applies_to: tuple[str, ...]
     overrides: tuple[Override, ...]
 
     def space_for(self, model: str | None, dataset: str | None) -> SearchSpace:
-        """Return the space of a training; an overridden one has a name of its own."""
+        """Return the space of a training; each matching override adds a suffix to its name."""
         space = self.space
         for override in self.overrides:
-            if override.fits(model, dataset):
+            if override.matches(model, dataset):
                 axes: dict[str, Any] = dict(override.axes)
                 space = replace(space, name=f"{space.name}-{override.name}", **axes)
         return space
 
 
-def declared_space(name: str, data: Mapping[str, Any]) -> DeclaredSpace:
-    """Validate what a file holds.
+def parse_space(name: str, data: Mapping[str, Any]) -> DeclaredSpace:
+    """Validate the content of a space file.
 
     Args:
-        name: of the file, without its ending.
-        data: its content.
+        name: name of the file without its suffix ``.toml``.
+        data: content of the file.
 
     Raises:
-        InvalidConfig: something is missing, unknown or outside its range; it names the file.
+        InvalidConfig: a key is missing or unknown, or a value is outside its range. The message
+            names the file.
     """
-    where = f"{name}.toml"
+    file = f"{name}.toml"
     optional = {"applies_to", "override", "schedules", *JOINT}
-    _require_keys(where, data, {"version", *_REQUIRED}, optional)
+    _require_keys(file, data, {"version", *_REQUIRED}, optional)
     version = data["version"]
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise InvalidConfig(f"{where}: version", version, "it must be a whole number >= 1")
+        raise InvalidConfig(f"{file}: version", version, "it must be a whole number >= 1")
     axes: dict[str, Any] = {
-        axis: _range(f"{where}: {axis}", data[axis]) for axis in _AXES if axis in data
+        axis: _parse_range(f"{file}: {axis}", data[axis]) for axis in _AXES if axis in data
     }
     schedules = data.get("schedules", ["constant"])
-    if not isinstance(schedules, list) or not all(isinstance(row, str) for row in schedules):
-        raise InvalidConfig(f"{where}: schedules", schedules, "it must be a list of names")
+    if not isinstance(schedules, list) or not all(isinstance(each, str) for each in schedules):
+        raise InvalidConfig(f"{file}: schedules", schedules, "it must be a list of names")
     try:
         space = SearchSpace(name=name, version=version, schedules=tuple(schedules), **axes)
     except InvalidConfig as error:
-        raise InvalidConfig(f"{where}: {error.field}", error.value, error.allowed) from None
+        raise InvalidConfig(f"{file}: {error.field}", error.value, error.allowed) from None
     overrides = data.get("override", [])
     return DeclaredSpace(
         space=space,
         applies_to=tuple(data.get("applies_to", [name])),
-        overrides=tuple(_override(f"{where}: override", axes, row) for row in overrides),
+        overrides=tuple(_parse_override(f"{file}: override", axes, each) for each in overrides),
     )
 
 
-def _override(where: str, axes: Mapping[str, LogRange], row: Mapping[str, Any]) -> Override:
-    _require_keys(where, row, set(), {"model", "dataset", *_AXES})
-    model, dataset = row.get("model"), row.get("dataset")
+def _parse_override(field: str, axes: Mapping[str, LogRange], data: Mapping[str, Any]) -> Override:
+    _require_keys(field, data, set(), {"model", "dataset", *_AXES})
+    model, dataset = data.get("model"), data.get("dataset")
     if model is None and dataset is None:
-        raise InvalidConfig(where, dict(row), "it must name a model, a dataset or both")
+        raise InvalidConfig(field, dict(data), "it must name a model, a dataset or both")
     for registry, name in ((MODELS, model), (DATASETS, dataset)):
         if name is not None:
             registry.get(name)
     changed = {
-        axis: _range(f"{where}: {axis}", {**_as_dict(axes.get(axis)), **row[axis]})
+        axis: _parse_range(f"{field}: {axis}", {**_as_dict(axes.get(axis)), **data[axis]})
         for axis in _AXES
-        if axis in row
+        if axis in data
     }
     if not changed:
-        raise InvalidConfig(where, dict(row), f"it must change one of {', '.join(_AXES)}")
+        raise InvalidConfig(field, dict(data), f"it must change one of {', '.join(_AXES)}")
     return Override(model, dataset, changed)
 
 
-def _range(where: str, data: Mapping[str, Any]) -> LogRange:
-    _require_keys(where, data, {"low", "high"}, {"zero_share"})
+def _parse_range(field: str, data: Mapping[str, Any]) -> LogRange:
+    _require_keys(field, data, {"low", "high"}, {"zero_share"})
     for key, value in data.items():
         if not isinstance(value, int | float) or isinstance(value, bool):
-            raise InvalidConfig(f"{where}.{key}", value, "it must be a number")
+            raise InvalidConfig(f"{field}.{key}", value, "it must be a number")
     try:
         return LogRange(**data)
     except InvalidConfig as error:
-        raise InvalidConfig(f"{where}.{error.field}", error.value, error.allowed) from None
+        raise InvalidConfig(f"{field}.{error.field}", error.value, error.allowed) from None
 
 
 def _as_dict(axis: LogRange | None) -> dict[str, float]:
@@ -141,13 +153,13 @@ def _as_dict(axis: LogRange | None) -> dict[str, float]:
     return {"low": axis.low, "high": axis.high, "zero_share": axis.zero_share}
 
 
-def _require_keys(where: str, data: Any, required: set[str], optional: set[str]) -> None:
+def _require_keys(field: str, data: Any, required: set[str], optional: set[str]) -> None:
     if not isinstance(data, Mapping):
-        raise InvalidConfig(where, data, "it must be a table")
+        raise InvalidConfig(field, data, "it must be a table")
     missing, unknown = required - data.keys(), data.keys() - required - optional
     if missing or unknown:
         raise InvalidConfig(
-            where,
+            field,
             sorted(data),
             f"required: {', '.join(sorted(required)) or 'nothing'}; allowed as well: "
             f"{', '.join(sorted(optional))}"

@@ -1,8 +1,8 @@
-"""What is searched: logarithmic ranges with an explicit share of exact zeros, and schedules.
+"""Search spaces: logarithmic ranges with an explicit share of exact zeros, and schedules.
 
-A logarithmic axis cannot hold zero, yet "off" is a value worth trying. So each axis reaches a
-little below its low end, and whatever is proposed down there means exactly 0. The axis stays
-continuous for the sampler: weaker and weaker, then off.
+A logarithmic axis does not contain zero, but a strength of zero is worth a trial. Each axis
+therefore extends below its low end, and every value proposed there means exactly 0. The axis stays
+continuous for the sampler: the strength falls, and then it is 0.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from ham.errors import InvalidConfig
 
 @dataclass(frozen=True, kw_only=True)
 class LogRange:
-    """A log-uniform range, some share of which stands for exactly zero.
+    """A log-uniform range, a share of which means exactly zero.
 
     Args:
         low: smallest value that is not zero, > 0.
         high: largest value, > low.
         zero_share: share of the sampled axis that means zero, in [0, 1).
+
+    Raises:
+        InvalidConfig: a bound or the share is outside its range.
     """
 
     low: float
@@ -39,53 +42,54 @@ class LogRange:
 
     @cached_property
     def floor(self) -> float:
-        """Low end of the sampled axis: values in [floor, low) mean zero."""
+        """Low end of the sampled axis. Values in [floor, low) mean zero."""
         if self.zero_share == 0:
-            return self.low  # exactly: anything below would mean zero
+            return self.low  # exactly: a value below it would mean zero
         return self.high * (self.low / self.high) ** (1 / (1 - self.zero_share))
 
     def decode(self, sampled: float) -> float:
-        """Turn a point of the sampled axis into the value it means.
+        """Return the value that a point of the sampled axis means.
 
-        Values have three significant digits: what is printed is exactly what was trained.
+        Values have three significant digits, so a printed value is exactly the trained one.
         """
         if sampled < self.low:
             return 0.0
         return min(max(float(f"{sampled:.3g}"), self.low), self.high)
 
     def encode(self, value: float) -> float:
-        """Turn a value into a point of the axis; zero becomes the floor, the rest is clipped."""
+        """Return the point of the axis for a value: the floor for zero, else the clipped value."""
         if value == 0:
             return self.floor
         return min(max(value, self.low), self.high)
 
     def coordinate(self, value: float) -> float:
-        """Return where a value lies on the sampled axis: 0 at its floor (zero), 1 at `high`."""
+        """Return the coordinate of a value on the sampled axis: 0 at the floor, 1 at ``high``."""
         return math.log(self.encode(value) / self.floor) / math.log(self.high / self.floor)
 
     def contains(self, value: float) -> bool:
-        """Tell whether decoding can give this value."""
+        """Return True if :meth:`decode` can return this value."""
         return self.low <= value <= self.high or (value == 0 and self.zero_share > 0)
 
 
 Joint = Literal["learning_rate", "weight_decay"]
 JOINT: tuple[Joint, ...] = get_args(Joint)
-"""What a study may tune beside alpha and beta, as multiples of the recipe's value."""
+"""Values that a study may tune beside alpha and beta, as multiples of the recipe's values."""
 Scheduled = Literal["alpha_schedule", "beta_schedule"]
 SCHEDULED: tuple[Scheduled, ...] = get_args(Scheduled)
 Tunable = Literal[Joint, Scheduled]
 TUNABLE: tuple[Tunable, ...] = (*JOINT, *SCHEDULED)
-"""All that a study may tune beside alpha and beta."""
+"""All values and schedules that a study may tune beside alpha and beta."""
 Branch = Literal["ham", "baseline"]
 """A branch of a search proposes configurations with HAM, or without it (the baseline)."""
 
-DEPARTURES: dict[Schedule, float] = {
+SCHEDULE_COORDINATES: dict[Schedule, float] = {
     "constant": 0.0,
     "linear": math.sqrt(1 / 3),
     "cosine": math.sqrt(3 / 8),
 }
-"""Root mean square, over a training, of the share that a schedule takes off a strength. Settings
-that differ by their schedules are about as far apart as these are: linear and cosine are alike."""
+"""Coordinate of each schedule: the root mean square, over a training, of the share by which the
+schedule reduces a strength. Linear and cosine are therefore close to each other, and far from
+constant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,14 +97,17 @@ class SearchSpace:
     """The ranges of a study, named and versioned.
 
     Args:
-        name, version: of the file that declares it.
+        name, version: name and version of the file that declares the space.
         alpha, beta: ranges that every study searches.
-        learning_rate, weight_decay: ranges of multiples of the recipe's values, which hold 1; None
-            where a study may not tune them.
-        schedules: of alpha and beta, what a study may choose from; "constant" is one of them.
-        tune: what the study tunes beside alpha and beta.
-        alpha_schedule, beta_schedule: what the study has chosen for all its settings with HAM,
-            where it does not tune them.
+        learning_rate, weight_decay: ranges of multiples of the recipe's values; each contains 1.
+            None if a study may not tune the value.
+        schedules: schedules of alpha and beta that a study may choose; "constant" is one of them.
+        tune: the values and schedules that the study tunes beside alpha and beta.
+        alpha_schedule, beta_schedule: the schedule of all configurations with HAM, unless the
+            study tunes it.
+
+    Raises:
+        InvalidConfig: a rule above is broken, or ``tune`` names a value that is not declared.
     """
 
     name: str
@@ -119,40 +126,44 @@ class SearchSpace:
             axis: LogRange | None = getattr(self, name)
             if axis is not None and not axis.low <= 1 <= axis.high:
                 raise InvalidConfig(
-                    name, [axis.low, axis.high], "it must hold 1, the recipe's own value"
+                    name, [axis.low, axis.high], "it must contain 1, the recipe's own value"
                 )
         if self.learning_rate is not None and self.learning_rate.zero_share:
             raise InvalidConfig(
-                "learning_rate.zero_share", self.learning_rate.zero_share, "nothing trains at 0"
+                "learning_rate.zero_share",
+                self.learning_rate.zero_share,
+                "it must be 0: nothing trains at 0",
             )
         if unknown := set(self.schedules) - set(SCHEDULES):
             raise InvalidConfig("schedules", sorted(unknown), f"allowed: {', '.join(SCHEDULES)}")
         if "constant" not in self.schedules:
-            raise InvalidConfig("schedules", list(self.schedules), "constant must be one of them")
-        offered: list[str] = [name for name in JOINT if getattr(self, name) is not None]
-        offered += SCHEDULED if len(self.schedules) > 1 else ()
+            raise InvalidConfig("schedules", list(self.schedules), "it must contain constant")
+        declared: list[str] = [name for name in JOINT if getattr(self, name) is not None]
+        declared += SCHEDULED if len(self.schedules) > 1 else ()
         for tuned in self.tune:
-            if tuned not in offered:
-                raise InvalidConfig("tune", tuned, _declared(self.id, offered))
+            if tuned not in declared:
+                raise InvalidConfig("tune", tuned, _declared_names(self.id, declared))
         for field in SCHEDULED:
             chosen = getattr(self, field)
             if chosen not in self.schedules:
-                raise InvalidConfig(field, chosen, _declared(self.id, self.schedules))
+                raise InvalidConfig(field, chosen, _declared_names(self.id, self.schedules))
             if chosen != "constant" and field in self.tune:
-                raise InvalidConfig(field, chosen, "it is tuned: leave either out")
+                raise InvalidConfig(
+                    field, chosen, "it is tuned: choose a schedule or tune it, not both"
+                )
 
     @property
     def id(self) -> str:
         """Name and version, for example ``default@1``."""
         return f"{self.name}@{self.version}"
 
-    def choosing(
+    def with_choices(
         self, tune: Sequence[Tunable], alpha_schedule: Schedule, beta_schedule: Schedule
     ) -> SearchSpace:
-        """Return the space of a study that makes these choices.
+        """Return the space of a study that tunes these values and chooses these schedules.
 
         Raises:
-            InvalidConfig: the space does not declare them.
+            InvalidConfig: the space does not declare one of them.
         """
         return replace(
             self,
@@ -163,12 +174,12 @@ class SearchSpace:
 
     @property
     def multiples(self) -> tuple[Joint, ...]:
-        """What is tuned with HAM and without it."""
+        """The tuned multiples of the recipe's values, for HAM and for the baseline alike."""
         return tuple(name for name in JOINT if name in self.tune)
 
     @property
     def tuned_schedules(self) -> tuple[Scheduled, ...]:
-        """The schedules that are tuned; those without HAM have none."""
+        """The tuned schedules of alpha and beta; the baseline has none."""
         return tuple(name for name in SCHEDULED if name in self.tune)
 
     def axes(self, *, branch: Branch = "ham") -> dict[str, LogRange]:
@@ -177,76 +188,87 @@ class SearchSpace:
         return {name: getattr(self, name) for name in names}
 
     def choices(self, *, branch: Branch = "ham") -> dict[str, tuple[Schedule, ...]]:
-        """Return the lists that one branch chooses from, by name."""
+        """Return the schedules that one branch chooses from, by name; empty for the baseline."""
         return dict.fromkeys(self.tuned_schedules, self.schedules) if branch == "ham" else {}
 
     def decode(self, sampled: Mapping[str, Any]) -> HamConfig:
-        """Turn a point of the axes, and choices, into a setting; what is missing is no HAM's."""
+        """Return the configuration of a sampled point.
+
+        Args:
+            sampled: coordinates of the axes and chosen schedules, by name. Names that are missing
+                keep the values of the recipe baseline.
+        """
         axes = self.axes()
         values: dict[str, Any] = {
-            name: axes[name].decode(at) if name in axes else at for name, at in sampled.items()
+            name: axes[name].decode(value) if name in axes else value
+            for name, value in sampled.items()
         }
-        return self.scheduled(replace(RECIPE_BASELINE, **values))
+        return self.with_schedules(replace(RECIPE_BASELINE, **values))
 
-    def scheduled(self, setting: HamConfig) -> HamConfig:
-        """Return the setting with the study's schedules; what is zero has none."""
-        shapes: dict[str, Any] = {
-            name: getattr(setting if name in self.tune else self, name) for name in SCHEDULED
-        }
-        if not setting.alpha:
-            shapes["alpha_schedule"] = "constant"
-        if not setting.beta:
-            shapes["beta_schedule"] = "constant"
-        return replace(setting, **shapes)
+    def with_schedules(self, ham_config: HamConfig) -> HamConfig:
+        """Return the configuration with the schedules that the study has chosen.
 
-    def encode(self, setting: HamConfig, *, branch: Branch = "ham") -> dict[str, Any]:
-        """Turn a setting into the nearest point of the sampled axes, and its choices."""
-        axes, choices = self.axes(branch=branch), self.choices(branch=branch)
-        at = {name: axis.encode(getattr(setting, name)) for name, axis in axes.items()}
-        return at | {name: getattr(setting, name) for name in choices}
-
-    def coordinate(self, setting: HamConfig) -> tuple[float, ...]:
-        """Return where a setting lies: on each axis in [0, 1], then its tuned schedules.
-
-        A schedule's place is in :data:`DEPARTURES`; that of a strength of zero changes nothing.
+        A schedule that the study tunes keeps its value. The schedule of a strength of 0 becomes
+        "constant".
         """
-        return tuple(column[0] for column in self.coordinates([setting]))
+        schedules: dict[str, Any] = {
+            name: getattr(ham_config if name in self.tune else self, name) for name in SCHEDULED
+        }
+        if not ham_config.alpha:
+            schedules["alpha_schedule"] = "constant"
+        if not ham_config.beta:
+            schedules["beta_schedule"] = "constant"
+        return replace(ham_config, **schedules)
 
-    def coordinates(self, settings: Sequence[HamConfig]) -> list[list[float]]:
-        """Return the same of many settings, a column for each axis and tuned schedule."""
+    def encode(self, ham_config: HamConfig, *, branch: Branch = "ham") -> dict[str, Any]:
+        """Return the nearest point of the sampled axes, and the tuned schedules, by name."""
+        axes, choices = self.axes(branch=branch), self.choices(branch=branch)
+        point = {name: axis.encode(getattr(ham_config, name)) for name, axis in axes.items()}
+        return point | {name: getattr(ham_config, name) for name in choices}
+
+    def coordinate(self, ham_config: HamConfig) -> tuple[float, ...]:
+        """Return the coordinates of a configuration: in [0, 1] per axis, then tuned schedules.
+
+        The coordinate of a schedule is in :data:`SCHEDULE_COORDINATES`; a strength of 0 has the
+        coordinate of "constant".
+        """
+        return tuple(column[0] for column in self.coordinates([ham_config]))
+
+    def coordinates(self, ham_configs: Sequence[HamConfig]) -> list[list[float]]:
+        """Return the coordinates of many configurations: a column per axis and tuned schedule."""
         columns = []
         for name, axis in self.axes().items():
-            values = [getattr(setting, name) for setting in settings]
-            at = {value: axis.coordinate(value) for value in set(values)}  # a grid repeats few
-            columns.append([at[value] for value in values])
+            values = [getattr(ham_config, name) for ham_config in ham_configs]
+            by_value = {value: axis.coordinate(value) for value in set(values)}  # few in a grid
+            columns.append([by_value[value] for value in values])
         if self.tuned_schedules:
-            scheduled = [self.scheduled(setting) for setting in settings]
+            scheduled = [self.with_schedules(ham_config) for ham_config in ham_configs]
             columns += [
-                [DEPARTURES[getattr(setting, name)] for setting in scheduled]
+                [SCHEDULE_COORDINATES[getattr(ham_config, name)] for ham_config in scheduled]
                 for name in self.tuned_schedules
             ]
         return columns
 
-    def contains(self, setting: HamConfig) -> bool:
-        """Tell whether the search can propose this setting."""
+    def contains(self, ham_config: HamConfig) -> bool:
+        """Return True if the search can propose this configuration."""
         axes = self.axes().items()
-        return self.spans(setting) and all(
-            axis.contains(getattr(setting, name)) for name, axis in axes
+        return self.spans(ham_config) and all(
+            axis.contains(getattr(ham_config, name)) for name, axis in axes
         )
 
-    def spans(self, setting: HamConfig) -> bool:
-        """Tell whether a setting differs from those that are proposed by its place at most.
+    def spans(self, ham_config: HamConfig) -> bool:
+        """Return True if the values that this space does not tune are those of this space.
 
-        What was trained with another learning rate, or another schedule, says nothing of a space
-        that does not vary it.
+        A run with another learning rate, or another schedule, is no evidence for a space that
+        does not tune it. Coordinates outside the ranges are allowed.
         """
         fixed = [name for name in JOINT if name not in self.tune]
         return (
-            setting == self.scheduled(setting)
-            and all(getattr(setting, name) in self.schedules for name in SCHEDULED)
-            and all(getattr(setting, name) == 1 for name in fixed)
+            ham_config == self.with_schedules(ham_config)
+            and all(getattr(ham_config, name) in self.schedules for name in SCHEDULED)
+            and all(getattr(ham_config, name) == 1 for name in fixed)
         )
 
 
-def _declared(space: str, names: Sequence[str]) -> str:
+def _declared_names(space: str, names: Sequence[str]) -> str:
     return f"search space {space} declares: {', '.join(names) or 'nothing of the kind'}"

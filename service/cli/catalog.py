@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 
 from ham.catalog import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS, SparsifierSpec
-from ham.registry import Registry, Row
+from ham.registry import Registry, Spec
 from ham.specs import DatasetSpec
-from search_spaces import plugins, space_for, tunable
+from search_spaces import plugins, space_for, tunable_sparsifiers
 from service.cli.errors import report_errors
 from service.cli.options import Json
 from service.cli.output import print_json, table_of
@@ -46,7 +46,7 @@ def catalogue(
         broken = [plugin for plugin in plugins() if plugin.error]
     if json:
         return print_json({of: [asdict(row) for row in listed] for of, listed in rows.items()})
-    tuned, console = tunable(), Console()
+    tuned, console = tunable_sparsifiers(), Console()
     for of, listed in rows.items():
         table = table_of(str(of))
         for name in ("name", "description", "note"):
@@ -58,7 +58,7 @@ def catalogue(
         console.print(f"cannot be used: {plugin.name} ({plugin.group}): {plugin.error}")
 
 
-def note(row: Row, tuned: list[str]) -> str:
+def note(row: Spec, tuned: list[str]) -> str:
     """Return what else is worth knowing before a row is named in a study."""
     if isinstance(row, DatasetSpec):
         return "here" if row.available else row.how_to_get

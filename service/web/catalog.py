@@ -15,7 +15,7 @@ from ham.catalog import (
     SparsifierSpec,
 )
 from ham.registry import Plugin
-from search_spaces import plugins, space_for, tunable
+from search_spaces import plugins, space_for, tunable_sparsifiers
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,6 @@ def catalogue() -> Catalogue:
         models=MODELS.list(),
         datasets=DATASETS.list(),
         optimizers=OPTIMIZERS.list(),
-        spaces={name: space_for(name).id for name in tunable()},
+        spaces={name: space_for(name).id for name in tunable_sparsifiers()},
         plugins=plugins(),
     )

@@ -17,7 +17,7 @@ from ham.data import digits
 def catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the benchmark registers is gone after the test."""
     for registry in (DATASETS, MODELS):
-        monkeypatch.setattr(registry, "_rows", dict(registry._rows))
+        monkeypatch.setattr(registry, "_specs", dict(registry._specs))
     bench.register_small_resnet()
 
 

@@ -1,4 +1,4 @@
-"""Configurations: validated when made, the same after a trip through JSON."""
+"""Run configs: validated when created, and unchanged by a round trip through JSON."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def test_run_config_survives_json_bit_by_bit(
 
 @pytest.mark.parametrize("field", ["alpha", "beta"])
 @pytest.mark.parametrize("value", [-1e-300, -1.0, math.inf, math.nan])
-def test_setting_refuses_what_is_negative_or_not_finite(field: str, value: float) -> None:
+def test_configuration_refuses_negative_and_nonfinite_values(field: str, value: float) -> None:
     with pytest.raises(InvalidConfig, match=f"{field}="):
         HamConfig(**({"alpha": 1.0, "beta": 1.0} | {field: value}))
 
 
-def test_only_both_zero_is_no_ham() -> None:
+def test_only_alpha_and_beta_both_zero_are_the_baseline() -> None:
     assert RECIPE_BASELINE.is_baseline
     assert not HamConfig(alpha=0.0, beta=1e-9).is_baseline
     assert not HamConfig(alpha=1e-9, beta=0.0).is_baseline
@@ -64,7 +64,7 @@ def test_only_both_zero_is_no_ham() -> None:
     ],
     ids=str,
 )
-def test_combination_refuses_by_field_with_what_is_allowed(
+def test_combination_refuses_bad_fields_by_name_and_says_what_is_allowed(
     changes: dict[str, object], error: type[InvalidConfig], hint: str
 ) -> None:
     with pytest.raises(error, match=hint) as caught:
@@ -72,15 +72,15 @@ def test_combination_refuses_by_field_with_what_is_allowed(
     assert caught.value.field in {*changes, "sparsity"}
 
 
-def test_stored_combination_outlives_the_plugin_that_it_names() -> None:
-    gone = Combination.stored(**(VALID | {"sparsifier": "somebodys"}))
-    assert gone.key == "digits_cnn-digits/somebodys-0.90/sgd/digits@1"
+def test_stored_combination_is_readable_without_its_plugin() -> None:
+    without_plugin = Combination.stored(**(VALID | {"sparsifier": "somebodys"}))
+    assert without_plugin.key == "digits_cnn-digits/somebodys-0.90/sgd/digits@1"
     with pytest.raises(UnknownName, match="somebodys"):
-        gone.check()
+        without_plugin.check()
     assert Combination.stored(**VALID) == Combination(**VALID)
 
 
-def test_run_of_another_recipe_than_its_combination_names_is_refused() -> None:
+def test_run_config_refuses_a_recipe_that_is_not_the_combinations() -> None:
     with pytest.raises(IncompatibleCombination, match="digits@1"):
         RunConfig(
             combination=Combination(**VALID),
@@ -91,27 +91,29 @@ def test_run_of_another_recipe_than_its_combination_names_is_refused() -> None:
 
 
 @pytest.mark.parametrize("sparsifier", ["spred", "pilot", "sign_in"])
-def test_factors_train_without_ham_and_are_refused_with_it(sparsifier: str) -> None:
+def test_sparsifiers_of_factors_are_trained_without_ham_and_refused_with_ham(
+    sparsifier: str,
+) -> None:
     recipe = Recipe(name="digits", version=1, epochs=1, batch_size=1, learning_rate=0.1)
     combination = Combination(**(VALID | {"sparsifier": sparsifier}))
     RunConfig(combination=combination, recipe=recipe, setting=RECIPE_BASELINE, seed=0)
-    for setting in (HamConfig(200.0, 1e-3), HamConfig(0.0, 1e-3)):
+    for ham_config in (HamConfig(200.0, 1e-3), HamConfig(0.0, 1e-3)):
         with pytest.raises(IncompatibleCombination, match="train it without HAM"):
-            RunConfig(combination=combination, recipe=recipe, setting=setting, seed=0)
+            RunConfig(combination=combination, recipe=recipe, setting=ham_config, seed=0)
 
 
-def test_key_is_readable_and_leaves_sparsity_out_where_there_is_none() -> None:
+def test_key_is_readable_and_has_no_sparsity_for_dense() -> None:
     assert Combination(**VALID).key == "digits_cnn-digits/rigl-0.90/sgd/digits@1"
     dense = Combination(**(VALID | {"sparsifier": "dense", "sparsity": 0.0}))
     assert dense.key == "digits_cnn-digits/dense/sgd/digits@1"
 
 
 @given(st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True))
-def test_key_tells_every_two_sparsities_apart(one: float, other: float) -> None:
+def test_keys_of_two_sparsities_differ(one: float, other: float) -> None:
     keys = {Combination(**(VALID | {"sparsity": sparsity})).key for sparsity in (one, other)}
     assert len(keys) == len({one, other})
 
 
 @given(st.floats(0, 1, exclude_max=True))
-def test_written_sparsity_reads_back_exactly(sparsity: float) -> None:
+def test_formatted_sparsity_parses_back_exactly(sparsity: float) -> None:
     assert float(format_sparsity(sparsity)) == sparsity

@@ -1,4 +1,4 @@
-"""Registries: rows that can be listed without what they name, plug-ins under the same rules."""
+"""Registries list specs without importing them, and plug-ins follow the same rules."""
 
 from __future__ import annotations
 
@@ -10,86 +10,86 @@ import pytest
 
 from ham.catalog import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
 from ham.errors import HamError, InvalidConfig, UnknownName
-from ham.registry import Registry, Row
+from ham.registry import Registry, Spec
 
-ALL = [row for registry in (DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS) for row in registry]
+ALL = [spec for registry in (DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS) for spec in registry]
 GROUP = "hamtune.tests"
-PLUGIN = Row(name="plugin", title="Plug-in", factory="json:loads", description="A row.")
+PLUGIN = Spec(name="plugin", title="Plug-in", factory="json:loads", description="A spec.")
 
 
-def a_row(name: str, factory: str = "json:dumps") -> Row:
-    return Row(name=name, title=name, factory=factory, description="A row.")
+def a_spec(name: str, factory: str = "json:dumps") -> Spec:
+    return Spec(name=name, title=name, factory=factory, description="A spec.")
 
 
-TAKEN = a_row("one", "json:loads")
+TAKEN = a_spec("one", "json:loads")
 
 
-def registry(*rows: Row) -> Registry[Row]:
-    return Registry("thing", rows, group=GROUP, kind=Row)
+def registry_of(*specs: Spec) -> Registry[Spec]:
+    return Registry("thing", specs, group=GROUP, spec_class=Spec)
 
 
 @pytest.fixture
 def plugins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Packages offer rows: one good, one that cannot be imported, one taken, one that is none."""
+    """Four entry points: a good spec, a missing module, a taken name, and no spec at all."""
     offered = [
         EntryPoint("plugin", f"{__name__}:PLUGIN", GROUP),
-        EntryPoint("gone", "no_such_module:ROW", GROUP),
+        EntryPoint("missing", "no_such_module:SPEC", GROUP),
         EntryPoint("taken", f"{__name__}:TAKEN", GROUP),
-        EntryPoint("no_row", "json:dumps", GROUP),
+        EntryPoint("no_spec", "json:dumps", GROUP),
     ]
     monkeypatch.setattr(
         "ham.registry.entry_points", lambda group: offered if group == GROUP else []
     )
 
 
-@pytest.mark.parametrize("row", ALL, ids=lambda row: row.factory)
-def test_every_row_names_something_that_is_there(row: Row) -> None:
-    assert callable(row.load())
-    assert row.title and row.description.endswith(".")
+@pytest.mark.parametrize("spec", ALL, ids=lambda spec: spec.factory)
+def test_every_spec_names_a_factory_that_exists(spec: Spec) -> None:
+    assert callable(spec.load())
+    assert spec.title and spec.description.endswith(".")
 
 
-def test_rows_are_listed_in_order_and_by_pattern() -> None:
-    rows = registry(a_row("b1"), a_row("a1"), a_row("a2"))
-    assert rows.names() == ["b1", "a1", "a2"]
-    assert [row.name for row in rows.list("a*")] == ["a1", "a2"]
-    assert "a1" in rows and "c" not in rows
+def test_specs_are_listed_in_order_and_by_pattern() -> None:
+    registry = registry_of(a_spec("b1"), a_spec("a1"), a_spec("a2"))
+    assert registry.names() == ["b1", "a1", "a2"]
+    assert [spec.name for spec in registry.list("a*")] == ["a1", "a2"]
+    assert "a1" in registry and "c" not in registry
 
 
-def test_unknown_name_offers_what_is_close() -> None:
+def test_error_for_an_unknown_name_suggests_close_matches() -> None:
     with pytest.raises(UnknownName, match=r"thing='alpa'.*did you mean 'alpha'"):
-        registry(a_row("alpha"), a_row("omega")).get("alpa")
+        registry_of(a_spec("alpha"), a_spec("omega")).get("alpa")
 
 
 def test_name_that_is_taken_is_refused_with_both_factories() -> None:
-    rows = registry(a_row("one", "json:dumps"))
+    registry = registry_of(a_spec("one", "json:dumps"))
     with pytest.raises(HamError, match="json:dumps and json:loads"):
-        rows.add(a_row("one", "json:loads"))
+        registry.add(a_spec("one", "json:loads"))
 
 
-def test_plugin_rows_stand_beside_the_built_in_ones(plugins: None) -> None:
-    rows = registry(a_row("one"))
-    assert rows.names() == ["one", "plugin"]
-    assert rows.get("plugin").load()("[1]") == [1]
+def test_specs_of_plugins_are_listed_after_built_in_specs(plugins: None) -> None:
+    registry = registry_of(a_spec("one"))
+    assert registry.names() == ["one", "plugin"]
+    assert registry.get("plugin").load()("[1]") == [1]
 
 
-def test_broken_plugin_is_told_and_takes_nothing_down(plugins: None) -> None:
-    rows = registry(a_row("one"))
-    assert rows.get("one").factory == "json:dumps"
-    errors = {plugin.name: plugin.error for plugin in rows.plugins()}
+def test_broken_plugin_is_listed_with_its_error_and_breaks_nothing_else(plugins: None) -> None:
+    registry = registry_of(a_spec("one"))
+    assert registry.get("one").factory == "json:dumps"
+    errors = {plugin.name: plugin.error for plugin in registry.plugins()}
     assert errors["plugin"] is None
-    assert "no_such_module" in (errors["gone"] or "")
+    assert "no_such_module" in (errors["missing"] or "")
     assert "registered twice: json:dumps and json:loads" in (errors["taken"] or "")
-    assert "registered by a Row, but this is a function" in (errors["no_row"] or "")
+    assert "registered by a Spec, but this is a function" in (errors["no_spec"] or "")
 
 
-def test_installed_packages_are_asked_for_plugins() -> None:
-    assert registry().names() == []
+def test_plugins_are_the_entry_points_of_installed_packages() -> None:
+    assert registry_of().names() == []
     assert not importlib.metadata.entry_points(group=GROUP)
 
 
 @pytest.mark.parametrize("gpus", [1.5, -1, 2.25])
-def test_model_fills_a_share_of_a_gpu_or_whole_ones(gpus: float) -> None:
-    row = MODELS.get("resnet20")
-    assert [replace(row, gpus=whole).gpus for whole in (0.5, 1, 4)] == [0.5, 1, 4]
+def test_model_uses_a_share_of_one_gpu_or_a_whole_number_of_gpus(gpus: float) -> None:
+    spec = MODELS.get("resnet20")
+    assert [replace(spec, gpus=allowed).gpus for allowed in (0.5, 1, 4)] == [0.5, 1, 4]
     with pytest.raises(InvalidConfig, match="whole number"):
-        replace(row, gpus=gpus)
+        replace(spec, gpus=gpus)

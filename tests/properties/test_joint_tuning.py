@@ -289,7 +289,7 @@ def test_schedule_is_that_of_all_settings_with_ham_and_of_the_recommended_one(
     assert (setting.alpha_schedule, setting.beta_schedule) == ("cosine", "linear")
     assert space.decode(space.encode(RECIPE_BASELINE)) == RECIPE_BASELINE
     assert space.decode(space.encode(HamConfig(20.0, 0.0))).joint == {"alpha_schedule": "cosine"}
-    proposed = [space.scheduled(row) for row in WITH_HAM]
+    proposed = [space.with_schedules(row) for row in WITH_HAM]
     (found,) = judged(something_of_its_own, 1, plan, proposed)
     assert found.candidate == proposed[1]
     assert "alpha=20 (cosine to 0), beta=0.01 (linear to 0)" in found.message

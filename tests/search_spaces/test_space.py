@@ -1,4 +1,4 @@
-"""Ranges: a logarithmic axis of which some share means zero."""
+"""Search spaces: logarithmic ranges with a share that means zero, and tuned schedules."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_zero_share_is_a_share_of_the_sampled_axis(axis: LogRange) -> None:
 
 
 @given(ranges, st.floats(0, 1))
-def test_every_point_of_the_axis_means_a_value_of_the_range(
+def test_every_point_of_the_axis_decodes_to_a_value_of_the_range(
     axis: LogRange, coordinate: float
 ) -> None:
     sampled = axis.floor * (axis.high / axis.floor) ** coordinate
@@ -40,7 +40,7 @@ def test_every_point_of_the_axis_means_a_value_of_the_range(
     assert axis.decode(axis.encode(value)) == value
 
 
-def test_zero_is_contained_only_where_a_share_of_the_axis_means_it() -> None:
+def test_range_contains_zero_only_if_a_share_of_the_axis_means_zero() -> None:
     assert AXIS.contains(0)
     assert not LogRange(low=1.0, high=400.0).contains(0)
     assert not AXIS.contains(0.5)
@@ -70,14 +70,14 @@ def test_impossible_range_is_refused(changes: dict[str, float], field: str) -> N
     assert caught.value.field == field
 
 
-def test_space_translates_settings_there_and_back() -> None:
+def test_decode_inverts_encode() -> None:
     space = SearchSpace(
         name="s", version=3, alpha=AXIS, beta=LogRange(low=1e-4, high=0.2, zero_share=0.1)
     )
     assert space.id == "s@3"
-    for setting in (RECIPE_BASELINE, PAPER_DEFAULT, HamConfig(alpha=0.0, beta=0.01)):
-        assert space.contains(setting)
-        assert space.decode(space.encode(setting)) == setting
+    for ham_config in (RECIPE_BASELINE, PAPER_DEFAULT, HamConfig(alpha=0.0, beta=0.01)):
+        assert space.contains(ham_config)
+        assert space.decode(space.encode(ham_config)) == ham_config
     assert not space.contains(HamConfig(alpha=1000.0, beta=0.01))
 
 
@@ -92,40 +92,40 @@ DECLARED = SearchSpace(
 )
 
 
-def test_study_searches_what_it_chooses_and_no_more() -> None:
-    chosen = DECLARED.choosing(["learning_rate"], "cosine", "constant")
+def test_study_searches_only_the_values_that_it_chooses() -> None:
+    chosen = DECLARED.with_choices(["learning_rate"], "cosine", "constant")
     assert [*DECLARED.axes()] == ["alpha", "beta"]
     assert [*chosen.axes()] == ["alpha", "beta", "learning_rate"]
     assert [*chosen.axes(branch="baseline")] == ["learning_rate"]
     assert chosen.decode({"learning_rate": 2.0}) == HamConfig(0.0, 0.0, learning_rate=2.0)
     point = {"alpha": 20.0, "beta": AXIS.floor, "learning_rate": 2.0}
-    setting = HamConfig(20.0, 0.0, learning_rate=2.0, alpha_schedule="cosine")
-    assert chosen.decode(point) == setting
-    assert chosen.encode(setting) == point
-    assert chosen.contains(setting) and not DECLARED.contains(setting)
+    ham_config = HamConfig(20.0, 0.0, learning_rate=2.0, alpha_schedule="cosine")
+    assert chosen.decode(point) == ham_config
+    assert chosen.encode(ham_config) == point
+    assert chosen.contains(ham_config) and not DECLARED.contains(ham_config)
     assert not chosen.spans(HamConfig(20.0, 0.0, learning_rate=2.0)), "another schedule"
-    assert not chosen.contains(replace(setting, learning_rate=9.0))
+    assert not chosen.contains(replace(ham_config, learning_rate=9.0))
 
 
-def test_schedules_are_searched_where_they_are_tuned() -> None:
-    chosen = DECLARED.choosing(["alpha_schedule"], "constant", "cosine")
+def test_only_tuned_schedules_are_searched() -> None:
+    chosen = DECLARED.with_choices(["alpha_schedule"], "constant", "cosine")
     assert [*chosen.axes()] == ["alpha", "beta"]
     assert chosen.choices() == {"alpha_schedule": ("constant", "cosine")}
     assert chosen.choices(branch="baseline") == {} and chosen.multiples == ()
     falling = HamConfig(20.0, 3.0, alpha_schedule="cosine", beta_schedule="cosine")
     constant = replace(falling, alpha_schedule="constant")
-    for setting in (
+    for ham_config in (
         falling,
         constant,
         RECIPE_BASELINE,
         HamConfig(0.0, 3.0, beta_schedule="cosine"),
     ):
-        assert chosen.contains(setting)
-        assert chosen.decode(chosen.encode(setting)) == setting
+        assert chosen.contains(ham_config)
+        assert chosen.decode(chosen.encode(ham_config)) == ham_config
     assert chosen.coordinate(falling)[:2] == chosen.coordinate(constant)[:2]
     assert chosen.coordinate(falling)[2] > chosen.coordinate(constant)[2] == 0
     off = chosen.decode({"alpha": AXIS.floor, "beta": 3.0, "alpha_schedule": "cosine"})
-    assert off.alpha_schedule == "constant", "what is zero has none"
+    assert off.alpha_schedule == "constant", "a strength of zero has no schedule"
     assert not chosen.spans(replace(falling, alpha_schedule="linear")), "not declared"
     assert not chosen.spans(replace(falling, beta_schedule="constant")), "not tuned"
 
@@ -144,14 +144,14 @@ def test_schedules_are_searched_where_they_are_tuned() -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_searched_is_refused(changes: dict[str, Any], field: str) -> None:
+def test_impossible_space_is_refused(changes: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidConfig) as caught:
         replace(DECLARED, **changes)
     assert caught.value.field == field
 
 
 @given(st.floats(0, 1))
-def test_settings_have_three_digits_so_that_what_is_printed_is_what_was_trained(
+def test_decoded_values_have_three_digits_so_a_printed_value_is_the_trained_one(
     coordinate: float,
 ) -> None:
     value = AXIS.decode(AXIS.floor * (AXIS.high / AXIS.floor) ** coordinate)

@@ -116,7 +116,7 @@ def search(
         setting = HamConfig(alpha=2.0 * 2 ** (number % 6), beta=2e-4 * 2 ** (number % 9), **tuned)
         if space.multiples and number % 2:
             setting = replace(setting, alpha=0.0, beta=0.0)
-        setting = space.scheduled(setting)
+        setting = space.with_schedules(setting)
         job = Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
         train(storage, held, job, 0.9 + 0.002 * number + 0.002 * noise.random(), measures)
 

@@ -18,7 +18,7 @@ from ham.client.records import (
     SpaceView,
     SparsifierView,
 )
-from search_spaces import SearchSpace, plugins, recipes, space_for, tunable
+from search_spaces import SearchSpace, plugins, recipes, space_for, tunable_sparsifiers
 
 router = APIRouter(prefix="/v1", tags=["catalogue"])
 
@@ -68,7 +68,7 @@ def list_recipes() -> Page[RecipeView]:
 def list_search_spaces() -> Page[SpaceView]:
     """Return the ranges that studies search, or may search, and what each applies to."""
     users: dict[SearchSpace, tuple[list[str], list[str]]] = {}
-    for dataset, name in itertools.product(DATASETS.names(), tunable()):
+    for dataset, name in itertools.product(DATASETS.names(), tunable_sparsifiers()):
         sparsifiers, datasets = users.setdefault(space_for(name, dataset=dataset), ([], []))
         sparsifiers.append(name)
         datasets.append(dataset)

@@ -86,7 +86,7 @@ def _space(request: StudyRequest, recipe: Recipe) -> SearchSpace:
             "weight_decay",
             f"recipe {recipe.id} has none, and what is searched are multiples of it",
         )
-    return declared.choosing(request.tune, request.alpha_schedule, request.beta_schedule)
+    return declared.with_choices(request.tune, request.alpha_schedule, request.beta_schedule)
 
 
 def _with_budget(plan: Plan, budget: Budget) -> Plan:

@@ -44,7 +44,7 @@ def grid(space: SearchSpace, *, branch: Branch = "ham") -> tuple[HamConfig, ...]
         return _spread(space, axes, choices)
     points = product(*(levels(axis) for axis in axes.values()))
     fields: Iterable[dict[str, Any]] = (dict(zip(axes, point, strict=True)) for point in points)
-    return tuple(space.scheduled(replace(RECIPE_BASELINE, **values)) for values in fields)
+    return tuple(space.with_schedules(replace(RECIPE_BASELINE, **values)) for values in fields)
 
 
 def _spread(

@@ -163,7 +163,7 @@ def test_method_without_presets_takes_its_defaults_at_every_scale(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     row = replace(SPARSIFIERS.get("random"), name="bare", factory=f"{__name__}:BARE")
-    monkeypatch.setitem(SPARSIFIERS._rows, "bare", row)
+    monkeypatch.setitem(SPARSIFIERS._specs, "bare", row)
     monkeypatch.setitem(globals(), "BARE", lambda *args, **options: Random(*args, **options))
     sparsifier, _ = ham.sparsify(
         small_model(), "bare", sparsity=0.5, total_steps=10, preset="cifar"

@@ -36,5 +36,5 @@ def test_json_has_the_rows() -> None:
 
 def test_broken_space_of_a_plugin_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     row = replace(SPARSIFIERS.get("rigl"), name="guest", search_space="nowhere:space.toml")
-    monkeypatch.setitem(SPARSIFIERS._rows, "guest", row)
+    monkeypatch.setitem(SPARSIFIERS._specs, "guest", row)
     assert "cannot be used: guest" in shown("sparsifiers")

@@ -10,7 +10,7 @@ from ham.config import RECIPE_BASELINE, SCHEDULES, HamConfig
 from ham.errors import InvalidConfig
 from ham.optim.ham_schedules import strength_factor
 from search_spaces import SCHEDULED
-from search_spaces.space import DEPARTURES
+from search_spaces.space import SCHEDULE_COORDINATES
 from service.domain.evidence.recommendations import recommend
 from service.domain.search import candidates
 from service.domain.search.stages import control
@@ -29,7 +29,7 @@ def test_departure_of_a_schedule_is_what_it_takes_off_a_strength() -> None:
     for schedule in SCHEDULES:
         taken = [1 - strength_factor(schedule, at) for at in middles]
         measured = float(np.sqrt(np.mean(np.square(taken))))
-        assert DEPARTURES[schedule] == pytest.approx(measured, abs=1e-6)
+        assert SCHEDULE_COORDINATES[schedule] == pytest.approx(measured, abs=1e-6)
 
 
 def test_tuned_schedules_need_no_second_branch() -> None:
@@ -51,7 +51,7 @@ def test_grids_hold_every_schedule() -> None:
 
 
 def test_schedule_that_is_tuned_cannot_be_chosen_as_well() -> None:
-    with pytest.raises(InvalidConfig, match="leave either out") as told:
+    with pytest.raises(InvalidConfig, match="choose a schedule or tune it, not both") as told:
         a_plan(tune=["beta_schedule"], beta_schedule="cosine")
     assert told.value.field == "beta_schedule"
 
