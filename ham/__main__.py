@@ -1,8 +1,8 @@
-"""Train runs that are described in JSON: ``python -m ham run.json --test``.
+"""The command ``python -m ham run.json --test``, which trains runs that are described in JSON.
 
-The file holds what :meth:`ham.RunConfig.to_json` gives, one object or a list of them; ``-`` reads
-standard input. One JSON result per run goes to standard output, progress and a summary to
-standard error.
+The file contains one object or a list of objects, as :meth:`ham.RunConfig.to_json` writes them;
+``-`` reads standard input. The command prints one JSON result per run to standard output, and
+progress and a summary to standard error.
 """
 
 from __future__ import annotations
@@ -52,14 +52,20 @@ def read_configs(source: str) -> list[RunConfig]:
     """Read one run or a list of runs from a file, or from standard input for ``-``.
 
     Raises:
-        InvalidConfig: a run lacks a field, has an unknown one or a value that is not allowed.
+        InvalidConfig: a run lacks a field, or has an unknown field or a forbidden value.
+        OSError: the file cannot be read.
+        json.JSONDecodeError: the file is not JSON.
     """
     data = json.loads(sys.stdin.read() if source == "-" else Path(source).read_text())
     return [parse_config(run) for run in (data if isinstance(data, list) else [data])]
 
 
 def parse_config(run: Any) -> RunConfig:
-    """Build one run, turning a wrong shape into an error that names it."""
+    """Build the run config of one run.
+
+    Raises:
+        InvalidConfig: the run lacks a field, or has an unknown field or a forbidden value.
+    """
     try:
         return RunConfig.from_json(run)
     except KeyError as error:
@@ -69,19 +75,19 @@ def parse_config(run: Any) -> RunConfig:
 
 
 def describe(config: RunConfig) -> str:
-    """Return one line that tells a person which run this is."""
-    setting = config.setting
+    """Return one line of text that identifies a run: combination, alpha, beta and seed."""
+    ham_config = config.setting
     return (
-        f"{config.combination.key} alpha={setting.alpha:g} beta={setting.beta:g} "
+        f"{config.combination.key} alpha={ham_config.alpha:g} beta={ham_config.beta:g} "
         f"seed={config.seed}"
     )
 
 
 def summary(finished: list[tuple[RunConfig, RunResult]]) -> list[str]:
-    """Return a line per combination and setting: mean accuracy, and the gain over no HAM.
+    """Return a line per combination and configuration: mean accuracy, and gain over the baseline.
 
-    The accuracy is the test accuracy where it was measured, else the validation accuracy. The
-    gain is the mean difference over the seeds that no HAM was trained on as well.
+    The accuracy is the test accuracy if it was measured, else the validation accuracy. The gain
+    is the mean difference over the seeds on which the recipe baseline was trained as well.
     """
     accuracies: dict[tuple[str, HamConfig], dict[int, float]] = {}
     for config, result in finished:
@@ -91,15 +97,15 @@ def summary(finished: list[tuple[RunConfig, RunResult]]) -> list[str]:
             result.validation_accuracy if measured is None else measured
         )
     lines = []
-    for (combination, setting), by_seed in accuracies.items():
-        control = accuracies.get((combination, RECIPE_BASELINE), {})
-        gains = [by_seed[seed] - control[seed] for seed in by_seed if seed in control]
+    for (combination, ham_config), by_seed in accuracies.items():
+        baseline = accuracies.get((combination, RECIPE_BASELINE), {})
+        gains = [by_seed[seed] - baseline[seed] for seed in by_seed if seed in baseline]
         line = (
-            f"{combination} alpha={setting.alpha:g} beta={setting.beta:g}: "
+            f"{combination} alpha={ham_config.alpha:g} beta={ham_config.beta:g}: "
             f"{100 * fmean(by_seed.values()):.2f} % on {len(by_seed)} seeds"
         )
-        if gains and not setting.is_baseline:
-            line += f", {100 * fmean(gains):+.2f} points over no HAM"
+        if gains and not ham_config.is_baseline:
+            line += f", {100 * fmean(gains):+.2f} points over the baseline"
         lines.append(line)
     return lines
 
@@ -109,12 +115,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m ham", description="Train runs that are described in JSON."
     )
     parser.add_argument("runs", help="a JSON file with one run or a list of runs, or -")
-    parser.add_argument("--test", action="store_true", help="measure the test split, too")
+    parser.add_argument("--test", action="store_true", help="measure the test accuracy as well")
     parser.add_argument(
         "--devices",
         type=int,
         default=1,
-        help="GPUs that share each batch, or processes where there is none (default: 1)",
+        help="GPUs that share each batch, or processes if there is no GPU (default: 1)",
     )
     return parser
 

@@ -1,4 +1,4 @@
-"""Training one :class:`~ham.config.RunConfig` from start to end, reproducibly."""
+"""Reproducible training of one :class:`~ham.config.RunConfig`, from start to end."""
 
 from ham.training.loop import Training
 from ham.training.results import EpochReport, RunResult

@@ -1,7 +1,9 @@
-"""States of trainings as bytes, cheap enough for every epoch and safe to read.
+"""Checkpoints: the ``state_dict`` of a training as bytes.
 
-After its length comes a pickle in which tensors are left out, and then their contents, one after
-the other. ``torch.save`` takes three times as long for the many small tensors of a small model.
+A checkpoint is cheap enough to be packed after every epoch, and safe to unpack from an untrusted
+source. Its layout is the length of a pickle as 8 bytes, little-endian; the pickle, without the
+contents of tensors; and the contents of the tensors, one after the other. ``torch.save`` takes
+three times as long for the many small tensors of a small model.
 """
 
 from __future__ import annotations
@@ -20,30 +22,31 @@ _CONTAINERS = {("collections", kind.__name__): kind for kind in (OrderedDict, Co
 
 
 def pack_checkpoint(state: dict[str, Any]) -> bytes:
-    """Write the state of a training."""
+    """Pack the ``state_dict`` of a training."""
     buffer = io.BytesIO()
     pickler = _Pickler(buffer)
     pickler.dump(state)
-    rest = buffer.getvalue()
-    return b"".join([_LENGTH.pack(len(rest)), rest, *pickler.contents])
+    pickled = buffer.getvalue()
+    return b"".join([_LENGTH.pack(len(pickled)), pickled, *pickler.contents])
 
 
-def unpack_checkpoint(written: bytes) -> dict[str, Any]:
-    """Read it back, on the CPU.
+def unpack_checkpoint(checkpoint: bytes) -> dict[str, Any]:
+    """Return the ``state_dict`` that was packed, with its tensors on the CPU.
 
     Raises:
-        pickle.UnpicklingError: it holds more than tensors, numbers, texts and containers of them.
-        ValueError: it was cut off.
+        pickle.UnpicklingError: the checkpoint contains an object that is no tensor, number, text
+            or container of them.
+        ValueError: the checkpoint is truncated.
     """
-    if len(written) < _LENGTH.size:
-        raise ValueError("not a state")
-    (length,) = _LENGTH.unpack_from(written)
-    state: dict[str, Any] = _Unpickler(written, _LENGTH.size, length).load()
+    if len(checkpoint) < _LENGTH.size:
+        raise ValueError(f"a checkpoint has at least {_LENGTH.size} bytes, not {len(checkpoint)}")
+    (length,) = _LENGTH.unpack_from(checkpoint)
+    state: dict[str, Any] = _Unpickler(checkpoint, _LENGTH.size, length).load()
     return state
 
 
 class _Pickler(pickle.Pickler):
-    """Leaves tensors out and remembers their contents."""
+    """Pickles everything but the contents of tensors, and collects those apart."""
 
     def __init__(self, buffer: io.BytesIO) -> None:
         super().__init__(buffer, protocol=5)
@@ -62,24 +65,27 @@ class _Pickler(pickle.Pickler):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Puts tensors in again, and knows no other classes than containers."""
+    """Restores tensors from their contents, and refuses every class that is no container."""
 
-    def __init__(self, written: bytes, start: int, length: int) -> None:
-        super().__init__(io.BytesIO(written[start : start + length]))
-        self._written, self._at = written, start + length
+    def __init__(self, checkpoint: bytes, start: int, length: int) -> None:
+        super().__init__(io.BytesIO(checkpoint[start : start + length]))
+        self._checkpoint, self._offset = checkpoint, start + length
 
     def persistent_load(self, pid: tuple[str, Any]) -> Tensor:
-        kind, facts = pid
+        kind, archive_or_shape = pid
         if kind == "archive":
-            archived: Tensor = torch.load(io.BytesIO(facts), weights_only=True)
+            archived: Tensor = torch.load(io.BytesIO(archive_or_shape), weights_only=True)
             return archived
-        tensor = torch.empty(facts, dtype=getattr(torch, kind))
-        start, self._at = self._at, self._at + tensor.nbytes
-        if self._at > len(self._written):
-            raise ValueError("the state was cut off")
+        tensor = torch.empty(archive_or_shape, dtype=getattr(torch, kind))
+        start, self._offset = self._offset, self._offset + tensor.nbytes
+        if self._offset > len(self._checkpoint):
+            raise ValueError(
+                f"the checkpoint is truncated: a tensor ends at byte {self._offset} of "
+                f"{len(self._checkpoint)}"
+            )
         if tensor.nbytes:
             content = torch.frombuffer(
-                bytearray(self._written[start : self._at]), dtype=tensor.dtype
+                bytearray(self._checkpoint[start : self._offset]), dtype=tensor.dtype
             )
             tensor.copy_(content.reshape(tensor.shape))
         return tensor
@@ -88,4 +94,6 @@ class _Unpickler(pickle.Unpickler):
         try:
             return _CONTAINERS[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f"{module}.{name} is not allowed in a state") from None
+            raise pickle.UnpicklingError(
+                f"{module}.{name} is not allowed in a checkpoint"
+            ) from None

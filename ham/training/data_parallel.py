@@ -1,10 +1,10 @@
-"""One training on several devices of a machine: each takes its share of every batch.
+"""Data-parallel training on several devices of one machine.
 
-All devices take the same steps on the same weights: a process each goes through the same training
-with the same seeds, and only the gradients of its share of a batch are its own. Their mean over
-all devices is that of the batch, and what optimizer and sparsifier then see, so masks and weights
-stay equal without being sent. Two things differ from one device: batch normalization normalizes by
-the examples of a share, as usual; and augmentation draws for each device apart.
+Every device has a process that runs the same training with the same seeds, and computes the
+gradients of its own share of each batch. The gradients are averaged over all devices before the
+optimizer and the sparsifier read them. Masks and weights therefore stay equal on all devices
+without being sent. Two things differ from a training on one device: batch normalization uses the
+statistics of a device's share of the batch, and each device draws its own augmentations.
 """
 
 from __future__ import annotations
@@ -34,18 +34,19 @@ from ham.training.results import EpochReport, RunResult
 
 logger = logging.getLogger(__name__)
 
-_PATIENCE = timedelta(minutes=15)
-"""How long a device waits for the others: they load data, and compile, at their own pace."""
-_SECONDS_TO_LEAVE = 10.0
+_COLLECTIVE_TIMEOUT = timedelta(minutes=15)
+"""How long a device waits for the others, which may need minutes to load data and to compile."""
+_EXIT_TIMEOUT_SECONDS = 10.0
 
 
-class Devices(DeviceGroup):
-    """The devices of a training, seen from one of them.
+class DistributedDeviceGroup(DeviceGroup):
+    """One device's membership in a group of several devices, over :mod:`torch.distributed`.
 
     Args:
-        part: which share is this device's.
-        device: this device.
-        store: a file, not there yet, over which all find each other.
+        part: this device's share of every batch.
+        device: name of this device.
+        store: path of a file that does not exist yet; the processes of the group find each other
+            through it.
     """
 
     def __init__(self, part: Part, device: str, store: str) -> None:
@@ -58,33 +59,33 @@ class Devices(DeviceGroup):
             init_method=f"file://{store}",
             rank=part.number,
             world_size=part.of,
-            timeout=_PATIENCE,
+            timeout=_COLLECTIVE_TIMEOUT,
         )
 
     def stream(self, name: str) -> str:
-        """Return the random stream of this device."""
+        """Return the name of this device's own random stream."""
         return f"{name}, device {self.part.number}" if self.part.number else name
 
     def name(self, device: str) -> str:
-        """Name the devices together."""
+        """Return the name of the group, for example ``"2 x cpu"``."""
         return f"{self.part.of} x {device}"
 
     def backward(self, loss: Tensor, share: float, model: nn.Module) -> Tensor:
-        """Leave the gradients of the whole batch in the parameters, and return its loss."""
+        """Compute the gradients of the whole batch, and return the loss of the whole batch."""
         (loss * share).backward()
         gradients = [p.grad for p in model.parameters() if p.grad is not None]
         flat = torch.cat([*(grad.flatten() for grad in gradients), (loss * share).detach()[None]])
         distributed.all_reduce(flat)
-        *whole, loss = flat.split([*(grad.numel() for grad in gradients), 1])
-        for grad, summed in zip(gradients, whole, strict=True):
+        *sums, loss = flat.split([*(grad.numel() for grad in gradients), 1])
+        for grad, summed in zip(gradients, sums, strict=True):
             grad.copy_(summed.view_as(grad))
         return loss[0]
 
-    def agree(self, model: nn.Module) -> None:
-        """Share the statistics of batch normalization, and see that the weights are equal.
+    def synchronize(self, model: nn.Module) -> None:
+        """Average the statistics of batch normalization, and check that the weights are equal.
 
         Raises:
-            HamError: they are not.
+            HamError: the weights differ between two devices.
         """
         for module in model.modules():
             for statistic in ("running_mean", "running_var"):
@@ -96,8 +97,8 @@ class Devices(DeviceGroup):
         distributed.all_reduce(both, distributed.ReduceOp.MAX)
         if not torch.equal(both[: len(sums)], -both[len(sums) :]):
             raise HamError(
-                "the devices of this training have come apart: their weights differ; train it on "
-                "one device"
+                "the weights differ between the devices of this training, and they must be "
+                "equal; train it on one device"
             )
 
     def total(self, number: int, device: torch.device) -> int:
@@ -108,14 +109,14 @@ class Devices(DeviceGroup):
 
 
 class ParallelTraining:
-    """A training on several devices, to be used like :class:`~ham.training.loop.Training`.
+    """A training on several devices, with the methods of :class:`~ham.training.loop.Training`.
 
-    The first device is this process's; the others have processes of their own, which end with this
-    object, or with this process.
+    This process uses the first device. Every other device has a process of its own, a replica.
+    Replicas end with this object or with this process.
 
     Args:
-        config: what to train.
-        devices: torch devices, two or more.
+        config: the run config.
+        devices: names of two or more torch devices.
 
     Raises:
         InvalidConfig: a batch has fewer examples than there are devices, or the recipe does not
@@ -131,27 +132,27 @@ class ParallelTraining:
             )
         folder = TemporaryDirectory(prefix="ham")
         store = str(Path(folder.name) / "store")
-        self._others = [
-            _Other(config, Part(number, len(devices)), device, store)
+        self._replicas = [
+            _Replica(config, Part(number, len(devices)), device, store)
             for number, device in enumerate(devices)
             if number > 0
         ]
-        self._dismiss = finalize(self, _dismiss, self._others, folder)
+        self._stop_replicas = finalize(self, _stop_replicas, self._replicas, folder)
         try:
-            team = Devices(Part(0, len(devices)), devices[0], store)
-            self._training = Training(config, device=devices[0], team=team)
+            group = DistributedDeviceGroup(Part(0, len(devices)), devices[0], store)
+            self._training = Training(config, device=devices[0], device_group=group)
         except BaseException:
-            self._dismiss()
+            self._stop_replicas()
             raise
 
     @property
     def config(self) -> RunConfig:
-        """As given."""
+        """The run config."""
         return self._training.config
 
     @property
     def environment(self) -> dict[str, Any]:
-        """Devices, versions, precision and the data's hash."""
+        """Devices, versions, threads, precision and hashes of data and code."""
         return self._training.environment
 
     @property
@@ -161,44 +162,45 @@ class ParallelTraining:
 
     @property
     def finished(self) -> bool:
-        """True once every epoch of the run is trained."""
+        """True if every epoch of the run is trained."""
         return self._training.finished
 
     def run_epoch(self) -> EpochReport:
         """Train one epoch and measure the validation accuracy."""
-        self._tell(_run_epoch)
+        self._send(_run_epoch)
         return self._training.run_epoch()
 
     def finish(self, *, measure_test: bool) -> RunResult:
-        """Finalize the sparsifier, measure the finished model, and let the other devices go."""
-        self._tell(_finish, measure_test)
+        """Finalize the sparsifier, measure the finished model, and stop the replicas."""
+        self._send(_finish, measure_test)
         result = self._training.finish(measure_test=measure_test)
-        self._dismiss()
+        self._stop_replicas()
         return result
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that a bit-equal continuation on as many devices needs."""
+        """Return the state from which a training on as many devices continues bit-equal."""
         return self._training.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` gave."""
+        """Restore a state that :meth:`state_dict` returned."""
         self._training.load_state_dict(state)
-        self._tell(_load, pack_checkpoint(state))
+        self._send(_load_checkpoint, pack_checkpoint(state))
 
-    def _tell(self, do: Callable[..., object], *arguments: Any) -> None:
-        for other in self._others:
-            other.commands.send((do, arguments))
+    def _send(self, command: Callable[..., object], *arguments: Any) -> None:
+        for replica in self._replicas:
+            replica.commands.send((command, arguments))
 
 
 def training_on(count: int, config: RunConfig) -> Training | ParallelTraining:
-    """Return a training on so many GPUs of this machine, or processes where it has none.
+    """Return a training on several GPUs, or in several CPU processes if there is no GPU.
 
     Args:
-        count: devices, >= 1.
-        config: what to train.
+        count: number of devices, >= 1.
+        config: the run config.
 
     Raises:
-        InvalidConfig: as :class:`ParallelTraining`; or there are fewer GPUs.
+        InvalidConfig: this process sees fewer GPUs, a batch has fewer examples than there are
+            devices, or the recipe does not fit the data.
     """
     if count < 1:
         raise InvalidConfig("devices", count, "it must be at least 1")
@@ -207,37 +209,37 @@ def training_on(count: int, config: RunConfig) -> Training | ParallelTraining:
     if not torch.cuda.is_available():
         return ParallelTraining(config, ["cpu"] * count)
     if count > torch.cuda.device_count():
-        there = torch.cuda.device_count()
-        raise InvalidConfig("devices", count, f"this process sees {there} GPUs")
+        visible = torch.cuda.device_count()
+        raise InvalidConfig("devices", count, f"this process sees {visible} GPUs")
     return ParallelTraining(config, [f"cuda:{number}" for number in range(count)])
 
 
-class _Other:
-    """Another device's process."""
+class _Replica:
+    """The process of a device other than the first, and the pipe that sends it commands."""
 
     def __init__(self, config: RunConfig, part: Part, device: str, store: str) -> None:
         context = get_context("spawn")
-        theirs, self.commands = context.Pipe(duplex=False)
+        received, self.commands = context.Pipe(duplex=False)
         self.process = context.Process(
-            target=_follow, args=(config.to_json(), part, device, store, theirs)
+            target=_run_replica, args=(config.to_json(), part, device, store, received)
         )
         self.process.start()
-        theirs.close()
+        received.close()
 
 
-def _follow(
+def _run_replica(
     config: dict[str, Any], part: Part, device: str, store: str, commands: Connection
 ) -> None:
-    """Go through the same training as the first device, command by command."""
+    """Run the same training as the first device, one command at a time."""
     try:
-        team = Devices(part, device, store)
-        training = Training(RunConfig.from_json(config), device=device, team=team)
+        group = DistributedDeviceGroup(part, device, store)
+        training = Training(RunConfig.from_json(config), device=device, device_group=group)
         while True:
-            do, arguments = commands.recv()
-            do(training, *arguments)
+            command, arguments = commands.recv()
+            command(training, *arguments)
     except EOFError:
-        pass  # whoever commands has let go, or is gone
-    except (HamError, RuntimeError) as error:  # the first device has met it as well, or caused it
+        pass  # the first device's process has closed the pipe, or has ended
+    except (HamError, RuntimeError) as error:  # the first device raises the same, or caused it
         logger.info("device %d ends: %s", part.number, error)
     sys.stdout.flush()
     sys.stderr.flush()
@@ -252,18 +254,18 @@ def _finish(training: Training, measure_test: bool) -> None:
     training.finish(measure_test=measure_test)
 
 
-def _load(training: Training, state: bytes) -> None:
-    training.load_state_dict(unpack_checkpoint(state))
+def _load_checkpoint(training: Training, checkpoint: bytes) -> None:
+    training.load_state_dict(unpack_checkpoint(checkpoint))
 
 
-def _dismiss(others: Sequence[_Other], folder: TemporaryDirectory[str]) -> None:
-    for other in others:
-        other.commands.close()
+def _stop_replicas(replicas: Sequence[_Replica], folder: TemporaryDirectory[str]) -> None:
+    for replica in replicas:
+        replica.commands.close()
     if distributed.is_initialized():
         distributed.destroy_process_group()
-    for other in others:
-        other.process.join(_SECONDS_TO_LEAVE)
-        if other.process.is_alive():
-            other.process.kill()
-            other.process.join()
+    for replica in replicas:
+        replica.process.join(_EXIT_TIMEOUT_SECONDS)
+        if replica.process.is_alive():
+            replica.process.kill()
+            replica.process.join()
     folder.cleanup()

@@ -1,4 +1,4 @@
-"""What a training asks of the devices that it runs on; here, of the one that most have."""
+"""The device group of a training: its one device, or the protocol that several devices follow."""
 
 from __future__ import annotations
 
@@ -9,39 +9,43 @@ from ham.data import WHOLE, Part
 
 
 class DeviceGroup:
-    """The one device of a training; :mod:`ham.training.data_parallel` has several.
+    """A single device. :mod:`ham.training.data_parallel` has the group of several devices.
 
     Attributes:
-        part: the share of every batch that this device takes.
+        part: the share of every batch that this device takes; here the whole batch.
     """
 
     part: Part = WHOLE
 
     def stream(self, name: str) -> str:
-        """Return the random stream of this device."""
+        """Return the name of this device's own random stream.
+
+        Args:
+            name: name of the stream on the first device.
+        """
         return name
 
     def name(self, device: str) -> str:
-        """Name the devices together.
+        """Return the name of the group.
 
         Args:
-            device: what each of them is.
+            device: name of one device; all devices of a group are of one type.
         """
         return device
 
     def backward(self, loss: Tensor, share: float, model: nn.Module) -> Tensor:
-        """Leave the gradients of the whole batch in the parameters, and return its loss.
+        """Compute the gradients of the whole batch, and return the loss of the whole batch.
 
         Args:
             loss: mean over this device's examples.
-            share: what part of the batch those are, in (0, 1].
-            model: whose parameters they are.
+            share: this device's share of the batch, in (0, 1].
+            model: the model whose parameters receive the gradients.
         """
         loss.backward()
         return loss.detach()
 
-    def agree(self, model: nn.Module) -> None:
-        """Bring together what each device has of its own, after an epoch."""
+    def synchronize(self, model: nn.Module) -> None:
+        """Make the model equal on all devices, after an epoch; no effect on a single device."""
 
     def total(self, number: int, device: torch.device) -> int:
         """Return the sum of a number over all devices."""

@@ -1,4 +1,4 @@
-"""Telling that a training has left the finite numbers."""
+"""Detection of divergence: a loss or a parameter that is not finite."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ def require_finite(
     """Raise :class:`~ham.errors.DivergedRun` if a loss or a parameter is not finite.
 
     Args:
-        losses: (steps,), of one epoch.
-        model: after that epoch.
-        config: names the setting in the message.
-        epoch: from 1.
-        learning_rate: of the epoch's last step.
+        losses: the losses of one epoch's steps, of shape (steps,).
+        model: the model after that epoch.
+        config: run config; its alpha and beta appear in the message.
+        epoch: number of the epoch, from 1.
+        learning_rate: learning rate of the epoch's last step.
     """
-    found = _first_infinite(losses, model)
+    found = _first_nonfinite(losses, model)
     if found is None:
         return
-    step, what = found
-    setting = config.setting
+    step, quantity = found
+    ham_config = config.setting
     raise DivergedRun(
-        f"{what} is not finite at step {(epoch - 1) * len(losses) + step} (epoch {epoch}) with "
-        f"learning rate {learning_rate:g}, alpha {setting.alpha:g}, beta {setting.beta:g}; "
-        "lower alpha or the learning rate"
+        f"{quantity} is not finite at step {(epoch - 1) * len(losses) + step} (epoch {epoch}) "
+        f"with learning rate {learning_rate:g}, alpha {ham_config.alpha:g}, "
+        f"beta {ham_config.beta:g}; lower alpha or the learning rate"
     )
 
 
-def _first_infinite(losses: Tensor, model: nn.Module) -> tuple[int, str] | None:
-    infinite = (~torch.isfinite(losses)).nonzero()
-    if len(infinite):
-        return int(infinite[0]) + 1, "the loss"
+def _first_nonfinite(losses: Tensor, model: nn.Module) -> tuple[int, str] | None:
+    """Return the step of the epoch, from 1, and the quantity that is not finite."""
+    nonfinite = (~torch.isfinite(losses)).nonzero()
+    if len(nonfinite):
+        return int(nonfinite[0]) + 1, "the loss"
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():
             return len(losses), f"parameter {name}"

@@ -1,4 +1,4 @@
-"""Where a training ran: what must be equal for its numbers to be compared bit by bit."""
+"""The environment of a training: facts that must be equal for two trainings to be bit-equal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from ham.training.device_group import SINGLE_DEVICE, DeviceGroup
 
 
 def describe_environment(
-    device: torch.device, cpu_threads: int, data_hash: str, team: DeviceGroup = SINGLE_DEVICE
+    device: torch.device,
+    cpu_threads: int,
+    data_hash: str,
+    device_group: DeviceGroup = SINGLE_DEVICE,
 ) -> dict[str, str | int]:
-    """Return device, versions, threads, precision and the data's hash, ready for JSON."""
+    """Return device, versions, threads, precision and hashes of data and code, ready for JSON."""
     return {
-        "device": team.name(device_name(device)),
-        "devices": team.part.of,
+        "device": device_group.name(device_name(device)),
+        "devices": device_group.part.of,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "threads": cpu_threads if device.type == "cpu" else 0,
@@ -49,9 +52,9 @@ def device_name(device: torch.device) -> str:
 
 
 def _processor() -> str:
-    facts = Path("/proc/cpuinfo")
-    if not facts.exists():
+    cpuinfo = Path("/proc/cpuinfo")
+    if not cpuinfo.exists():
         return ""
-    lines = facts.read_text(errors="replace").splitlines()
+    lines = cpuinfo.read_text(errors="replace").splitlines()
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, "")

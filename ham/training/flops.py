@@ -1,7 +1,8 @@
 """Floating-point operations of a masked model, counted and not timed.
 
-Two per multiplication and addition, in convolutions and linear layers only, as the sparse training
-literature counts (Evci et al., ICML 2020, appendix H). Zeros cost nothing, whatever the hardware.
+A multiplication and an addition count as two operations, in convolutions and linear layers only,
+as in the sparse-training literature (Evci et al., ICML 2020, appendix H). Zero weights cost
+nothing, on any hardware.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ def uses_per_example(model: nn.Module, example: Tensor) -> dict[str, int]:
     """Return how often one example uses each weight: the number of its output positions.
 
     Args:
-        model: left as it was.
-        example: (1, channels, height, width).
+        model: the model; it is not changed.
+        example: one input of shape (1, channels, height, width).
 
     Returns:
-        Positions by weight name; 1 for a linear layer on a vector.
+        Number of output positions by weight name; 1 for a linear layer on a vector.
     """
     positions: dict[str, int] = {}
 
@@ -54,8 +55,8 @@ def inference_flops(weights: Mapping[str, int], uses: Mapping[str, int]) -> int:
     """Return the operations of one example's forward pass.
 
     Args:
-        weights: number of weights that count, by name.
-        uses: from :func:`uses_per_example`.
+        weights: number of nonzero weights, by name.
+        uses: output of :func:`uses_per_example`.
     """
     return PER_WEIGHT * sum(count * uses.get(name, 0) for name, count in weights.items())
 
@@ -69,14 +70,15 @@ def training_flops(
 ) -> int:
     """Return the operations of one example's training step.
 
-    Forward, gradient of the inputs and gradient of the weights cost the same; the last one is
-    that of the dense model where the method reads gradients of dropped weights.
+    The forward pass, the gradient of the inputs and the gradient of the weights cost the same.
+    The gradient of the weights is that of the dense model if the method reads gradients of
+    dropped weights.
 
     Args:
-        kept: weights that train in this step, by name.
-        sizes: all prunable weights, by name.
-        uses: from :func:`uses_per_example`.
-        dense_gradient: whether the method reads the dense gradient in this step.
+        kept: number of weights that train in this step, by name.
+        sizes: number of all prunable weights, by name.
+        uses: output of :func:`uses_per_example`.
+        dense_gradient: True if the method reads the dense gradient in this step.
     """
     sparse = inference_flops(kept, uses)
     return 2 * sparse + (inference_flops(sizes, uses) if dense_gradient else sparse)

@@ -1,8 +1,8 @@
-"""The one training loop, read from top to bottom.
+"""The training loop.
 
-Randomness comes from named streams of the run's seed (:mod:`ham.training.seeding`) and is drawn
-anew each epoch, so a training that is saved and restored between epochs ends bit-equal to one
-that was not.
+Random numbers come from named streams of the run's seed (:mod:`ham.training.seeding`), and each
+epoch seeds its own stream. A training that is saved and restored between two epochs is therefore
+bit-equal to one that is never interrupted.
 """
 
 from __future__ import annotations
@@ -36,34 +36,39 @@ EVALUATION_BATCH = 500
 
 
 class Training:
-    """One run, epoch by epoch.
+    """The training of one run, epoch by epoch.
 
     Args:
-        config: what to train.
-        device: a torch device; by default the GPU where there is one.
-        team: the devices that share this training; see :mod:`ham.training.data_parallel`.
+        config: the run config.
+        device: a torch device; by default the GPU, or the CPU if there is no GPU.
+        device_group: the devices that share this training; see
+            :mod:`ham.training.data_parallel`.
 
     Attributes:
-        config: as given.
+        config: the run config.
         epochs_done: epochs trained so far.
-        model, optimizer, sparsifier: the live objects.
+        model, optimizer, sparsifier: the objects that are being trained.
 
     Raises:
         InvalidConfig: the recipe does not fit the data.
     """
 
     def __init__(
-        self, config: RunConfig, *, device: str | None = None, team: DeviceGroup = SINGLE_DEVICE
+        self,
+        config: RunConfig,
+        *,
+        device: str | None = None,
+        device_group: DeviceGroup = SINGLE_DEVICE,
     ) -> None:
         self.config = config
-        self._team = team
+        self._device_group = device_group
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self._curve: list[EpochReport] = []
         with self._reproducible("weights"):
             self._load_data()
             self._build_model()
             self._build_optimizer()
-        self._team.agree(self.model)
+        self._device_group.synchronize(self.model)
 
     def _load_data(self) -> None:
         recipe = self.config.recipe
@@ -95,7 +100,7 @@ class Training:
             preset=self.config.recipe.sparsifier_preset,
         )
         example = torch.zeros(1, *dataset.shape, device=self.device)
-        self._meter = SparsityMetrics(self.model, self.sparsifier, example)
+        self._metrics = SparsityMetrics(self.model, self.sparsifier, example)
 
     def _build_optimizer(self) -> None:
         recipe = self.config.recipe
@@ -103,10 +108,10 @@ class Training:
             self._groups, self.config.combination.optimizer, recipe, self.config.setting
         )
         self.sparsifier.bind(self.optimizer)
-        self._schedule = learning_rate_schedule(
+        self._learning_rate_schedule = learning_rate_schedule(
             self.optimizer, recipe, len(self._train), self.config.combination.trainings
         )
-        self._strengths = StrengthSchedule(
+        self._strength_schedule = StrengthSchedule(
             self.optimizer, self.config.setting, recipe.epochs * len(self._train)
         )
 
@@ -116,9 +121,12 @@ class Training:
 
     @cached_property
     def environment(self) -> dict[str, str | int]:
-        """Device, versions, threads, precision and the data's hash."""
+        """Device, versions, threads, precision and hashes of data and code."""
         return describe_environment(
-            self.device, self.config.recipe.cpu_threads, self._splits.content_hash, self._team
+            self.device,
+            self.config.recipe.cpu_threads,
+            self._splits.content_hash,
+            self._device_group,
         )
 
     @property
@@ -128,25 +136,25 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """True once every epoch of the run is trained."""
+        """True if every epoch of the run is trained."""
         return self.epochs_done >= self.config.epochs
 
     def run_epoch(self) -> EpochReport:
         """Train one epoch and measure the validation accuracy.
 
         Raises:
-            DivergedRun: the loss or a parameter left the finite numbers.
-            HamError: the training is finished.
+            DivergedRun: the loss or a parameter is not finite.
+            HamError: every epoch is trained already.
         """
         if self.finished:
             raise HamError(f"the training is finished after {self.epochs_done} epochs")
         epoch = self.epochs_done + 1
         started = perf_counter()
-        with self._reproducible(self._team.stream(f"epoch {epoch}")):
-            self._meter.start_epoch()
+        with self._reproducible(self._device_group.stream(f"epoch {epoch}")):
+            self._metrics.start_epoch()
             losses = self._train_epoch(epoch)
-            sign_flips, mask_churn = self._meter.changes()
-            validation_accuracy = accuracy(self.model, self._validation, self._team)
+            sign_flips, mask_churn = self._metrics.changes()
+            validation_accuracy = accuracy(self.model, self._validation, self._device_group)
         report = EpochReport(
             epoch=epoch,
             train_loss=float(losses.mean()),
@@ -164,31 +172,31 @@ class Training:
         losses = []
         first_step = (epoch - 1) * len(self._train) + 1
         batch_size = self.config.recipe.batch_size
-        batches = self._train.epoch(epoch, self._team.part)
+        batches = self._train.epoch(epoch, self._device_group.part)
         for step, (images, labels) in enumerate(batches, first_step):
             loss = self._loss(self.model(images), labels)
-            loss = self._team.backward(loss, len(labels) / batch_size, self.model)
-            self._meter.count_step(step, batch_size)
+            loss = self._device_group.backward(loss, len(labels) / batch_size, self.model)
+            self._metrics.count_step(step, batch_size)
             self._last_learning_rate = float(self.optimizer.param_groups[0]["lr"])
-            self._strengths.set(step)
+            self._strength_schedule.set(step)
             self.optimizer.step()
             self.optimizer.zero_grad()
-            self._schedule.step()
+            self._learning_rate_schedule.step()
             losses.append(loss)
         epoch_losses = torch.stack(losses)
-        # Once an epoch, since looking at a loss makes a GPU wait.
+        # Once per epoch, because reading a loss makes the CPU wait for the GPU.
         require_finite(epoch_losses, self.model, self.config, epoch, self._last_learning_rate)
-        self._team.agree(self.model)
+        self._device_group.synchronize(self.model)
         return epoch_losses
 
     def finish(self, *, measure_test: bool) -> RunResult:
         """Finalize the sparsifier and measure the finished model.
 
         Args:
-            measure_test: touch the test split; for finalists and baselines only.
+            measure_test: read the test split as well. Nothing may be selected by test accuracy.
 
         Raises:
-            HamError: epochs are left to train.
+            HamError: an epoch is not trained yet.
         """
         if not self.finished:
             total = self.config.epochs
@@ -196,47 +204,47 @@ class Training:
         test_accuracy = None
         with self._reproducible("finish"):
             self.sparsifier.finalize()
-            validation_accuracy = accuracy(self.model, self._validation, self._team)
+            validation_accuracy = accuracy(self.model, self._validation, self._device_group)
             if measure_test:
                 test = self._evaluation_batches(self._splits.test)
-                test_accuracy = accuracy(self.model, test, self._team)
+                test_accuracy = accuracy(self.model, test, self._device_group)
         return RunResult(
             validation_accuracy=validation_accuracy,
             test_accuracy=test_accuracy,
             sparsity=self.sparsifier.report(),
-            measures=self._meter.measure(),
+            measures=self._metrics.measure(),
             curve=tuple(self._curve),
             seconds=sum(epoch.seconds for epoch in self._curve),
             environment=self.environment,
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that a bit-equal continuation needs, between two epochs."""
+        """Return the state between two epochs, from which a training continues bit-equal."""
         return {
             "config": self._config_as_json,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "schedule": self._schedule.state_dict(),
+            "schedule": self._learning_rate_schedule.state_dict(),
             "sparsifier": self.sparsifier.state_dict(),
-            "training_flops": self._meter.training_flops,
-            "examples": self._meter.examples,
+            "training_flops": self._metrics.training_flops,
+            "examples": self._metrics.examples,
             "curve": [dict(vars(report)) for report in self._curve],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` gave to a training of the same config.
+        """Restore a state that :meth:`state_dict` of a training of the same run config returned.
 
         Raises:
-            InvalidConfig: the state is of another config.
+            InvalidConfig: the state belongs to another run config.
         """
         if RunConfig.from_json(state["config"]) != self.config:
             raise InvalidConfig("config", state["config"], f"this training is {self.config}")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self._schedule.load_state_dict(state["schedule"])
+        self._learning_rate_schedule.load_state_dict(state["schedule"])
         self.sparsifier.load_state_dict(state["sparsifier"])
-        self._meter.training_flops = state["training_flops"]
-        self._meter.examples = state["examples"]
+        self._metrics.training_flops = state["training_flops"]
+        self._metrics.examples = state["examples"]
         self._curve = [EpochReport(**report) for report in state["curve"]]
 
     def _evaluation_batches(self, split: Dataset[Any]) -> Batches:

@@ -1,4 +1,4 @@
-"""What a training tells: one report per epoch, one result at the end."""
+"""The results of a training: one report per epoch, and one result at the end."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class EpochReport:
 
 @dataclass(frozen=True)
 class RunResult:
-    """One training, measured on the weights of its last step and never of its best epoch.
+    """The result of a training, measured on the weights after the last step, not the best epoch.
 
     Attributes:
         validation_accuracy: fraction in [0, 1].
-        test_accuracy: fraction in [0, 1], or None where the test split was not touched.
+        test_accuracy: fraction in [0, 1]; None if the test split was not read.
         sparsity: target and realised, overall and per layer.
         measures: operations, exploration and dead units.
-        curve: the epochs in order.
-        seconds: wall time of all epochs.
-        environment: device, versions, threads, precision and the data's hash.
+        curve: one report per epoch, in order.
+        seconds: wall time of all epochs, in seconds.
+        environment: device, versions, threads, precision and hashes of data and code.
     """
 
     validation_accuracy: float

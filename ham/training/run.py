@@ -1,4 +1,4 @@
-"""A run from start to end, on one device or several."""
+"""The function that trains a run from start to end, on one device or several."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def train(
     """Train a run from start to end.
 
     Args:
-        config: what to train.
+        config: the run config.
         report: called after every epoch.
-        measure_test: touch the test split; for finalists and baselines only.
-        device: a torch device; by default the GPU where there is one.
-        devices: where none is named, how many GPUs share each batch.
+        measure_test: read the test split as well. Nothing may be selected by test accuracy.
+        device: a torch device; by default the GPU, or the CPU if there is no GPU.
+        devices: number of GPUs that share each batch; has no effect if ``device`` is given.
 
     Raises:
-        DivergedRun: the loss or a parameter left the finite numbers.
-        InvalidConfig: the recipe does not fit the data, or there are not so many devices.
+        DivergedRun: the loss or a parameter is not finite.
+        InvalidConfig: the recipe does not fit the data, or there are fewer than ``devices`` GPUs.
     """
     training = training_on(devices, config) if device is None else Training(config, device=device)
     while not training.finished:

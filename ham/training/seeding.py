@@ -1,7 +1,7 @@
-"""Independent random streams of one seed, and a room in which globals may be changed.
+"""Independent random streams of one seed, and a context that restores torch's global settings.
 
-The streams do not depend on the setting: trainings that share a seed share initial weights,
-masks and the order of the data, so that their difference is the setting's doing.
+The streams do not depend on the configuration. Trainings that share a seed share initial weights,
+masks and the order of the data, so their difference is caused by the configuration.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ def stream_seed(seed: int, stream: str) -> int:
 
     Args:
         seed: the run's seed, >= 0.
-        stream: for example ``"weights"``; different names give independent streams.
+        stream: name of the stream, for example ``"weights"``. Different names give independent
+            streams.
     """
     entropy = np.random.SeedSequence([seed, zlib.crc32(stream.encode())])
     return int(entropy.generate_state(1, np.uint64)[0] >> np.uint64(1))
@@ -27,7 +28,13 @@ def stream_seed(seed: int, stream: str) -> int:
 
 @contextmanager
 def reproducible(seed: int, device: torch.device, cpu_threads: int) -> Iterator[None]:
-    """Seed torch's global generators, fix threads and algorithms, and restore them on leaving."""
+    """Seed torch's global generators, fix threads and algorithms, and restore all of them at exit.
+
+    Args:
+        seed: seed of the generators, in [0, 2**63).
+        device: device of the training; its generator is seeded as well as the CPU's.
+        cpu_threads: threads of torch if the device is a CPU, >= 1.
+    """
     threads = torch.get_num_threads()
     devices = [device] if device.type == "cuda" else []
     if device.type == "cpu":

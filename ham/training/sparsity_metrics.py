@@ -1,4 +1,4 @@
-"""What sparse training does to a model beside its accuracy."""
+"""Metrics of sparse training beside accuracy: operations, exploration, sign flips, dead units."""
 
 from __future__ import annotations
 
@@ -36,12 +36,19 @@ class RunMeasures:
 
 
 class SparsityMetrics:
-    """Follows a training and measures it; costs a few additions per step.
+    """Counts operations and changes of the weights during a training.
+
+    The count costs a few additions per step.
 
     Args:
-        model: with its sparsifier attached.
-        sparsifier: tells which weights train.
-        example: (1, channels, height, width), to count how often each weight is used.
+        model: the model, with its sparsifier attached.
+        sparsifier: the sparsifier, which knows the weights that train in each step.
+        example: one input of shape (1, channels, height, width); it shows how often one example
+            uses each weight.
+
+    Attributes:
+        training_flops: operations of all steps so far.
+        examples: training examples of all steps so far.
     """
 
     def __init__(self, model: nn.Module, sparsifier: Sparsifier, example: Tensor) -> None:
@@ -54,11 +61,16 @@ class SparsityMetrics:
         self.start_epoch()
 
     def start_epoch(self) -> None:
-        """Remember the signs that :meth:`changes` compares with."""
+        """Store the signs of the weights, from which :meth:`changes` is computed."""
         self._signs = signs(self._model)
 
     def count_step(self, step: int, batch_size: int) -> None:
-        """Count one step, before the optimizer takes it."""
+        """Count the operations of one step, before the optimizer takes it.
+
+        Args:
+            step: number of the step, from 1.
+            batch_size: examples of the step on all devices together.
+        """
         self.examples += batch_size
         self.training_flops += batch_size * training_flops(
             self._sparsifier.kept(),
@@ -68,9 +80,9 @@ class SparsityMetrics:
         )
 
     def changes(self) -> tuple[float, float]:
-        """Return sign flips and mask churn since :meth:`start_epoch`."""
-        now = signs(self._model)
-        return sign_flips(self._signs, now), mask_churn(self._signs, now)
+        """Return sign flips and mask churn since :meth:`start_epoch`, both in [0, 1]."""
+        after = signs(self._model)
+        return sign_flips(self._signs, after), mask_churn(self._signs, after)
 
     def measure(self) -> RunMeasures:
         """Measure the finished model."""
@@ -87,7 +99,7 @@ class SparsityMetrics:
 
 
 def signs(model: nn.Module) -> dict[str, Tensor]:
-    """Return the signs of all prunable weights as bytes: -1, 0 or 1."""
+    """Return the signs of all prunable weights by name, as int8: -1, 0 or 1."""
     return {
         name: layer.weight.detach().sign().to(torch.int8)
         for name, layer in prunable_layers(model).items()
@@ -95,20 +107,20 @@ def signs(model: nn.Module) -> dict[str, Tensor]:
 
 
 def sign_flips(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> float:
-    """Return the share of weights, nonzero at both times, whose sign changed; in [0, 1]."""
+    """Return the share of weights, nonzero before and after, whose sign changed; in [0, 1]."""
     products = [before[name] * after[name] for name in before]
     both = sum(int(product.count_nonzero()) for product in products)
     return sum(int((product < 0).sum()) for product in products) / max(both, 1)
 
 
 def mask_churn(before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> float:
-    """Return the share of weights nonzero after that were zero before; in [0, 1]."""
+    """Return the share of the weights nonzero after that were zero before; in [0, 1]."""
     grown = sum(int(((before[name] == 0) & (after[name] != 0)).sum()) for name in before)
     return grown / max(sum(int(value.count_nonzero()) for value in after.values()), 1)
 
 
 def dead_units(model: nn.Module) -> int:
-    """Return how many output units of prunable layers have no nonzero incoming weight."""
+    """Return the number of output units of prunable layers without a nonzero incoming weight."""
     return sum(
         int((layer.weight.detach().flatten(1) == 0).all(dim=1).sum())
         for layer in prunable_layers(model).values()

@@ -1,8 +1,8 @@
-"""Imports that a process makes ahead of its first training, which would wait seconds for them."""
+"""Imports that take seconds, made before the first training of a process."""
 
 from __future__ import annotations
 
-import torch._dynamo  # noqa: F401  # at the first step of an optimizer
-import torchvision  # noqa: F401  # of the image datasets
+import torch._dynamo  # noqa: F401  # used by an optimizer's first step
+import torchvision  # noqa: F401  # used by the image datasets
 
-import ham.training.data_parallel  # noqa: F401  # with all else that trains
+import ham.training.data_parallel  # noqa: F401  # imports the rest of ham.training

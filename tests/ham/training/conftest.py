@@ -1,4 +1,4 @@
-"""Short runs on real digits."""
+"""Run configs of short trainings on the digits data."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ MakeConfig = Callable[..., RunConfig]
 def make_short(
     sparsifier: str = "rigl",
     model: str = "digits_mlp",
-    setting: HamConfig = RECIPE_BASELINE,
+    ham_config: HamConfig = RECIPE_BASELINE,
     seed: int = 0,
     **recipe: Any,
 ) -> RunConfig:
-    """Return a short run; keywords are of its recipe."""
+    """Return the run config of a short training; further keywords change its recipe."""
     fields = {"epochs": 3, "batch_size": 64, "learning_rate": 0.1} | recipe
     return RunConfig(
         combination=Combination(
@@ -31,7 +31,7 @@ def make_short(
             recipe="short@1",
         ),
         recipe=Recipe(name="short", version=1, **fields),
-        setting=setting,
+        setting=ham_config,
         seed=seed,
     )
 

@@ -1,4 +1,4 @@
-"""States as bytes: nothing is lost in them, and nothing but data is read from them."""
+"""Checkpoints lose nothing, and unpacking one runs no code."""
 
 from __future__ import annotations
 
@@ -61,12 +61,12 @@ STATES = st.dictionaries(
 
 
 @given(STATES)
-def test_what_is_written_is_read(state: dict[str, Any]) -> None:
+def test_unpacked_state_equals_the_packed_state(state: dict[str, Any]) -> None:
     assert same(unpack_checkpoint(pack_checkpoint(state)), state)
 
 
 @pytest.mark.filterwarnings("ignore:Validating sparse tensor")
-def test_tensors_of_all_kinds() -> None:
+def test_tensors_of_every_layout_are_restored() -> None:
     base = torch.arange(24.0).reshape(2, 3, 4)
     parameter = torch.nn.Parameter(base.clone())
     state = {
@@ -77,17 +77,17 @@ def test_tensors_of_all_kinds() -> None:
         "sparse": torch.eye(3).to_sparse(),
         "milestones": Counter({30: 1, 60: 1}),
     }
-    read = unpack_checkpoint(pack_checkpoint(state))
-    assert same(read["parameter"], base) and not read["parameter"].requires_grad
-    assert torch.equal(read["sparse"].to_dense(), torch.eye(3))
+    restored = unpack_checkpoint(pack_checkpoint(state))
+    assert same(restored["parameter"], base) and not restored["parameter"].requires_grad
+    assert torch.equal(restored["sparse"].to_dense(), torch.eye(3))
     for name in ("transposed", "channels last", "expanded", "milestones"):
-        assert same(read[name], state[name])
-    read["transposed"].add_(1)
-    assert same(base, torch.arange(24.0).reshape(2, 3, 4)), "it is a copy"
+        assert same(restored[name], state[name])
+    restored["transposed"].add_(1)
+    assert same(base, torch.arange(24.0).reshape(2, 3, 4)), "a restored tensor is a copy"
 
 
 @pytest.mark.parametrize("sparsifier", SPARSIFIERS.names())
-def test_states_of_all_sparsifiers(sparsifier: str, make_config: MakeConfig) -> None:
+def test_states_of_all_sparsifiers_are_restored(sparsifier: str, make_config: MakeConfig) -> None:
     training = Training(make_config(sparsifier=sparsifier))
     training.run_epoch()
     state = training.state_dict()
@@ -102,14 +102,14 @@ class Malicious:
         return os.mkdir, (str(self.folder),)
 
 
-def test_nothing_but_data_is_read(tmp_path: Path) -> None:
-    with pytest.raises(pickle.UnpicklingError, match=r"\.mkdir is not allowed in a state"):
+def test_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(pickle.UnpicklingError, match=r"\.mkdir is not allowed in a checkpoint"):
         unpack_checkpoint(pack_checkpoint({"x": Malicious(tmp_path / "made")}))
     assert not (tmp_path / "made").exists()
 
 
-def test_what_was_cut_off_is_refused() -> None:
-    written = pack_checkpoint({"w": torch.ones(100), "epoch": 3})
-    for length in range(len(written)):
+def test_truncated_checkpoint_is_refused() -> None:
+    checkpoint = pack_checkpoint({"w": torch.ones(100), "epoch": 3})
+    for length in range(len(checkpoint)):
         with pytest.raises((ValueError, EOFError, pickle.UnpicklingError)):
-            unpack_checkpoint(written[:length])
+            unpack_checkpoint(checkpoint[:length])

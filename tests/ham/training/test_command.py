@@ -1,4 +1,4 @@
-"""``python -m ham`` trains what JSON describes and says what is wrong with the rest."""
+"""``python -m ham`` trains the runs that JSON describes, and explains bad input."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def test_command_reads_one_run_from_standard_input(
     assert json.loads(capsys.readouterr().out)["result"]["test_accuracy"] is None
 
 
-def test_command_sums_up_the_gain_over_no_ham_on_the_seeds_of_both(
+def test_summary_has_the_gain_over_the_baseline_on_common_seeds(
     make_config: MakeConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tuned = HamConfig(alpha=10, beta=0.01)
-    configs = [make_config(seed=seed, epochs=1, setting=RECIPE_BASELINE) for seed in (0, 1, 2)]
-    configs += [make_config(seed=seed, epochs=1, setting=tuned) for seed in (0, 1)]
+    configs = [make_config(seed=seed, epochs=1, ham_config=RECIPE_BASELINE) for seed in (0, 1, 2)]
+    configs += [make_config(seed=seed, epochs=1, ham_config=tuned) for seed in (0, 1)]
     main([write(tmp_path, [config.to_json() for config in configs]), "--test"])
     tests = [train(config, measure_test=True).test_accuracy or 0 for config in configs]
     gain = 100 * (tests[3] - tests[0] + tests[4] - tests[1]) / 2
@@ -55,7 +55,7 @@ def test_command_sums_up_the_gain_over_no_ham_on_the_seeds_of_both(
     assert "alpha=0 beta=0" in last[0]
     assert "on 3 seeds" in last[0]
     assert "alpha=10 beta=0.01" in last[1]
-    assert f"{gain:+.2f} points over no HAM" in last[1]
+    assert f"{gain:+.2f} points over the baseline" in last[1]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_command_explains_a_missing_file(capsys: pytest.CaptureFixture[str]) -> 
     assert "nowhere.json" in capsys.readouterr().err
 
 
-def test_command_reports_divergence_and_goes_on(
+def test_command_reports_divergence_and_continues_with_the_next_run(
     make_config: MakeConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runs = [make_config(learning_rate=rate, epochs=1).to_json() for rate in (1e20, 0.1)]

@@ -1,4 +1,4 @@
-"""What is tuned beside alpha and beta: learning rate, weight decay, schedules of the strengths."""
+"""Jointly tuned values: learning rate, weight decay, and the schedules of alpha and beta."""
 
 from __future__ import annotations
 
@@ -31,18 +31,20 @@ def training(
         optimizer="sgd",
         recipe=recipe.id,
     )
-    setting = HamConfig(alpha=30.0, beta=0.01, **joint)
-    config = RunConfig(combination=combination, recipe=recipe, setting=setting, seed=1)
+    ham_config = HamConfig(alpha=30.0, beta=0.01, **joint)
+    config = RunConfig(combination=combination, recipe=recipe, setting=ham_config, seed=1)
     return Training(config, device="cpu")
 
 
 @given(st.floats(0, 1), st.sampled_from(SCHEDULES))
-def test_every_schedule_begins_full_and_never_grows(progress: float, schedule: Any) -> None:
+def test_every_schedule_starts_at_full_strength_and_never_rises(
+    progress: float, schedule: Any
+) -> None:
     assert strength_factor(schedule, 0.0) == 1
     assert 0 <= strength_factor(schedule, 1.0) <= strength_factor(schedule, progress) <= 1
 
 
-def test_multiples_of_the_recipe_train_what_a_recipe_with_the_products_trains() -> None:
+def test_multiples_of_the_recipe_equal_a_recipe_with_the_products() -> None:
     scaled = replace(
         RECIPE, learning_rate=RECIPE.learning_rate / 2, weight_decay=RECIPE.weight_decay * 4
     )
@@ -62,7 +64,7 @@ def test_strengths_follow_their_schedules_to_the_last_step() -> None:
     assert 0 < group["ham_beta"] < 0.01 / steps
 
 
-def test_strengths_begin_anew_with_each_training_as_the_learning_rate_does() -> None:
+def test_strength_schedules_start_again_with_each_training_like_the_learning_rate() -> None:
     shapes = {"alpha_schedule": "linear", "beta_schedule": "cosine"}
     run = training(sparsifier="lrr", sparsity=0.36, **shapes)
     group, seen = run.optimizer.param_groups[0], []
@@ -89,7 +91,7 @@ def test_scheduled_training_resumes_bit_equal() -> None:
     _assert_equal(whole, resumed)
 
 
-def test_settings_stored_before_there_was_more_to_tune_are_read_as_equal() -> None:
+def test_stored_configurations_without_joint_values_are_read_as_equal() -> None:
     config = training().config
     stored = config.to_json()
     stored["setting"] = {"alpha": 30.0, "beta": 0.01}
@@ -101,7 +103,7 @@ def test_settings_stored_before_there_was_more_to_tune_are_read_as_equal() -> No
 @pytest.mark.parametrize(
     "joint", [{"learning_rate": 0.0}, {"weight_decay": -1.0}, {"alpha_schedule": "step"}], ids=str
 )
-def test_impossible_settings_are_refused_by_field(joint: dict[str, Any]) -> None:
+def test_impossible_configurations_are_refused_by_field(joint: dict[str, Any]) -> None:
     with pytest.raises(InvalidConfig) as caught:
         HamConfig(1.0, 1.0, **joint)
     assert caught.value.field == next(iter(joint))

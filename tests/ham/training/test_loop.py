@@ -1,4 +1,4 @@
-"""Training is reproducible, resumable, paired by seed, and honest about what it measures."""
+"""Training is reproducible, resumable and paired by seed, and measures its last epoch."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ EVERY_SPARSIFIER = SPARSIFIERS.names()
 HAM_ON = HamConfig(alpha=20.0, beta=1e-2)
 
 
-def setting_beside(sparsifier: str) -> HamConfig:
-    """HAM where it has a meaning."""
+def ham_config_for(sparsifier: str) -> HamConfig:
+    """A configuration with HAM if the sparsifier takes HAM, else the baseline."""
     return HAM_ON if SPARSIFIERS.get(sparsifier).takes_ham else RECIPE_BASELINE
 
 
 def measured(result: RunResult) -> dict[str, Any]:
-    """What two equal trainings must agree on: everything but the clock."""
+    """The result without wall times: equal for two equal trainings."""
     facts = result.to_json()
     facts.pop("seconds")
     for epoch in facts["curve"]:
@@ -50,7 +50,7 @@ def assert_equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]
 
 @pytest.mark.parametrize("sparsifier", EVERY_SPARSIFIER)
 def test_equal_configs_train_bit_equal(make_config: MakeConfig, sparsifier: str) -> None:
-    config = make_config(sparsifier, setting=setting_beside(sparsifier), epochs=1)
+    config = make_config(sparsifier, ham_config=ham_config_for(sparsifier), epochs=1)
     first, second = train(config, measure_test=True), train(config, measure_test=True)
     assert measured(first) == measured(second)
 
@@ -59,7 +59,7 @@ def test_equal_configs_train_bit_equal(make_config: MakeConfig, sparsifier: str)
 def test_training_resumed_from_a_file_ends_bit_equal(
     make_config: MakeConfig, sparsifier: str
 ) -> None:
-    config = make_config(sparsifier, setting=setting_beside(sparsifier), epochs=2)
+    config = make_config(sparsifier, ham_config=ham_config_for(sparsifier), epochs=2)
     whole, halted, resumed = Training(config), Training(config), Training(config)
     halted.run_epoch()
     file = io.BytesIO()
@@ -76,21 +76,21 @@ def test_training_resumed_from_a_file_ends_bit_equal(
     assert measured(results[0]) == measured(results[1])
 
 
-def test_runs_of_one_seed_share_start_and_data_whatever_the_setting(
+def test_runs_of_one_seed_share_weights_and_data_under_every_configuration(
     make_config: MakeConfig,
 ) -> None:
-    plain, with_ham = (Training(make_config(setting=s)) for s in (RECIPE_BASELINE, HAM_ON))
-    assert_equal(weights(plain), weights(with_ham))
+    baseline, with_ham = (Training(make_config(ham_config=h)) for h in (RECIPE_BASELINE, HAM_ON))
+    assert_equal(weights(baseline), weights(with_ham))
     other = Training(make_config(seed=1))
     first, second, third = (
         torch.cat([labels for _, labels in training._train.epoch(2)])
-        for training in (plain, with_ham, other)
+        for training in (baseline, with_ham, other)
     )
     assert torch.equal(first, second)
     assert not torch.equal(first, third)
 
 
-def test_global_generator_and_threads_are_left_alone(make_config: MakeConfig) -> None:
+def test_global_generator_and_threads_are_restored(make_config: MakeConfig) -> None:
     torch.set_num_threads(2)
     before = torch.get_rng_state()
     try:
@@ -101,7 +101,7 @@ def test_global_generator_and_threads_are_left_alone(make_config: MakeConfig) ->
         torch.set_num_threads(1)
 
 
-def test_recipe_sets_the_threads_while_training(
+def test_recipe_sets_the_number_of_threads_during_training(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
@@ -115,7 +115,7 @@ def test_recipe_sets_the_threads_while_training(
     assert set(seen) == {1}
 
 
-def test_test_split_is_touched_only_when_asked(
+def test_test_split_is_read_only_on_request(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Forbidden(TensorDataset):
@@ -123,18 +123,18 @@ def test_test_split_is_touched_only_when_asked(
             pass
 
         def __getattribute__(self, name: str) -> Any:
-            raise AssertionError(f"the test split was touched: {name}")
+            raise AssertionError(f"the test split was read: {name}")
 
     splits = dataclasses.replace(digits.load(), test=Forbidden())
     monkeypatch.setattr(digits, "load", lambda: splits)
     config = make_config()
     assert train(config, measure_test=False).test_accuracy is None
-    with pytest.raises(AssertionError, match="the test split was touched"):
+    with pytest.raises(AssertionError, match="the test split was read"):
         train(config, measure_test=True)
 
 
 def test_result_is_of_the_last_epoch(make_config: MakeConfig) -> None:
-    training = Training(make_config(setting=HAM_ON))
+    training = Training(make_config(ham_config=HAM_ON))
     reports = [training.run_epoch() for _ in range(3)]
     result = training.finish(measure_test=True)
     assert result.curve == tuple(reports)
@@ -157,7 +157,7 @@ def test_learning_rate_follows_the_cosine(make_config: MakeConfig) -> None:
 
 
 @pytest.mark.parametrize("sparsifier", ["imp", "lrr"])
-def test_iterative_pruning_goes_through_the_recipe_once_per_training(
+def test_iterative_pruning_repeats_the_recipe_once_per_training(
     make_config: MakeConfig, sparsifier: str
 ) -> None:
     config = make_config(sparsifier, epochs=2)
@@ -192,13 +192,15 @@ def test_result_and_reports_are_plain_json(make_config: MakeConfig) -> None:
     assert facts["environment"]["threads"] == 1
 
 
-def test_diverged_run_names_step_rate_and_setting(make_config: MakeConfig) -> None:
-    config = make_config("dense", learning_rate=1e20, setting=HamConfig(alpha=7.0, beta=0.5))
+def test_divergence_error_has_step_learning_rate_and_configuration(
+    make_config: MakeConfig,
+) -> None:
+    config = make_config("dense", learning_rate=1e20, ham_config=HamConfig(alpha=7.0, beta=0.5))
     with pytest.raises(DivergedRun, match=r"at step \d+ .* rate [\d.]+e\+19, alpha 7, beta 0.5"):
         train(config)
 
 
-def test_order_of_calls_is_enforced(make_config: MakeConfig) -> None:
+def test_finish_needs_all_epochs_and_no_epoch_follows_the_last(make_config: MakeConfig) -> None:
     training = Training(make_config(epochs=1))
     with pytest.raises(HamError, match="only 0 of 1 epochs"):
         training.finish(measure_test=False)
@@ -218,28 +220,28 @@ def test_recipe_names_the_preset_that_its_trainings_use(make_config: MakeConfig)
     assert ramp(sparsifier_preset="cifar") == pytest.approx((4 / 600, 0.75, True))
 
 
-def test_checkpoint_from_before_presets_is_taken_up(make_config: MakeConfig) -> None:
+def test_checkpoint_from_before_presets_is_loaded(make_config: MakeConfig) -> None:
     state = Training(make_config()).state_dict()
     del state["config"]["recipe"]["sparsifier_preset"]
     Training(make_config()).load_state_dict(state)
 
 
-def test_state_of_another_config_is_refused(make_config: MakeConfig) -> None:
+def test_state_of_another_run_config_is_refused(make_config: MakeConfig) -> None:
     state = Training(make_config(seed=0)).state_dict()
     with pytest.raises(InvalidConfig, match="this training is"):
         Training(make_config(seed=1)).load_state_dict(state)
 
 
-def test_batch_larger_than_the_data_is_refused(make_config: MakeConfig) -> None:
+def test_batch_larger_than_the_training_split_is_refused(make_config: MakeConfig) -> None:
     with pytest.raises(InvalidConfig, match="batch_size=1000"):
         Training(make_config(batch_size=1000))
 
 
-def test_streams_of_a_seed_differ_and_stay() -> None:
+def test_streams_of_a_seed_differ_and_are_stable() -> None:
     assert stream_seed(0, "weights") == stream_seed(0, "weights")
     assert len({stream_seed(s, name) for s in range(50) for name in ("weights", "order")}) == 100
 
 
-def test_config_survives_json(make_config: MakeConfig) -> None:
-    config = make_config(setting=HAM_ON)
+def test_run_config_survives_json(make_config: MakeConfig) -> None:
+    config = make_config(ham_config=HAM_ON)
     assert RunConfig.from_json(json.loads(json.dumps(config.to_json()))) == config

@@ -1,4 +1,4 @@
-"""Operations, sign flips, churn and dead units, against counts by hand."""
+"""Operations, sign flips, mask churn and dead units equal counts by hand."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_sign_flips_count_weights_nonzero_at_both_times() -> None:
     assert sign_flips(zeros, zeros) == mask_churn(zeros, zeros) == 0
 
 
-def test_unit_without_incoming_weight_is_dead() -> None:
+def test_unit_without_nonzero_incoming_weight_is_dead() -> None:
     model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Linear(3, 2))
     with torch.no_grad():
         model[0].weight[1] = 0
@@ -74,7 +74,7 @@ def test_dense_run_costs_three_forward_passes_per_example(make_config: MakeConfi
     assert all(epoch.mask_churn == 0 for epoch in result.curve)
 
 
-def test_random_run_costs_the_density_and_explores_no_more(make_config: MakeConfig) -> None:
+def test_random_run_costs_its_density_and_explores_only_its_mask(make_config: MakeConfig) -> None:
     result = finished(Training(make_config("random"))).finish(measure_test=False)
     measures, report = result.measures, result.sparsity
     assert measures.inference_flops == 2 * report.nonzeros  # every layer is linear
@@ -84,7 +84,7 @@ def test_random_run_costs_the_density_and_explores_no_more(make_config: MakeConf
     assert any(epoch.sign_flips > 0 for epoch in result.curve)
 
 
-def test_rigl_run_pays_for_dense_gradients_at_updates_and_explores(
+def test_rigl_run_counts_dense_gradients_at_updates_and_explores_beyond_its_mask(
     make_config: MakeConfig,
 ) -> None:
     training = finished(Training(make_config("rigl")))
@@ -98,18 +98,18 @@ def test_rigl_run_pays_for_dense_gradients_at_updates_and_explores(
     assert result.curve[0].mask_churn > 0
 
 
-def test_dead_units_are_those_of_the_trained_model(make_config: MakeConfig) -> None:
+def test_dead_units_are_counted_on_the_trained_model(make_config: MakeConfig) -> None:
     training = finished(Training(make_config("snip", model="digits_cnn", epochs=1)))
     result = training.finish(measure_test=False)
-    rows = [w.detach().flatten(1).any(dim=1) for w in prunable_weights(training.model).values()]
-    assert result.measures.dead_units == sum(int((~row).sum()) for row in rows)
+    alive = [w.detach().flatten(1).any(dim=1) for w in prunable_weights(training.model).values()]
+    assert result.measures.dead_units == sum(int((~units).sum()) for units in alive)
 
 
 @pytest.mark.parametrize("sparsifier", ["str", "spred", "pilot", "cs", "sign_in"])
-def test_measures_of_a_reparameterized_run_are_of_its_weights(
+def test_measures_of_a_reparametrized_run_are_those_of_its_weights(
     make_config: MakeConfig, sparsifier: str
 ) -> None:
-    training = Training(make_config(sparsifier, epochs=4))  # 48 steps; masks are fixed after 36
+    training = Training(make_config(sparsifier, epochs=4))  # 48 steps; the masks freeze after 36
     for _ in range(4):
         before = {n: w.detach().clone() for n, w in prunable_weights(training.model).items()}
         report = training.run_epoch()
