@@ -27,7 +27,7 @@ from service.domain.evidence.recommendations import recommend
 from service.domain.planning.plans import resolve
 from service.domain.search.stages import baseline_jobs, confirmation_jobs, round_count, round_jobs
 from service.records import Job, Outcome, StudyLease
-from service.storage import SqlStorage
+from service.storage import Storage
 
 SPARSIFIERS = ("random", "snip", "grasp", "synflow", "gmp", "acdc", "set", "rigl", "mest", "str")
 MODELS = ("digits_cnn", "digits_mlp")
@@ -57,7 +57,7 @@ def combinations(number: int) -> Iterator[Combination]:
         )
 
 
-def play(storage: SqlStorage) -> None:
+def play(storage: Storage) -> None:
     """Take a few studies from request to recommendation."""
     truths = load(FILE)
     for model, sparsifier, sparsity in REAL:
@@ -102,7 +102,7 @@ def _search(plan: Plan) -> list[Job]:
 
 
 def _run(
-    storage: SqlStorage, claim: StudyLease, truth: Truth, real: RunResult, jobs: Sequence[Job]
+    storage: Storage, claim: StudyLease, truth: Truth, real: RunResult, jobs: Sequence[Job]
 ) -> None:
     facts = real.to_json()
     facts["measures"]["sparsity"] = facts.pop("sparsity")

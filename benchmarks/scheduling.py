@@ -35,7 +35,7 @@ from ham.client.records import Budget, Run, StudyRequest, StudyState
 from ham.config import RunConfig
 from service.domain.planning.plans import resolve
 from service.settings import Settings
-from service.storage import SqlStorage, open_storage
+from service.storage import Storage, open_storage
 from service.storage.engine.migrate import migrate
 from service.workers.cluster import connection
 from service.workers.cluster.trainer import EpochByEpoch, Trainer
@@ -209,7 +209,7 @@ def _span(run: Run) -> Span:
     return Span(**run.environment)
 
 
-def _submit(storage: SqlStorage, seconds: float, sparsity: float) -> str:
+def _submit(storage: Storage, seconds: float, sparsity: float) -> str:
     request = StudyRequest(
         model="digits_mlp",
         dataset="digits",
@@ -222,7 +222,7 @@ def _submit(storage: SqlStorage, seconds: float, sparsity: float) -> str:
     return storage.studies.submit(request, resolve(request))[0].id
 
 
-def _run_until_ended(scheduler: Scheduler, storage: SqlStorage, ids: list[str]) -> None:
+def _run_until_ended(scheduler: Scheduler, storage: Storage, ids: list[str]) -> None:
     waiting = list(ids)
     while waiting:
         scheduler.step()

@@ -30,7 +30,7 @@ import psycopg
 from benchmarks import benchmark_database
 from benchmarks.http_load import Load, ask, get, post
 from service.settings import Settings
-from service.storage import SqlStorage, open_storage
+from service.storage import Storage, open_storage
 from service.storage.engine.migrate import migrate
 
 LOCAL = "postgresql://postgres@127.0.0.1:5432/postgres"
@@ -145,7 +145,7 @@ def _name(url: str) -> str:
 
 
 @contextmanager
-def opened(url: str) -> Iterator[SqlStorage]:
+def opened(url: str) -> Iterator[Storage]:
     """Open the storage of a database, with its tables."""
     storage = open_storage(Settings(database_url=url))
     migrate(storage.database)

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser
 
 from service.api.app import create_app
 from service.settings import Settings
-from service.storage import Database, SqlStorage
+from service.storage import Database, Storage
 from service.storage.engine.migrate import migrate
 from tests.browser import NoBrowser, chromium
 from tests.postgres import NoServer, OwnServer, clear, empty, fresh_database, own_server
@@ -97,13 +97,13 @@ def database(settings: Settings) -> Iterator[Database]:
 
 
 @pytest.fixture
-def storage(database: Database, clock: MovableClock) -> SqlStorage:
+def storage(database: Database, clock: MovableClock) -> Storage:
     """The storage over :func:`database`, on the clock that the test can move."""
-    return SqlStorage(database, clock=clock)
+    return Storage(database, clock=clock)
 
 
 @pytest.fixture
-def app(settings: Settings, storage: SqlStorage) -> FastAPI:
+def app(settings: Settings, storage: Storage) -> FastAPI:
     return create_app(settings, storage)
 
 

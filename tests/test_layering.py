@@ -32,7 +32,6 @@ L3 = (
 )
 L4 = ("service.storage",)
 L5 = ("service.domain",)
-PROTOCOL = ("service.storage.base",)
 
 LAYERS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(L0, L0),
@@ -42,7 +41,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "service.formatting": (*L0, *L1, *L3),
     "service.logs": L3,
     "service.storage": (*L0, *L3, *L4),
-    "service.domain": (*L0, *L1, *L3, *L5, *PROTOCOL),
+    "service.domain": (*L0, *L1, *L3, *L5),
     "service.api": (*L0, *L1, *L3, *L4, *L5, "service.api", "service.web", "service.formatting"),
     "service.web": (*L0, *L1, *L3, *L4, *L5, "service.api", "service.web", "service.formatting"),
     "service.workers": ("ham", *L1, *L3, *L4, *L5, "service.workers", "service.logs"),

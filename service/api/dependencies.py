@@ -14,7 +14,7 @@ from ham.catalog import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
 from ham.client.records import LOCAL, CombinationFilter, Study
 from service.domain.planning.permissions import require_owner
 from service.records import Principal
-from service.storage.base import Storage
+from service.storage import Storage
 
 
 async def _storage(request: Request) -> Storage:

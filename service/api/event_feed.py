@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ham.client.records import ENDED, StudyEvent
 from service.errors import Unavailable
-from service.storage.base import Storage
+from service.storage import Storage
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ham.client.records import Benchmark, CombinationFilter
 from ham.config import Combination
-from service.storage.base import RecommendationStore
+from service.storage.results.recommendations import RecommendationStore
 
 _RECOMMENDATIONS = "/v1/recommendations"
 PATHS = (_RECOMMENDATIONS, "/v1/leaderboards", "/v1/benchmarks")

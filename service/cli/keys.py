@@ -18,7 +18,7 @@ from service.records import ApiKey, Limits, Scope
 from service.settings import Settings
 
 if TYPE_CHECKING:
-    from service.storage.operator_protocols import KeyStore
+    from service.storage.operations.keys import KeyStore
 
 app = typer.Typer(no_args_is_help=True, help="Give out, list and revoke API keys.")
 

@@ -20,7 +20,7 @@ from service.errors import NotFound
 from service.settings import Settings
 
 if TYPE_CHECKING:
-    from service.storage.base import StudyStore
+    from service.storage.studies.store import StudyStore
 
 DATABASES = ("hamtune.sqlite3", "optuna.sqlite3")
 _STUDY = re.compile(r"study_[0-9a-z]{26}")

@@ -17,7 +17,7 @@ from ham.client.records import (
 )
 from service.domain.evidence.leaderboards import leaderboards
 from service.domain.planning.progress import progress_of
-from service.storage.base import Storage
+from service.storage import Storage
 
 ACTIVE = (*HELD, StudyState.QUEUED, StudyState.PAUSED)
 MOST_ACTIVE = 50

@@ -8,7 +8,7 @@ from typing import Any
 
 from ham.client.records import EarlyStoppingReport, EpochMetrics, ParetoFront, Purpose, Run, Study
 from service.domain.search import early_stopping
-from service.storage.base import Storage
+from service.storage import Storage
 
 _CURVES = {
     "Validation accuracy": "validation_accuracy",

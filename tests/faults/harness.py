@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx2
 
 from service.settings import Settings
-from service.storage import SqlStorage, open_storage
+from service.storage import Storage, open_storage
 from service.storage.engine.migrate import migrate
 from service.storage.tables import Base
 from tests.postgres import OwnServer, free_port
@@ -79,7 +79,7 @@ class FaultHarness:
     def __init__(self, folder: Path, postgres: OwnServer, stack: ExitStack) -> None:
         self.postgres = postgres
         settings = Settings(data_dir=folder / "work", database_url=postgres.url)
-        self.storage: SqlStorage = open_storage(settings, patience=120)
+        self.storage: Storage = open_storage(settings, patience=120)
         stack.callback(self.storage.database.close)
         migrate(self.storage.database)
         short = stack.enter_context(

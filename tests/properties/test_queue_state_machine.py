@@ -40,7 +40,7 @@ from ham.errors import InvalidConfig
 from service.domain.planning.plans import BASELINES, changed, resolve, stage_sizes
 from service.errors import Conflict, StaleLease
 from service.records import Outcome, StudyLease
-from service.storage import Database, SqlStorage
+from service.storage import Database, Storage
 from service.storage.tables import Base, StudyRow
 from tests.conftest import MovableClock
 from tests.service.builders import a_job, a_plan, a_request, a_result, an_outcome, metrics
@@ -92,7 +92,7 @@ class QueueMachine(RuleBasedStateMachine):
             for table in reversed(Base.metadata.sorted_tables):
                 session.execute(table.delete())
         self.clock = MovableClock()
-        self.storage = SqlStorage(self.database, clock=self.clock, max_attempts=MAX_ATTEMPTS)
+        self.storage = Storage(self.database, clock=self.clock, max_attempts=MAX_ATTEMPTS)
         self.model: dict[str, ModelStudy] = {}
         self.served: dict[str, datetime] = {}
         self.reruns: dict[tuple[str, str | None], str] = {}

@@ -24,7 +24,7 @@ from ham.config import RECIPE_BASELINE, HamConfig
 from service.domain.planning.plans import resolve
 from service.records import Job, Outcome, StudyLease
 from service.settings import Settings
-from service.storage import SqlStorage, Storage, open_storage
+from service.storage import Storage, open_storage
 from service.storage.engine.migrate import migrate
 
 SETTING = HamConfig(alpha=20.0, beta=0.01)
@@ -32,7 +32,7 @@ SMALL = Budget(trials=2, finalists=1, screening_seeds=1, confirmation_seeds=3)
 
 
 @contextmanager
-def opened(settings: Settings) -> Iterator[SqlStorage]:
+def opened(settings: Settings) -> Iterator[Storage]:
     """A storage with its tables, on the real clock."""
     storage = open_storage(settings)
     migrate(storage.database)

@@ -24,7 +24,7 @@ from service import records
 from service.api.errors.problems import problem
 from service.api.middleware.limits import Buckets
 from service.records import ANYONE, Principal
-from service.storage.operator_protocols import KeyStore
+from service.storage.operations.keys import KeyStore
 
 PUBLIC = ("/healthz", "/readyz")
 SECONDS_KEPT = 10.0

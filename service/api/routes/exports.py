@@ -28,7 +28,7 @@ from service.api.exports import MEDIA_TYPES, Column, Format, Row, written
 from service.api.queries import CombinationQuery
 from service.domain.evidence.leaderboards import leaderboards
 from service.domain.transfer.published import published_results
-from service.storage.base import Storage
+from service.storage import Storage
 
 router = APIRouter(prefix="/v1/exports", tags=["exports"])
 

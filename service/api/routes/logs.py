@@ -12,7 +12,7 @@ from service.api.dependencies import RunId, StorageDep, StudyId
 from service.api.errors.problems import documented
 from service.api.logs import tail
 from service.api.queries import LogQuery
-from service.storage.base import Storage
+from service.storage import Storage
 
 router = APIRouter(prefix="/v1")
 

@@ -34,7 +34,7 @@ from service.domain.planning.permissions import require_priority
 from service.domain.planning.plans import resolve
 from service.domain.planning.progress import no_progress, progress_of
 from service.domain.search import early_stopping
-from service.storage.base import Storage
+from service.storage import Storage
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
 

@@ -20,7 +20,7 @@ from service.api.errors.problems import documented
 from service.api.routes.studies import SUBMITTED, submitted, views
 from service.domain.planning.permissions import require_priority
 from service.domain.planning.plans import changed, resolve
-from service.storage.base import Storage
+from service.storage import Storage
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
 

@@ -18,7 +18,7 @@ from service.api.errors.problems import documented
 from service.api.queries import SweepQuery
 from service.domain.planning.permissions import require_priority
 from service.domain.planning.sweeps import expand
-from service.storage.base import Storage
+from service.storage import Storage
 
 router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"])
 

@@ -17,16 +17,16 @@ from ham.client.records import (
     Recommendation,
 )
 from service.domain.evidence.statistics import tells_apart
+from service.domain.ports import RecommendationReads
 from service.domain.transfer.published import published_for
 from service.errors import NotFound
-from service.storage.base import RecommendationStore
 
 RANKED = ("tuned", "no HAM", "paper")
 """Roles that have a place on a board."""
 _MOST_NAMED = 10
 
 
-def leaderboard(store: RecommendationStore, name: str) -> Leaderboard:
+def leaderboard(store: RecommendationReads, name: str) -> Leaderboard:
     """Return one leaderboard by its benchmark's name. Raises NotFound."""
     benchmarks = {benchmark.name: benchmark for benchmark in store.benchmarks()}
     if name not in benchmarks:
@@ -35,14 +35,14 @@ def leaderboard(store: RecommendationStore, name: str) -> Leaderboard:
     return _of(store, benchmarks[name])
 
 
-def page(store: RecommendationStore, limit: int, after: str) -> list[Leaderboard]:
+def page(store: RecommendationReads, limit: int, after: str) -> list[Leaderboard]:
     """Return the leaderboards that follow a name, by name, at most ``limit``."""
     benchmarks = sorted(store.benchmarks(), key=lambda benchmark: benchmark.name)
     following = [benchmark for benchmark in benchmarks if benchmark.name > after]
     return [_of(store, benchmark) for benchmark in following[:limit]]
 
 
-def leaderboards(store: RecommendationStore) -> list[Leaderboard]:
+def leaderboards(store: RecommendationReads) -> list[Leaderboard]:
     """Return every leaderboard."""
     boards: dict[str, tuple[Benchmark, list[Recommendation]]] = {}
     for recommendation in store.latest():
@@ -54,7 +54,7 @@ def leaderboards(store: RecommendationStore) -> list[Leaderboard]:
     ]
 
 
-def _of(store: RecommendationStore, benchmark: Benchmark) -> Leaderboard:
+def _of(store: RecommendationReads, benchmark: Benchmark) -> Leaderboard:
     which = CombinationFilter(**benchmark.model_dump(exclude={"name"}))
     return _board(benchmark, store.latest(which))
 

@@ -18,10 +18,10 @@ from ham.client.records import (
 )
 from service.domain.evidence.leaderboards import RANKED, leaderboards
 from service.domain.evidence.statistics import paired_gain
-from service.storage.base import RecommendationStore
+from service.domain.ports import RecommendationReads
 
 
-def overview(store: RecommendationStore) -> Overview:
+def overview(store: RecommendationReads) -> Overview:
     """Return what all leaderboards say together."""
     recommendations, boards = store.latest(), leaderboards(store)
     grades = Counter(row.grade for row in recommendations)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ham.client.records import ParetoFront
+from service.domain.ports import StudiesWithFronts
 from service.errors import NotFound
-from service.storage.base import Storage
 
 
-def stored_pareto_front(storage: Storage, study_id: str) -> ParetoFront:
+def stored_pareto_front(storage: StudiesWithFronts, study_id: str) -> ParetoFront:
     """Return the stored front of a study.
 
     Raises:

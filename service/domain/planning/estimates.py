@@ -10,7 +10,7 @@ from math import fsum, inf
 from ham.client.records import CombinationFilter, CostEstimate, Plan, Run
 from ham.client.records.estimates import Basis
 from service.domain.evidence.environments import environment_labels
-from service.storage.base import RunStore
+from service.domain.ports import TrainingReads
 
 MOST_RUNS = 200
 """Older ones may be of other machines and other code."""
@@ -21,7 +21,7 @@ _SHARED: tuple[tuple[Basis, set[str], str], ...] = (
 )
 
 
-def estimate(plan: Plan, store: RunStore) -> CostEstimate:
+def estimate(plan: Plan, store: TrainingReads) -> CostEstimate:
     """Return what a plan would cost, from the most similar trainings that there are."""
     everything = {name: getattr(plan.combination, name) for name in CombinationFilter.model_fields}
     for basis, names, said in _SHARED[1:] if plan.is_multi_objective else _SHARED:
@@ -40,7 +40,7 @@ def estimate(plan: Plan, store: RunStore) -> CostEstimate:
     )
 
 
-def seconds_of_a_training(plan: Plan, store: RunStore) -> float:
+def seconds_of_a_training(plan: Plan, store: TrainingReads) -> float:
     """Return how long one takes, judged as by :func:`estimate`; infinity if it cannot tell."""
     seconds = estimate(plan, store).compute_seconds
     return inf if seconds is None else seconds / plan.expected_runs

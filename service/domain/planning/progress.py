@@ -8,13 +8,14 @@ from datetime import datetime
 
 from ham.client.records import HELD, Progress, Purpose, RunState, StageProgress, Study, StudyState
 from service.domain.planning.plans import sizes_of
-from service.storage.base import RunCount, RunCountStore, StudyRunCounts
+from service.domain.ports import RunCountReads
+from service.records import RunCount, StudyRunCounts
 
 NOTHING_RUN = StudyRunCounts((), None)
 
 
 def progress_of(
-    store: RunCountStore, studies: Sequence[Study], now: datetime
+    store: RunCountReads, studies: Sequence[Study], now: datetime
 ) -> dict[str, Progress]:
     """Return the progress of each study by id."""
     run_counts = store.of(studies)

@@ -35,7 +35,7 @@ from ham.client.records import (
     Study,
 )
 from ham.config import Combination, Recipe
-from service.storage.base import RunStore
+from service.domain.ports import SearchReads
 
 Accuracies = Mapping[int, float]
 """Validation accuracy by epoch, of one trial."""
@@ -154,7 +154,7 @@ def _within_branch(plan: Plan, history: History, number: int) -> tuple[History, 
     return mine, own
 
 
-def report(study: Study, store: RunStore) -> EarlyStoppingReport:
+def report(study: Study, store: SearchReads) -> EarlyStoppingReport:
     """Measure on a study's search so far what early stopping saved, and how far epochs foretell.
 
     The rungs are those that ASHA has or would have: where nothing is stopped, the correlations

@@ -16,6 +16,7 @@ from ham.client.records import (
 )
 from ham.config import Combination, HamConfig, Recipe
 from search_spaces import SearchSpace
+from service.domain.ports import TunedCombinations
 from service.domain.transfer.pooled_effects import (
     FEWEST_NEIGHBOURS,
     MOST_NEIGHBOURS,
@@ -27,7 +28,6 @@ from service.domain.transfer.pooled_effects import (
     transfer,
 )
 from service.errors import NotFound
-from service.storage.base import Storage
 
 
 class _Tuned(NamedTuple):
@@ -38,7 +38,7 @@ class _Tuned(NamedTuple):
 
 
 def transferred(
-    storage: Storage, combination: Combination, recipe: Recipe, space: SearchSpace
+    storage: TunedCombinations, combination: Combination, recipe: Recipe, space: SearchSpace
 ) -> TransferredRecommendation:
     """Return what tuned combinations say about another one.
 
@@ -71,7 +71,7 @@ class WarmStart(NamedTuple):
     prior: Prior | None = None
 
 
-def warm_start(storage: Storage, plan: Plan) -> WarmStart:
+def warm_start(storage: TunedCombinations, plan: Plan) -> WarmStart:
     """Return what a search begins with; nothing where too few similar combinations are tuned.
 
     It is asked when a search begins, not when it is planned, so that the later studies of a sweep
@@ -90,7 +90,7 @@ def warm_start(storage: Storage, plan: Plan) -> WarmStart:
     )
 
 
-def _tuned(storage: Storage, target: Combination) -> list[_Tuned]:
+def _tuned(storage: TunedCombinations, target: Combination) -> list[_Tuned]:
     """Return what is known of the nearest other combinations with a surface.
 
     Settings tuned together with the learning rate, or for a schedule, are of another kind.
@@ -106,7 +106,7 @@ def _tuned(storage: Storage, target: Combination) -> list[_Tuned]:
     return [_Tuned(row, _known(storage, row)) for row in others[: 2 * MOST_NEIGHBOURS]]
 
 
-def _known(storage: Storage, row: Recommendation) -> Known:
+def _known(storage: TunedCombinations, row: Recommendation) -> Known:
     return Known(
         row.combination,
         storage.studies.get(row.study_id).plan.recipe,

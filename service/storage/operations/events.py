@@ -11,8 +11,8 @@ from service.storage.tables import StudyEventRow
 
 
 @resilient
-class SqlEventStore:
-    """Implements :class:`service.storage.smaller_stores.EventStore`."""
+class EventStore:
+    """Events of studies. Their ids grow in the order in which they become visible."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -20,7 +20,7 @@ class SqlEventStore:
     def after(
         self, position: int, *, study_id: str | None = None, limit: int = 200
     ) -> list[StudyEvent]:
-        """Return the events after a position, oldest first."""
+        """Return at most ``limit`` events with larger ids, oldest first; of one study or all."""
         query = (
             select(StudyEventRow)
             .where(StudyEventRow.id > position)
@@ -33,7 +33,7 @@ class SqlEventStore:
             return [_record(row) for row in session.scalars(query)]
 
     def newest(self) -> int:
-        """Return the newest position, 0 before the first event."""
+        """Return the id of the newest event, 0 before the first."""
         with self._database.read() as session:
             return session.scalar(select(func.max(StudyEventRow.id))) or 0
 

@@ -30,15 +30,15 @@ _NO_DIGEST = "0" * 64
 
 
 @resilient
-class SqlKeyStore:
-    """Implements :class:`service.storage.operations.KeyStore`."""
+class KeyStore:
+    """API keys: created, verified with every request, revoked."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     def create(self, name: str, scope: Scope, limits: Limits = UNLIMITED) -> tuple[ApiKey, str]:
-        """Make a key; its text is returned this once and stored nowhere."""
+        """Create a key and return it with its text. The text is not stored."""
         id, secret = new_id("key"), secrets.token_urlsafe(32)
         row = ApiKeyRow(
             id=id,
@@ -54,14 +54,18 @@ class SqlKeyStore:
             return _record(row), f"hamtune_{id.removeprefix('key_')}_{secret}"
 
     def list(self) -> list[ApiKey]:
-        """Return all keys, oldest first."""
+        """Return all keys, revoked ones included, oldest first."""
         with self._database.read() as session:
             return [
                 _record(row) for row in session.scalars(select(ApiKeyRow).order_by(ApiKeyRow.id))
             ]
 
     def revoke(self, key_id: str) -> ApiKey:
-        """End a key."""
+        """Revoke a key and return it. A revoked key stays as it is.
+
+        Raises:
+            NotFound: there is no such key.
+        """
         with self._database.write() as session:
             row = session.get(ApiKeyRow, key_id)
             if row is None:
@@ -70,7 +74,7 @@ class SqlKeyStore:
             return _record(row)
 
     def verify(self, token: str) -> ApiKey | None:
-        """Return the live key that a text is, if it is one."""
+        """Return the live key with this text and note its use; None if there is none."""
         if (parts := _TOKEN.fullmatch(token)) is None:
             return None
         with self._database.read() as session:

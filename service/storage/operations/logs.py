@@ -16,19 +16,23 @@ from service.storage.tables import LogLineRow, StudyRow
 
 
 @resilient
-class SqlLogStore:
-    """Implements :class:`service.storage.smaller_stores.LogStore`."""
+class LogStore:
+    """Log lines of studies and runs, until they are removed."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def append(self, claim: StudyLease, lines: Sequence[NewLogLine]) -> None:
-        """Store lines from whoever held the study last."""
+    def append(self, lease: StudyLease, lines: Sequence[NewLogLine]) -> None:
+        """Store log lines under the last lease of a study, also just after the study has ended.
+
+        Raises:
+            StaleLease: another runner has taken the study over.
+        """
         with self._database.write() as session:
-            if session.scalar(_held_last_by(claim)) is None:
-                raise stale(claim)
+            if session.scalar(_held_last_by(lease)) is None:
+                raise stale(lease)
             session.add_all(
-                LogLineRow(study_id=claim.study_id, **line.model_dump()) for line in lines
+                LogLineRow(study_id=lease.study_id, **line.model_dump()) for line in lines
             )
 
     def page(
@@ -40,7 +44,15 @@ class SqlLogStore:
         limit: int = 200,
         after: int = 0,
     ) -> list[LogLine]:
-        """Return lines of a study or about a run, oldest first."""
+        """Return log lines of a study or of a run, oldest first.
+
+        Args:
+            study_id: only lines of this study.
+            run_id: only lines of this run.
+            least: only lines of at least this level.
+            limit: number of lines at most.
+            after: only lines with larger ids; 0 is below every id.
+        """
         levels = list(LogLevel)[list(LogLevel).index(least) :]
         query = select(LogLineRow).where(LogLineRow.id > after, LogLineRow.level.in_(levels))
         if study_id is not None:
@@ -52,7 +64,10 @@ class SqlLogStore:
             return [_record(row) for row in rows]
 
     def forget(self, before: datetime, *, dry_run: bool = False) -> int:
-        """Remove the lines of studies that ended before a time; return how many."""
+        """Remove the log lines of studies that ended before a time; return their number.
+
+        With ``dry_run`` nothing is removed.
+        """
         ended = select(StudyRow.id).where(StudyRow.ended_at < before)
         old = LogLineRow.study_id.in_(ended)
         with self._database.write() as session:
@@ -62,8 +77,8 @@ class SqlLogStore:
             return count
 
 
-def _held_last_by(claim: StudyLease) -> Select[str]:
-    return select(StudyRow.id).where(StudyRow.id == claim.study_id, StudyRow.token == claim.token)
+def _held_last_by(lease: StudyLease) -> Select[str]:
+    return select(StudyRow.id).where(StudyRow.id == lease.study_id, StudyRow.token == lease.token)
 
 
 def _record(row: LogLineRow) -> LogLine:

@@ -11,10 +11,10 @@ from sqlalchemy import func, select, text
 from ham.client.records import HELD, RunState, StudyState
 from service.clock import Clock
 from service.errors import NotReady
+from service.records import Snapshot
 from service.storage.engine.database import Database
 from service.storage.engine.migrate import MIGRATIONS
 from service.storage.engine.retries import resilient
-from service.storage.operator_protocols import Snapshot
 from service.storage.studies.queue import in_state
 from service.storage.tables import RunRow, StudyRow
 
@@ -22,15 +22,19 @@ LATELY = timedelta(minutes=5)
 
 
 @resilient
-class SqlMonitor:
-    """Implements :class:`service.storage.operations.Monitor`."""
+class Monitor:
+    """Readiness of the database and numbers for metrics."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     def check(self) -> None:
-        """Raise NotReady unless the tables are those of this version."""
+        """Check that the tables are those of this version of the service.
+
+        Raises:
+            NotReady: they are of another version.
+        """
         with self._database.read() as session:
             found = session.scalar(text("SELECT version_num FROM hamtune_version"))
         if found != _newest_revision():
@@ -40,7 +44,7 @@ class SqlMonitor:
             )
 
     def snapshot(self) -> Snapshot:
-        """Count studies, and the runs under way or ended lately."""
+        """Count the studies by state, and the runs that run or ended within five minutes."""
         now = self._clock()
         live = in_state(*HELD) & (StudyRow.claimable_at > now)
         with self._database.read() as session:

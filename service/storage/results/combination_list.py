@@ -15,14 +15,18 @@ from service.storage.tables import CombinationRow, RecommendationRow, StudyRow
 
 
 @resilient
-class SqlCombinationStore:
-    """Implements :class:`service.storage.smaller_stores.CombinationStore`."""
+class CombinationStore:
+    """Combinations that have been requested."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def get(self, combination_id: int) -> CombinationEntry:
-        """Return a combination and what is known of it."""
+        """Return a combination with the numbers of its studies and recommendations.
+
+        Raises:
+            NotFound: there is no such combination.
+        """
         with self._database.read() as session:
             query = _entries().where(CombinationRow.id == combination_id)
             row = session.execute(query).one_or_none()
@@ -36,7 +40,7 @@ class SqlCombinationStore:
     def list(
         self, which: CombinationFilter = ALL_COMBINATIONS, *, limit: int = 50, after: int = 0
     ) -> list[CombinationEntry]:
-        """Return combinations in the order in which they were first asked for."""
+        """Return at most ``limit`` combinations with ids above ``after``, oldest first."""
         query = _entries().where(CombinationRow.id > after, *matches(which))
         with self._database.read() as session:
             found = session.execute(query.order_by(CombinationRow.id).limit(limit))

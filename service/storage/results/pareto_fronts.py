@@ -12,14 +12,14 @@ from service.storage.tables import ParetoFrontRow, StudyRow
 
 
 @resilient
-class SqlParetoFrontStore:
-    """Implements :class:`service.storage.smaller_stores.ParetoFrontStore`."""
+class ParetoFrontStore:
+    """Pareto fronts: the results of studies of two objectives."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def of_study(self, study_id: str) -> ParetoFront | None:
-        """Return the front that a study has reached, if it has."""
+        """Return the Pareto front of a study; None if it has none."""
         with self._database.read() as session:
             row = session.get(ParetoFrontRow, study_id)
             return None if row is None else pareto_front_record(row)
@@ -31,7 +31,10 @@ class SqlParetoFrontStore:
         limit: int = 50,
         before: str | None = None,
     ) -> list[ParetoFront]:
-        """Return fronts, those of the newest studies first."""
+        """Return at most ``limit`` fronts, newest first, of studies with ids below ``before``.
+
+        A front spans sparsities, so the filter's sparsity is ignored.
+        """
         query = select(ParetoFrontRow).order_by(ParetoFrontRow.study_id.desc()).limit(limit)
         if conditions := matches(which.model_copy(update={"sparsity": None})):
             query = query.join(ParetoFrontRow.study).join(StudyRow.combination).where(*conditions)

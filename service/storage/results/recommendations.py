@@ -42,8 +42,8 @@ NEWS = (
 
 
 @resilient
-class SqlRecommendationStore:
-    """Implements :class:`service.storage.base.RecommendationStore`."""
+class RecommendationStore:
+    """Recommendations: numbered versions for each combination."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -55,7 +55,10 @@ class SqlRecommendationStore:
         limit: int | None = None,
         before: str | None = None,
     ) -> list[Recommendation]:
-        """Return the newest recommendation of each combination that matches, newest first."""
+        """Return the newest recommendation of each matching combination, newest first.
+
+        At most ``limit`` are returned, with ids below ``before``.
+        """
         newer = aliased(RecommendationRow)
         superseded = exists().where(
             newer.combination_id == RecommendationRow.combination_id,
@@ -77,7 +80,10 @@ class SqlRecommendationStore:
     def history(
         self, combination_id: int, *, limit: int = 50, before: int | None = None
     ) -> list[Recommendation]:
-        """Return the versions of a combination's recommendation, newest first."""
+        """Return the versions of a combination's recommendation, newest first.
+
+        At most ``limit`` are returned, with version numbers below ``before``.
+        """
         query = (
             select(RecommendationRow)
             .where(RecommendationRow.combination_id == combination_id)
@@ -91,7 +97,7 @@ class SqlRecommendationStore:
             return [recommendation_record(row) for row in session.scalars(query)]
 
     def version(self) -> int:
-        """Return a number that grows with every recommendation."""
+        """Return a number that grows with every recommendation, in the same transaction."""
         query = (
             select(StudyEventRow.id)
             .where(_MAY_RECOMMEND)
@@ -102,14 +108,17 @@ class SqlRecommendationStore:
             return session.scalar(query) or 0
 
     def news(self, version: int) -> list[tuple[int, Combination]]:
-        """Return what was recommended after a version."""
+        """Return (version, combination) of the recommendations after a version, in their order.
+
+        The query takes one index look-up if there are none.
+        """
         return [
             (number, Combination.stored(**dict(zip(_FIELDS, values, strict=True))))
             for number, *values in self._database.peek(NEWS, version=version)
         ]
 
     def changed_at(self) -> datetime | None:
-        """Return when the newest recommendation was made."""
+        """Return the time of the newest recommendation; None before the first."""
         query = (
             select(StudyEventRow.at)
             .where(StudyEventRow.state == literal_column("'succeeded'"))
@@ -120,7 +129,7 @@ class SqlRecommendationStore:
             return session.scalar(query)
 
     def of_study(self, study_id: str) -> Recommendation | None:
-        """Return the version that a study has reached, if it has."""
+        """Return the recommendation that a study has stored; None if it has none."""
         query = (
             select(RecommendationRow)
             .where(RecommendationRow.study_id == study_id)
@@ -131,7 +140,11 @@ class SqlRecommendationStore:
             return None if row is None else recommendation_record(row)
 
     def surface(self, recommendation_id: str) -> SurfaceGrid:
-        """Return the response surface behind a recommendation."""
+        """Return the response surface of a recommendation.
+
+        Raises:
+            NotFound: there is no such recommendation, or it has no surface.
+        """
         query = select(RecommendationRow.surface).where(RecommendationRow.id == recommendation_id)
         with self._database.read() as session:
             found = session.execute(query).one_or_none()

@@ -19,8 +19,8 @@ from service.storage.tables import RunMetricRow, RunRow
 PAGE = 1000
 
 
-class SqlExports:
-    """Implements :class:`service.storage.operations.Exports`."""
+class Exports:
+    """All runs and learning curves, in pages of at most 1000."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -28,7 +28,7 @@ class SqlExports:
     def runs(
         self, which: CombinationFilter = ALL_COMBINATIONS, purpose: Purpose | None = None
     ) -> Iterator[list[tuple[Run, Combination]]]:
-        """Yield pages of runs, oldest first; each page is one transaction."""
+        """Yield pages of runs with their combinations, oldest first, one transaction each."""
         query = (
             select(RunRow)
             .join(RunRow.combination)
@@ -47,7 +47,7 @@ class SqlExports:
     def curves(
         self, which: CombinationFilter = ALL_COMBINATIONS
     ) -> Iterator[list[tuple[str, EpochMetrics]]]:
-        """Yield pages of points, run by run; each page is one transaction."""
+        """Yield pages of (run id, epoch metrics), run by run, one transaction each."""
         place = tuple_(RunMetricRow.run_id, RunMetricRow.epoch)
         query = (
             select(RunMetricRow)

@@ -24,8 +24,8 @@ _NOT_STORED_AS_THEY_ARE = {"model", "dataset", "sparsifier", "sparsity", "optimi
 
 
 @resilient
-class SqlExternalRunStore:
-    """Implements :class:`service.storage.operations.ExternalRunStore`."""
+class ExternalRunStore:
+    """Runs that were made outside of this service, apart from its own runs."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -34,7 +34,7 @@ class SqlExternalRunStore:
     def add(
         self, run: NewExternalRun, combination: Combination, submitter: str | None
     ) -> ExternalRun:
-        """Store a run."""
+        """Store an external run and return it."""
         values = run.model_dump(mode="json", exclude=_NOT_STORED_AS_THEY_ARE)
         with self._database.write() as session:
             row = ExternalRunRow(
@@ -54,7 +54,7 @@ class SqlExternalRunStore:
         limit: int = 50,
         before: str | None = None,
     ) -> list[ExternalRun]:
-        """Return runs, newest first."""
+        """Return at most ``limit`` external runs, newest first, with ids below ``before``."""
         query = newest(ExternalRunRow, which, limit, before)
         query = query.options(joinedload(ExternalRunRow.combination))
         with self._database.read() as session:

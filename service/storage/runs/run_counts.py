@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ham.client.records import ENDED, Purpose, RunState, Study
-from service.storage.base import BestRun, RunCount, StudyRunCounts
+from service.records import BestRun, RunCount, StudyRunCounts
 from service.storage.engine.database import Database
 from service.storage.engine.retries import resilient
 from service.storage.runs.store import ham_config_record
@@ -20,10 +20,10 @@ _KEPT = 10_000
 
 
 @resilient
-class SqlRunCountStore:
-    """Implements :class:`service.storage.base.RunCountStore`.
+class RunCountStore:
+    """Counts of the runs of studies.
 
-    The runs of a study that has ended never change: its tally is read once.
+    The runs of an ended study never change, so its counts are read once and kept in memory.
     """
 
     def __init__(self, database: Database) -> None:
@@ -32,7 +32,7 @@ class SqlRunCountStore:
         self._keeping = Lock()
 
     def of(self, studies: Sequence[Study]) -> dict[str, StudyRunCounts]:
-        """Return the tally of each study by its id, with two queries for all of them."""
+        """Return the run counts of each study by its id, with two queries for all of them."""
         kept = self._ended
         found = {study.id: kept[study.id] for study in studies if study.id in kept}
         missing = [study.id for study in studies if study.id not in found]

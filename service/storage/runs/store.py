@@ -33,19 +33,33 @@ from service.storage.tables import RunMetricRow, RunRow, StudyRow
 
 
 @resilient
-class SqlRunStore:
-    """Implements :class:`service.storage.base.RunStore`."""
+class RunStore:
+    """Runs of studies and their learning curves."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
     def begin(
-        self, claim: StudyLease, job: Job, epochs: int, same_as: Mapping[str, Any] | None = None
+        self, lease: StudyLease, job: Job, epochs: int, same_as: Mapping[str, Any] | None = None
     ) -> Run:
-        """Begin the run of a job, or return it if it has already ended or can be reused."""
+        """Begin the run of a job and return it; a run that has ended is returned unchanged.
+
+        A run of this job that another runner had begun starts again from its first epoch.
+
+        Args:
+            lease: the lease of the study.
+            job: the training.
+            epochs: epochs of the whole training.
+            same_as: an environment. If a succeeded run of any study has the same combination,
+                configuration, seed and environment, its result is reused: the new run ends at
+                once, refers to that run and costs nothing.
+
+        Raises:
+            StaleLease: the lease is no longer valid.
+        """
         with self._database.write() as session:
-            study = guard(session, claim)
+            study = guard(session, lease)
             combination = _combination_of(session, study, job)
             row = session.scalars(
                 select(RunRow).where(RunRow.study_id == study.id, RunRow.job == job.name)
@@ -88,17 +102,25 @@ class SqlRunStore:
             self._note(session, study, row)
             return run_record(row)
 
-    def progress(self, claim: StudyLease, run_id: str, metrics: EpochMetrics) -> None:
-        """Note the newest epoch of a running run."""
+    def progress(self, lease: StudyLease, run_id: str, metrics: EpochMetrics) -> None:
+        """Store the newest epoch of a running run.
+
+        Raises:
+            StaleLease: the lease is no longer valid, or the run has ended.
+        """
         with self._database.write() as session:
-            row = self._running(session, claim, run_id)
+            row = self._running(session, lease, run_id)
             row.epochs_done = metrics.epoch
             row.validation_accuracy = metrics.validation_accuracy
 
-    def end(self, claim: StudyLease, run_id: str, outcome: Outcome) -> Run:
-        """End a running run with its outcome and its curve."""
+    def end(self, lease: StudyLease, run_id: str, outcome: Outcome) -> Run:
+        """End a running run; store its outcome and its learning curve.
+
+        Raises:
+            StaleLease: the lease is no longer valid, or the run has ended.
+        """
         with self._database.write() as session:
-            row = self._running(session, claim, run_id)
+            row = self._running(session, lease, run_id)
             row.state = _end_state(outcome)
             row.validation_accuracy = outcome.validation_accuracy
             row.test_accuracy = outcome.test_accuracy
@@ -112,7 +134,7 @@ class SqlRunStore:
             session.add_all(
                 RunMetricRow(run_id=run_id, **point.model_dump()) for point in outcome.curve
             )
-            study = session.get_one(StudyRow, claim.study_id)
+            study = session.get_one(StudyRow, lease.study_id)
             study.seconds += row.seconds or 0.0
             study.gpu_seconds += row.gpu_seconds or 0.0
             study.runs_ended += 1
@@ -121,7 +143,11 @@ class SqlRunStore:
             return run_record(row)
 
     def get(self, run_id: str) -> Run:
-        """Return a run."""
+        """Return a run.
+
+        Raises:
+            NotFound: there is no such run.
+        """
         with self._database.read() as session:
             row = session.get(RunRow, run_id)
             if row is None:
@@ -152,7 +178,11 @@ class SqlRunStore:
         before: str | None = None,
         after: str | None = None,
     ) -> list[Run]:
-        """Return runs, newest first; oldest first with ``after``."""
+        """Return at most ``limit`` runs, newest first, with ids below ``before``.
+
+        With ``after``, return runs oldest first, with ids above ``after``; the empty text is below
+        every id.
+        """
         wanted = {"study_id": study_id, "purpose": purpose, "state": state}
         if after is None:
             query = newest(RunRow, which, limit, before, **wanted)
@@ -166,7 +196,11 @@ class SqlRunStore:
             return [run_record(row) for row in found]
 
     def earlier(self, study_id: str) -> list[Run]:
-        """Return what other studies of the combination had found out when this study began."""
+        """Return the search and screening runs of other studies of the combination, oldest first.
+
+        Only runs that had ended before the study was first claimed are returned, so every call
+        returns the same runs. There are none before the first claim.
+        """
         query = (
             select(RunRow)
             .join(StudyRow, RunRow.combination_id == StudyRow.combination_id)
@@ -184,7 +218,10 @@ class SqlRunStore:
             return [run_record(row) for row in session.scalars(query)]
 
     def trainings(self, which: CombinationFilter, limit: int) -> list[Run]:
-        """Return the trainings behind the newest succeeded runs, each once."""
+        """Return the trainings behind the newest ``limit`` succeeded runs, each once.
+
+        A reused run is replaced by its original.
+        """
         runs = newest(RunRow, which, limit, None, state=RunState.SUCCEEDED).subquery()
         ids = select(func.coalesce(runs.c.reused_from, runs.c.id))
         query = select(RunRow).where(RunRow.id.in_(ids)).options(joinedload(RunRow.combination))
@@ -192,7 +229,11 @@ class SqlRunStore:
             return [run_record(row) for row in session.scalars(query)]
 
     def curve(self, run_id: str) -> list[EpochMetrics]:
-        """Return the learning curve of an ended run; a reused run has that of its original."""
+        """Return the learning curve of an ended run. A reused run has the curve of its original.
+
+        Raises:
+            NotFound: there is no such run.
+        """
         trained = self.get(run_id).reused_from or run_id
         query = (
             select(RunMetricRow).where(RunMetricRow.run_id == trained).order_by(RunMetricRow.epoch)
@@ -201,7 +242,10 @@ class SqlRunStore:
             return [epoch_record(row) for row in session.scalars(query)]
 
     def accuracies(self, study_id: str, epochs: Sequence[int]) -> dict[str, dict[int, float]]:
-        """Return the validation accuracies of a study's ended search runs after some epochs."""
+        """Return validation accuracies of the ended search runs of a study, by run id and epoch.
+
+        Only the given epochs are returned. A reused run has the accuracies of its original.
+        """
         trained = func.coalesce(RunRow.reused_from, RunRow.id)
         query = (
             select(RunRow.id, RunMetricRow.epoch, RunMetricRow.validation_accuracy)
@@ -234,11 +278,11 @@ class SqlRunStore:
             session, self._clock, study, EventKind.RUN, by=study.lease_owner, details=details
         )
 
-    def _running(self, session: Session, claim: StudyLease, run_id: str) -> RunRow:
-        guard(session, claim)
+    def _running(self, session: Session, lease: StudyLease, run_id: str) -> RunRow:
+        guard(session, lease)
         row = session.get(RunRow, run_id)
-        if row is None or row.study_id != claim.study_id or row.state != RunState.RUNNING:
-            raise StaleLease(f"run {run_id} is not running in study {claim.study_id}")
+        if row is None or row.study_id != lease.study_id or row.state != RunState.RUNNING:
+            raise StaleLease(f"run {run_id} is not running in study {lease.study_id}")
         return row
 
 

@@ -27,7 +27,6 @@ from service.ids import new_id
 from service.records import ControlFlags, StudyLease
 from service.storage.engine.database import Database
 from service.storage.engine.retries import resilient
-from service.storage.queue_protocol import NO_PAUSE
 from service.storage.results.pareto_fronts import pareto_front_record
 from service.storage.results.recommendations import recommendation_record
 from service.storage.studies.quotas import Quotas
@@ -42,25 +41,27 @@ from service.storage.tables import (
     SubmitterRow,
 )
 
+_NO_PAUSE = timedelta(0)
 
-def guard(session: Session, claim: StudyLease) -> StudyRow:
+
+def guard(session: Session, lease: StudyLease) -> StudyRow:
     """Lock the study of a claim for this transaction, or raise :class:`StaleLease`."""
-    row = session.scalars(_held(claim).with_for_update(of=StudyRow)).one_or_none()
+    row = session.scalars(_held(lease).with_for_update(of=StudyRow)).one_or_none()
     if row is None:
-        raise stale(claim)
+        raise stale(lease)
     return row
 
 
-def _held(claim: StudyLease) -> Select[StudyRow]:
+def _held(lease: StudyLease) -> Select[StudyRow]:
     return select(StudyRow).where(
-        StudyRow.id == claim.study_id, StudyRow.token == claim.token, StudyRow.state.in_(HELD)
+        StudyRow.id == lease.study_id, StudyRow.token == lease.token, StudyRow.state.in_(HELD)
     )
 
 
-def stale(claim: StudyLease) -> StaleLease:
+def stale(lease: StudyLease) -> StaleLease:
     """Return the refusal of a write under an old token."""
     return StaleLease(
-        f"study {claim.study_id} is no longer held under token {claim.token}: it has ended "
+        f"study {lease.study_id} is no longer held under token {lease.token}: it has ended "
         "or another runner has taken it over; stop working on it"
     )
 
@@ -93,8 +94,8 @@ def _cost_of_all(session: Session, study: StudyRow) -> Cost:
 
 
 @resilient
-class SqlQueue:
-    """Implements :class:`service.storage.queue_protocol.Queue`."""
+class StudyQueue:
+    """The queue of studies: which runner works on which study."""
 
     def __init__(
         self, database: Database, clock: Clock, max_attempts: int, quotas: Quotas
@@ -104,8 +105,17 @@ class SqlQueue:
         self._max_attempts = max_attempts
         self._quotas = quotas
 
-    def claim(self, owner: str, lease: timedelta) -> tuple[Study, StudyLease] | None:
-        """Take up the study whose turn it is."""
+    def claim(self, owner: str, duration: timedelta) -> tuple[Study, StudyLease] | None:
+        """Take a study and return it with its lease; None if no study can be claimed.
+
+        A study whose lease ran out comes first. Then the queued study with the highest priority.
+        At equal priority the submitter with the fewest running studies comes first, then the
+        submitter who was served longest ago. Of one submitter the oldest study comes first.
+
+        Args:
+            owner: name of the scheduler, for events and people.
+            duration: how long the lease holds without a heartbeat.
+        """
         with self._database.write() as session:
             while (row := self._next(session)) is not None:
                 if row.state in (StudyState.PAUSING, StudyState.DRAINING):
@@ -123,32 +133,46 @@ class SqlQueue:
             row.started_at = row.started_at or self._clock()
             row.error = None
             row.lease_owner = owner
-            row.claimable_at = self._clock() + lease
+            row.claimable_at = self._clock() + duration
             session.get_one(SubmitterRow, row.submitter).served_at = self._clock()
             reason = "taken over: its lease ran out" if taken_over else "claimed"
             self._move(session, row, StudyState.RUNNING, reason)
             return study_record(row), StudyLease(study_id=row.id, token=row.token)
 
-    def heartbeat(self, claim: StudyLease, lease: timedelta) -> None:
-        """Prolong the lease."""
-        with self._database.write() as session:
-            guard(session, claim).claimable_at = self._clock() + lease
+    def heartbeat(self, lease: StudyLease, duration: timedelta) -> None:
+        """Prolong a lease, counted from now.
 
-    def control_flags(self, claim: StudyLease) -> ControlFlags:
-        """Return what people want of the study by now."""
+        Raises:
+            StaleLease: the lease is no longer valid.
+        """
+        with self._database.write() as session:
+            guard(session, lease).claimable_at = self._clock() + duration
+
+    def control_flags(self, lease: StudyLease) -> ControlFlags:
+        """Return the control flags that people have set on a running study.
+
+        Raises:
+            StaleLease: the study was cancelled, or another runner has taken it over.
+        """
         with self._database.read() as session:
-            row = session.scalars(_held(claim)).one_or_none()
+            row = session.scalars(_held(lease)).one_or_none()
             if row is None:
-                raise stale(claim)
+                raise stale(lease)
             pause_requested = row.state != StudyState.RUNNING
             return ControlFlags(
                 pause_requested=pause_requested, plan=Plan.model_validate(row.plan)
             )
 
-    def begin_search(self, claim: StudyLease, prior: Prior | None) -> Plan:
-        """Write a prior into the plan, unless a run has begun."""
+    def begin_search(self, lease: StudyLease, prior: Prior | None) -> Plan:
+        """Store a prior in the plan, unless a run has begun, and return the plan.
+
+        Every runner of the study then searches with the same prior.
+
+        Raises:
+            StaleLease: the lease is no longer valid.
+        """
         with self._database.write() as session:
-            row = guard(session, claim)
+            row = guard(session, lease)
             plan = Plan.model_validate(row.plan)
             begun = session.scalars(select(RunRow.id).where(RunRow.study_id == row.id).limit(1))
             if begun.one_or_none() is None:
@@ -158,16 +182,31 @@ class SqlQueue:
 
     def release(
         self,
-        claim: StudyLease,
+        lease: StudyLease,
         reason: str,
-        pause: timedelta = NO_PAUSE,
+        pause: timedelta = _NO_PAUSE,
         *,
         lost: bool = False,
         so_far: NewRecommendation | None = None,
     ) -> None:
-        """Let go of the study before its end."""
+        """Give a study back before its end. It is queued again and can be claimed after a pause.
+
+        If a pause or a drain was asked for, the study is paused or cancelled instead.
+
+        Args:
+            lease: the lease to give back.
+            reason: stored as the study's error and as the reason of the event.
+            pause: time until the study can be claimed again.
+            lost: the runner broke down; this uses up one attempt. A runner that was told to stop
+                uses up none.
+            so_far: a recommendation from the runs so far. It is stored if the study is draining
+                and its combination has no recommendation that was measured on held-out seeds.
+
+        Raises:
+            StaleLease: the lease is no longer valid.
+        """
         with self._database.write() as session:
-            row = guard(session, claim)
+            row = guard(session, lease)
             if so_far is not None and row.state == StudyState.DRAINING:
                 _lock_combination(session, row)
                 if not _judged(session, row.combination_id):
@@ -179,20 +218,28 @@ class SqlQueue:
             if row.state == StudyState.QUEUED:
                 row.claimable_at = self._clock() + pause
 
-    def succeed(self, claim: StudyLease, result: NewRecommendation) -> Recommendation:
-        """End the study and store its recommendation as the combination's newest version."""
+    def succeed(self, lease: StudyLease, result: NewRecommendation) -> Recommendation:
+        """End a study and store its recommendation as the newest version of its combination.
+
+        Raises:
+            StaleLease: the lease is no longer valid.
+        """
         with self._database.write() as session:
-            study = guard(session, claim)
+            study = guard(session, lease)
             _lock_combination(session, study)
             row = self._publish(session, study, result)
             self._move(session, study, StudyState.SUCCEEDED, None)
             session.flush()
             return recommendation_record(row)
 
-    def succeed_with_pareto_front(self, claim: StudyLease, result: NewParetoFront) -> ParetoFront:
-        """End the study and store its front."""
+    def succeed_with_pareto_front(self, lease: StudyLease, result: NewParetoFront) -> ParetoFront:
+        """End a study of two objectives and store its Pareto front.
+
+        Raises:
+            StaleLease: the lease is no longer valid.
+        """
         with self._database.write() as session:
-            study = guard(session, claim)
+            study = guard(session, lease)
             row = ParetoFrontRow(
                 study_id=study.id, created_at=self._clock(), result=result.model_dump(mode="json")
             )
@@ -200,10 +247,14 @@ class SqlQueue:
             self._move(session, study, StudyState.SUCCEEDED, None)
             return pareto_front_record(row)
 
-    def fail(self, claim: StudyLease, reason: str) -> None:
-        """End the study as failed."""
+    def fail(self, lease: StudyLease, reason: str) -> None:
+        """End a study as failed, with a reason.
+
+        Raises:
+            StaleLease: the lease is no longer valid.
+        """
         with self._database.write() as session:
-            self._move(session, guard(session, claim), StudyState.FAILED, reason)
+            self._move(session, guard(session, lease), StudyState.FAILED, reason)
 
     def _next(self, session: Session) -> StudyRow | None:
         """Return a study whose lease ran out, else the one whose turn it is, locked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import select
@@ -24,7 +25,6 @@ from ham.client.records.lifecycle import COMMANDS
 from service.clock import Clock
 from service.errors import Conflict, NotFound
 from service.ids import new_id
-from service.storage.base import Edit
 from service.storage.engine.database import Database
 from service.storage.engine.keyset import newest
 from service.storage.engine.retries import resilient
@@ -35,10 +35,13 @@ from service.storage.studies.quotas import Quotas
 from service.storage.studies.transitions import move
 from service.storage.tables import StudyRow, SubmitterRow
 
+StudyEdit = Callable[[Study], Study]
+"""Returns a study with another priority or plan; it is called while the study is locked."""
+
 
 @resilient
-class SqlStudyStore:
-    """Implements :class:`service.storage.base.StudyStore`."""
+class StudyStore:
+    """Studies: submitted once, read often."""
 
     def __init__(self, database: Database, clock: Clock, quotas: Quotas, intake: Intake) -> None:
         self._database = database
@@ -54,13 +57,24 @@ class SqlStudyStore:
         *,
         submitter: str = LOCAL,
     ) -> tuple[Study, bool]:
-        """Queue a study, once per idempotency key."""
+        """Queue a study; the flag says whether the study is new.
+
+        The same key, submitter and request return the study that was stored first, for 30 days.
+
+        Raises:
+            Conflict: the key was used for another request.
+            LimitReached: the submitter has the most queued studies allowed, or no GPU hours left.
+        """
         return once(
             lambda: self._submit(request, plan, idempotency_key, submitter), idempotency_key
         )
 
     def get(self, study_id: str) -> Study:
-        """Return a study."""
+        """Return a study.
+
+        Raises:
+            NotFound: there is no such study.
+        """
         with self._database.read() as session:
             return study_record(_study_row(session, study_id))
 
@@ -74,7 +88,7 @@ class SqlStudyStore:
         limit: int = 50,
         before: str | None = None,
     ) -> list[Study]:
-        """Return studies, newest first."""
+        """Return at most ``limit`` studies, newest first, with ids below ``before``."""
         wanted = {"state": state, "submitter": submitter, "sweep_id": sweep_id}
         query = newest(StudyRow, which, limit, before, **wanted)
         with self._database.read() as session:
@@ -83,7 +97,14 @@ class SqlStudyStore:
     def command(
         self, study_id: str, command: Command, *, by: str = LOCAL, reason: str | None = None
     ) -> Study:
-        """Cancel, pause, resume or drain."""
+        """Cancel, pause, resume or drain a study.
+
+        Nothing happens if the study already is where the command leads.
+
+        Raises:
+            NotFound: there is no such study.
+            Conflict: the command is not possible in the present state of the study.
+        """
         with self._database.write() as session:
             row = _study_row(session, study_id, lock=True)
             ways = COMMANDS[command]
@@ -97,8 +118,19 @@ class SqlStudyStore:
                 move(session, self._clock, row, ways[row.state], by=by, reason=why)
             return study_record(row)
 
-    def change(self, study_id: str, edit: Edit, *, by: str = LOCAL) -> Study:
-        """Change priority and plan of a study that has not ended."""
+    def change(self, study_id: str, edit: StudyEdit, *, by: str = LOCAL) -> Study:
+        """Store the priority and the plan that ``edit`` returns.
+
+        Args:
+            study_id: a study that has not ended.
+            edit: returns the changed study; it is called while the study is locked. If it raises,
+                nothing changes and the error is passed on.
+            by: who asks for the change.
+
+        Raises:
+            NotFound: there is no such study.
+            Conflict: the study has ended.
+        """
         with self._database.write() as session:
             row = _study_row(session, study_id, lock=True)
             if row.state in ENDED:

@@ -29,8 +29,8 @@ from service.storage.tables import StudyRow, SweepRow
 
 
 @resilient
-class SqlSweepStore:
-    """Implements :class:`service.storage.smaller_stores.SweepStore`."""
+class SweepStore:
+    """Sweeps: one request, many studies."""
 
     def __init__(self, database: Database, clock: Clock, quotas: Quotas, intake: Intake) -> None:
         self._database = database
@@ -47,14 +47,24 @@ class SqlSweepStore:
         *,
         submitter: str = LOCAL,
     ) -> tuple[Sweep, bool]:
-        """Queue a study per plan, once per idempotency key."""
+        """Queue one study per plan, all or none; the flag says whether the sweep is new.
+
+        Raises:
+            Conflict: the key was used for another request.
+            LimitReached: the submitter would have too many queued studies, or has no GPU hours
+                left.
+        """
         return once(
             lambda: self._submit(request, planned, left_out, idempotency_key, submitter),
             idempotency_key,
         )
 
     def get(self, sweep_id: str) -> Sweep:
-        """Return a sweep."""
+        """Return a sweep.
+
+        Raises:
+            NotFound: there is no such sweep.
+        """
         with self._database.read() as session:
             row = session.get(SweepRow, sweep_id)
             if row is None:
@@ -64,7 +74,7 @@ class SqlSweepStore:
             return _record(row)
 
     def list(self, *, limit: int = 50, before: str | None = None) -> list[Sweep]:
-        """Return sweeps, newest first."""
+        """Return at most ``limit`` sweeps, newest first, with ids below ``before``."""
         query = select(SweepRow).order_by(SweepRow.id.desc()).limit(limit)
         if before is not None:
             query = query.where(SweepRow.id < before)
@@ -72,7 +82,7 @@ class SqlSweepStore:
             return [_record(row) for row in session.scalars(query)]
 
     def progress(self, sweep_ids: Sequence[str]) -> dict[str, SweepProgress]:
-        """Return how far sweeps are, with one query over their studies."""
+        """Return the progress of each sweep by its id, with one query over their studies."""
         query = (
             select(
                 StudyRow.sweep_id,

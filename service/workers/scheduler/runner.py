@@ -31,7 +31,7 @@ from service.domain.transfer.transferred import warm_start
 from service.errors import StaleLease, StudyFailed
 from service.records import StudyLease
 from service.settings import Settings
-from service.storage import SqlStorage, open_storage
+from service.storage import Storage, open_storage
 from service.storage.engine.retries import PATIENCE_OF_WORKERS
 from service.workers.cluster import connection
 from service.workers.cluster.engine import Engine
@@ -88,7 +88,7 @@ def _engine(settings: Settings, ray_address: str) -> Engine:
         os._exit(NO_CLUSTER)
 
 
-def _run(storage: SqlStorage, claim: StudyLease, settings: Settings, engine: Engine) -> int | None:
+def _run(storage: Storage, claim: StudyLease, settings: Settings, engine: Engine) -> int | None:
     """Run one study; return the status to end with after an error: nothing of it may be left."""
     _release_on_sigterm(storage, claim)
     try:
@@ -109,7 +109,7 @@ def _run(storage: SqlStorage, claim: StudyLease, settings: Settings, engine: Eng
     return None
 
 
-def run_study(storage: SqlStorage, claim: StudyLease, settings: Settings, engine: Engine) -> None:
+def run_study(storage: Storage, claim: StudyLease, settings: Settings, engine: Engine) -> None:
     """Take a claimed study through its stages and store its recommendation, or its front.
 
     Raises:
@@ -156,7 +156,7 @@ def _write_to(log: Path) -> None:
 
 
 @contextmanager
-def _ending_when_lost(storage: SqlStorage, claim: StudyLease) -> Iterator[None]:
+def _ending_when_lost(storage: Storage, claim: StudyLease) -> Iterator[None]:
     """End this process, and with it its trainings, soon after its study was cancelled or lost.
 
     The pool takes back the workers of a runner that is gone, and ends one in a long epoch.
@@ -183,7 +183,7 @@ def _ending_when_lost(storage: SqlStorage, claim: StudyLease) -> Iterator[None]:
         watcher.join()
 
 
-def _release_on_sigterm(storage: SqlStorage, claim: StudyLease) -> None:
+def _release_on_sigterm(storage: Storage, claim: StudyLease) -> None:
     def release(_signal: int, _frame: FrameType | None) -> None:
         try:
             storage.queue.release(claim, "its runner was told to stop")

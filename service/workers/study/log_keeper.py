@@ -15,7 +15,7 @@ from typing import Any
 from ham.client.records import LogLevel, NewLogLine
 from service.logs import masked
 from service.records import StudyLease
-from service.storage.smaller_stores import LogStore
+from service.storage.operations.logs import LogStore
 
 SECONDS_BETWEEN_WRITES = 1.0
 MOST_WAITING = 10_000

@@ -23,7 +23,7 @@ from ham.client.records import Purpose
 from ham.config import RECIPE_BASELINE
 from service.api.app import create_app
 from service.settings import Settings
-from service.storage import SqlStorage, open_storage
+from service.storage import Storage, open_storage
 from service.storage.engine.migrate import migrate
 from tests.service import studies
 from tests.service.api.server import serving
@@ -31,7 +31,7 @@ from tests.service.cli.conftest import free_port
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> Iterator[SqlStorage]:
+def storage(tmp_path: Path) -> Iterator[Storage]:
     storage = open_storage(Settings(data_dir=tmp_path))
     migrate(storage.database)
     yield storage
@@ -39,12 +39,12 @@ def storage(tmp_path: Path) -> Iterator[SqlStorage]:
 
 
 @pytest.fixture
-def url(storage: SqlStorage, tmp_path: Path) -> Iterator[str]:
+def url(storage: Storage, tmp_path: Path) -> Iterator[str]:
     with serving(create_app(Settings(data_dir=tmp_path), storage)) as url:
         yield url
 
 
-def test_client_returns_records(url: str, storage: SqlStorage) -> None:
+def test_client_returns_records(url: str, storage: Storage) -> None:
     with Client(url) as client:
         study = client.submit(studies.request_for(), "key")
         assert client.submit(studies.request_for(), "key").id == study.id
@@ -61,7 +61,7 @@ def test_client_returns_records(url: str, storage: SqlStorage) -> None:
         assert client.leaderboard(board.benchmark.name) == board
 
 
-def test_recommended_setting_unpacks_into_ham(url: str, storage: SqlStorage) -> None:
+def test_recommended_setting_unpacks_into_ham(url: str, storage: Storage) -> None:
     studies.submit(storage, studies.request_for())
     stored = studies.finish(storage)
     found = recommend("digits_cnn", "digits", "random", 0.9, url=url)
@@ -75,7 +75,7 @@ def test_recommended_setting_unpacks_into_ham(url: str, storage: SqlStorage) -> 
 
 
 def test_setting_tuned_jointly_comes_with_a_warning_that_names_the_rest(
-    url: str, storage: SqlStorage
+    url: str, storage: Storage
 ) -> None:
     studies.submit(storage, studies.request_for(tune=("learning_rate",)))
     stored = studies.finish(storage)
@@ -92,7 +92,7 @@ def test_setting_tuned_jointly_comes_with_a_warning_that_names_the_rest(
     assert stored.control.learning_rate != 1 and RECIPE_BASELINE in stored.compared
 
 
-def test_recommended_schedules_can_be_followed(url: str, storage: SqlStorage) -> None:
+def test_recommended_schedules_can_be_followed(url: str, storage: Storage) -> None:
     studies.submit(storage, studies.request_for(tune=("beta_schedule",)))
     stored = studies.finish(storage)
     assert stored.setting.beta_schedule == "cosine"

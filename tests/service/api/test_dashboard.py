@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from service.api.app import create_app
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service.builders import opened
 
 
@@ -34,7 +34,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
 
 
 def test_dashboard_shows_the_studies_of_optunas_storage(
-    settings: Settings, storage: SqlStorage
+    settings: Settings, storage: Storage
 ) -> None:
     make_an_optuna_study(settings)  # on PostgreSQL in a schema that the migrations made
     with TestClient(create_app(settings, storage)) as client:
@@ -99,7 +99,7 @@ def test_our_own_addresses_are_not_the_dashboards(client: TestClient) -> None:
 
 
 def test_dashboard_that_cannot_load_answers_503_and_the_rest_lives(
-    tmp_path: Path, storage: SqlStorage
+    tmp_path: Path, storage: Storage
 ) -> None:
     (tmp_path / "optuna.sqlite3").write_bytes(b"no database" * 500)
     with TestClient(create_app(Settings(data_dir=tmp_path), storage)) as client:

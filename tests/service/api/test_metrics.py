@@ -7,7 +7,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service.api.app import create_app
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.conftest import MovableClock
 from tests.service import studies
 from tests.service.builders import a_job
@@ -29,7 +29,7 @@ def value(samples: dict[Sample, float], name: str, **labels: str) -> float:
 
 
 def test_states_and_queue_come_from_the_database_in_every_process(
-    settings: Settings, storage: SqlStorage, clock: MovableClock
+    settings: Settings, storage: Storage, clock: MovableClock
 ) -> None:
     one, other = (TestClient(create_app(settings, storage)) for _ in range(2))
     studies.submit(storage, studies.request_for())

@@ -17,16 +17,14 @@ from ham.catalog import SPARSIFIERS
 from ham.client.records import ALL_COMBINATIONS, CombinationFilter
 from service.api.response_cache import SharedLook
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service import studies
 from tests.service.cli.conftest import free_port, start_serving, stop
 
 NAMED = {"model": "digits_cnn", "dataset": "digits", "sparsifier": "random", "sparsity": 0.9}
 
 
-def test_finished_study_is_found_by_its_combination(
-    client: TestClient, storage: SqlStorage
-) -> None:
+def test_finished_study_is_found_by_its_combination(client: TestClient, storage: Storage) -> None:
     studies.submit(storage, studies.request_for())
     stored = studies.finish(storage)
     [found] = client.get("/v1/recommendations", params=NAMED).json()["items"]
@@ -36,7 +34,7 @@ def test_finished_study_is_found_by_its_combination(
 
 
 def test_newest_recommendation_of_a_combination_is_answered(
-    client: TestClient, storage: SqlStorage
+    client: TestClient, storage: Storage
 ) -> None:
     for gain in (0.02, 0.03):
         studies.submit(storage, studies.request_for())
@@ -45,7 +43,7 @@ def test_newest_recommendation_of_a_combination_is_answered(
     assert (found["version"], found["study_id"]) == (2, newest.study_id)
 
 
-def test_partial_filter_lists_what_matches(client: TestClient, storage: SqlStorage) -> None:
+def test_partial_filter_lists_what_matches(client: TestClient, storage: Storage) -> None:
     for sparsifier, sparsity in (("dense", 0.0), ("random", 0.9), ("rigl", 0.9)):
         studies.submit(storage, studies.request_for(sparsifier, sparsity))
         studies.finish(storage)
@@ -90,7 +88,7 @@ def test_named_combination_beside_which_ham_has_no_meaning_is_422(client: TestCl
     assert "nothing to tune" in response.json()["detail"]
 
 
-def test_leaderboard_ranks_methods_by_accuracy(client: TestClient, storage: SqlStorage) -> None:
+def test_leaderboard_ranks_methods_by_accuracy(client: TestClient, storage: Storage) -> None:
     for sparsifier, gain in (("random", 0.03), ("rigl", 0.015)):
         studies.submit(storage, studies.request_for(sparsifier))
         studies.finish(storage, gain)
@@ -103,7 +101,7 @@ def test_leaderboard_ranks_methods_by_accuracy(client: TestClient, storage: SqlS
     assert tuned == ["random", "rigl"]
 
 
-def test_unknown_leaderboard_says_which_there_are(client: TestClient, storage: SqlStorage) -> None:
+def test_unknown_leaderboard_says_which_there_are(client: TestClient, storage: Storage) -> None:
     studies.submit(storage, studies.request_for())
     studies.finish(storage)
     response = client.get("/v1/leaderboards/nothing")
@@ -111,7 +109,7 @@ def test_unknown_leaderboard_says_which_there_are(client: TestClient, storage: S
     assert "digits_cnn-digits-0.90-digits@1" in response.json()["detail"]
 
 
-def test_overview_is_made_of_all_leaderboards(client: TestClient, storage: SqlStorage) -> None:
+def test_overview_is_made_of_all_leaderboards(client: TestClient, storage: Storage) -> None:
     for sparsifier, gain in (("random", 0.03), ("rigl", 0.015)):
         studies.submit(storage, studies.request_for(sparsifier))
         studies.finish(storage, gain)
@@ -152,7 +150,7 @@ def test_recipes_and_spaces_are_those_that_plans_use(client: TestClient) -> None
 
 
 def test_lookup_that_is_known_is_answered_304_until_something_new_is_found(
-    client: TestClient, storage: SqlStorage
+    client: TestClient, storage: Storage
 ) -> None:
     paths = {"/v1/recommendations": 0.8, "/v1/leaderboards": 0.7, "/v1/benchmarks": 0.6}
     for path, sparsity in paths.items():
@@ -171,7 +169,7 @@ def test_lookup_that_is_known_is_answered_304_until_something_new_is_found(
         assert fresh.headers["etag"] != first.headers["etag"]
 
 
-def test_lookups_say_when_they_were_modified(client: TestClient, storage: SqlStorage) -> None:
+def test_lookups_say_when_they_were_modified(client: TestClient, storage: Storage) -> None:
     assert "last-modified" not in client.get("/v1/recommendations").headers
     studies.submit(storage, studies.request_for())
     made = studies.finish(storage).created_at
@@ -186,7 +184,7 @@ def test_lookups_say_when_they_were_modified(client: TestClient, storage: SqlSto
             assert parsedate_to_datetime(text) == made.replace(microsecond=0)
 
 
-def read_while_studies_end(storage: SqlStorage, urls: list[str]) -> None:
+def read_while_studies_end(storage: Storage, urls: list[str]) -> None:
     """Four readers, while five studies leave their recommendations one after the other."""
     stored: list[int] = []
     done = threading.Event()
@@ -211,15 +209,13 @@ def read_while_studies_end(storage: SqlStorage, urls: list[str]) -> None:
         assert all(reader.result() for reader in readers)
 
 
-def test_lookup_is_never_older_than_the_newest_recommendation(
-    url: str, storage: SqlStorage
-) -> None:
+def test_lookup_is_never_older_than_the_newest_recommendation(url: str, storage: Storage) -> None:
     """Readers all the time; each answer holds at least what was stored before it was asked for."""
     read_while_studies_end(storage, [url])
 
 
 def test_lookup_is_never_older_whichever_process_answers(
-    settings: Settings, storage: SqlStorage
+    settings: Settings, storage: Storage
 ) -> None:
     """The same over two processes that serve one database."""
     named = {"HAMTUNE_DATABASE_URL": settings.database_url} if settings.database_url else {}
@@ -239,7 +235,7 @@ def test_lookup_is_never_older_whichever_process_answers(
 
 
 def test_answer_stays_in_memory_until_there_is_news_of_what_it_speaks_of(
-    client: TestClient, storage: SqlStorage, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for sparsifier in ("random", "rigl"):
         studies.submit(storage, studies.request_for(sparsifier))

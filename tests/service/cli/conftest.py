@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from service.settings import Settings
-from service.storage import SqlStorage, open_storage
+from service.storage import Storage, open_storage
 from service.storage.engine.migrate import migrate
 
 Result = subprocess.CompletedProcess[str]
@@ -108,7 +108,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def storage(data_dir: Path) -> Iterator[SqlStorage]:
+def storage(data_dir: Path) -> Iterator[Storage]:
     """The storage of the running service, through which a test plays the scheduler."""
     storage = open_storage(Settings(data_dir=data_dir))
     migrate(storage.database)
@@ -117,7 +117,7 @@ def storage(data_dir: Path) -> Iterator[SqlStorage]:
 
 
 @pytest.fixture(scope="module")
-def service(data_dir: Path, storage: SqlStorage) -> Iterator[str]:
+def service(data_dir: Path, storage: Storage) -> Iterator[str]:
     """Address of a running service."""
     port = free_port()
     process = start_serving(data_dir, port)

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from ham.client.records import Budget, CombinationFilter, StudyState
 from ham.config import RECIPE_BASELINE, RunConfig
 from service.cli.app import app
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service import studies
 from tests.service.cli.conftest import Result, free_port, run
 
@@ -36,14 +36,14 @@ HEAVY = ("torch", "ray", "optuna", "sqlalchemy", "fastapi", "uvicorn", "numpy", 
 
 
 @pytest.fixture(scope="module")
-def tuned(storage: SqlStorage) -> None:
+def tuned(storage: Storage) -> None:
     for sparsifier in ("random", "rigl"):
         studies.submit(storage, studies.request_for(sparsifier))
         studies.finish(storage)
 
 
 @pytest.fixture(autouse=True)
-def nothing_left_queued(storage: SqlStorage) -> None:
+def nothing_left_queued(storage: Storage) -> None:
     """What an earlier test has queued is not taken for this one's."""
     while storage.studies.list(state=StudyState.QUEUED):
         storage.queue.fail(studies.claim(storage)[1], "cleared between tests")
@@ -58,7 +58,7 @@ def test_commands_start_without_heavy_imports() -> None:
 
 
 def test_reproduce_writes_the_paired_runs_that_ham_alone_takes(
-    hamtune: Hamtune, tuned: None, storage: SqlStorage
+    hamtune: Hamtune, tuned: None, storage: Storage
 ) -> None:
     done = hamtune("reproduce", *CNN)
     assert done.returncode == 0, done.stderr
@@ -118,7 +118,7 @@ def test_tune_without_waiting_queues_once_per_key(hamtune: Hamtune) -> None:
 
 
 def test_dry_run_tells_what_a_study_would_take_and_queues_nothing(
-    service: str, storage: SqlStorage, tuned: None
+    service: str, storage: Storage, tuned: None
 ) -> None:
     args = ["tune", *CNN, *SMALL, "--tune", "beta_schedule", "--dry-run"]
     done = CliRunner().invoke(app, args, env={"HAMTUNE_URL": service})
@@ -130,7 +130,7 @@ def test_dry_run_tells_what_a_study_would_take_and_queues_nothing(
     assert storage.studies.list(state=StudyState.QUEUED) == []
 
 
-def test_tune_waits_and_writes_only_json_to_stdout(hamtune: Hamtune, storage: SqlStorage) -> None:
+def test_tune_waits_and_writes_only_json_to_stdout(hamtune: Hamtune, storage: Storage) -> None:
     results: list[Result] = []
     waiting = Thread(target=lambda: results.append(hamtune("tune", *CNN, *SMALL, "--json")))
     waiting.start()
@@ -144,9 +144,7 @@ def test_tune_waits_and_writes_only_json_to_stdout(hamtune: Hamtune, storage: Sq
     assert "Early stopping is off." in results[0].stderr
 
 
-def test_tune_for_two_objectives_ends_with_the_front(
-    hamtune: Hamtune, storage: SqlStorage
-) -> None:
+def test_tune_for_two_objectives_ends_with_the_front(hamtune: Hamtune, storage: Storage) -> None:
     results: list[Result] = []
     tuning = ("tune", "digits_cnn", "random", "--dataset", "digits", *SMALL)
     tuning += ("--objective", "training_flops", "--sparsities", "0.8,0.9")
@@ -172,7 +170,7 @@ def test_tune_for_two_objectives_ends_with_the_front(
     assert watched["front"] == stored.model_dump(mode="json")
 
 
-def test_tune_of_a_study_that_fails_says_why(hamtune: Hamtune, storage: SqlStorage) -> None:
+def test_tune_of_a_study_that_fails_says_why(hamtune: Hamtune, storage: Storage) -> None:
     results: list[Result] = []
     waiting = Thread(target=lambda: results.append(hamtune("tune", *CNN, *SMALL)))
     waiting.start()
@@ -183,7 +181,7 @@ def test_tune_of_a_study_that_fails_says_why(hamtune: Hamtune, storage: SqlStora
     assert "no trial gave a result" in results[0].stderr
 
 
-def test_commands_on_a_study_tell_its_new_state(service: str, storage: SqlStorage) -> None:
+def test_commands_on_a_study_tell_its_new_state(service: str, storage: Storage) -> None:
     study_id = studies.submit(storage, studies.request_for()).id
 
     def does(*args: str) -> str:
@@ -265,7 +263,7 @@ def test_settings_that_cannot_be_are_told_in_a_sentence(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def wait_until_queued(storage: SqlStorage) -> None:
+def wait_until_queued(storage: Storage) -> None:
     deadline = time.monotonic() + 30
     while not storage.studies.list(state=StudyState.QUEUED):
         assert time.monotonic() < deadline, "nothing was submitted"
@@ -273,7 +271,7 @@ def wait_until_queued(storage: SqlStorage) -> None:
 
 
 def test_recommend_says_what_is_known_of_what_nobody_has_tuned(
-    hamtune: Hamtune, storage: SqlStorage
+    hamtune: Hamtune, storage: Storage
 ) -> None:
     for sparsifier in ("set", "gmp", "mest"):
         budget = Budget(trials=12, finalists=2, screening_seeds=2, confirmation_seeds=3)

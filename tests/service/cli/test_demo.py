@@ -18,14 +18,14 @@ from ham.client.records import StudyState
 from service.cli import demo as demo_module
 from service.cli.demo import REQUESTS, free_port, submit_once
 from service.settings import Settings
-from service.storage import SqlStorage, open_storage
+from service.storage import Storage, open_storage
 from tests.service import studies
 from tests.service.cli.conftest import Result, Started, environment, run, start_serving, stop
 from tests.service.cli.conftest import free_port as some_port
 
 
 def test_demo_submits_six_studies_reports_them_and_reuses_them(
-    service: str, data_dir: Path, storage: SqlStorage
+    service: str, data_dir: Path, storage: Storage
 ) -> None:
     results: list[Result] = []
     demo = Thread(target=lambda: results.append(run("demo", "--exit", data_dir=data_dir)))
@@ -46,7 +46,7 @@ def test_demo_submits_six_studies_reports_them_and_reuses_them(
 
 
 def test_failed_study_is_submitted_anew_and_a_good_one_is_not(
-    service: str, storage: SqlStorage
+    service: str, storage: Storage
 ) -> None:
     request = REQUESTS[1].model_copy(update={"sparsity": 0.77})
     with Client(service) as client:

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from service.api.app import create_app
 from service.cli.app import app
 from service.settings import Settings
-from service.storage import Database, SqlStorage, open_storage
+from service.storage import Database, Storage, open_storage
 from service.storage.engine.migrate import migrate
 from service.storage.tables import Base
 from service.workers.study.optuna_storage import open_optuna_storage
@@ -41,7 +41,7 @@ def contents(database: Database) -> dict[str, list[Any]]:
         }
 
 
-def fill(settings: Settings) -> SqlStorage:
+def fill(settings: Settings) -> Storage:
     storage = open_storage(settings)
     migrate(storage.database)
     studies.submit(storage, studies.request_for())
@@ -51,7 +51,7 @@ def fill(settings: Settings) -> SqlStorage:
     return storage
 
 
-def answers(settings: Settings, storage: SqlStorage) -> Any:
+def answers(settings: Settings, storage: Storage) -> Any:
     """Return what a service over a storage recommends; Optuna's trials are there as well."""
     client = TestClient(create_app(settings, storage))
     recommended = client.get("/v1/recommendations").json()["items"]

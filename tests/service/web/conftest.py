@@ -9,7 +9,7 @@ import pytest
 
 from service.api.app import create_app
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service.api.server import serving
 from tests.service.builders import opened
 
@@ -21,13 +21,13 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def storage(settings: Settings) -> Iterator[SqlStorage]:
+def storage(settings: Settings) -> Iterator[Storage]:
     """On the real clock, since the page tells times."""
     with opened(settings) as storage:
         yield storage
 
 
 @pytest.fixture
-def url(settings: Settings, storage: SqlStorage) -> Iterator[str]:
+def url(settings: Settings, storage: Storage) -> Iterator[str]:
     with serving(create_app(settings, storage)) as url:
         yield url

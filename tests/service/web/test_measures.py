@@ -9,7 +9,7 @@ from ham import RunConfig, train
 from ham.client.records import Purpose, Run
 from service.formatting import amount, count, percent
 from service.records import Job, Outcome
-from service.storage import SqlStorage
+from service.storage import Storage
 from service.web.measures import line, measured
 from service.workers.cluster.trainer import facts_of
 from tests.service import studies
@@ -19,12 +19,12 @@ __all__ = ["page"]
 
 
 @pytest.fixture
-def run(storage: SqlStorage) -> Run:
+def run(storage: Storage) -> Run:
     """A real training under RigL, stored as the service stores it."""
     return trained(storage, "rigl")
 
 
-def trained(storage: SqlStorage, sparsifier: str) -> Run:
+def trained(storage: Storage, sparsifier: str) -> Run:
     study = studies.submit(storage, studies.request_for(sparsifier))
     plan, held = study.plan, studies.claim(storage)[1]
     job = Job(purpose=Purpose.CONFIRMATION, setting=plan.baselines[0], seed=7)
@@ -65,7 +65,7 @@ def test_pages_show_every_measure_of_a_run(page: Page, url: str, run: Run) -> No
     expect(page.locator("#curve tbody tr")).to_have_count(15)
 
 
-def test_page_tells_the_sparsity_that_emerged(page: Page, url: str, storage: SqlStorage) -> None:
+def test_page_tells_the_sparsity_that_emerged(page: Page, url: str, storage: Storage) -> None:
     run = trained(storage, "str")
     m = measured(run)
     assert m.emerged is not None
@@ -82,7 +82,7 @@ def test_measures_hold_together(run: Run) -> None:
     assert (m.explored or 0) > 1 - (m.target or 0)
 
 
-def test_front_page_leads_to_a_studys_runs(page: Page, url: str, storage: SqlStorage) -> None:
+def test_front_page_leads_to_a_studys_runs(page: Page, url: str, storage: Storage) -> None:
     study = studies.submit(storage, studies.request_for())
     studies.finish(storage)
     page.goto(url)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from service.formatting import joint_notes, percent, points, strength
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service import studies
 
 PHONE = {"width": 390, "height": 844}
@@ -39,7 +39,7 @@ def test_empty_page_says_how_to_submit_a_study(page: Page, url: str) -> None:
 
 
 def test_recommendation_shows_setting_gain_and_interval(
-    page: Page, url: str, storage: SqlStorage
+    page: Page, url: str, storage: Storage
 ) -> None:
     studies.submit(storage, studies.request_for())
     stored = studies.finish(storage)
@@ -58,7 +58,7 @@ def test_recommendation_shows_setting_gain_and_interval(
 
 
 def test_what_was_tuned_jointly_is_said_wherever_a_setting_is(
-    page: Page, url: str, storage: SqlStorage
+    page: Page, url: str, storage: Storage
 ) -> None:
     tune = ("learning_rate", "alpha_schedule")
     study = studies.submit(storage, studies.request_for(tune=tune))
@@ -84,9 +84,7 @@ def test_what_was_tuned_jointly_is_said_wherever_a_setting_is(
     expect(page.locator(".lead")).to_contain_text(tuned)
 
 
-def test_study_of_two_objectives_shows_its_front(
-    page: Page, url: str, storage: SqlStorage
-) -> None:
+def test_study_of_two_objectives_shows_its_front(page: Page, url: str, storage: Storage) -> None:
     studies.submit(storage, studies.front_request())
     stored = studies.finish_front(storage)
     page.goto(url)
@@ -110,7 +108,7 @@ def test_study_of_two_objectives_shows_its_front(
     assert page.evaluate(CONTRAST) == []
 
 
-def test_leaderboard_shows_ranks_in_order(page: Page, url: str, storage: SqlStorage) -> None:
+def test_leaderboard_shows_ranks_in_order(page: Page, url: str, storage: Storage) -> None:
     studies.submit(storage, studies.request_for())
     studies.finish(storage)
     page.goto(url)
@@ -120,7 +118,7 @@ def test_leaderboard_shows_ranks_in_order(page: Page, url: str, storage: SqlStor
     expect(board.locator("tbody tr").first).to_contain_text("+ HAM, tuned")
 
 
-def test_progress_moves_without_reloading(page: Page, url: str, storage: SqlStorage) -> None:
+def test_progress_moves_without_reloading(page: Page, url: str, storage: Storage) -> None:
     study = studies.submit(storage, studies.request_for())
     page.goto(url)
     card = page.locator(".card")
@@ -134,7 +132,7 @@ def test_progress_moves_without_reloading(page: Page, url: str, storage: SqlStor
 
 
 def test_opened_evidence_stays_open_while_the_page_refreshes(
-    page: Page, url: str, storage: SqlStorage
+    page: Page, url: str, storage: Storage
 ) -> None:
     studies.submit(storage, studies.request_for())
     studies.finish(storage)
@@ -149,7 +147,7 @@ def test_opened_evidence_stays_open_while_the_page_refreshes(
     expect(summary).to_be_focused()
 
 
-def test_failed_study_shows_its_reason_as_text(page: Page, url: str, storage: SqlStorage) -> None:
+def test_failed_study_shows_its_reason_as_text(page: Page, url: str, storage: Storage) -> None:
     studies.submit(storage, studies.request_for())
     _, held = studies.claim(storage)
     storage.queue.fail(held, "no trial gave a result: <script>alert(1)</script>")
@@ -159,7 +157,7 @@ def test_failed_study_shows_its_reason_as_text(page: Page, url: str, storage: Sq
 
 
 @pytest.mark.parametrize("opened", [False, True])
-def test_page_fits_a_phone(page: Page, url: str, storage: SqlStorage, opened: bool) -> None:
+def test_page_fits_a_phone(page: Page, url: str, storage: Storage, opened: bool) -> None:
     for sparsifier, gain in (("random", 0.03), ("rigl", -0.02)):
         studies.submit(storage, studies.request_for(sparsifier))
         studies.finish(storage, gain)
@@ -179,7 +177,7 @@ def test_page_fits_a_phone(page: Page, url: str, storage: SqlStorage, opened: bo
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_enough_contrast(
-    browser: Browser, url: str, storage: SqlStorage, scheme: str
+    browser: Browser, url: str, storage: Storage, scheme: str
 ) -> None:
     """WCAG 2.2 AA: 4.5 to 1 for every piece of text."""
     for sparsifier, gain in (("random", 0.03), ("rigl", -0.02), ("dense", 0.0)):

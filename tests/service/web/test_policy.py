@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from service.records import Scope
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service import studies
 from tests.service.api.test_dashboard import make_an_optuna_study
 
@@ -24,7 +24,7 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def page(browser: Browser, storage: SqlStorage, url: str) -> Iterator[Page]:
+def page(browser: Browser, storage: Storage, url: str) -> Iterator[Page]:
     """A browser whose user gives the key as the password, once; closed before its service."""
     _, token = storage.keys.create("ada", Scope.SUBMIT)
     context = browser.new_context(http_credentials={"username": "ada", "password": token})
@@ -37,7 +37,7 @@ def page(browser: Browser, storage: SqlStorage, url: str) -> Iterator[Page]:
     assert complaints == []
 
 
-def test_front_page_refreshes_behind_the_gate(page: Page, url: str, storage: SqlStorage) -> None:
+def test_front_page_refreshes_behind_the_gate(page: Page, url: str, storage: Storage) -> None:
     study = studies.submit(storage, studies.request_for())
     page.goto(url)
     _, held = studies.claim(storage)
@@ -45,7 +45,7 @@ def test_front_page_refreshes_behind_the_gate(page: Page, url: str, storage: Sql
     expect(page.locator(".card")).to_contain_text("3 of 4", timeout=10_000)
 
 
-def test_swagger_submits_a_study(page: Page, url: str, storage: SqlStorage) -> None:
+def test_swagger_submits_a_study(page: Page, url: str, storage: Storage) -> None:
     page.goto(f"{url}/docs")
     page.locator(".opblock-summary-description", has_text="Submit a study").click()
     page.get_by_role("button", name="Execute").first.click()

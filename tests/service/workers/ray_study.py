@@ -15,7 +15,7 @@ from ham.client.records import Budget, StudyRequest
 from ham.config import RunConfig
 from service.records import Outcome
 from service.settings import Settings
-from service.storage import Database, SqlStorage
+from service.storage import Database, Storage
 from service.storage.engine.migrate import migrate
 from service.workers.cluster import connection
 from service.workers.cluster.trainable import ENVIRONMENT, EPOCH, METRIC, OUTCOME
@@ -79,7 +79,7 @@ def main(folder: Path) -> None:
     settings = Settings(data_dir=folder, cpus=2)
     database = Database(settings.database)
     migrate(database)
-    storage = SqlStorage(database)
+    storage = Storage(database)
     budget = Budget(trials=TRIALS, early_stopping="asha")
     request = StudyRequest(
         model="digits_mlp", dataset="digits", sparsifier="random", sparsity=0.9, budget=budget

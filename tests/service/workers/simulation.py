@@ -13,7 +13,7 @@ from ham.client.records import Purpose, Run, Study, StudyRequest
 from ham.config import RunConfig
 from service.domain.planning.plans import resolve
 from service.records import Outcome, StudyLease
-from service.storage import SqlStorage
+from service.storage import Storage
 from service.workers.study.execution import StudyExecution, TrainingAssignment
 from service.workers.study.optuna_search import open_search
 from tests.service.workers.conftest import metrics
@@ -25,7 +25,7 @@ ENVIRONMENT = {"device": "none"}
 _names = itertools.count()
 
 
-def claim_study(storage: SqlStorage, request: StudyRequest) -> tuple[Study, StudyLease]:
+def claim_study(storage: Storage, request: StudyRequest) -> tuple[Study, StudyLease]:
     """Queue a study in a database that has no other waiting, and take it up."""
     storage.studies.submit(request, resolve(request))
     claimed = storage.queue.claim("test", LEASE)
@@ -42,7 +42,7 @@ class Simulation:
         curve: what trainings report.
     """
 
-    def __init__(self, storage: SqlStorage, request: StudyRequest, curve: Curve) -> None:
+    def __init__(self, storage: Storage, request: StudyRequest, curve: Curve) -> None:
         self.storage = storage
         study, self.claim = claim_study(storage, request)
         self.plan, self.study_id = study.plan, study.id

@@ -14,7 +14,7 @@ from ham.client.records import NewRecommendation, Plan, Run, StudyRequest
 from ham.config import RunConfig
 from service.domain.evidence.recommendations import recommend
 from service.records import Outcome, StudyLease
-from service.storage import Database, SqlStorage
+from service.storage import Database, Storage
 from service.storage.engine.migrate import migrate
 from service.workers.study.execution import StudyExecution, TrainingAssignment
 from service.workers.study.optuna_search import OptunaSearch
@@ -44,7 +44,7 @@ class Bench:
         self._train = train
         database = Database(f"sqlite:///{folder}/hamtune.sqlite3")
         migrate(database)
-        self.storage = SqlStorage(database, max_attempts=1000)
+        self.storage = Storage(database, max_attempts=1000)
         self.plan = plan
         self.study_id = self.storage.studies.submit(request, plan)[0].id
         self._optuna = open_optuna_storage(f"sqlite:///{folder}/optuna.sqlite3")

@@ -30,7 +30,7 @@ from service.domain.evidence.pareto_fronts import build_pareto_front
 from service.domain.evidence.recommendations import recommend
 from service.domain.planning.plans import resolve
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import Storage
 from service.workers.scheduler.runner import optuna_name
 from service.workers.study.optuna_storage import open_optuna_storage
 
@@ -106,7 +106,7 @@ def test_a_study_killed_in_the_middle_ends_and_ham_alone_reproduces_it(
     settings: Settings, database: object, workers: Workers
 ) -> None:
     """kill -9 of everything: no run is lost, none is counted twice, and the numbers hold."""
-    storage = SqlStorage(database)  # type: ignore[arg-type]
+    storage = Storage(database)  # type: ignore[arg-type]
     request = StudyRequest(
         model="digits_mlp",
         dataset="digits",
@@ -163,7 +163,7 @@ def test_pause_lets_trainings_end_and_cancel_frees_their_workers(
     settings: Settings, database: object, workers: Workers
 ) -> None:
     """Both reach a study in the middle of its trainings; a resumed one goes on where it was."""
-    storage = SqlStorage(database)  # type: ignore[arg-type]
+    storage = Storage(database)  # type: ignore[arg-type]
     request = StudyRequest(model="digits_mlp", dataset="digits", sparsifier="dense")
     study, _ = storage.studies.submit(request, resolve(request))
 
@@ -196,7 +196,7 @@ def test_a_study_of_two_objectives_ends_with_a_front_that_ham_alone_reproduces(
     settings: Settings, database: object, workers: Workers
 ) -> None:
     """Real trainings at two sparsities, measured, elected and confirmed."""
-    storage = SqlStorage(database)  # type: ignore[arg-type]
+    storage = Storage(database)  # type: ignore[arg-type]
     request = StudyRequest(
         model="digits_mlp",
         dataset="digits",

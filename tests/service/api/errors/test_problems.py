@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from service.api.app import create_app
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service import studies
 
 GOOD: dict[str, Any] = {
@@ -135,7 +135,7 @@ def test_wrong_address_or_method_is_a_problem(
 
 
 def test_unexpected_error_is_a_problem_without_its_details(
-    settings: Settings, storage: SqlStorage
+    settings: Settings, storage: Storage
 ) -> None:
     storage.database.engine.dispose()
     (settings.data_dir / "hamtune.sqlite3").write_bytes(b"no database any more, just bytes" * 64)
@@ -147,7 +147,7 @@ def test_unexpected_error_is_a_problem_without_its_details(
 
 
 def test_numbers_that_json_lacks_are_answered_as_null(
-    client: TestClient, storage: SqlStorage
+    client: TestClient, storage: Storage
 ) -> None:
     study = studies.submit(storage, studies.request_for())
     _, held = studies.claim(storage)

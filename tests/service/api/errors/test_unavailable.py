@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 
 from service.api.app import create_app
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.postgres import OwnServer
 from tests.service import studies
 from tests.service.api.server import serving
@@ -50,13 +50,13 @@ def settings(server: OwnServer, tmp_path_factory: pytest.TempPathFactory) -> Set
 
 
 @pytest.fixture(scope="module")
-def storage(settings: Settings) -> Iterator[SqlStorage]:
+def storage(settings: Settings) -> Iterator[Storage]:
     with opened(settings) as storage:
         yield storage
 
 
 @pytest.fixture(scope="module")
-def app(settings: Settings, storage: SqlStorage) -> FastAPI:
+def app(settings: Settings, storage: Storage) -> FastAPI:
     return create_app(settings, storage)
 
 
@@ -105,7 +105,7 @@ def _body(path: str) -> object:
 
 
 def test_stream_of_events_outlives_an_outage(
-    app: FastAPI, server: OwnServer, storage: SqlStorage
+    app: FastAPI, server: OwnServer, storage: Storage
 ) -> None:
     first = submit(storage)
     with (

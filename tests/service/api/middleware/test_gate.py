@@ -15,7 +15,7 @@ from service.api.middleware.limits import Buckets
 from service.api.middleware.local_only import LocalOnly
 from service.records import Scope
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service import studies
 from tests.service.builders import opened
 
@@ -30,19 +30,19 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="module")
-def storage(settings: Settings) -> Iterator[SqlStorage]:
+def storage(settings: Settings) -> Iterator[Storage]:
     with opened(settings) as storage:
         yield storage
 
 
 @pytest.fixture
-def client(settings: Settings, storage: SqlStorage) -> TestClient:
+def client(settings: Settings, storage: Storage) -> TestClient:
     """A browser or a program that has no key yet; each test sees a gate of its own."""
     return TestClient(create_app(settings, storage))
 
 
 @pytest.fixture(scope="module")
-def tokens(storage: SqlStorage) -> dict[Scope, str]:
+def tokens(storage: Storage) -> dict[Scope, str]:
     return {scope: storage.keys.create(scope.value, scope)[1] for scope in Scope}
 
 
@@ -102,7 +102,7 @@ def test_wrong_credentials_are_401(client: TestClient, header: str) -> None:
 
 
 def test_revoked_key_is_refused_as_soon_as_it_is_looked_up_again(
-    client: TestClient, storage: SqlStorage, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate, "SECONDS_KEPT", 0.0)
     key, token = storage.keys.create("short-lived", Scope.READ)
@@ -130,7 +130,7 @@ def test_browser_that_another_site_sends_changes_nothing(
 
 
 def test_cross_site_requests_change_nothing_without_keys_either(
-    storage: SqlStorage, settings: Settings
+    storage: Storage, settings: Settings
 ) -> None:
     open_service = settings.model_copy(update={"host": "127.0.0.1"})
     with TestClient(create_app(open_service, storage)) as client:
@@ -149,7 +149,7 @@ def test_guessing_keys_is_slowed_down_and_right_keys_are_not(
 
 
 def test_each_key_has_its_own_rate(
-    settings: Settings, storage: SqlStorage, tokens: dict[Scope, str]
+    settings: Settings, storage: Storage, tokens: dict[Scope, str]
 ) -> None:
     limited = settings.model_copy(update={"requests_per_second": 0.01})
     client = TestClient(create_app(limited, storage))
@@ -194,14 +194,14 @@ def test_large_bodies_are_refused_whether_announced_or_not(
     ],
 )
 def test_service_without_keys_answers_to_its_own_names_only(
-    storage: SqlStorage, settings: Settings, host: str, status: int
+    storage: Storage, settings: Settings, host: str, status: int
 ) -> None:
     app = LocalOnly(create_app(settings.model_copy(update={"host": "::1"}), storage))
     assert TestClient(app).get("/healthz", headers={"Host": host}).status_code == status
 
 
 def test_service_without_keys_refuses_what_a_proxy_passes_on(
-    storage: SqlStorage, settings: Settings
+    storage: Storage, settings: Settings
 ) -> None:
     app = LocalOnly(create_app(settings.model_copy(update={"host": "localhost"}), storage))
     headers = {"Host": "localhost", "X-Forwarded-For": "203.0.113.9"}

@@ -14,7 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from ham.client.records import Command
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service import studies
 
 DISCONNECTS = int(os.environ.get("HAMTUNE_TEST_DISCONNECTS", "30"))
@@ -45,7 +45,7 @@ def listen(url: str, last: int | None = None, **query: int) -> Iterator[Sent]:
                 fields = {}
 
 
-def test_stream_of_a_study_tells_its_life_and_ends_with_it(url: str, storage: SqlStorage) -> None:
+def test_stream_of_a_study_tells_its_life_and_ends_with_it(url: str, storage: Storage) -> None:
     study_id = studies.submit(storage, studies.request_for()).id
     address = f"{url}/v1/studies/{study_id}/events"
     events = listen(address)
@@ -63,7 +63,7 @@ def test_stream_of_a_study_tells_its_life_and_ends_with_it(url: str, storage: Sq
     assert [row["id"] for row in history] == [event.id for event in listen(address) if event.id]
 
 
-def test_disconnects_lose_and_repeat_nothing(url: str, storage: SqlStorage) -> None:
+def test_disconnects_lose_and_repeat_nothing(url: str, storage: Storage) -> None:
     """More of them with HAMTUNE_TEST_DISCONNECTS=1000."""
     luck = random.Random(0)
     writers = [
@@ -86,7 +86,7 @@ def test_disconnects_lose_and_repeat_nothing(url: str, storage: SqlStorage) -> N
     assert received == written[: len(received)]
 
 
-def _live(storage: SqlStorage, count: int) -> None:
+def _live(storage: Storage, count: int) -> None:
     """Make studies and end them: four events each."""
     for _ in range(count):
         study_id = studies.submit(storage, studies.request_for()).id
@@ -94,9 +94,7 @@ def _live(storage: SqlStorage, count: int) -> None:
             storage.studies.command(study_id, command)
 
 
-def test_stream_of_all_studies_begins_with_what_happens_next(
-    url: str, storage: SqlStorage
-) -> None:
+def test_stream_of_all_studies_begins_with_what_happens_next(url: str, storage: Storage) -> None:
     studies.submit(storage, studies.request_for())
     events = listen(f"{url}/v1/events", last=storage.events.newest())
     later = studies.submit(storage, studies.request_for())

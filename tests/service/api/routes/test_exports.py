@@ -24,7 +24,7 @@ from service.api.routes.exports import Table
 from service.domain.planning.sweeps import expand
 from service.domain.transfer.published import published_for, published_results
 from service.settings import Settings
-from service.storage import SqlStorage, open_storage
+from service.storage import Storage, open_storage
 from service.storage.engine.migrate import migrate
 from service.storage.runs import export
 from tests.service import studies
@@ -52,7 +52,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlStorage]:
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
     storage = open_storage(Settings(data_dir=Path(tmp_path_factory.mktemp("exports"))))
     migrate(storage.database)
     studies.submit(storage, studies.front_request().model_copy(update={"model": "digits_mlp"}))
@@ -71,7 +71,7 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlStorage]:
 
 
 @pytest.fixture(scope="module")
-def client(storage: SqlStorage) -> TestClient:
+def client(storage: Storage) -> TestClient:
     return TestClient(create_app(Settings(), storage))
 
 
@@ -87,7 +87,7 @@ def exported(client: TestClient, table: str, format: str, **query: str) -> list[
 
 
 def test_every_run_is_exported_once_in_every_format(
-    client: TestClient, storage: SqlStorage, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "PAGE", 5)  # more pages than one
     stored = [run for study in storage.studies.list() for run in storage.runs.of_study(study.id)]
@@ -118,7 +118,7 @@ def test_what_was_tuned_jointly_is_in_every_table(client: TestClient) -> None:
 
 
 def test_bundle_of_a_joint_study_trains_both_kinds_of_no_ham(
-    client: TestClient, storage: SqlStorage
+    client: TestClient, storage: Storage
 ) -> None:
     (found,) = storage.recommendations.latest(CombinationFilter(sparsifier="set"))
     content = client.get(f"/v1/studies/{found.study_id}/bundle").content
@@ -165,7 +165,7 @@ def test_combinations_and_sweeps_are_exported_as_they_are_listed(client: TestCli
 
 
 def test_curves_and_events_are_exported_whole(
-    client: TestClient, storage: SqlStorage, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "PAGE", 7)  # pages end within curves
     points = exported(client, "curves", "jsonl", sparsifier="rigl")
@@ -183,7 +183,7 @@ def test_curves_and_events_are_exported_whole(
 
 
 def test_external_run_is_stored_with_its_source_and_kept_apart(
-    client: TestClient, storage: SqlStorage
+    client: TestClient, storage: Storage
 ) -> None:
     boards = client.get("/v1/leaderboards").json()
     recommended = client.get("/v1/recommendations").json()
@@ -244,7 +244,7 @@ def test_published_rows_stand_beside_a_ranking_never_in_it(client: TestClient) -
     assert board["published"] == [], "nobody publishes results on the digits"
 
 
-def test_bundle_holds_everything(client: TestClient, storage: SqlStorage) -> None:
+def test_bundle_holds_everything(client: TestClient, storage: Storage) -> None:
     study = storage.studies.list(state=StudyState.SUCCEEDED)[0]
     files = unpacked(client, study.id)
     assert json.loads(files["request.json"])["model"] == "digits_cnn"
@@ -259,7 +259,7 @@ def test_bundle_holds_everything(client: TestClient, storage: SqlStorage) -> Non
         assert files[name].startswith("<svg") and files[name].count("<circle") >= 3
 
 
-def test_bundle_of_a_study_under_way_has_what_there_is(storage: SqlStorage) -> None:
+def test_bundle_of_a_study_under_way_has_what_there_is(storage: Storage) -> None:
     queued = studies.submit(storage, studies.request_for("dense", 0.0))
     files = unpacked(TestClient(create_app(Settings(), storage)), queued.id)
     assert files["runs.jsonl"] == ""
@@ -269,7 +269,7 @@ def test_bundle_of_a_study_under_way_has_what_there_is(storage: SqlStorage) -> N
 
 @pytest.mark.slow
 def test_script_of_a_bundle_trains_the_recommendation_again_with_ham_alone(
-    client: TestClient, storage: SqlStorage, tmp_path: Path
+    client: TestClient, storage: Storage, tmp_path: Path
 ) -> None:
     study = next(row for row in storage.studies.list() if row.request.sparsifier == "random")
     for name, text in unpacked(client, study.id).items():

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from service.api.app import create_app
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import Storage
 from service.storage.engine.migrate import migrate
 
 
@@ -25,9 +25,7 @@ def test_service_without_tables_is_healthy_but_not_ready(tmp_path: Path) -> None
     assert "hamtune migrate" in response.json()["detail"]
 
 
-def test_service_whose_tables_are_older_is_not_ready(
-    settings: Settings, storage: SqlStorage
-) -> None:
+def test_service_whose_tables_are_older_is_not_ready(settings: Settings, storage: Storage) -> None:
     client = TestClient(create_app(settings, storage))
     assert client.get("/readyz").status_code == 200
     migrate(storage.database, "-1")

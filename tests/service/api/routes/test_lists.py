@@ -11,12 +11,12 @@ from fastapi.testclient import TestClient
 from ham.client.records import LogLevel, NewLogLine
 from service.clock import utc_now
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service import studies
 
 
 @pytest.fixture
-def two_studies(storage: SqlStorage) -> list[str]:
+def two_studies(storage: Storage) -> list[str]:
     ids = []
     for sparsifier in ("random", "rigl"):
         ids.append(studies.submit(storage, studies.request_for(sparsifier)).id)
@@ -36,7 +36,7 @@ def walk(client: TestClient, path: str, **query: Any) -> list[dict[str, Any]]:
 
 
 def test_runs_of_all_studies_are_walked_newest_first_and_filtered(
-    client: TestClient, storage: SqlStorage, two_studies: list[str]
+    client: TestClient, storage: Storage, two_studies: list[str]
 ) -> None:
     everything = walk(client, "/v1/runs", limit=7)
     ids = [run["id"] for run in everything]
@@ -61,7 +61,7 @@ def test_runs_of_all_studies_are_walked_newest_first_and_filtered(
 
 @pytest.mark.parametrize("part", ["runs", "trials"])
 def test_runs_of_a_study_are_walked_oldest_first(
-    client: TestClient, storage: SqlStorage, two_studies: list[str], part: str
+    client: TestClient, storage: Storage, two_studies: list[str], part: str
 ) -> None:
     purpose = "search" if part == "trials" else None
     found = walk(client, f"/v1/studies/{two_studies[0]}/{part}", limit=3)
@@ -72,7 +72,7 @@ def test_runs_of_a_study_are_walked_oldest_first(
 
 
 def test_combinations_and_every_version_of_their_recommendation(
-    client: TestClient, storage: SqlStorage, two_studies: list[str]
+    client: TestClient, storage: Storage, two_studies: list[str]
 ) -> None:
     studies.submit(storage, studies.request_for("rigl"))
     newest = studies.finish(storage)
@@ -95,7 +95,7 @@ def test_combinations_and_every_version_of_their_recommendation(
 
 
 def test_log_of_a_study_is_cut_to_its_end_at_a_line(
-    client: TestClient, storage: SqlStorage, settings: Settings
+    client: TestClient, storage: Storage, settings: Settings
 ) -> None:
     study_id = studies.submit(storage, studies.request_for()).id
     address = f"/v1/studies/{study_id}/output"
@@ -111,7 +111,7 @@ def test_log_of_a_study_is_cut_to_its_end_at_a_line(
     assert client.get("/v1/studies/study_" + "0" * 26 + "/output").status_code == 404
 
 
-def test_logs_are_walked_by_study_and_by_run(client: TestClient, storage: SqlStorage) -> None:
+def test_logs_are_walked_by_study_and_by_run(client: TestClient, storage: Storage) -> None:
     study_id = studies.submit(storage, studies.request_for()).id
     study, held = studies.claim(storage)
     studies.search(storage, study, held, 1)

@@ -13,17 +13,17 @@ from fastapi.testclient import TestClient
 from ham.client.client import Client, RequestRefused
 from ham.client.records import ParetoFront, Purpose, StudyRequest
 from ham.config import RunConfig
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service import studies
 
 
 @pytest.fixture
-def stored(storage: SqlStorage) -> ParetoFront:
+def stored(storage: Storage) -> ParetoFront:
     studies.submit(storage, studies.front_request())
     return studies.finish_front(storage)
 
 
-def test_a_front_is_asked_for_and_answered_over_http(url: str, storage: SqlStorage) -> None:
+def test_a_front_is_asked_for_and_answered_over_http(url: str, storage: Storage) -> None:
     request = studies.front_request(objective="inference_flops")
     with Client(url) as client:
         planned = client.plan(request)
@@ -46,7 +46,7 @@ def test_a_front_is_asked_for_and_answered_over_http(url: str, storage: SqlStora
         assert client.recommendations() == client.leaderboards() == []
 
 
-def test_an_ordinary_study_has_no_front(client: TestClient, storage: SqlStorage) -> None:
+def test_an_ordinary_study_has_no_front(client: TestClient, storage: Storage) -> None:
     study = studies.submit(storage, studies.request_for())
     answer = client.get(f"/v1/studies/{study.id}/front")
     assert answer.status_code == 404
@@ -100,7 +100,7 @@ def test_front_is_exported_a_row_per_point(client: TestClient, stored: ParetoFro
 
 
 def test_bundle_holds_the_front_and_the_runs_behind_it(
-    client: TestClient, storage: SqlStorage, stored: ParetoFront
+    client: TestClient, storage: Storage, stored: ParetoFront
 ) -> None:
     content = client.get(f"/v1/studies/{stored.study_id}/bundle").content
     with zipfile.ZipFile(io.BytesIO(content)) as archive:

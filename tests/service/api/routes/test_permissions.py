@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from service.api.app import create_app
 from service.records import Scope
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service import studies
 from tests.service.builders import opened
 
@@ -22,19 +22,19 @@ Key = dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlStorage]:
+def storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
     with opened(Settings(data_dir=Path(tmp_path_factory.mktemp("permissions")))) as storage:
         yield storage
 
 
 @pytest.fixture(scope="module")
-def client(storage: SqlStorage, tmp_path_factory: pytest.TempPathFactory) -> TestClient:
+def client(storage: Storage, tmp_path_factory: pytest.TempPathFactory) -> TestClient:
     settings = Settings(data_dir=Path(tmp_path_factory.mktemp("none")), require_keys=True)
     return TestClient(create_app(settings, storage))
 
 
 @pytest.fixture(scope="module")
-def keys(storage: SqlStorage) -> dict[str, Key]:
+def keys(storage: Storage) -> dict[str, Key]:
     holders = {"ada": Scope.SUBMIT, "ben": Scope.SUBMIT, "root": Scope.ADMIN}
     made = {name: storage.keys.create(name, scope)[1] for name, scope in holders.items()}
     return {name: {"Authorization": f"Bearer {token}"} for name, token in made.items()}

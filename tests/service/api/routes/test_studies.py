@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from ham.client.records import Budget, Purpose
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service import studies
 
 BODY = {"model": "digits_cnn", "dataset": "digits", "sparsifier": "random", "sparsity": 0.9}
@@ -107,7 +107,7 @@ def test_one_key_sent_by_many_at_once_makes_one_study(url: str) -> None:
     assert len(httpx2.get(f"{url}/v1/studies").json()["items"]) == 1
 
 
-def test_pages_walk_every_study_once_newest_first(client: TestClient, storage: SqlStorage) -> None:
+def test_pages_walk_every_study_once_newest_first(client: TestClient, storage: Storage) -> None:
     ids = [studies.submit(storage, studies.request_for()).id for _ in range(7)]
     walked: list[str] = []
     cursor, sizes = None, []
@@ -122,7 +122,7 @@ def test_pages_walk_every_study_once_newest_first(client: TestClient, storage: S
     assert sizes == [3, 3, 1]
 
 
-def test_last_page_that_is_full_has_no_next(client: TestClient, storage: SqlStorage) -> None:
+def test_last_page_that_is_full_has_no_next(client: TestClient, storage: Storage) -> None:
     for _ in range(3):
         studies.submit(storage, studies.request_for())
     assert client.get("/v1/studies", params={"limit": 3}).json()["next_cursor"] is None
@@ -139,7 +139,7 @@ def test_last_page_that_is_full_has_no_next(client: TestClient, storage: SqlStor
     ],
 )
 def test_filters_keep_what_matches(
-    client: TestClient, storage: SqlStorage, query: dict[str, str], expected: set[str]
+    client: TestClient, storage: Storage, query: dict[str, str], expected: set[str]
 ) -> None:
     studies.submit(storage, studies.request_for("dense", 0.0))
     studies.claim(storage)
@@ -149,9 +149,7 @@ def test_filters_keep_what_matches(
     assert {row["request"]["sparsifier"] for row in items} == expected
 
 
-def test_trials_are_the_search_runs_and_runs_are_all(
-    client: TestClient, storage: SqlStorage
-) -> None:
+def test_trials_are_the_search_runs_and_runs_are_all(client: TestClient, storage: Storage) -> None:
     id = studies.submit(storage, studies.request_for()).id
     studies.finish(storage)
     trials = client.get(f"/v1/studies/{id}/trials").json()["items"]
@@ -167,7 +165,7 @@ def test_trials_are_the_search_runs_and_runs_are_all(
 
 
 def test_progress_counts_what_a_running_study_has_done(
-    client: TestClient, storage: SqlStorage
+    client: TestClient, storage: Storage
 ) -> None:
     study = studies.submit(storage, studies.request_for())
     _, held = studies.claim(storage)
@@ -178,7 +176,7 @@ def test_progress_counts_what_a_running_study_has_done(
     assert progress["remaining_seconds"] > 0
 
 
-def test_run_and_its_curve_are_found_by_id(client: TestClient, storage: SqlStorage) -> None:
+def test_run_and_its_curve_are_found_by_id(client: TestClient, storage: Storage) -> None:
     study = studies.submit(storage, studies.request_for())
     _, held = studies.claim(storage)
     studies.search(storage, study, held, 1)

@@ -13,12 +13,12 @@ from ham.client.records import Purpose
 from search_spaces import SearchSpace
 from service.domain.planning.plans import resolve
 from service.domain.search.stages import baseline_jobs
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service import studies
 
 
 @pytest.fixture
-def study_id(storage: SqlStorage) -> str:
+def study_id(storage: Storage) -> str:
     return studies.submit(storage, studies.request_for()).id
 
 
@@ -26,9 +26,7 @@ def post(client: TestClient, study_id: str, verb: str, **body: Any) -> Any:
     return client.post(f"/v1/studies/{study_id}/{verb}", json=body or None)
 
 
-def test_life_of_a_study_by_command(
-    client: TestClient, storage: SqlStorage, study_id: str
-) -> None:
+def test_life_of_a_study_by_command(client: TestClient, storage: Storage, study_id: str) -> None:
     assert post(client, study_id, "pause").json()["state"] == "paused"
     assert post(client, study_id, "pause").json()["state"] == "paused", "again: nothing happens"
     assert post(client, study_id, "resume").json()["state"] == "queued"
@@ -45,7 +43,7 @@ def test_life_of_a_study_by_command(
 
 
 def test_study_keeps_the_version_of_the_space_that_it_searched(
-    client: TestClient, storage: SqlStorage
+    client: TestClient, storage: Storage
 ) -> None:
     """The files hold the newest version only; a re-run searches that."""
     request = studies.request_for("rigl")
@@ -62,7 +60,7 @@ def test_study_keeps_the_version_of_the_space_that_it_searched(
 
 
 def test_priority_and_budget_change_while_it_runs(
-    client: TestClient, storage: SqlStorage, study_id: str
+    client: TestClient, storage: Storage, study_id: str
 ) -> None:
     _, held = studies.claim(storage)
     body = {"priority": 7, "budget": {"trials": 6, "confirmation_seeds": 5}}
@@ -76,7 +74,7 @@ def test_priority_and_budget_change_while_it_runs(
 
 
 def test_budget_of_a_stage_that_has_begun_stays(
-    client: TestClient, storage: SqlStorage, study_id: str
+    client: TestClient, storage: Storage, study_id: str
 ) -> None:
     study, held = studies.claim(storage)
     studies.search(storage, study, held, 2)
@@ -93,7 +91,7 @@ def test_budget_of_a_stage_that_has_begun_stays(
 
 
 def test_rerun_asks_for_the_same_as_a_new_study(
-    client: TestClient, storage: SqlStorage, study_id: str
+    client: TestClient, storage: Storage, study_id: str
 ) -> None:
     headers = {"Idempotency-Key": "again"}
     first, second = (

@@ -7,14 +7,14 @@ from xml.etree import ElementTree
 from fastapi.testclient import TestClient
 
 from ham.client.records import SurfaceGrid
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service import studies
 
 NOWHERE = "rec_" + "0" * 26
 
 
 def test_surface_is_kept_with_its_recommendation_and_out_of_the_lists(
-    client: TestClient, storage: SqlStorage
+    client: TestClient, storage: Storage
 ) -> None:
     studies.submit(storage, studies.request_for())
     stored = studies.finish(storage)
@@ -30,7 +30,7 @@ def test_surface_is_kept_with_its_recommendation_and_out_of_the_lists(
     assert listed["optimum"]["alpha"]["low"] <= stored.candidate.alpha
 
 
-def test_surface_is_drawn(client: TestClient, storage: SqlStorage) -> None:
+def test_surface_is_drawn(client: TestClient, storage: Storage) -> None:
     studies.submit(storage, studies.request_for())
     stored = studies.finish(storage)
     answer = client.get(f"/recommendations/{stored.id}/surface.svg")

@@ -11,7 +11,7 @@ from ham.client.records import Command
 from service.api.app import create_app
 from service.records import Limits
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service import studies
 
 BODY: dict[str, Any] = {
@@ -29,7 +29,7 @@ def listed(client: TestClient, sweep: dict[str, Any]) -> list[dict[str, Any]]:
     return page["items"]
 
 
-def test_every_combination_becomes_a_study(client: TestClient, storage: SqlStorage) -> None:
+def test_every_combination_becomes_a_study(client: TestClient, storage: Storage) -> None:
     response = client.post("/v1/sweeps", json=BODY)
     assert response.status_code == 202
     sweep = response.json()
@@ -49,7 +49,7 @@ def test_every_combination_becomes_a_study(client: TestClient, storage: SqlStora
     }
 
 
-def test_progress_is_shared(client: TestClient, storage: SqlStorage) -> None:
+def test_progress_is_shared(client: TestClient, storage: Storage) -> None:
     sweep = client.post("/v1/sweeps", json={**BODY, "sparsifiers": ["rigl"]}).json()
     studies.finish(storage)
     storage.studies.command(listed(client, sweep)[0]["id"], Command.CANCEL)
@@ -58,7 +58,7 @@ def test_progress_is_shared(client: TestClient, storage: SqlStorage) -> None:
     assert 0 < progress["runs_done"] < progress["runs_planned"]
 
 
-def test_what_was_tuned_is_left_out_unless_forced(client: TestClient, storage: SqlStorage) -> None:
+def test_what_was_tuned_is_left_out_unless_forced(client: TestClient, storage: Storage) -> None:
     studies.submit(storage, studies.request_for("rigl", 0.9))
     studies.finish(storage)
     body = {**BODY, "models": ["digits_cnn"], "sparsifiers": ["rigl"]}
@@ -109,7 +109,7 @@ def test_what_is_tuned_and_how_goes_into_every_study(client: TestClient) -> None
         assert {name: row["request"][name] for name in choices} == choices
 
 
-def test_what_had_less_tuned_is_tuned_again(client: TestClient, storage: SqlStorage) -> None:
+def test_what_had_less_tuned_is_tuned_again(client: TestClient, storage: Storage) -> None:
     body = {**BODY, "models": ["digits_cnn"], "sparsifiers": ["rigl"], "sparsities": [0.9]}
     joint = {**body, "tune": ["learning_rate"]}
     studies.submit(storage, studies.request_for("rigl", 0.9))
@@ -138,8 +138,8 @@ def test_key_stands_for_the_sweep(client: TestClient) -> None:
     assert (other.status_code, study.status_code) == (409, 409)
 
 
-def test_sweep_beyond_the_limit_queues_nothing(settings: Settings, storage: SqlStorage) -> None:
-    limited = SqlStorage(storage.database, limits=Limits(max_queued_studies=9))
+def test_sweep_beyond_the_limit_queues_nothing(settings: Settings, storage: Storage) -> None:
+    limited = Storage(storage.database, limits=Limits(max_queued_studies=9))
     with TestClient(create_app(settings, limited)) as client:
         response = client.post("/v1/sweeps", json=BODY)
         assert response.status_code == 429

@@ -10,7 +10,7 @@ from ham.client.records import Budget
 from ham.config import RECIPE_BASELINE
 from service.domain.planning.plans import resolve
 from service.domain.transfer.transferred import warm_start
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service.api.server import serving
 from tests.service.studies import finish, request_for, submit
 
@@ -18,14 +18,14 @@ BUDGET = Budget(trials=12, finalists=2, screening_seeds=2, confirmation_seeds=3)
 ASKED = {"model": "digits_mlp", "dataset": "digits", "sparsifier": "random", "sparsity": 0.9}
 
 
-def tune(storage: SqlStorage, *sparsifiers: str) -> None:
+def tune(storage: Storage, *sparsifiers: str) -> None:
     for name in sparsifiers:
         submit(storage, request_for(name, budget=BUDGET))
         finish(storage)
 
 
 def test_a_setting_is_carried_over_with_its_interval_and_its_neighbours(
-    storage: SqlStorage, client: TestClient
+    storage: Storage, client: TestClient
 ) -> None:
     tune(storage, "random", "rigl", "set", "gmp")
 
@@ -41,7 +41,7 @@ def test_a_setting_is_carried_over_with_its_interval_and_its_neighbours(
     assert "Submit a study" in found["message"]
 
 
-def test_too_few_neighbours_are_an_honest_refusal(storage: SqlStorage, client: TestClient) -> None:
+def test_too_few_neighbours_are_an_honest_refusal(storage: Storage, client: TestClient) -> None:
     tune(storage, "random", "rigl")
 
     answer = client.get("/v1/recommendations/transferred", params=ASKED)
@@ -70,7 +70,7 @@ def test_a_query_must_name_one_combination(client: TestClient) -> None:
 
 
 def test_one_line_of_the_library_warns_that_nothing_was_trained(
-    storage: SqlStorage, client: TestClient
+    storage: Storage, client: TestClient
 ) -> None:
     tune(storage, "random", "rigl", "set")
 
@@ -85,7 +85,7 @@ def test_one_line_of_the_library_warns_that_nothing_was_trained(
 
 
 def test_a_search_begins_with_what_helped_its_neighbours_unless_told_otherwise(
-    storage: SqlStorage,
+    storage: Storage,
 ) -> None:
     tune(storage, "random", "rigl", "set")
     request = request_for("gmp", budget=BUDGET)

@@ -11,7 +11,7 @@ from ham.client.records import NewRecommendation, Recommendation
 from ham.config import PAPER_DEFAULT, RECIPE_BASELINE
 from service.domain.evidence.leaderboards import leaderboard, leaderboards, rank
 from service.errors import NotFound
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service.builders import SETTING, a_result, an_evidence, submit
 
 SEEDS = range(2000, 2005)
@@ -22,7 +22,7 @@ def around(mean: float, scale: float = 1.0) -> dict[int, float]:
     return {seed: mean + scale * wiggle for seed, wiggle in zip(SEEDS, WIGGLE, strict=True)}
 
 
-def recommend(storage: SqlStorage, evidence: tuple[Any, ...], **changes: Any) -> Recommendation:
+def recommend(storage: Storage, evidence: tuple[Any, ...], **changes: Any) -> Recommendation:
     submit(storage, **changes)
     claimed = storage.queue.claim("a", timedelta(seconds=15))
     assert claimed is not None
@@ -31,7 +31,7 @@ def recommend(storage: SqlStorage, evidence: tuple[Any, ...], **changes: Any) ->
 
 
 def test_rows_are_ordered_by_accuracy_over_all_studies_of_a_benchmark(
-    storage: SqlStorage,
+    storage: Storage,
 ) -> None:
     recommend(
         storage,
@@ -53,14 +53,14 @@ def test_rows_are_ordered_by_accuracy_over_all_studies_of_a_benchmark(
     assert leaderboard(storage.recommendations, board.benchmark.name) == board
 
 
-def test_rows_tell_how_often_a_run_goes_through_the_recipe(storage: SqlStorage) -> None:
+def test_rows_tell_how_often_a_run_goes_through_the_recipe(storage: Storage) -> None:
     for sparsifier in ("random", "lrr"):
         recommend(storage, (an_evidence("tuned", SETTING, around(0.9)),), sparsifier=sparsifier)
     [board] = leaderboards(storage.recommendations)
     assert {row.sparsifier: row.trainings for row in board.rows} == {"random": 1, "lrr": 12}
 
 
-def test_rows_that_the_leader_does_not_beat_share_its_rank(storage: SqlStorage) -> None:
+def test_rows_that_the_leader_does_not_beat_share_its_rank(storage: Storage) -> None:
     row = recommend(
         storage,
         (
@@ -72,7 +72,7 @@ def test_rows_that_the_leader_does_not_beat_share_its_rank(storage: SqlStorage) 
     assert [entry.rank for entry in rank([row])] == [1, 1, 3]
 
 
-def test_rows_without_common_seeds_are_not_told_apart(storage: SqlStorage) -> None:
+def test_rows_without_common_seeds_are_not_told_apart(storage: Storage) -> None:
     row = recommend(
         storage,
         (
@@ -83,7 +83,7 @@ def test_rows_without_common_seeds_are_not_told_apart(storage: SqlStorage) -> No
     assert [entry.rank for entry in rank([row])] == [1, 1]
 
 
-def test_benchmarks_are_never_mixed(storage: SqlStorage) -> None:
+def test_benchmarks_are_never_mixed(storage: Storage) -> None:
     evidence = (an_evidence("tuned", SETTING, around(0.93)),)
     recommend(storage, evidence, sparsity=0.9)
     recommend(storage, evidence, sparsity=0.8)
@@ -99,14 +99,14 @@ def test_benchmarks_are_never_mixed(storage: SqlStorage) -> None:
         assert leaderboard(storage.recommendations, board.benchmark.name) == board
 
 
-def test_only_the_newest_recommendation_of_a_combination_is_ranked(storage: SqlStorage) -> None:
+def test_only_the_newest_recommendation_of_a_combination_is_ranked(storage: Storage) -> None:
     recommend(storage, (an_evidence("tuned", SETTING, around(0.99)),))
     newest = recommend(storage, (an_evidence("tuned", SETTING, around(0.93)),))
     [board] = leaderboards(storage.recommendations)
     assert [row.study_id for row in board.rows] == [newest.study_id]
 
 
-def test_unknown_leaderboard_is_not_found_and_the_known_are_named(storage: SqlStorage) -> None:
+def test_unknown_leaderboard_is_not_found_and_the_known_are_named(storage: Storage) -> None:
     with pytest.raises(NotFound, match="none yet"):
         leaderboard(storage.recommendations, "digits")
     recommend(storage, (an_evidence("tuned", SETTING, around(0.93)),))

@@ -9,13 +9,13 @@ from ham.config import PAPER_DEFAULT, RECIPE_BASELINE
 from service.domain.evidence.environments import environment_label
 from service.domain.evidence.leaderboards import leaderboards
 from service.domain.evidence.overview import overview
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service.builders import SETTING, an_evidence
 from tests.service.domain.evidence.test_leaderboards import around, recommend
 
 
 def test_settings_are_compared_within_combinations_and_methods_by_rank(
-    storage: SqlStorage,
+    storage: Storage,
 ) -> None:
     for sparsifier, tuned, plain in (("random", 0.95, 0.90), ("rigl", 0.92, 0.94)):
         evidence = (
@@ -42,13 +42,13 @@ def test_settings_are_compared_within_combinations_and_methods_by_rank(
     assert [row.win_rate for row in found.methods] == sorted(rates.values(), reverse=True)
 
 
-def test_overview_of_nothing_is_empty(storage: SqlStorage) -> None:
+def test_overview_of_nothing_is_empty(storage: Storage) -> None:
     found = overview(storage.recommendations)
     assert (found.benchmarks, found.methods) == (0, ())
     assert [row.mean_gain for row in found.settings] == [None] * 3
 
 
-def test_board_says_where_its_rows_were_trained(storage: SqlStorage) -> None:
+def test_board_says_where_its_rows_were_trained(storage: Storage) -> None:
     for sparsifier, device in (("random", "a CPU, torch 2"), ("rigl", "a GPU, torch 2")):
         evidence = an_evidence("tuned", SETTING, around(0.9))
         labelled = evidence.model_copy(update={"environments": (device,)})

@@ -10,7 +10,7 @@ from ham.client.records import Plan, Purpose
 from ham.config import HamConfig
 from service.domain.planning.estimates import estimate
 from service.records import StudyLease
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.conftest import MovableClock
 from tests.service.builders import a_job, a_plan, an_outcome, submit
 
@@ -18,7 +18,7 @@ LEASE = timedelta(hours=1)
 EPOCHS = 3
 
 
-def _claimed(storage: SqlStorage, sparsifier: str = "random") -> StudyLease:
+def _claimed(storage: Storage, sparsifier: str = "random") -> StudyLease:
     submit(storage, sparsifier=sparsifier)
     claimed = storage.queue.claim("a", LEASE)
     assert claimed is not None
@@ -26,7 +26,7 @@ def _claimed(storage: SqlStorage, sparsifier: str = "random") -> StudyLease:
 
 
 def _train_together(
-    storage: SqlStorage, clock: MovableClock, claim: StudyLease, seeds: range, seconds: float
+    storage: Storage, clock: MovableClock, claim: StudyLease, seeds: range, seconds: float
 ) -> None:
     """Begin trainings at once and end them at once."""
     jobs = [a_job(Purpose.SCREENING, seed=seed) for seed in seeds]
@@ -43,7 +43,7 @@ def plan() -> Plan:
     return a_plan()
 
 
-def test_nothing_comparable_gives_no_number_but_a_reason(storage: SqlStorage, plan: Plan) -> None:
+def test_nothing_comparable_gives_no_number_but_a_reason(storage: Storage, plan: Plan) -> None:
     found = estimate(plan, storage.runs)
     assert (found.wall_seconds, found.compute_seconds, found.gpu_hours) == (None, None, None)
     assert (found.basis, found.runs) == (None, 0)
@@ -51,7 +51,7 @@ def test_nothing_comparable_gives_no_number_but_a_reason(storage: SqlStorage, pl
 
 
 def test_wall_time_is_that_of_trainings_side_by_side_without_pauses(
-    storage: SqlStorage, clock: MovableClock, plan: Plan
+    storage: Storage, clock: MovableClock, plan: Plan
 ) -> None:
     claim = _claimed(storage)
     _train_together(storage, clock, claim, range(0, 4), seconds=6)
@@ -65,7 +65,7 @@ def test_wall_time_is_that_of_trainings_side_by_side_without_pauses(
 
 
 def test_the_most_similar_trainings_are_asked(
-    storage: SqlStorage, clock: MovableClock, plan: Plan
+    storage: Storage, clock: MovableClock, plan: Plan
 ) -> None:
     _train_together(storage, clock, _claimed(storage, "rigl"), range(2), seconds=30)
     assert estimate(plan, storage.runs).basis == "recipe"
@@ -75,7 +75,7 @@ def test_the_most_similar_trainings_are_asked(
 
 
 def test_reused_runs_stand_for_the_training_that_they_repeat(
-    storage: SqlStorage, clock: MovableClock, plan: Plan
+    storage: Storage, clock: MovableClock, plan: Plan
 ) -> None:
     _train_together(storage, clock, _claimed(storage), range(3), seconds=6)
     before = estimate(plan, storage.runs)
@@ -87,7 +87,7 @@ def test_reused_runs_stand_for_the_training_that_they_repeat(
 
 
 def test_failed_trainings_say_nothing_of_the_pace(
-    storage: SqlStorage, clock: MovableClock, plan: Plan
+    storage: Storage, clock: MovableClock, plan: Plan
 ) -> None:
     claim = _claimed(storage)
     run = storage.runs.begin(claim, a_job(setting=HamConfig(alpha=1, beta=1)), EPOCHS)
@@ -96,7 +96,7 @@ def test_failed_trainings_say_nothing_of_the_pace(
 
 
 def test_a_cap_that_will_bind_is_announced(
-    storage: SqlStorage, clock: MovableClock, plan: Plan
+    storage: Storage, clock: MovableClock, plan: Plan
 ) -> None:
     _train_together(storage, clock, _claimed(storage), range(1), seconds=6)
     for seconds, binds in ((1.0, True), (1e6, False)):

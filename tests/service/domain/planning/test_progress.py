@@ -7,19 +7,19 @@ from datetime import timedelta
 from ham.client.records import Progress, Purpose
 from service.domain.planning.progress import progress_of
 from service.records import Outcome
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.conftest import MovableClock
 from tests.service.builders import SMALL, a_job, a_result, done_run, submit
 
 LEASE = timedelta(seconds=1000)
 
 
-def progress(storage: SqlStorage, study_id: str, clock: MovableClock) -> Progress:
+def progress(storage: Storage, study_id: str, clock: MovableClock) -> Progress:
     study = storage.studies.get(study_id)
     return progress_of(storage.run_counts, [study], clock.now)[study_id]
 
 
-def test_queued_study_has_all_before_it(storage: SqlStorage, clock: MovableClock) -> None:
+def test_queued_study_has_all_before_it(storage: Storage, clock: MovableClock) -> None:
     now = progress(storage, submit(storage), clock)
     assert (now.search.planned, now.screening.planned, now.confirmation.planned) == (
         SMALL.trials,
@@ -32,7 +32,7 @@ def test_queued_study_has_all_before_it(storage: SqlStorage, clock: MovableClock
 
 
 def test_running_study_counts_what_is_done_and_what_is_left(
-    storage: SqlStorage, clock: MovableClock
+    storage: Storage, clock: MovableClock
 ) -> None:
     study_id = submit(storage)
     _, claim = storage.queue.claim("a", LEASE)
@@ -50,7 +50,7 @@ def test_running_study_counts_what_is_done_and_what_is_left(
     assert now.remaining_seconds == 20 / 2 * 12, "at the pace so far"
 
 
-def test_ended_study_has_nothing_left(storage: SqlStorage, clock: MovableClock) -> None:
+def test_ended_study_has_nothing_left(storage: Storage, clock: MovableClock) -> None:
     study_id = submit(storage)
     _, claim = storage.queue.claim("a", LEASE)
     done_run(storage, claim, a_job())
@@ -62,9 +62,7 @@ def test_ended_study_has_nothing_left(storage: SqlStorage, clock: MovableClock) 
     assert (now.elapsed_seconds, now.remaining_seconds, now.running) == (20, None, 0)
 
 
-def test_progress_of_many_studies_does_not_mix_them(
-    storage: SqlStorage, clock: MovableClock
-) -> None:
+def test_progress_of_many_studies_does_not_mix_them(storage: Storage, clock: MovableClock) -> None:
     ids = [submit(storage) for _ in range(3)]
     _, claim = storage.queue.claim("a", LEASE)
     done_run(storage, claim, a_job())

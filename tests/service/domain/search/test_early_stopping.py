@@ -24,7 +24,7 @@ from service.domain.search.early_stopping import (
     rungs,
 )
 from service.formatting import early_stopping_sentence
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service.builders import a_job, a_plan, an_outcome, metrics, submit
 
 EPOCHS = 15
@@ -191,7 +191,7 @@ def test_rank_correlation_is_spearmans(pairs: list[tuple[int, int]]) -> None:
         assert found == pytest.approx(spearmanr(early, final).statistic)
 
 
-def test_report_counts_what_was_stopped_and_correlates_what_finished(storage: SqlStorage) -> None:
+def test_report_counts_what_was_stopped_and_correlates_what_finished(storage: Storage) -> None:
     study_id = submit(storage, budget=Budget(trials=10, early_stopping="asha"))
     study, claim = storage.queue.claim("a", timedelta(hours=1))  # type: ignore[misc]
     for number in range(9):
@@ -223,7 +223,7 @@ def test_report_counts_what_was_stopped_and_correlates_what_finished(storage: Sq
     ],
 )
 def test_report_tells_why_nothing_is_stopped(
-    storage: SqlStorage, rule: str, trials: int, foretell: bool, state: str, says: str
+    storage: Storage, rule: str, trials: int, foretell: bool, state: str, says: str
 ) -> None:
     submit(storage, budget=Budget(trials=10, early_stopping=rule))
     study, claim = storage.queue.claim("a", timedelta(hours=1))  # type: ignore[misc]

@@ -12,9 +12,9 @@ from sqlalchemy import Select, event, text
 
 from ham.client.records import CombinationFilter, Purpose, RunState, StudyState
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import Storage
 from service.storage.results.recommendations import NEWS
-from service.storage.runs.run_counts import SqlRunCountStore
+from service.storage.runs.run_counts import RunCountStore
 from tests.postgres import empty
 from tests.service.builders import a_job, a_result, done_run, opened, submit
 
@@ -27,13 +27,13 @@ ONE = CombinationFilter(
 STUDY, RUN = "study_" + 26 * "0", "run_" + 26 * "z"
 
 
-def _ask(storage: SqlStorage, query: Select[Any], **values: Any) -> None:
+def _ask(storage: Storage, query: Select[Any], **values: Any) -> None:
     """Ask what a store asks past the ORM."""
     with storage.database.read() as session:
         session.execute(query, values).all()
 
 
-ASKED: dict[str, Callable[[SqlStorage], Any]] = {
+ASKED: dict[str, Callable[[Storage], Any]] = {
     "runs": lambda storage: storage.runs.page(),
     "runs after a cursor": lambda storage: storage.runs.page(before=RUN),
     "runs of a state": lambda storage: storage.runs.page(state=RunState.FAILED),
@@ -48,7 +48,7 @@ ASKED: dict[str, Callable[[SqlStorage], Any]] = {
     "trainings of a combination": lambda storage: storage.runs.trainings(ONE, 200),
     "trainings of a model": lambda storage: storage.runs.trainings(MODEL, 200),
     "earlier runs": lambda storage: storage.runs.earlier(STUDY),
-    "tallies": lambda storage: SqlRunCountStore(storage.database).of(storage.studies.list()),
+    "tallies": lambda storage: RunCountStore(storage.database).of(storage.studies.list()),
     "accuracies": lambda storage: storage.runs.accuracies(STUDY, [1, 2]),
     "studies": lambda storage: storage.studies.list(),
     "studies of a state": lambda storage: storage.studies.list(state=StudyState.FAILED),
@@ -73,7 +73,7 @@ ASKED: dict[str, Callable[[SqlStorage], Any]] = {
 
 
 @pytest.fixture(scope="module")
-def storage(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlStorage]:
+def storage(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
     """A database of a few rows on PostgreSQL."""
     folder: Path = tmp_path_factory.mktemp("data")
     empty(postgres_url)
@@ -87,7 +87,7 @@ def storage(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_what_is_asked_for_has_an_index(storage: SqlStorage, name: str) -> None:
+def test_what_is_asked_for_has_an_index(storage: Storage, name: str) -> None:
     """Small tables are rightly read whole; forbidden that, only what has no index still is."""
     for plan in _plans(storage, ASKED[name]):
         read = {node["Relation Name"] for node in _scans(plan) if node["Node Type"] == "Seq Scan"}
@@ -95,9 +95,7 @@ def test_what_is_asked_for_has_an_index(storage: SqlStorage, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_no_index_of_a_growing_table_is_read_from_end_to_end(
-    storage: SqlStorage, name: str
-) -> None:
+def test_no_index_of_a_growing_table_is_read_from_end_to_end(storage: Storage, name: str) -> None:
     """Unless in its order, and only until a page is full."""
     for plan in _plans(storage, ASKED[name]):
         for node in _scans(plan):
@@ -105,13 +103,13 @@ def test_no_index_of_a_growing_table_is_read_from_end_to_end(
                 assert "Index Cond" in node or node["limited"], plan
 
 
-def test_progress_of_sweeps_is_read_from_their_studies_alone(storage: SqlStorage) -> None:
+def test_progress_of_sweeps_is_read_from_their_studies_alone(storage: Storage) -> None:
     """A page of them has a hundred thousand runs."""
     (plan,) = _plans(storage, ASKED["progress of sweeps"])
     assert {node["Relation Name"] for node in _scans(plan)} == {"study"}
 
 
-def _plans(storage: SqlStorage, ask: Callable[[SqlStorage], Any]) -> list[dict[str, Any]]:
+def _plans(storage: Storage, ask: Callable[[Storage], Any]) -> list[dict[str, Any]]:
     """Return PostgreSQL's plan of each statement that is sent, whole reads being forbidden."""
     asked: list[tuple[str, Any]] = []
 

@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 from ham.client.records import CombinationFilter, Purpose, Run, RunState, Study
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.service.builders import a_job, done_run, submit
 
 LEASE = timedelta(minutes=5)
@@ -27,7 +27,7 @@ FILTERS = (
 
 
 @pytest.fixture
-def full(storage: SqlStorage) -> SqlStorage:
+def full(storage: Storage) -> Storage:
     """Runs of three combinations in turn, more of them of the first, in two states."""
     claims = []
     for model, sparsifier, sparsity in (*COMBINATIONS, COMBINATIONS[0]):
@@ -48,7 +48,7 @@ def _matches(study: Study, which: CombinationFilter) -> bool:
 
 
 @pytest.mark.parametrize("which", FILTERS)
-def test_pages_of_runs_are_what_there_is(full: SqlStorage, which: CombinationFilter) -> None:
+def test_pages_of_runs_are_what_there_is(full: Storage, which: CombinationFilter) -> None:
     studies = {study.id: study for study in full.studies.list(limit=200)}
     everything = [run for study_id in studies for run in full.runs.of_study(study_id)]
     everything.sort(key=lambda run: run.id, reverse=True)
@@ -80,7 +80,7 @@ def test_pages_of_runs_are_what_there_is(full: SqlStorage, which: CombinationFil
 
 
 @pytest.mark.parametrize("which", FILTERS)
-def test_pages_of_studies_are_what_there_is(full: SqlStorage, which: CombinationFilter) -> None:
+def test_pages_of_studies_are_what_there_is(full: Storage, which: CombinationFilter) -> None:
     expected = [study for study in full.studies.list(limit=200) if _matches(study, which)]
     found: list[Study] = []
     while page := full.studies.list(which=which, limit=2, before=found[-1].id if found else None):

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from service.errors import Unavailable
-from service.storage import Database, SqlStorage
+from service.storage import Database, Storage
 from service.storage.engine.migrate import migrate
 from service.storage.engine.retries import ATTEMPTS
 from tests.postgres import OwnServer
@@ -27,16 +27,16 @@ CREATE TRIGGER refuse BEFORE INSERT ON study_event FOR EACH ROW EXECUTE FUNCTION
 
 
 @pytest.fixture
-def storage(server: OwnServer) -> Iterator[SqlStorage]:
+def storage(server: OwnServer) -> Iterator[Storage]:
     database = Database(server.url.replace("postgresql://", "postgresql+psycopg://"))
     migrate(database)
-    yield SqlStorage(database)
+    yield Storage(database)
     migrate(database, "base")
     database.close()
 
 
 @pytest.fixture
-def refusing(request: pytest.FixtureRequest, storage: SqlStorage) -> Iterator[SqlStorage]:
+def refusing(request: pytest.FixtureRequest, storage: Storage) -> Iterator[Storage]:
     """A database that gives up a number of transactions at their last statement."""
     times, state = request.param
     with storage.database.write() as session:
@@ -49,24 +49,24 @@ def refusing(request: pytest.FixtureRequest, storage: SqlStorage) -> Iterator[Sq
 
 
 @pytest.mark.parametrize("refusing", [(2, "40001"), (2, "40P01")], indirect=True)
-def test_transaction_that_gave_way_is_run_again_as_a_whole(refusing: SqlStorage) -> None:
+def test_transaction_that_gave_way_is_run_again_as_a_whole(refusing: Storage) -> None:
     study_id = submit(refusing, "key")
     assert [study.id for study in refusing.studies.list()] == [study_id]
     assert len(refusing.events.after(0)) == 1
 
 
 @pytest.mark.parametrize("refusing", [(ATTEMPTS, "40001"), (1, "23514")], indirect=True)
-def test_nothing_is_tried_for_ever_and_other_errors_never_twice(refusing: SqlStorage) -> None:
+def test_nothing_is_tried_for_ever_and_other_errors_never_twice(refusing: Storage) -> None:
     with pytest.raises(DBAPIError):
         submit(refusing)
     assert refusing.studies.list() == []
 
 
 def test_database_that_is_away_is_told_at_once_or_waited_for(
-    server: OwnServer, storage: SqlStorage
+    server: OwnServer, storage: Storage
 ) -> None:
     known = submit(storage)
-    patient = SqlStorage(Database(storage.database.url, patience=60.0))
+    patient = Storage(Database(storage.database.url, patience=60.0))
     server.stop()
     threading.Timer(2.0, server.start).start()
     began = time.monotonic()
@@ -86,4 +86,4 @@ def test_stores_of_a_file_that_is_not_there_are_unavailable(tmp_path: object) ->
 
     pathlib.Path(folder).parent.rmdir()
     with pytest.raises(Unavailable):
-        SqlStorage(database).studies.list()
+        Storage(database).studies.list()

@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 from ham.client.records import ENDED, Purpose, StudyState
 from ham.client.records.lifecycle import TRANSITIONS
 from service.settings import OPTUNA_SCHEMA, Settings
-from service.storage import Database, SqlStorage
+from service.storage import Database, Storage
 from service.storage.engine.migrate import MIGRATIONS, migrate
 from service.storage.tables import (
     Base,
@@ -63,7 +63,7 @@ def unmigrated(request: pytest.FixtureRequest, settings: Settings) -> Iterator[D
 
 
 @pytest.fixture
-def full(storage: SqlStorage) -> SqlStorage:
+def full(storage: Storage) -> Storage:
     """A database with at least one row in every table."""
     submit(storage, "key")
     _, claim = storage.queue.claim("a", LEASE)
@@ -83,7 +83,7 @@ def test_migrations_go_up_down_and_up_again(unmigrated: Database) -> None:
     migrate(unmigrated)
     migrate(unmigrated)
     assert tables(unmigrated) == {*OWN_TABLES, "hamtune_version"}
-    assert submit(SqlStorage(unmigrated)).startswith("study_")
+    assert submit(Storage(unmigrated)).startswith("study_")
 
 
 def _release_with(unmigrated: Database, statements: Iterable[str]) -> None:
@@ -176,7 +176,7 @@ def test_postgresql_gets_a_schema_for_optuna(unmigrated: Database) -> None:
     ids=_words,
 )
 def test_database_itself_refuses_false_rows(
-    full: SqlStorage, table: type[Base], values: dict[str, Any], check: str
+    full: Storage, table: type[Base], values: dict[str, Any], check: str
 ) -> None:
     assignments = ", ".join(f"{column} = :{column}" for column in values)
     statement = text(f"UPDATE {table.__tablename__} SET {assignments}")
@@ -204,7 +204,7 @@ def test_database_itself_refuses_false_rows(
     ids=_words,
 )
 def test_database_itself_refuses_rows_that_point_nowhere(
-    full: SqlStorage, table: type[Base], column: str
+    full: Storage, table: type[Base], column: str
 ) -> None:
     nowhere = 999 if column == "combination_id" else "none"
     with (
@@ -216,7 +216,7 @@ def test_database_itself_refuses_rows_that_point_nowhere(
 
 @pytest.mark.parametrize("source", StudyState)
 def test_database_itself_refuses_every_way_that_the_table_lacks(
-    storage: SqlStorage, source: StudyState
+    storage: Storage, source: StudyState
 ) -> None:
     """Each pair of states is tried as a bare UPDATE, and rolled back."""
     way = path_to(source)
@@ -249,7 +249,7 @@ def path_to(state: StudyState) -> list[StudyState]:
     return ways[state]
 
 
-def test_a_study_is_born_queued(full: SqlStorage) -> None:
+def test_a_study_is_born_queued(full: Storage) -> None:
     table = StudyRow.__table__
     with full.database.read() as session:
         row = dict(session.execute(select(table)).mappings().one())
@@ -288,7 +288,7 @@ FIRST_RELEASE = (
 )
 
 
-def test_job_is_unique_within_its_study(full: SqlStorage) -> None:
+def test_job_is_unique_within_its_study(full: Storage) -> None:
     table = RunRow.__table__
     with full.database.read() as session:
         row = dict(session.execute(select(table)).mappings().one())
@@ -297,7 +297,7 @@ def test_job_is_unique_within_its_study(full: SqlStorage) -> None:
 
 
 def test_times_come_back_in_utc_whatever_zone_they_were_written_in(
-    storage: SqlStorage, clock: MovableClock
+    storage: Storage, clock: MovableClock
 ) -> None:
     berlin = timezone(timedelta(hours=1))
     clock.now = datetime(2026, 11, 24, 13, 30, 0, 123456, tzinfo=berlin)
@@ -308,7 +308,7 @@ def test_times_come_back_in_utc_whatever_zone_they_were_written_in(
 
 
 def test_times_come_back_in_utc_whatever_zone_the_server_keeps(
-    storage: SqlStorage, clock: MovableClock
+    storage: Storage, clock: MovableClock
 ) -> None:
     study_id = submit(storage)
     if storage.database.is_sqlite:
@@ -316,12 +316,12 @@ def test_times_come_back_in_utc_whatever_zone_the_server_keeps(
     tokyo = Database(storage.database.url + "?options=-ctimezone%3DAsia/Tokyo")
     with tokyo.read() as session:
         assert session.scalar(text("SHOW timezone")) == "Asia/Tokyo"
-    created = SqlStorage(tokyo).studies.get(study_id).created_at
+    created = Storage(tokyo).studies.get(study_id).created_at
     tokyo.close()
     assert created.isoformat() == clock.now.isoformat()
 
 
-def test_time_without_a_zone_is_refused(storage: SqlStorage, clock: MovableClock) -> None:
+def test_time_without_a_zone_is_refused(storage: Storage, clock: MovableClock) -> None:
     clock.now = datetime(2026, 11, 24, 12)
     with pytest.raises(StatementError, match="a time needs a zone"):
         submit(storage)
@@ -329,7 +329,7 @@ def test_time_without_a_zone_is_refused(storage: SqlStorage, clock: MovableClock
     assert submit(storage)
 
 
-def test_no_setting_or_accuracy_loses_a_digit(storage: SqlStorage) -> None:
+def test_no_setting_or_accuracy_loses_a_digit(storage: Storage) -> None:
     submit(storage)
     _, claim = storage.queue.claim("a", LEASE)
     job = a_job(Purpose.CONFIRMATION, seed=2**31 - 1)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from ham.client.records import EventKind, StudyEvent, StudyState
 from service.clock import utc_now
-from service.storage import SqlStorage
+from service.storage import Storage
 from service.storage.operations.event_log import note_event, write_noted_events
 from service.storage.tables import StudyRow
 from tests.service.builders import a_job, a_result, done_run, submit
@@ -18,7 +18,7 @@ from tests.service.builders import a_job, a_result, done_run, submit
 LEASE = timedelta(minutes=10)
 
 
-def test_life_of_a_study_in_events(storage: SqlStorage) -> None:
+def test_life_of_a_study_in_events(storage: Storage) -> None:
     study_id, other = submit(storage), submit(storage)
     claimed = storage.queue.claim("a", LEASE)
     assert claimed is not None
@@ -42,7 +42,7 @@ def test_life_of_a_study_in_events(storage: SqlStorage) -> None:
     assert storage.events.after(everything[2].id, limit=2) == everything[3:5]
 
 
-def test_no_later_event_is_seen_before_an_earlier_one(storage: SqlStorage) -> None:
+def test_no_later_event_is_seen_before_an_earlier_one(storage: Storage) -> None:
     """A transaction that has its number but is not committed holds up those after it."""
     study_id = submit(storage)
     seen = storage.events.newest()
@@ -59,7 +59,7 @@ def test_no_later_event_is_seen_before_an_earlier_one(storage: SqlStorage) -> No
     assert [event.by for event in storage.events.after(seen)] == ["slow", "local"]
 
 
-def test_reader_beside_many_writers_misses_nothing(storage: SqlStorage) -> None:
+def test_reader_beside_many_writers_misses_nothing(storage: Storage) -> None:
     done = Event()
 
     def read() -> list[StudyEvent]:

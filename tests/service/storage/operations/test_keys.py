@@ -7,11 +7,11 @@ from sqlalchemy import text
 
 from service.errors import NotFound
 from service.records import Scope
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.conftest import MovableClock
 
 
-def test_key_is_recognised_by_its_text_alone(storage: SqlStorage) -> None:
+def test_key_is_recognised_by_its_text_alone(storage: Storage) -> None:
     key, token = storage.keys.create("ada", Scope.READ)
     other, _ = storage.keys.create("ben", Scope.ADMIN)
     found = storage.keys.verify(token)
@@ -20,12 +20,12 @@ def test_key_is_recognised_by_its_text_alone(storage: SqlStorage) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", "x", "hamtune__", "\x00", "hamtune_" + "0" * 26, "é" * 80])
-def test_other_text_is_no_key(storage: SqlStorage, wrong: str) -> None:
+def test_other_text_is_no_key(storage: Storage, wrong: str) -> None:
     storage.keys.create("ada", Scope.READ)
     assert storage.keys.verify(wrong) is None
 
 
-def test_id_with_another_secret_is_no_key(storage: SqlStorage) -> None:
+def test_id_with_another_secret_is_no_key(storage: Storage) -> None:
     _, one = storage.keys.create("ada", Scope.READ)
     _, two = storage.keys.create("ben", Scope.ADMIN)
     head, mixed = one[: len("hamtune_") + 26], two[len("hamtune_") + 26 :]
@@ -33,7 +33,7 @@ def test_id_with_another_secret_is_no_key(storage: SqlStorage) -> None:
     assert storage.keys.verify(one[:-1] + ("A" if one[-1] != "A" else "E")) is None
 
 
-def test_revoked_key_is_no_key_any_more(storage: SqlStorage, clock: MovableClock) -> None:
+def test_revoked_key_is_no_key_any_more(storage: Storage, clock: MovableClock) -> None:
     key, token = storage.keys.create("ada", Scope.READ)
     revoked = storage.keys.revoke(key.id)
     assert revoked.revoked_at == clock.now
@@ -44,7 +44,7 @@ def test_revoked_key_is_no_key_any_more(storage: SqlStorage, clock: MovableClock
         storage.keys.revoke("key_none")
 
 
-def test_use_is_noted_to_the_hour(storage: SqlStorage, clock: MovableClock) -> None:
+def test_use_is_noted_to_the_hour(storage: Storage, clock: MovableClock) -> None:
     _, token = storage.keys.create("ada", Scope.READ)
     assert storage.keys.list()[0].last_used_at is None
     first = clock.now
@@ -57,7 +57,7 @@ def test_use_is_noted_to_the_hour(storage: SqlStorage, clock: MovableClock) -> N
     assert storage.keys.list()[0].last_used_at == clock.now
 
 
-def test_secret_is_not_in_the_database(storage: SqlStorage) -> None:
+def test_secret_is_not_in_the_database(storage: Storage) -> None:
     key, token = storage.keys.create("ada", Scope.READ)
     with storage.database.read() as session:
         stored = str(session.execute(text("SELECT * FROM api_key")).all())

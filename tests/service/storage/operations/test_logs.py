@@ -9,7 +9,7 @@ import pytest
 from ham.client.records import LogLevel, NewLogLine
 from service.errors import StaleLease
 from service.records import StudyLease
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.conftest import MovableClock
 from tests.service.builders import a_job, done_run, submit
 
@@ -22,13 +22,13 @@ def line(
     return NewLogLine(at=clock(), level=level, event=event, run_id=run_id, details={"n": 1})
 
 
-def claim(storage: SqlStorage) -> StudyLease:
+def claim(storage: Storage) -> StudyLease:
     claimed = storage.queue.claim("me", LEASE)
     assert claimed is not None
     return claimed[1]
 
 
-def test_lines_are_found_by_study_run_and_level(storage: SqlStorage, clock: MovableClock) -> None:
+def test_lines_are_found_by_study_run_and_level(storage: Storage, clock: MovableClock) -> None:
     study_id = submit(storage)
     held = claim(storage)
     run = done_run(storage, held, a_job())
@@ -46,7 +46,7 @@ def test_lines_are_found_by_study_run_and_level(storage: SqlStorage, clock: Mova
     assert storage.logs.page(study_id=study_id, limit=1, after=lines[0].id) == [lines[1]]
 
 
-def test_runner_that_lost_its_study_logs_nothing(storage: SqlStorage, clock: MovableClock) -> None:
+def test_runner_that_lost_its_study_logs_nothing(storage: Storage, clock: MovableClock) -> None:
     study_id = submit(storage)
     old = claim(storage)
     clock.advance(16)
@@ -57,7 +57,7 @@ def test_runner_that_lost_its_study_logs_nothing(storage: SqlStorage, clock: Mov
 
 
 def test_lines_of_studies_that_ended_long_ago_are_forgotten(
-    storage: SqlStorage, clock: MovableClock
+    storage: Storage, clock: MovableClock
 ) -> None:
     ended = []
     for _ in range(2):

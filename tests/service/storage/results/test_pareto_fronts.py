@@ -19,7 +19,7 @@ from ham.client.records import (
 from ham.config import RECIPE_BASELINE
 from service.errors import StaleLease
 from service.records import Job
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.conftest import MovableClock
 from tests.service.builders import SETTING, a_plan, a_result, done_run, submit
 
@@ -45,7 +45,7 @@ def a_front() -> NewParetoFront:
     )
 
 
-def submit_front(storage: SqlStorage, sparsifier: str = "random") -> str:
+def submit_front(storage: Storage, sparsifier: str = "random") -> str:
     return submit(
         storage,
         sparsifier=sparsifier,
@@ -57,7 +57,7 @@ def submit_front(storage: SqlStorage, sparsifier: str = "random") -> str:
 
 
 def test_a_front_ends_its_study_and_is_no_recommendation(
-    storage: SqlStorage, clock: MovableClock
+    storage: Storage, clock: MovableClock
 ) -> None:
     study_id = submit_front(storage)
     _, claim = storage.queue.claim("a", LEASE)
@@ -73,7 +73,7 @@ def test_a_front_ends_its_study_and_is_no_recommendation(
 
 
 def test_a_runner_that_lost_its_claim_stores_no_front(
-    storage: SqlStorage, clock: MovableClock
+    storage: Storage, clock: MovableClock
 ) -> None:
     study_id = submit_front(storage)
     _, stale = storage.queue.claim("a", LEASE)
@@ -85,7 +85,7 @@ def test_a_runner_that_lost_its_claim_stores_no_front(
     assert storage.studies.get(study_id).state == StudyState.RUNNING
 
 
-def test_fronts_are_listed_newest_first_in_pages(storage: SqlStorage) -> None:
+def test_fronts_are_listed_newest_first_in_pages(storage: Storage) -> None:
     ids = []
     for sparsifier in ("random", "rigl", "random"):
         ids.append(submit_front(storage, sparsifier))
@@ -97,7 +97,7 @@ def test_fronts_are_listed_newest_first_in_pages(storage: SqlStorage) -> None:
     assert [row.study_id for row in storage.fronts.list(random)] == [ids[2], ids[0]]
 
 
-def test_a_run_belongs_to_the_combination_at_its_own_sparsity(storage: SqlStorage) -> None:
+def test_a_run_belongs_to_the_combination_at_its_own_sparsity(storage: Storage) -> None:
     submit_front(storage)
     study, claim = storage.queue.claim("a", LEASE)
     for level in (0.5, 0.9):
@@ -110,12 +110,12 @@ def test_a_run_belongs_to_the_combination_at_its_own_sparsity(storage: SqlStorag
     assert len(storage.runs.of_study(study.id)) == 2
 
 
-def done_run_again(storage: SqlStorage, claim: object, job: Job) -> str:
+def done_run_again(storage: Storage, claim: object, job: Job) -> str:
     return storage.runs.begin(claim, job, epochs=3).id  # type: ignore[arg-type]
 
 
 def test_a_trial_begun_anew_at_another_sparsity_moves_to_its_combination(
-    storage: SqlStorage,
+    storage: Storage,
 ) -> None:
     submit_front(storage)
     _, claim = storage.queue.claim("a", LEASE)
@@ -127,7 +127,7 @@ def test_a_trial_begun_anew_at_another_sparsity_moves_to_its_combination(
 
 
 def test_the_cost_of_a_recommendation_is_that_of_its_combinations_trainings(
-    storage: SqlStorage,
+    storage: Storage,
 ) -> None:
     """A study of several sparsities has paid for each of them, and not for one alone."""
     submit_front(storage)

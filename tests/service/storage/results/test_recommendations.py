@@ -17,7 +17,7 @@ from ham.client.records import (
 )
 from ham.client.records.lifecycle import Command
 from ham.config import RECIPE_BASELINE, HamConfig
-from service.storage import SqlStorage
+from service.storage import Storage
 from tests.conftest import MovableClock
 from tests.service.builders import a_result, submit
 
@@ -25,7 +25,7 @@ LEASE = timedelta(seconds=15)
 
 
 def recommend(
-    storage: SqlStorage, result: NewRecommendation | None = None, **changes: object
+    storage: Storage, result: NewRecommendation | None = None, **changes: object
 ) -> Recommendation:
     """Take a new study to its recommendation."""
     submit(storage, **changes)
@@ -35,7 +35,7 @@ def recommend(
 
 
 def test_recommendation_keeps_what_the_study_reached(
-    storage: SqlStorage, clock: MovableClock
+    storage: Storage, clock: MovableClock
 ) -> None:
     stored = recommend(storage, a_result(0.91))
     study = storage.studies.list()[0]
@@ -45,7 +45,7 @@ def test_recommendation_keeps_what_the_study_reached(
     assert storage.recommendations.latest() == [stored]
 
 
-def test_what_was_tuned_jointly_comes_back(storage: SqlStorage) -> None:
+def test_what_was_tuned_jointly_comes_back(storage: Storage) -> None:
     without = replace(RECIPE_BASELINE, learning_rate=2.0, weight_decay=10.0)
     setting = HamConfig(alpha=20.0, beta=0.01, learning_rate=0.5, alpha_schedule="cosine")
     update = {"control": without, "learning_rate": 0.05, "weight_decay": 5e-4}
@@ -56,7 +56,7 @@ def test_what_was_tuned_jointly_comes_back(storage: SqlStorage) -> None:
     assert stored.is_joint and stored.compared == (without, setting)
 
 
-def test_later_study_of_a_combination_makes_the_next_version(storage: SqlStorage) -> None:
+def test_later_study_of_a_combination_makes_the_next_version(storage: Storage) -> None:
     recommend(storage, a_result(0.90))
     other = recommend(storage, sparsity=0.8)
     newer = recommend(storage, a_result(0.92, RECIPE_BASELINE))
@@ -64,7 +64,7 @@ def test_later_study_of_a_combination_makes_the_next_version(storage: SqlStorage
     assert storage.recommendations.latest() == [newer, other], "newest first, one each"
 
 
-def test_failed_study_leaves_the_recommendation_as_it_was(storage: SqlStorage) -> None:
+def test_failed_study_leaves_the_recommendation_as_it_was(storage: Storage) -> None:
     stored = recommend(storage)
     submit(storage)
     _, claim = storage.queue.claim("a", LEASE)
@@ -72,7 +72,7 @@ def test_failed_study_leaves_the_recommendation_as_it_was(storage: SqlStorage) -
     assert storage.recommendations.latest() == [stored]
 
 
-def drain(storage: SqlStorage, found: NewRecommendation | None) -> None:
+def drain(storage: Storage, found: NewRecommendation | None) -> None:
     """Take a new study up, drain it, and let go of it with what it has found."""
     study_id = submit(storage)
     claimed = storage.queue.claim("a", LEASE)
@@ -85,7 +85,7 @@ def drain(storage: SqlStorage, found: NewRecommendation | None) -> None:
 PROVISIONAL = a_result().model_copy(update={"grade": Grade.PROVISIONAL})
 
 
-def test_drained_study_leaves_what_it_has_found(storage: SqlStorage) -> None:
+def test_drained_study_leaves_what_it_has_found(storage: Storage) -> None:
     before = storage.recommendations.version()
     drain(storage, PROVISIONAL)
     [stored] = storage.recommendations.latest()
@@ -94,14 +94,14 @@ def test_drained_study_leaves_what_it_has_found(storage: SqlStorage) -> None:
     assert [found for _, found in storage.recommendations.news(before)] == [stored.combination]
 
 
-def test_what_a_drained_study_found_never_replaces_what_was_measured(storage: SqlStorage) -> None:
+def test_what_a_drained_study_found_never_replaces_what_was_measured(storage: Storage) -> None:
     measured = recommend(storage)
     drain(storage, PROVISIONAL)
     drain(storage, None)
     assert storage.recommendations.latest() == [measured]
 
 
-def test_only_a_drained_study_leaves_what_it_has_found(storage: SqlStorage) -> None:
+def test_only_a_drained_study_leaves_what_it_has_found(storage: Storage) -> None:
     submit(storage)
     claimed = storage.queue.claim("a", LEASE)
     assert claimed is not None
@@ -119,7 +119,7 @@ def test_only_a_drained_study_leaves_what_it_has_found(storage: SqlStorage) -> N
     ],
 )
 def test_latest_filters_by_combination(
-    storage: SqlStorage, which: CombinationFilter, expected: list[str]
+    storage: Storage, which: CombinationFilter, expected: list[str]
 ) -> None:
     recommend(storage, sparsifier="dense", sparsity=0.0)
     recommend(storage, sparsifier="random")
@@ -128,7 +128,7 @@ def test_latest_filters_by_combination(
     assert [row.combination.sparsifier for row in found] == expected
 
 
-def test_benchmarks_are_those_with_a_recommendation(storage: SqlStorage) -> None:
+def test_benchmarks_are_those_with_a_recommendation(storage: Storage) -> None:
     recommend(storage, sparsifier="random")
     recommend(storage, sparsifier="rigl")
     recommend(storage, sparsifier="dense", sparsity=0.0)
@@ -140,7 +140,7 @@ def test_benchmarks_are_those_with_a_recommendation(storage: SqlStorage) -> None
     assert storage.recommendations.benchmarks() == expected
 
 
-def test_news_are_the_recommendations_after_a_version(storage: SqlStorage) -> None:
+def test_news_are_the_recommendations_after_a_version(storage: Storage) -> None:
     before = storage.recommendations.version()
     assert storage.recommendations.news(before) == []
     stored = [recommend(storage, sparsifier=name) for name in ("random", "rigl")]
@@ -150,7 +150,7 @@ def test_news_are_the_recommendations_after_a_version(storage: SqlStorage) -> No
     assert storage.recommendations.news(news[0][0]) == news[1:]
 
 
-def test_recommendations_come_in_pages(storage: SqlStorage) -> None:
+def test_recommendations_come_in_pages(storage: Storage) -> None:
     for name in ("random", "rigl", "dense"):
         recommend(storage, sparsifier=name, sparsity=0.0 if name == "dense" else 0.9)
     recommend(storage, sparsifier="rigl")

@@ -12,9 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from ham.client.records import Purpose, RunState
 from ham.config import RECIPE_BASELINE, HamConfig
 from service.errors import NotFound, StaleLease
-from service.records import Job, Outcome, StudyLease
-from service.storage import SqlStorage
-from service.storage.base import RunCount, StudyRunCounts
+from service.records import Job, Outcome, RunCount, StudyLease, StudyRunCounts
+from service.storage import Storage
 from tests.conftest import MovableClock
 from tests.service.builders import SETTING, a_job, an_outcome, done_run, metrics, submit
 
@@ -23,14 +22,14 @@ EPOCHS = 3
 
 
 @pytest.fixture
-def claim(storage: SqlStorage) -> StudyLease:
+def claim(storage: Storage) -> StudyLease:
     """A claimed study."""
     submit(storage)
     return storage.queue.claim("a", LEASE)[1]
 
 
 def test_begin_records_what_is_trained(
-    storage: SqlStorage, claim: StudyLease, clock: MovableClock
+    storage: Storage, claim: StudyLease, clock: MovableClock
 ) -> None:
     job = a_job(Purpose.CONFIRMATION, seed=2001)
     run = storage.runs.begin(claim, job, EPOCHS)
@@ -43,7 +42,7 @@ def test_begin_records_what_is_trained(
 
 
 def test_begin_again_restarts_the_same_run(
-    storage: SqlStorage, claim: StudyLease, clock: MovableClock
+    storage: Storage, claim: StudyLease, clock: MovableClock
 ) -> None:
     first = storage.runs.begin(claim, a_job(), EPOCHS)
     storage.runs.progress(claim, first.id, metrics(2, 0.7))
@@ -60,7 +59,7 @@ def test_begin_again_restarts_the_same_run(
 
 @pytest.mark.parametrize("outcome", [an_outcome(EPOCHS), Outcome(error="diverged: loss is nan")])
 def test_ended_run_never_changes(
-    storage: SqlStorage, claim: StudyLease, clock: MovableClock, outcome: Outcome
+    storage: Storage, claim: StudyLease, clock: MovableClock, outcome: Outcome
 ) -> None:
     run = storage.runs.begin(claim, a_job(), EPOCHS)
     ended = storage.runs.end(claim, run.id, outcome)
@@ -75,7 +74,7 @@ def test_ended_run_never_changes(
     assert storage.runs.curve(run.id) == curve
 
 
-def test_jobs_differ_by_purpose_setting_and_seed(storage: SqlStorage, claim: StudyLease) -> None:
+def test_jobs_differ_by_purpose_setting_and_seed(storage: Storage, claim: StudyLease) -> None:
     jobs = [
         Job(purpose=purpose, setting=setting, seed=seed)
         for purpose in (Purpose.SCREENING, Purpose.CONFIRMATION)
@@ -90,7 +89,7 @@ def test_jobs_differ_by_purpose_setting_and_seed(storage: SqlStorage, claim: Stu
     assert [run.id for run in screening] == ids[:6]
 
 
-def test_same_job_of_another_study_is_another_run(storage: SqlStorage, claim: StudyLease) -> None:
+def test_same_job_of_another_study_is_another_run(storage: Storage, claim: StudyLease) -> None:
     submit(storage)
     _, other = storage.queue.claim("b", LEASE)
     mine, theirs = (storage.runs.begin(held, a_job(), EPOCHS) for held in (claim, other))
@@ -98,7 +97,7 @@ def test_same_job_of_another_study_is_another_run(storage: SqlStorage, claim: St
 
 
 def test_end_stores_the_outcome_and_the_curve(
-    storage: SqlStorage, claim: StudyLease, clock: MovableClock
+    storage: Storage, claim: StudyLease, clock: MovableClock
 ) -> None:
     run = storage.runs.begin(claim, a_job(Purpose.CONFIRMATION, seed=2000), EPOCHS)
     outcome = an_outcome(EPOCHS, 0.9, test=0.88)
@@ -113,7 +112,7 @@ def test_end_stores_the_outcome_and_the_curve(
 
 
 def test_run_that_fails_midway_keeps_its_fidelity_and_its_reason(
-    storage: SqlStorage, claim: StudyLease
+    storage: Storage, claim: StudyLease
 ) -> None:
     run = storage.runs.begin(claim, a_job(), EPOCHS)
     ended = storage.runs.end(claim, run.id, Outcome(error="diverged", curve=(metrics(1),)))
@@ -127,7 +126,7 @@ def test_run_that_fails_midway_keeps_its_fidelity_and_its_reason(
     ids=["too short", "no accuracy"],
 )
 def test_incomplete_run_cannot_succeed(
-    storage: SqlStorage, claim: StudyLease, outcome: Outcome
+    storage: Storage, claim: StudyLease, outcome: Outcome
 ) -> None:
     run = storage.runs.begin(claim, a_job(), EPOCHS)
     with pytest.raises(IntegrityError, match="succeeded_is_complete"):
@@ -138,7 +137,7 @@ def test_incomplete_run_cannot_succeed(
 
 @pytest.mark.parametrize("purpose", [Purpose.SEARCH, Purpose.SCREENING])
 def test_test_accuracy_belongs_to_the_confirmation_only(
-    storage: SqlStorage, claim: StudyLease, purpose: Purpose
+    storage: Storage, claim: StudyLease, purpose: Purpose
 ) -> None:
     run = storage.runs.begin(claim, a_job(purpose), EPOCHS)
     with pytest.raises(IntegrityError, match="test_only_in_confirmation"):
@@ -146,7 +145,7 @@ def test_test_accuracy_belongs_to_the_confirmation_only(
     assert storage.runs.get(run.id) == run
 
 
-def test_progress_moves_only_the_newest_metric(storage: SqlStorage, claim: StudyLease) -> None:
+def test_progress_moves_only_the_newest_metric(storage: Storage, claim: StudyLease) -> None:
     run = storage.runs.begin(claim, a_job(), EPOCHS)
     storage.runs.progress(claim, run.id, metrics(2, 0.7))
     now = storage.runs.get(run.id)
@@ -155,7 +154,7 @@ def test_progress_moves_only_the_newest_metric(storage: SqlStorage, claim: Study
 
 
 def test_records_are_copies_that_later_writes_leave_alone(
-    storage: SqlStorage, claim: StudyLease
+    storage: Storage, claim: StudyLease
 ) -> None:
     study, run = storage.studies.get(claim.study_id), storage.runs.begin(claim, a_job(), EPOCHS)
     before = study.model_dump_json(), run.model_dump_json()
@@ -164,19 +163,19 @@ def test_records_are_copies_that_later_writes_leave_alone(
     assert (study.model_dump_json(), run.model_dump_json()) == before
 
 
-def test_unknown_run_is_not_found(storage: SqlStorage) -> None:
+def test_unknown_run_is_not_found(storage: Storage) -> None:
     for read in (storage.runs.get, storage.runs.curve):
         with pytest.raises(NotFound, match="run_none"):
             read("run_none")
     assert storage.runs.of_study("study_none") == []
 
 
-def tally(storage: SqlStorage, study_id: str) -> StudyRunCounts:
+def tally(storage: Storage, study_id: str) -> StudyRunCounts:
     return storage.run_counts.of([storage.studies.get(study_id)])[study_id]
 
 
 def test_counts_are_by_study_purpose_and_state(
-    storage: SqlStorage, claim: StudyLease, clock: MovableClock
+    storage: Storage, claim: StudyLease, clock: MovableClock
 ) -> None:
     began = clock()
     study_id, other_id = claim.study_id, submit(storage)
@@ -204,7 +203,7 @@ def test_counts_are_by_study_purpose_and_state(
 
 
 def test_tally_follows_a_study_until_it_ends_and_is_then_read_once(
-    storage: SqlStorage, claim: StudyLease
+    storage: Storage, claim: StudyLease
 ) -> None:
     assert tally(storage, claim.study_id) == ((), None)
     run = done_run(storage, claim, a_job(trial_number=0))
@@ -226,7 +225,7 @@ def test_tally_follows_a_study_until_it_ends_and_is_then_read_once(
 
 
 def test_best_search_run_is_a_finished_one_of_the_search(
-    storage: SqlStorage, claim: StudyLease
+    storage: Storage, claim: StudyLease
 ) -> None:
     submit(storage)
     _, other = storage.queue.claim("b", LEASE)
@@ -246,7 +245,7 @@ def test_best_search_run_is_a_finished_one_of_the_search(
 
 
 def test_a_pruned_run_keeps_its_fidelity_and_is_never_the_best(
-    storage: SqlStorage, claim: StudyLease
+    storage: Storage, claim: StudyLease
 ) -> None:
     full, weak = (
         storage.runs.begin(claim, a_job(trial_number=number), EPOCHS) for number in (0, 1)

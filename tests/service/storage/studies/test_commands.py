@@ -11,7 +11,7 @@ from ham.client.records import Command, RunState, StudyState
 from service.domain.planning.plans import resolve
 from service.errors import Conflict, LimitReached, NotFound, StaleLease
 from service.records import Limits, StudyLease
-from service.storage import SqlStorage
+from service.storage import Storage
 from service.storage.studies.idempotency import LIFETIME
 from tests.conftest import MovableClock
 from tests.service.builders import a_job, a_plan, a_request, done_run, submit
@@ -19,14 +19,14 @@ from tests.service.builders import a_job, a_plan, a_request, done_run, submit
 LEASE = timedelta(seconds=15)
 
 
-def held(storage: SqlStorage) -> tuple[str, StudyLease]:
+def held(storage: Storage) -> tuple[str, StudyLease]:
     submit(storage)
     claimed = storage.queue.claim("a", LEASE)
     assert claimed is not None
     return claimed[0].id, claimed[1]
 
 
-def test_cancel_ends_study_and_runs_at_once_and_refuses_its_runner(storage: SqlStorage) -> None:
+def test_cancel_ends_study_and_runs_at_once_and_refuses_its_runner(storage: Storage) -> None:
     study_id, claim = held(storage)
     finished = done_run(storage, claim, a_job(trial_number=0))
     under_way = storage.runs.begin(claim, a_job(trial_number=1), 3)
@@ -42,7 +42,7 @@ def test_cancel_ends_study_and_runs_at_once_and_refuses_its_runner(storage: SqlS
     assert storage.queue.claim("b", LEASE) is None
 
 
-def test_pause_holds_the_runner_and_resume_goes_on(storage: SqlStorage) -> None:
+def test_pause_holds_the_runner_and_resume_goes_on(storage: Storage) -> None:
     study_id, claim = held(storage)
     assert storage.studies.command(study_id, Command.PAUSE).state == StudyState.PAUSING
     assert storage.queue.control_flags(claim).pause_requested
@@ -56,7 +56,7 @@ def test_pause_holds_the_runner_and_resume_goes_on(storage: SqlStorage) -> None:
     assert (again[0].id, again[0].attempts) == (study_id, 1)
 
 
-def test_drain_ends_as_cancelled_once_the_runner_lets_go(storage: SqlStorage) -> None:
+def test_drain_ends_as_cancelled_once_the_runner_lets_go(storage: Storage) -> None:
     study_id, claim = held(storage)
     assert storage.studies.command(study_id, Command.DRAIN).state == StudyState.DRAINING
     run = done_run(storage, claim, a_job())
@@ -70,7 +70,7 @@ def test_drain_ends_as_cancelled_once_the_runner_lets_go(storage: SqlStorage) ->
     [(Command.PAUSE, StudyState.PAUSED), (Command.DRAIN, StudyState.CANCELLED)],
 )
 def test_what_was_asked_happens_also_when_the_runner_vanished(
-    storage: SqlStorage, clock: MovableClock, command: Command, state: StudyState
+    storage: Storage, clock: MovableClock, command: Command, state: StudyState
 ) -> None:
     study_id, _ = held(storage)
     storage.studies.command(study_id, command)
@@ -79,7 +79,7 @@ def test_what_was_asked_happens_also_when_the_runner_vanished(
     assert storage.studies.get(study_id).state == state
 
 
-def test_command_that_leads_nowhere_says_when_it_is_possible(storage: SqlStorage) -> None:
+def test_command_that_leads_nowhere_says_when_it_is_possible(storage: Storage) -> None:
     study_id, claim = held(storage)
     storage.queue.fail(claim, "no")
     with pytest.raises(Conflict, match="failed; pause is possible while it is queued, paused"):
@@ -88,7 +88,7 @@ def test_command_that_leads_nowhere_says_when_it_is_possible(storage: SqlStorage
         storage.studies.command("study_none", Command.PAUSE)
 
 
-def test_change_that_is_refused_changes_nothing(storage: SqlStorage) -> None:
+def test_change_that_is_refused_changes_nothing(storage: Storage) -> None:
     study_id = submit(storage)
     before = storage.studies.get(study_id)
 
@@ -100,7 +100,7 @@ def test_change_that_is_refused_changes_nothing(storage: SqlStorage) -> None:
     assert storage.studies.get(study_id) == before
 
 
-def test_higher_priority_goes_first_and_equals_by_age(storage: SqlStorage) -> None:
+def test_higher_priority_goes_first_and_equals_by_age(storage: Storage) -> None:
     ids = {
         number: submit(storage, priority=priority) for number, priority in enumerate([0, 5, 5, -3])
     }
@@ -110,7 +110,7 @@ def test_higher_priority_goes_first_and_equals_by_age(storage: SqlStorage) -> No
 
 @pytest.mark.parametrize("slots", [1, 3])
 def test_submitters_get_equal_shares_however_much_they_queue(
-    storage: SqlStorage, clock: MovableClock, slots: int
+    storage: Storage, clock: MovableClock, slots: int
 ) -> None:
     for submitter, studies in (("greedy", 40), ("ada", 12), ("bob", 12)):
         for _ in range(studies):
@@ -128,8 +128,8 @@ def test_submitters_get_equal_shares_however_much_they_queue(
     assert set(served.values()) == {10}
 
 
-def test_limit_of_waiting_studies_holds_per_submitter(storage: SqlStorage) -> None:
-    limited = SqlStorage(storage.database, limits=Limits(max_queued_studies=2))
+def test_limit_of_waiting_studies_holds_per_submitter(storage: Storage) -> None:
+    limited = Storage(storage.database, limits=Limits(max_queued_studies=2))
 
     def queue(submitter: str) -> None:
         limited.studies.submit(a_request(), a_plan(), submitter=submitter)
@@ -142,13 +142,13 @@ def test_limit_of_waiting_studies_holds_per_submitter(storage: SqlStorage) -> No
     queue("ada")
 
 
-def test_keys_of_two_submitters_are_two_keys(storage: SqlStorage) -> None:
+def test_keys_of_two_submitters_are_two_keys(storage: Storage) -> None:
     first, _ = storage.studies.submit(a_request(), a_plan(), "key", submitter="ada")
     other, new = storage.studies.submit(a_request(), a_plan(), "key", submitter="bob")
     assert new and other.id != first.id
 
 
-def test_key_is_forgotten_after_its_lifetime(storage: SqlStorage, clock: MovableClock) -> None:
+def test_key_is_forgotten_after_its_lifetime(storage: Storage, clock: MovableClock) -> None:
     first = submit(storage, "key")
     clock.advance((LIFETIME - timedelta(seconds=1)).total_seconds())
     assert submit(storage, "key") == first

@@ -16,7 +16,7 @@ from sqlalchemy import func, select, text
 from ham.client.records import Purpose, RunState
 from service.errors import Conflict
 from service.settings import Settings
-from service.storage import Database, SqlStorage, open_storage
+from service.storage import Database, Storage, open_storage
 from service.storage.engine.migrate import migrate
 from service.storage.tables import CombinationRow, StudyRow
 from tests.service.builders import a_job, a_plan, a_request, a_result, done_run, submit
@@ -90,7 +90,7 @@ def at_once(count: int, work: Callable[[int], object]) -> list[object]:
 
 
 def test_processes_share_the_queue_without_ever_sharing_a_study(
-    processes: ProcessPoolExecutor, settings: Settings, storage: SqlStorage
+    processes: ProcessPoolExecutor, settings: Settings, storage: Storage
 ) -> None:
     ids = [submit(storage) for _ in range(24)]
     worked = in_processes(processes, work_off, settings)
@@ -104,7 +104,7 @@ def test_processes_share_the_queue_without_ever_sharing_a_study(
     assert latest.version == len(ids), "versions without a gap, though studies ended at once"
 
 
-def test_threads_that_claim_at_once_get_different_studies(storage: SqlStorage) -> None:
+def test_threads_that_claim_at_once_get_different_studies(storage: Storage) -> None:
     ids = [submit(storage) for _ in range(8)]
     claims = at_once(12, lambda index: storage.queue.claim(str(index), LEASE))
     claimed = [claim[0].id for claim in claims if claim is not None]
@@ -112,7 +112,7 @@ def test_threads_that_claim_at_once_get_different_studies(storage: SqlStorage) -
 
 
 def test_one_of_many_that_take_over_a_lost_study_gets_it(
-    storage: SqlStorage,
+    storage: Storage,
 ) -> None:
     submit(storage)
     storage.queue.claim("lost", timedelta(0))
@@ -121,14 +121,14 @@ def test_one_of_many_that_take_over_a_lost_study_gets_it(
     assert (study.attempts, claim.token) == (2, 2)
 
 
-def test_twenty_submissions_with_one_key_make_one_study(storage: SqlStorage) -> None:
+def test_twenty_submissions_with_one_key_make_one_study(storage: Storage) -> None:
     answers = at_once(20, lambda _: storage.studies.submit(a_request(), a_plan(), "key"))
     assert len({study.id for study, _ in answers}) == 1
     assert Counter(new for _, new in answers) == {True: 1, False: 19}
     assert len(storage.studies.list()) == 1
 
 
-def test_different_requests_with_one_key_at_once_leave_one_winner(storage: SqlStorage) -> None:
+def test_different_requests_with_one_key_at_once_leave_one_winner(storage: Storage) -> None:
     def submit_one(index: int) -> str | None:
         changes = {"sparsity": (50 + index) / 100}
         try:
@@ -140,13 +140,13 @@ def test_different_requests_with_one_key_at_once_leave_one_winner(storage: SqlSt
     assert [study.id for study in storage.studies.list()] == [winner]
 
 
-def test_new_combination_submitted_many_times_at_once_is_one_row(storage: SqlStorage) -> None:
+def test_new_combination_submitted_many_times_at_once_is_one_row(storage: Storage) -> None:
     at_once(10, lambda _: submit(storage))
     with storage.database.read() as session:
         assert session.scalar(select(func.count()).select_from(CombinationRow)) == 1
 
 
-def test_same_job_begun_many_times_at_once_is_one_run(storage: SqlStorage) -> None:
+def test_same_job_begun_many_times_at_once_is_one_run(storage: Storage) -> None:
     submit(storage)
     _, claim = storage.queue.claim("a", LEASE)
     runs = at_once(8, lambda _: storage.runs.begin(claim, a_job(), 3))
@@ -166,7 +166,7 @@ def test_processes_that_start_together_migrate_one_by_one(
 
 
 def test_reader_is_not_held_up_by_a_writer(database: Database) -> None:
-    storage = SqlStorage(database)
+    storage = Storage(database)
     submit(storage)
     with database.write() as writer:
         writer.execute(text("DELETE FROM study_event"))
@@ -177,7 +177,7 @@ def test_reader_is_not_held_up_by_a_writer(database: Database) -> None:
 
 
 def test_reader_sees_one_moment_however_long_it_reads(database: Database) -> None:
-    storage = SqlStorage(database)
+    storage = Storage(database)
     submit(storage)
     count = text("SELECT count(*) FROM study")
     with database.read() as reader:
@@ -202,7 +202,7 @@ def test_read_then_write_transactions_of_two_processes_never_fail_as_busy(
     database: Database,
 ) -> None:
     """A deferred SQLite transaction would: it cannot upgrade once another one has written."""
-    storage = SqlStorage(database)
+    storage = Storage(database)
     submit(storage)
 
     def raise_attempts(_: int) -> None:

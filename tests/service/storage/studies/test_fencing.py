@@ -12,13 +12,13 @@ from sqlalchemy import select
 from ham.client.records import Purpose
 from service.errors import StaleLease
 from service.records import StudyLease
-from service.storage import Database, SqlStorage
+from service.storage import Database, Storage
 from service.storage.tables import Base
 from tests.conftest import MovableClock
 from tests.service.builders import a_job, a_result, an_outcome, metrics, submit
 
 LEASE = timedelta(seconds=15)
-Write = Callable[[SqlStorage, StudyLease, str], object]
+Write = Callable[[Storage, StudyLease, str], object]
 
 WRITES: dict[str, Write] = {
     "heartbeat": lambda storage, claim, _: storage.queue.heartbeat(claim, LEASE),
@@ -47,7 +47,7 @@ def contents(database: Database) -> dict[str, list[tuple[Any, ...]]]:
 
 
 @pytest.fixture
-def held(storage: SqlStorage) -> tuple[StudyLease, str]:
+def held(storage: Storage) -> tuple[StudyLease, str]:
     """A claimed study with one run under way."""
     submit(storage)
     _, claim = storage.queue.claim("a", LEASE)
@@ -58,7 +58,7 @@ def held(storage: SqlStorage) -> tuple[StudyLease, str]:
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
 def test_holder_may_write(
-    storage: SqlStorage, clock: MovableClock, held: tuple[StudyLease, str], write: Write
+    storage: Storage, clock: MovableClock, held: tuple[StudyLease, str], write: Write
 ) -> None:
     before = contents(storage.database)
     clock.advance(1)
@@ -68,7 +68,7 @@ def test_holder_may_write(
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
 def test_old_token_writes_nothing_once_another_runner_took_over(
-    storage: SqlStorage, clock: MovableClock, held: tuple[StudyLease, str], write: Write
+    storage: Storage, clock: MovableClock, held: tuple[StudyLease, str], write: Write
 ) -> None:
     clock.advance(16)
     assert storage.queue.claim("b", LEASE) is not None
@@ -77,7 +77,7 @@ def test_old_token_writes_nothing_once_another_runner_took_over(
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
 def test_old_token_writes_nothing_to_a_study_given_back(
-    storage: SqlStorage, held: tuple[StudyLease, str], write: Write
+    storage: Storage, held: tuple[StudyLease, str], write: Write
 ) -> None:
     storage.queue.release(held[0], "bye")
     _assert_refused(storage, held, write)
@@ -86,7 +86,7 @@ def test_old_token_writes_nothing_to_a_study_given_back(
 @pytest.mark.parametrize("verdict", ["succeed", "fail"])
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
 def test_nothing_is_written_to_a_study_that_has_ended(
-    storage: SqlStorage, held: tuple[StudyLease, str], write: Write, verdict: str
+    storage: Storage, held: tuple[StudyLease, str], write: Write, verdict: str
 ) -> None:
     WRITES[verdict](storage, *held)
     _assert_refused(storage, held, write)
@@ -94,14 +94,14 @@ def test_nothing_is_written_to_a_study_that_has_ended(
 
 @pytest.mark.parametrize("name", ["progress", "end"])
 def test_a_claim_gives_no_right_to_runs_of_another_study(
-    storage: SqlStorage, held: tuple[StudyLease, str], name: str
+    storage: Storage, held: tuple[StudyLease, str], name: str
 ) -> None:
     submit(storage)
     _, other = storage.queue.claim("b", LEASE)
     _assert_refused(storage, (other, held[1]), WRITES[name])
 
 
-def _assert_refused(storage: SqlStorage, held: tuple[StudyLease, str], write: Write) -> None:
+def _assert_refused(storage: Storage, held: tuple[StudyLease, str], write: Write) -> None:
     before = contents(storage.database)
     with pytest.raises(StaleLease):
         write(storage, *held)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from ham.client.records import BudgetChange, Prior, StudyChange, StudyState
 from service.domain.planning import plans
 from service.errors import StaleLease
-from service.storage import SqlStorage
+from service.storage import Storage
 from service.storage.tables import StudyEventRow
 from tests.conftest import MovableClock
 from tests.service.builders import a_job, a_result, submit
@@ -18,7 +18,7 @@ from tests.service.builders import a_job, a_result, submit
 LEASE = timedelta(seconds=15)
 
 
-def test_claim_takes_studies_in_the_order_they_were_submitted(storage: SqlStorage) -> None:
+def test_claim_takes_studies_in_the_order_they_were_submitted(storage: Storage) -> None:
     ids = [submit(storage) for _ in range(20)]
     claimed = [storage.queue.claim("me", LEASE) for _ in ids]
     assert [study.id for study, _ in filter(None, claimed)] == ids
@@ -26,7 +26,7 @@ def test_claim_takes_studies_in_the_order_they_were_submitted(storage: SqlStorag
 
 
 def test_claim_tells_what_was_claimed_and_since_when(
-    storage: SqlStorage, clock: MovableClock
+    storage: Storage, clock: MovableClock
 ) -> None:
     study_id = submit(storage)
     clock.advance(60)
@@ -37,7 +37,7 @@ def test_claim_tells_what_was_claimed_and_since_when(
 
 
 def test_lease_that_runs_out_lets_another_runner_take_over(
-    storage: SqlStorage, clock: MovableClock
+    storage: Storage, clock: MovableClock
 ) -> None:
     submit(storage)
     first, old = storage.queue.claim("a", LEASE)
@@ -50,7 +50,7 @@ def test_lease_that_runs_out_lets_another_runner_take_over(
 
 
 def test_prior_is_written_before_the_first_run_and_stays_whoever_resumes(
-    storage: SqlStorage, clock: MovableClock
+    storage: Storage, clock: MovableClock
 ) -> None:
     study_id = submit(storage)
     one, other = (
@@ -77,7 +77,7 @@ def test_prior_is_written_before_the_first_run_and_stays_whoever_resumes(
     assert (changed.plan.prior, changed.plan.budget.trials) == (one, 3)
 
 
-def test_heartbeat_prolongs_the_lease_from_now(storage: SqlStorage, clock: MovableClock) -> None:
+def test_heartbeat_prolongs_the_lease_from_now(storage: Storage, clock: MovableClock) -> None:
     submit(storage)
     _, claim = storage.queue.claim("a", LEASE)
     for _ in range(5):
@@ -89,7 +89,7 @@ def test_heartbeat_prolongs_the_lease_from_now(storage: SqlStorage, clock: Movab
 
 
 def test_runner_that_was_late_but_not_replaced_goes_on(
-    storage: SqlStorage, clock: MovableClock
+    storage: Storage, clock: MovableClock
 ) -> None:
     submit(storage)
     _, claim = storage.queue.claim("a", LEASE)
@@ -98,7 +98,7 @@ def test_runner_that_was_late_but_not_replaced_goes_on(
     assert storage.queue.claim("b", LEASE) is None
 
 
-def test_released_study_is_claimed_again_at_once_under_a_new_token(storage: SqlStorage) -> None:
+def test_released_study_is_claimed_again_at_once_under_a_new_token(storage: Storage) -> None:
     study_id = submit(storage)
     _, old = storage.queue.claim("a", LEASE)
     storage.queue.release(old, "told to stop")
@@ -110,7 +110,7 @@ def test_released_study_is_claimed_again_at_once_under_a_new_token(storage: SqlS
 
 
 def test_study_is_given_up_after_the_allowed_number_of_lost_runners(
-    storage: SqlStorage, clock: MovableClock
+    storage: Storage, clock: MovableClock
 ) -> None:
     study_id, next_id = submit(storage), submit(storage)
     for _ in range(5):
@@ -127,7 +127,7 @@ def test_study_is_given_up_after_the_allowed_number_of_lost_runners(
         storage.queue.heartbeat(claim, LEASE)
 
 
-def test_runner_that_breaks_down_counts_as_lost(storage: SqlStorage) -> None:
+def test_runner_that_breaks_down_counts_as_lost(storage: Storage) -> None:
     study_id = submit(storage)
     for _ in range(5):
         _, claim = storage.queue.claim("a", LEASE)
@@ -136,7 +136,7 @@ def test_runner_that_breaks_down_counts_as_lost(storage: SqlStorage) -> None:
     assert storage.studies.get(study_id).state == StudyState.FAILED
 
 
-def test_study_given_back_on_purpose_is_never_given_up(storage: SqlStorage) -> None:
+def test_study_given_back_on_purpose_is_never_given_up(storage: Storage) -> None:
     study_id = submit(storage)
     tokens = []
     for _ in range(12):
@@ -148,7 +148,7 @@ def test_study_given_back_on_purpose_is_never_given_up(storage: SqlStorage) -> N
 
 
 @pytest.mark.parametrize("verdict", ["succeed", "fail"])
-def test_ended_study_stays_ended(storage: SqlStorage, clock: MovableClock, verdict: str) -> None:
+def test_ended_study_stays_ended(storage: Storage, clock: MovableClock, verdict: str) -> None:
     study_id = submit(storage)
     _, claim = storage.queue.claim("a", LEASE)
     clock.advance(5)
@@ -168,7 +168,7 @@ def test_ended_study_stays_ended(storage: SqlStorage, clock: MovableClock, verdi
     assert storage.studies.get(study_id) == study
 
 
-def test_every_transition_leaves_an_event(storage: SqlStorage, clock: MovableClock) -> None:
+def test_every_transition_leaves_an_event(storage: Storage, clock: MovableClock) -> None:
     study_id = submit(storage)
     _, claim = storage.queue.claim("a", LEASE)
     clock.advance(1)

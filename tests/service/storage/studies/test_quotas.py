@@ -9,7 +9,7 @@ import pytest
 from ham.client.records import Cost
 from service.errors import LimitReached
 from service.records import Limits, Scope, StudyLease
-from service.storage import SqlStorage
+from service.storage import Storage
 from service.storage.studies.quotas import WINDOW
 from tests.conftest import MovableClock
 from tests.service.builders import a_job, a_plan, a_request, a_result, an_outcome, submit
@@ -17,13 +17,13 @@ from tests.service.builders import a_job, a_plan, a_request, a_result, an_outcom
 LEASE = timedelta(minutes=5)
 
 
-def claim(storage: SqlStorage) -> StudyLease | None:
+def claim(storage: Storage) -> StudyLease | None:
     claimed = storage.queue.claim("me", LEASE)
     return claimed and claimed[1]
 
 
 def train(
-    storage: SqlStorage, held: StudyLease | None, trial: int, gpu_seconds: float | None
+    storage: Storage, held: StudyLease | None, trial: int, gpu_seconds: float | None
 ) -> None:
     assert held is not None
     outcome = an_outcome(3)
@@ -34,7 +34,7 @@ def train(
     assert storage.runs.end(held, run.id, outcome).gpu_seconds == gpu_seconds
 
 
-def test_cost_adds_up_from_runs_to_studies_to_recommendations(storage: SqlStorage) -> None:
+def test_cost_adds_up_from_runs_to_studies_to_recommendations(storage: Storage) -> None:
     costs = []
     for gpu_seconds in (None, 10.0):
         study_id = submit(storage)
@@ -50,8 +50,8 @@ def test_cost_adds_up_from_runs_to_studies_to_recommendations(storage: SqlStorag
     assert newest.cost == costs[1]
 
 
-def test_key_has_limits_of_its_own(storage: SqlStorage) -> None:
-    limited = SqlStorage(storage.database, limits=Limits(max_queued_studies=1))
+def test_key_has_limits_of_its_own(storage: Storage) -> None:
+    limited = Storage(storage.database, limits=Limits(max_queued_studies=1))
     ada, _ = limited.keys.create("ada", Scope.SUBMIT, Limits(max_queued_studies=3))
     ben, _ = limited.keys.create("ben", Scope.SUBMIT)
     for key, most in ((ada, 3), (ben, 1)):
@@ -63,7 +63,7 @@ def test_key_has_limits_of_its_own(storage: SqlStorage) -> None:
 
 
 def test_studies_wait_once_the_gpu_hours_are_used_up_until_they_have_passed(
-    storage: SqlStorage, clock: MovableClock
+    storage: Storage, clock: MovableClock
 ) -> None:
     ada, _ = storage.keys.create("ada", Scope.SUBMIT, Limits(gpu_hours=1.0))
     for _ in range(2):

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from ham.client.records import CombinationFilter, StudyState
 from service.domain.planning.plans import resolve
 from service.errors import Conflict, NotFound
-from service.storage import Database, SqlStorage
+from service.storage import Database, Storage
 from service.storage.studies.store import Intake
 from service.storage.tables import StudyRow
 from tests.conftest import MovableClock
@@ -18,7 +18,7 @@ from tests.service.builders import a_plan, a_request, submit
 
 
 def test_submitted_study_is_queued_with_its_request_and_plan(
-    storage: SqlStorage, clock: MovableClock
+    storage: Storage, clock: MovableClock
 ) -> None:
     study, new = storage.studies.submit(a_request(), a_plan())
     assert new
@@ -28,9 +28,7 @@ def test_submitted_study_is_queued_with_its_request_and_plan(
     assert storage.studies.get(study.id) == study
 
 
-def test_same_key_and_request_give_the_same_study(
-    storage: SqlStorage, clock: MovableClock
-) -> None:
+def test_same_key_and_request_give_the_same_study(storage: Storage, clock: MovableClock) -> None:
     first, new = storage.studies.submit(a_request(), a_plan(), "key")
     clock.advance(3600)
     storage.queue.claim("a", timedelta(seconds=15))
@@ -40,12 +38,12 @@ def test_same_key_and_request_give_the_same_study(
     assert len(storage.studies.list()) == 1
 
 
-def test_same_request_without_a_key_is_another_study(storage: SqlStorage) -> None:
+def test_same_request_without_a_key_is_another_study(storage: Storage) -> None:
     assert submit(storage) != submit(storage)
     assert submit(storage, "one") != submit(storage, "two")
 
 
-def test_key_of_another_request_is_a_conflict_that_names_its_study(storage: SqlStorage) -> None:
+def test_key_of_another_request_is_a_conflict_that_names_its_study(storage: Storage) -> None:
     study_id = submit(storage, "key")
     other = a_request(sparsity=0.8)
     with pytest.raises(Conflict, match=study_id):
@@ -53,12 +51,12 @@ def test_key_of_another_request_is_a_conflict_that_names_its_study(storage: SqlS
     assert [study.id for study in storage.studies.list()] == [study_id]
 
 
-def test_unknown_study_is_not_found(storage: SqlStorage) -> None:
+def test_unknown_study_is_not_found(storage: Storage) -> None:
     with pytest.raises(NotFound, match="study_none"):
         storage.studies.get("study_none")
 
 
-def test_list_pages_through_all_studies_newest_first(storage: SqlStorage) -> None:
+def test_list_pages_through_all_studies_newest_first(storage: Storage) -> None:
     ids = [submit(storage) for _ in range(7)]
     pages, before = [], None
     while page := storage.studies.list(limit=3, before=before):
@@ -68,7 +66,7 @@ def test_list_pages_through_all_studies_newest_first(storage: SqlStorage) -> Non
     assert [study_id for page in pages for study_id in page] == ids[::-1]
 
 
-def test_list_filters_by_state_and_by_each_field_of_the_combination(storage: SqlStorage) -> None:
+def test_list_filters_by_state_and_by_each_field_of_the_combination(storage: Storage) -> None:
     cnn = submit(storage)
     mlp = submit(storage, model="digits_mlp", sparsifier="dense", sparsity=0.0)
     storage.queue.claim("a", timedelta(seconds=15))

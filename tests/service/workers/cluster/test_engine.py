@@ -20,7 +20,7 @@ from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig, RunConfig
 from service.domain.planning.plans import resolve
 from service.records import StudyLease
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import Storage
 from service.workers.cluster import connection
 from service.workers.cluster.engine import Engine
 from service.workers.cluster.trainable import LOST_WORKER
@@ -152,7 +152,7 @@ def request(sparsity: float = 0.9) -> StudyRequest:
 
 
 def run_study(
-    engine: Engine, storage: SqlStorage, settings: Settings, plan: Plan, asked: StudyRequest
+    engine: Engine, storage: Storage, settings: Settings, plan: Plan, asked: StudyRequest
 ) -> tuple[list[Run], list[str]]:
     """Return the runs of a whole study, and which were begun or taken up again, in order."""
     study, _ = storage.studies.submit(asked, plan)
@@ -184,7 +184,7 @@ def find(runs: list[Run], purpose: Purpose, setting: HamConfig) -> Run:
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_trouble_is_recorded_retried_where_it_can_pass_and_stops_no_study(
-    engine: Engine, settings: Settings, storage: SqlStorage, tmp_path: Path
+    engine: Engine, settings: Settings, storage: Storage, tmp_path: Path
 ) -> None:
     runs, _ = run_study(engine, storage, settings, resolve(request()), request())
 
@@ -211,7 +211,7 @@ def test_trouble_is_recorded_retried_where_it_can_pass_and_stops_no_study(
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
 def test_promoted_trials_go_on_where_they_stopped(
-    settings: Settings, storage: SqlStorage, tmp_path: Path
+    settings: Settings, storage: Storage, tmp_path: Path
 ) -> None:
     """Each trial is worse than those before it: they pass into the best third as others come."""
     trained, begun = tmp_path / "trained", tmp_path / "begun"

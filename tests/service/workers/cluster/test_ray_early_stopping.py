@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from ham.client.records import Purpose, RunState
 from service.settings import Settings
-from service.storage import Database, SqlStorage
+from service.storage import Database, Storage
 from tests.service.workers.ray_study import EPOCHS, HERE, TRIALS
 
 SAME = {
@@ -30,7 +30,7 @@ def test_tune_stops_weak_trials_and_no_row_lies_about_its_fidelity(tmp_path: Pat
     assert done.returncode == 0, done.stderr
     settings = Settings(data_dir=tmp_path)
     database = Database(settings.database)
-    storage = SqlStorage(database)
+    storage = Storage(database)
     (study,) = storage.studies.list()
     runs = {run.trial_number: run for run in storage.runs.of_study(study.id, Purpose.SEARCH)}
     rows = optuna.load_study(study_name="study", storage=settings.optuna_database).trials

@@ -8,7 +8,7 @@ import optuna
 
 from ham.client.records import Plan, RunState, StudyRequest
 from ham.config import RunConfig
-from service.storage import SqlStorage
+from service.storage import Storage
 from service.workers.cluster.trainable import OUTCOME
 from service.workers.cluster.tune_adapter import StudySearcher
 from service.workers.cluster.worker_pool import WorkersLost
@@ -19,7 +19,7 @@ from tests.service.workers.simulation import LEASE, claim_study
 
 
 def test_a_training_that_is_lost_with_its_cluster_stays_to_be_done(
-    storage: SqlStorage, request_: StudyRequest, plan: Plan
+    storage: Storage, request_: StudyRequest, plan: Plan
 ) -> None:
     _, claim = claim_study(storage, request_)
     optuna_storage = optuna.storages.InMemoryStorage()
@@ -41,7 +41,7 @@ def test_a_training_that_is_lost_with_its_cluster_stays_to_be_done(
 
 
 def test_the_next_training_is_chosen_while_all_workers_train(
-    storage: SqlStorage, request_: StudyRequest, plan: Plan
+    storage: Storage, request_: StudyRequest, plan: Plan
 ) -> None:
     _, claim = claim_study(storage, request_)
     search = OptunaSearch(optuna.storages.InMemoryStorage(), "study", plan)

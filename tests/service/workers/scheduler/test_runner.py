@@ -10,13 +10,13 @@ import pytest
 from ham.config import Combination
 from service.errors import StudyFailed
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import Storage
 from service.workers.scheduler.runner import run_study
 from tests.service.builders import a_plan, a_request
 
 
 def test_study_of_a_sparsifier_that_this_worker_lacks_fails_with_its_name(
-    storage: SqlStorage, settings: Settings
+    storage: Storage, settings: Settings
 ) -> None:
     plan = a_plan()
     gone = Combination.stored(**(asdict(plan.combination) | {"sparsifier": "somebodys"}))

@@ -10,7 +10,7 @@ import pytest
 
 from ham.client.records import StudyState
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import Storage
 from service.workers.scheduler.processes import NO_CLUSTER, PAUSE_AFTER_FAILURE
 from service.workers.scheduler.scheduler import ClusterLost, Scheduler
 from tests.conftest import MovableClock
@@ -28,15 +28,15 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def scheduler(storage: SqlStorage, settings: Settings, runner: Path) -> Scheduler:
+def scheduler(storage: Storage, settings: Settings, runner: Path) -> Scheduler:
     return Scheduler(storage, settings, "nowhere")
 
 
-def state(storage: SqlStorage, study_id: str) -> StudyState:
+def state(storage: Storage, study_id: str) -> StudyState:
     return storage.studies.get(study_id).state
 
 
-def step_until_given_back(scheduler: Scheduler, storage: SqlStorage, study_id: str) -> None:
+def step_until_given_back(scheduler: Scheduler, storage: Storage, study_id: str) -> None:
     deadline = time.monotonic() + 20
     while state(storage, study_id) == StudyState.RUNNING:
         assert time.monotonic() < deadline
@@ -45,7 +45,7 @@ def step_until_given_back(scheduler: Scheduler, storage: SqlStorage, study_id: s
 
 
 def test_a_study_whose_runner_breaks_down_again_and_again_fails_with_the_reason(
-    scheduler: Scheduler, storage: SqlStorage, clock: MovableClock
+    scheduler: Scheduler, storage: Storage, clock: MovableClock
 ) -> None:
     study_id = submit(storage)
     for attempt in range(1, 6):
@@ -62,7 +62,7 @@ def test_a_study_whose_runner_breaks_down_again_and_again_fails_with_the_reason(
 
 
 def test_a_study_is_not_blamed_for_a_cluster_that_is_away(
-    storage: SqlStorage, settings: Settings, runner: Path, clock: MovableClock
+    storage: Storage, settings: Settings, runner: Path, clock: MovableClock
 ) -> None:
     runner.write_text(f"#!/bin/sh\nexit {NO_CLUSTER}\n")
     study_id = submit(storage)
@@ -84,7 +84,7 @@ def test_a_study_is_not_blamed_for_a_cluster_that_is_away(
 
 
 def test_a_living_runner_keeps_its_lease_and_a_stopped_one_gives_the_study_back(
-    scheduler: Scheduler, storage: SqlStorage, settings: Settings, runner: Path
+    scheduler: Scheduler, storage: Storage, settings: Settings, runner: Path
 ) -> None:
     runner.write_text("#!/bin/sh\nexec sleep 60\n")
     study_id = submit(storage)
@@ -96,7 +96,7 @@ def test_a_living_runner_keeps_its_lease_and_a_stopped_one_gives_the_study_back(
 
 
 def test_no_more_studies_run_side_by_side_than_allowed(
-    scheduler: Scheduler, storage: SqlStorage, settings: Settings, runner: Path
+    scheduler: Scheduler, storage: Storage, settings: Settings, runner: Path
 ) -> None:
     runner.write_text("#!/bin/sh\nexec sleep 60\n")
     ids = [submit(storage) for _ in range(settings.concurrent_studies + 1)]

@@ -13,7 +13,7 @@ from ham.client.records import Budget, Purpose, Run, RunState, StudyRequest
 from ham.errors import InvalidConfig
 from service.domain.evidence.recommendations import recommend
 from service.domain.planning.plans import resolve, stage_sizes
-from service.storage import Database, SqlStorage
+from service.storage import Database, Storage
 from service.storage.engine.migrate import migrate
 from service.workers.study.execution import StudyExecution, TrainingAssignment
 from service.workers.study.optuna_search import open_search
@@ -27,17 +27,17 @@ LATER = sum(stage_sizes(SMALL, ())[1:]) + 2 * (SMALL.screening_seeds + SMALL.con
 
 
 @pytest.fixture
-def storage(tmp_path: Path, clock: MovableClock) -> SqlStorage:
+def storage(tmp_path: Path, clock: MovableClock) -> Storage:
     database = Database(f"sqlite:///{tmp_path}/hamtune.sqlite3")
     migrate(database)
-    return SqlStorage(database, clock=clock)
+    return Storage(database, clock=clock)
 
 
 Play = Callable[..., list[Run]]
 
 
 @pytest.fixture
-def play(storage: SqlStorage, clock: MovableClock, request_: StudyRequest) -> Play:
+def play(storage: Storage, clock: MovableClock, request_: StudyRequest) -> Play:
     """Run one study to its end, one training at a time, each of ten seconds."""
 
     def run(
@@ -170,7 +170,7 @@ def test_other_code_or_device_is_never_reused(play: Play) -> None:
 
 
 def test_reused_run_has_the_curve_of_its_original_and_optuna_sees_it(
-    play: Play, storage: SqlStorage
+    play: Play, storage: Storage
 ) -> None:
     first, second = play(), play()
     reused = next(run for run in second if run.reused_from)

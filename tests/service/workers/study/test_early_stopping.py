@@ -19,7 +19,7 @@ from service.domain.search.stages import finalists
 from service.domain.search.surface import FEWEST_RUNS
 from service.errors import StudyFailed
 from service.records import Job, Outcome
-from service.storage import Database, SqlStorage
+from service.storage import Database, Storage
 from service.storage.engine.migrate import migrate
 from service.workers.study.optuna_search import OptunaSearch
 from tests.service.builders import a_run
@@ -29,10 +29,10 @@ EPOCHS = 15  # of the digits recipe
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> SqlStorage:
+def storage(tmp_path: Path) -> Storage:
     database = Database(f"sqlite:///{tmp_path}/hamtune.sqlite3")
     migrate(database)
-    return SqlStorage(database)
+    return Storage(database)
 
 
 def a_request(rule: str, trials: int = 40, sparsifier: str = "random") -> StudyRequest:
@@ -66,7 +66,7 @@ def pruned_gradually(config: RunConfig, epoch: int) -> float:
 
 
 @pytest.mark.parametrize("rule", ["asha", "hyperband", "median"])
-def test_no_complete_row_is_below_full_length(storage: SqlStorage, rule: str) -> None:
+def test_no_complete_row_is_below_full_length(storage: Storage, rule: str) -> None:
     """Forty trials under ASHA; Ray's own OptunaSearch leaves 36 such rows."""
     study = Simulation(storage, a_request(rule), foretelling)
     study.search()
@@ -85,7 +85,7 @@ def test_no_complete_row_is_below_full_length(storage: SqlStorage, rule: str) ->
 
 
 def test_trials_that_prove_to_be_among_the_best_of_their_rung_come_back(
-    storage: SqlStorage,
+    storage: Storage,
 ) -> None:
     """At the end every rung has sent on its best third, whatever came first."""
 
@@ -113,7 +113,7 @@ def test_trials_that_prove_to_be_among_the_best_of_their_rung_come_back(
             assert curves[row.number][row.last_step] <= min(third, default=1.0)
 
 
-def test_every_run_carries_its_fidelity_and_its_curve(storage: SqlStorage) -> None:
+def test_every_run_carries_its_fidelity_and_its_curve(storage: Storage) -> None:
     study = Simulation(storage, a_request("asha"), foretelling)
     study.search()
     by_number = {row.number: row for row in study.rows()}
@@ -140,7 +140,7 @@ def test_best_full_run_wins_although_the_metric_falls_as_sparsity_ramps_up() -> 
     assert stopped > 100  # early stopping was at work
 
 
-def test_best_full_run_is_served_although_the_metric_falls(storage: SqlStorage) -> None:
+def test_best_full_run_is_served_although_the_metric_falls(storage: Storage) -> None:
     for seed in range(5):
         request = a_request("asha", trials=14, sparsifier="gmp")
         request = request.model_copy(update={"replicate": True})
@@ -190,7 +190,7 @@ def searched(plan: Plan, curve: Curve) -> tuple[dict[int, float], optuna.Study]:
 
 
 def test_early_stopping_switches_itself_off_where_early_epochs_do_not_foretell(
-    storage: SqlStorage,
+    storage: Storage,
 ) -> None:
     def crossing(config: RunConfig, epoch: int) -> float:
         return 0.6 + 0.1 * quality(config) * (2 * epoch / EPOCHS - 1)
@@ -201,7 +201,7 @@ def test_early_stopping_switches_itself_off_where_early_epochs_do_not_foretell(
     assert at_first_rungs == []
 
 
-def test_nan_leaves_no_running_row(storage: SqlStorage) -> None:
+def test_nan_leaves_no_running_row(storage: Storage) -> None:
     """Ray's own OptunaSearch leaves 12 of 24."""
 
     def half_diverge(config: RunConfig, epoch: int) -> float:

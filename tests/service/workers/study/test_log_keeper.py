@@ -11,7 +11,7 @@ import pytest
 from ham.client.records import LogLevel
 from service.records import StudyLease
 from service.settings import Settings
-from service.storage import SqlStorage
+from service.storage import Storage
 from service.workers.study.log_keeper import kept_logs
 from tests.service.builders import a_job, done_run, opened, submit
 
@@ -19,7 +19,7 @@ logger = logging.getLogger("service.workers.made_up")
 logger.setLevel(logging.INFO)
 
 
-def claimed(storage: SqlStorage) -> tuple[str, StudyLease]:
+def claimed(storage: Storage) -> tuple[str, StudyLease]:
     study_id = submit(storage)
     found = storage.queue.claim("me", timedelta(minutes=1))
     assert found is not None
