@@ -10,6 +10,8 @@ _PUBLIC = {
     "HAM": "ham.optim",
     "SAM": "ham.optim",
     "StrengthSchedule": "ham.optim.ham_schedules",
+    "Client": "ham.client",
+    "recommend": "ham.client",
     "sparsify": "ham.sparsifiers",
     "train": "ham.training",
     "Combination": "ham.config",

@@ -19,7 +19,8 @@ import typer
 from rich.console import Console
 
 from ham.client.address import ADDRESS_FILE, ServiceAddress
-from ham.client.client import Client, ClientError
+from ham.client.client import Client
+from ham.client.errors import ClientError
 from ham.client.records import StudyRequest, StudyState, StudyView
 from service.cli.errors import INTERRUPTED, PORT_TAKEN
 from service.cli.output import leaderboard_table, recommendation_table

@@ -10,7 +10,7 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from ham.client.client import RequestRefused, ServiceNotRunning
+from ham.client.errors import RequestRefused, ServiceNotRunning
 from ham.errors import HamError
 from service.errors import ServiceError, Unavailable
 

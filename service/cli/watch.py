@@ -11,7 +11,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from ham.client.client import Client, ServiceNotRunning
+from ham.client.client import Client
+from ham.client.errors import ServiceNotRunning
 from ham.client.records import ENDED, StudyState, StudyView
 from service.cli.output import method, state_text, table_of
 from service.formatting import duration, early_stopping_sentence, percent, stage

@@ -10,15 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
+import ham
 from ham import HAM, StrengthSchedule
 from ham.client.address import service_url
-from ham.client.client import (
-    Client,
-    RequestRefused,
-    ServiceNotRunning,
-    TunedJointly,
-    recommend,
-)
+from ham.client.client import Client
+from ham.client.errors import RequestRefused, ServiceNotRunning
+from ham.client.lookups import TunedJointly, recommend
 from ham.client.records import Purpose
 from ham.config import RECIPE_BASELINE
 from service.api.app import create_app
@@ -154,3 +151,11 @@ def test_address_comes_from_the_environment_then_the_data_folder_then_the_defaul
     assert service_url(tmp_path) == "http://x:1"
     monkeypatch.setenv("HAMTUNE_URL", "http://y:2/")
     assert service_url(tmp_path) == "http://y:2"
+
+
+def test_client_and_lookup_are_public_names_of_ham() -> None:
+    assert (ham.Client, ham.recommend) == (Client, recommend)
+    assert {*ham.client.__all__} == {*dir(ham.client)}
+    assert all(getattr(ham.client, name) for name in ham.client.__all__)
+    with pytest.raises(AttributeError, match="'recomend'; public: "):
+        ham.client.recomend  # noqa: B018  # the lookup itself is tested

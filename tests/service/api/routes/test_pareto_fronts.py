@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 import pytest
 from fastapi.testclient import TestClient
 
-from ham.client.client import Client, RequestRefused
+from ham.client.client import Client
+from ham.client.errors import RequestRefused
 from ham.client.records import ParetoFront, Purpose, StudyRequest
 from ham.config import RunConfig
 from service.storage import Storage

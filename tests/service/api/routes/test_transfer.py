@@ -5,7 +5,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from ham.client import client as library
+from ham.client import lookups
+from ham.client.errors import RequestRefused
 from ham.client.records import Budget
 from ham.config import RECIPE_BASELINE
 from service.domain.planning.plans import resolve
@@ -53,8 +54,8 @@ def test_too_few_neighbours_are_an_honest_refusal(storage: Storage, client: Test
 def test_where_only_the_paper_speaks_its_default_is_named_as_such(app: FastAPI) -> None:
     asked = {"model": "resnet50", "dataset": "imagenet", "sparsifier": "rigl", "sparsity": 0.9}
     with serving(app) as url:
-        with pytest.warns(library.NotTuned, match="paper's default"):
-            found = library.recommend("resnet50", "imagenet", "rigl", 0.9, url=url)
+        with pytest.warns(lookups.NotTuned, match="paper's default"):
+            found = lookups.recommend("resnet50", "imagenet", "rigl", 0.9, url=url)
         row = httpx2.get(f"{url}/v1/recommendations/transferred", params=asked).json()
     assert {**found} == {"alpha": 200.0, "beta": 1e-3}
     assert row["grade"] == "paper"
@@ -75,10 +76,10 @@ def test_one_line_of_the_library_warns_that_nothing_was_trained(
     tune(storage, "random", "rigl", "set")
 
     with serving(client.app) as url:
-        with pytest.warns(library.NotTuned, match="carried over"):
-            found = library.recommend("digits_mlp", "digits", "random", 0.9, url=url)
-        with pytest.raises(library.RequestRefused, match="has not been tuned"):
-            library.recommend("digits_mlp", "digits", "random", 0.9, url=url, transfer=False)
+        with pytest.warns(lookups.NotTuned, match="carried over"):
+            found = lookups.recommend("digits_mlp", "digits", "random", 0.9, url=url)
+        with pytest.raises(RequestRefused, match="has not been tuned"):
+            lookups.recommend("digits_mlp", "digits", "random", 0.9, url=url, transfer=False)
 
     assert found.evidence == ()
     assert {**found} == {"alpha": found.alpha, "beta": found.beta}
