@@ -1,4 +1,4 @@
-"""Optimizers from names and recipes, in the one legal order of wrapping."""
+"""HAM around a base optimizer, built from the base's name, a recipe and a configuration."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ def sgd(params: ParamsT, recipe: Recipe) -> Optimizer:
     )
 
 
-def build_optimizer(params: ParamsT, name: str, recipe: Recipe, setting: HamConfig) -> HAM:
+def build_optimizer(params: ParamsT, name: str, recipe: Recipe, ham_config: HamConfig) -> HAM:
     """Build a registered base optimizer and wrap it in HAM.
 
-    ``HamConfig(0, 0)`` gives a HAM too: its steps are the base's, bit by bit, at no cost.
+    ``HamConfig(0, 0)`` gives a HAM too. Its steps are the base's, bit by bit, at no cost.
 
     Args:
         params: parameters or parameter groups; a group may carry its own ``ham_`` entries.
         name: registry name of the base optimizer.
         recipe: learning rate, momentum, weight decay.
-        setting: alpha and beta, and multiples of the recipe's learning rate and weight decay.
+        ham_config: alpha and beta, and multiples of the recipe's learning rate and weight decay.
 
     Raises:
         UnknownName: no base optimizer has this name.
     """
     tuned = replace(
         recipe,
-        learning_rate=recipe.learning_rate * setting.learning_rate,
-        weight_decay=recipe.weight_decay * setting.weight_decay,
+        learning_rate=recipe.learning_rate * ham_config.learning_rate,
+        weight_decay=recipe.weight_decay * ham_config.weight_decay,
     )
     base = OPTIMIZERS.get(name).load()(params, tuned)
-    return HAM(base, alpha=setting.alpha, beta=setting.beta)
+    return HAM(base, alpha=ham_config.alpha, beta=ham_config.beta)

@@ -49,5 +49,5 @@ def hyperbolic_step_(
     signs = (theta if sign_from is None else sign_from).sign().to(compute)
     exponent = lr * (-alpha * signs * grad.to(compute) - beta)
     factor = exponent.clamp(-max_exponent, max_exponent).exp()
-    moved = (theta.to(compute) * factor).to(theta.dtype)
-    theta.copy_(torch.where(moved.isfinite(), moved, theta))
+    updated = (theta.to(compute) * factor).to(theta.dtype)
+    theta.copy_(torch.where(updated.isfinite(), updated, theta))

@@ -1,4 +1,4 @@
-"""HAM: a base optimizer's step followed by one multiplicative, sign-aware step."""
+"""HAM: the step of a base optimizer followed by one multiplicative, sign-aware step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.optim import LBFGS, Optimizer
 
 from ham.errors import HamError, IncompatibleCombination, InvalidConfig
 from ham.optim.kernels.dispatch import KERNEL_PATHS, PATHS, choose_path, ham_step
-from ham.optim.kernels.one_pass import fused_pass
+from ham.optim.kernels.one_pass import fused_base_step
 from ham.optim.kernels.parameter_updates import ParameterUpdate, collect_updates
 from ham.optim.nonfinite import POLICIES, skip_non_finite
 from ham.optim.param_groups import (
@@ -26,36 +26,42 @@ from ham.optim.wrapper import OptimizerWrapper, evaluate, require_optimizer
 class HAM(OptimizerWrapper):
     r"""Hyperbolic Aware Minimization around any base optimizer.
 
-    The base steps from theta_k to theta_half; HAM then multiplies, with the same raw gradient,
+    The base steps from theta_k to theta_half. HAM then takes the paper's update HYP* with the
+    base's learning rate eta and the same raw gradient g:
 
     .. math:: \theta_{k+1} = \theta_{half} \exp(-\eta (\alpha\, sign(\theta_{half})\, g + \beta)).
 
-    Gradients are read as backward left them: not the base's momentum, weight decay or Adam
-    direction. A base that maximizes ascends on ``-g``, and so does HAM.
+    Gradient: g is ``p.grad`` as backward left it, without the base's momentum, weight decay or
+    Adam direction. Where the base maximizes its objective, HAM uses ``-g``.
 
-    Which parameters: those with at least ``min_dims`` dimensions, so that by default biases and
-    normalization parameters are left to the base. ``ham_alpha``, ``ham_beta``, ``ham_min_dims``,
-    ``ham_max_exponent`` and ``ham_sign`` are entries of each parameter group: a group may have its
-    own, they can change while training, and every checkpoint holds them. With alpha = beta = 0
-    everywhere the step is the base's, bit by bit.
+    Parameters: those with at least ``min_dims`` dimensions take the HAM step. By default this
+    leaves biases and normalization parameters to the base.
 
-    Zero weights stay zero under HAM, so masks survive it. A tensor whose gradient holds NaN or
-    infinity sits the step out (see :mod:`ham.optim.nonfinite`), and no finite weight becomes
-    infinite through HAM.
+    Parameter groups: ``ham_alpha``, ``ham_beta``, ``ham_min_dims``, ``ham_max_exponent`` and
+    ``ham_sign`` are entries of each group. A group may have its own values, they may change
+    during training, and every checkpoint holds them. With alpha = beta = 0 in all groups the step
+    is the base's, bit by bit.
 
-    Paths (see :mod:`ham.optim.kernels.dispatch`): how the step is computed, never what it
-    computes.
+    Zeros and non-finite values: zero weights stay zero in the HAM step, so masks persist. A tensor
+    whose gradient holds NaN or infinity is skipped (see :mod:`ham.optim.nonfinite`). The HAM step
+    makes no finite weight infinite.
+
+    Paths: they differ in speed and memory, and agree up to rounding; see
+    :mod:`ham.optim.kernels.dispatch`.
 
     Args:
         base: any optimizer that takes one gradient per step; not LBFGS, not a HAM, not a SAM.
         alpha: strength of the sign-gradient term, finite and >= 0. Authors' default 200; the
             effective strength is ``lr * alpha * |grad|`` per step.
-        beta: strength of the shrinkage term, finite and >= 0; shrinks by ``lr * beta`` per step.
+        beta: strength of the shrinkage term, finite and >= 0. Authors' default 1e-3; the
+            effective strength is ``lr * beta`` per step.
         max_exponent: the exponent is clamped to [-max_exponent, max_exponent], in (0, 80].
         min_dims: least number of dimensions of a parameter that takes the step.
         sign: ``"half_step"`` is HYP*, the deployed form; ``"previous"`` is HYP, which takes the
             signs of the weights before the base step.
-        nonfinite: ``"auto"``, ``"skip"``, ``"raise"`` or ``"ignore"``.
+        nonfinite: policy for gradients with NaN or infinity. ``"skip"`` skips their tensors;
+            ``"raise"`` raises DivergedRun before any parameter has changed; ``"ignore"`` makes no
+            check; ``"auto"`` skips on a CPU and makes no check on an accelerator.
         path: ``"auto"``, ``"reference"``, ``"foreach"``, ``"fused"`` or ``"fused_base"``.
 
     Raises:
@@ -71,14 +77,14 @@ class HAM(OptimizerWrapper):
 
     Reference: Jacobs et al., ICLR 2026, https://arxiv.org/abs/2506.02630.
 
-    Differences from the authors' wrapper: it is a real ``Optimizer`` (closures, hooks,
-    checkpoints, ``zero_grad(set_to_none)``, AMP with a fused base); alpha and beta are in
-    the checkpoint; there is no norm clipping after the step, which changed nothing before the
-    next ``zero_grad``; no device is made to wait.
+    Deviations from the authors' wrapper: this one is a ``torch.optim.Optimizer``, with closures,
+    hooks, checkpoints, ``zero_grad(set_to_none)``, and AMP with a fused base. Alpha and beta are
+    in the checkpoint. The authors clip the gradient norm after the step, where it has no effect
+    before the next ``zero_grad``; HAM does not. No device is made to wait.
     """
 
-    # False makes GradScaler unscale the gradients and skip overflow steps for us; a fused base
-    # would do both inside its own kernel, where HAM's step cannot see it.
+    # False makes GradScaler unscale the gradients and skip overflow steps. A fused base would do
+    # both in its own kernel, hidden from the HAM step.
     _step_supports_amp_scaling = False
 
     def __init__(
@@ -115,11 +121,17 @@ class HAM(OptimizerWrapper):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Take the base's and HAM's step with the same gradient; return the closure's loss.
+        """Take the base step and the HAM step with the same gradient; return the closure's loss.
 
         Args:
-            closure: evaluates the model once, leaves gradients, returns the loss. Pre-hooks run
-                before it, as in torch: a hook that reads gradients needs ``step()`` without one.
+            closure: computes the loss and its gradients and returns the loss; called once. As in
+                torch, pre-hooks run before the closure: a hook that reads gradients needs
+                ``step()`` without a closure.
+
+        Raises:
+            InvalidConfig: an entry of a group breaks its rule, or a gradient is sparse.
+            DivergedRun: a gradient is not finite, and ``nonfinite`` is ``"raise"``.
+            HamError: the base began to overwrite ``p.grad`` after the first step.
         """
         loss = evaluate(closure)
         for group in self.param_groups:
@@ -128,23 +140,23 @@ class HAM(OptimizerWrapper):
             self.base.step()
             return loss
         path = choose_path(self.path, self.base)
-        if path != "fused_base" or not fused_pass(self.base, self.nonfinite):
+        if path != "fused_base" or not fused_base_step(self.base, self.nonfinite):
             by_kernel = path in KERNEL_PATHS
             with skip_non_finite(self.param_groups, self.nonfinite, by_kernel=by_kernel):
                 ham_step(path, self._step_base())
         return loss
 
     def _step_base(self) -> list[ParameterUpdate]:
-        """Step the base; return HAM's moves with the gradients as they were before.
+        """Step the base; return the parameter updates with the gradients from before its step.
 
-        torch's multi-tensor SGD with Nesterov momentum adds the momentum into ``p.grad``. Whether
-        a base overwrites gradients is learned at the first step, from copies and the tensors'
-        versions; from then on only such a base costs copies.
+        torch's multi-tensor SGD with Nesterov momentum adds the momentum to ``p.grad``. The first
+        step copies all gradients and compares the tensors' versions, to find out whether the base
+        overwrites them. The later steps copy only for such a base.
         """
-        moves = collect_updates(
+        updates = collect_updates(
             self.param_groups, copy_gradients=self._base_overwrites_gradients is not False
         )
-        grads = [move.theta.grad for move in moves]
+        grads = [update.theta.grad for update in updates]
         versions = [grad._version for grad in grads if grad is not None]
         self.base.step()
         changed = versions != [grad._version for grad in grads if grad is not None]
@@ -155,7 +167,7 @@ class HAM(OptimizerWrapper):
                 f"{type(self.base).__name__} began to overwrite p.grad in its step, so HAM has no "
                 "raw gradient: do not change foreach, nesterov or similar options while training"
             )
-        return moves
+        return updates
 
     def __getstate__(self) -> dict[str, Any]:
         own = {"nonfinite": self.nonfinite, "path": self.path, "_base_overwrites_gradients": None}
@@ -180,5 +192,5 @@ def _check_base(base: Optimizer) -> None:
             "base",
             name,
             "it evaluates many gradients per step and keeps differences between them, which HAM's "
-            "step would falsify; use a base with one gradient per step, such as SGD or AdamW",
+            "step would invalidate; use a base with one gradient per step, such as SGD or AdamW",
         )

@@ -1,4 +1,4 @@
-"""What HAM reads from a parameter group, and which parameters of it take the step."""
+"""HAM's entries in a parameter group, their rules, and which parameters take the HAM step."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def ham_defaults(
 ) -> Group:
     """Return the entries that HAM adds to each parameter group.
 
-    The prefix keeps them apart from a base's own ``alpha`` or ``beta``. As entries of the group
-    they differ per layer, can be scheduled, and are part of every checkpoint.
+    The prefix ``ham_`` keeps them apart from a base's own ``alpha`` or ``beta``. As entries of a
+    group they can differ between layers, can follow a schedule, and are in every checkpoint.
     """
     return {
         "ham_alpha": alpha,
@@ -30,7 +30,11 @@ def ham_defaults(
 
 
 def validate(group: Group) -> None:
-    """Raise :class:`~ham.errors.InvalidConfig` where a HAM entry of a group breaks its rule."""
+    """Check HAM's entries in a group.
+
+    Raises:
+        InvalidConfig: an entry breaks its rule.
+    """
     for key in ("ham_alpha", "ham_beta"):
         value = group[key]
         if not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
@@ -47,15 +51,23 @@ def validate(group: Group) -> None:
 
 
 def require_learning_rate(group: Group) -> None:
-    """Raise where the base has no learning rate for HAM's step to use."""
+    """Check that a group has the learning rate that the HAM step uses.
+
+    Raises:
+        InvalidConfig: the group has no entry ``lr``.
+    """
     if "lr" not in group:
         raise InvalidConfig(
-            "lr", None, "HAM's step uses the base's learning rate, the entry 'lr' of each group"
+            "lr", None, "the HAM step uses the base's learning rate, the entry 'lr' of each group"
         )
 
 
 def refuse_complex(group: Group) -> None:
-    """Raise where HAM would have to take the sign of a complex parameter."""
+    """Check that no complex parameter of a group takes the HAM step, which needs a sign.
+
+    Raises:
+        InvalidConfig: a complex parameter would take the step.
+    """
     for param in group["params"]:
         if param.is_complex() and takes_ham_step(param, group):
             raise InvalidConfig(
@@ -67,14 +79,14 @@ def refuse_complex(group: Group) -> None:
 
 
 def is_active(group: Group) -> bool:
-    """Tell whether HAM does anything in this group; with alpha = beta = 0 it does not."""
+    """Tell whether HAM changes anything in a group: not with alpha = beta = 0."""
     return group["ham_alpha"] != 0 or group["ham_beta"] != 0
 
 
 def takes_ham_step(param: Tensor, group: Group) -> bool:
-    """Tell whether HAM moves this parameter: it has at least ``ham_min_dims`` dimensions.
+    """Tell whether a parameter takes the HAM step: it has at least ``ham_min_dims`` dimensions.
 
     The default of 2 is the authors' rule: weights of linear and convolution layers, no biases and
-    no normalization parameters. 0 takes all; a group with alpha = beta = 0 takes none.
+    no normalization parameters. With 0 all take it; with alpha = beta = 0 none does.
     """
     return is_active(group) and param.dim() >= group["ham_min_dims"]

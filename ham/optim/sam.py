@@ -1,4 +1,4 @@
-"""SAM: the step is taken with the gradient at the worst point nearby.
+"""SAM: the base steps with the gradient at the nearby point of highest loss.
 
 Reference: Foret et al., "Sharpness-Aware Minimization for Efficiently Improving Generalization",
 ICLR 2021, https://arxiv.org/abs/2010.01412, equation 2 and algorithm 1.
@@ -23,33 +23,37 @@ from ham.optim.wrapper import OptimizerWrapper, evaluate, require_optimizer
 class SAM(OptimizerWrapper):
     r"""Sharpness-aware minimization, outermost: ``SAM(HAM(SGD(...)))``.
 
-    One ``step(closure)``: the closure gives the gradient g at theta; the weights move to
-    ``theta + rho g / ||g||``, norm over all parameters; the closure gives the second gradient; the
-    weights are restored, bit by bit; the base, and HAM in it, step with the second gradient.
+    One ``step(closure)``:
+
+    1. The closure gives the first gradient g at theta.
+    2. The weights move to ``theta + rho g / ||g||``, with the norm over all parameters.
+    3. The closure gives the second gradient.
+    4. The weights are restored, bit by bit.
+    5. The base steps with the second gradient; a HAM as base uses it for the HAM step too.
 
     Hooks of the base (a sparsifier's) therefore see the second gradient at the restored weights.
     With ``rho = 0`` the step is the base's.
 
-    Batch normalization: running statistics are updated in the first pass only. For that SAM must
-    know the model; without it both passes update them.
+    Batch normalization: with ``model``, only the first pass updates the running statistics;
+    without it, both passes do.
 
     Masks: zero weights of tensors with at least ``ham_min_dims`` (2) dimensions are not perturbed
-    and do not count in the norm, so pruned weights stay zero at the perturbed point too.
+    and do not count in the norm, so pruned weights are zero at the perturbed point too.
 
     Args:
         base: a HAM, or a bare optimizer for SAM without HAM; not a SAM.
         rho: radius of the perturbation, finite and >= 0; ``sam_rho`` in each parameter group.
-        model: the model whose batch normalization is held still in the second pass.
+        model: the model whose running statistics the second pass must not update.
 
     Raises:
         InvalidConfig: rho breaks its rule.
         IncompatibleCombination: the base is a SAM.
 
-    Deviations: none from the paper; BatchNorm and masks are left open there.
+    Deviations: none from the paper, which does not treat batch normalization and masks.
     """
 
-    # True makes GradScaler leave the gradients to us, so that step can refuse it with a reason
-    # instead of stepping with a second gradient that is still scaled.
+    # True makes GradScaler leave the gradients to ``step``, which then refuses it with the reason.
+    # False would let the base step with a second gradient that is still scaled.
     _step_supports_amp_scaling = True
 
     def __init__(
@@ -80,7 +84,7 @@ class SAM(OptimizerWrapper):
 
         Raises:
             InvalidConfig: there is no closure.
-            HamError: a GradScaler drives the step.
+            HamError: GradScaler calls this step.
         """
         if closure is None:
             raise InvalidConfig("closure", None, _CLOSURE_RULE)
@@ -107,7 +111,7 @@ class SAM(OptimizerWrapper):
         before = [param.clone() for param, _, _ in directions]
         scale = _inverse_norm([direction for _, _, direction in directions])
         for param, rho, direction in directions:
-            # scale is 0 where the norm is not finite; 0 * nan must not move the weight either
+            # scale is 0 where the norm is not finite; 0 * NaN must not change the weight
             param.add_((direction * (rho * scale).to(param)).nan_to_num(0.0, 0.0, 0.0))
         try:
             yield
@@ -126,13 +130,13 @@ _CLOSURE_RULE = (
 
 
 def _direction(param: Tensor, group: dict[str, Any]) -> Tensor:
-    """Return the gradient, without the entries of weights that a mask holds at zero."""
+    """Return the gradient, with 0 for the weights that a mask keeps at zero."""
     grad: Tensor = param.grad  # type: ignore[assignment]
     return grad * (param != 0) if param.dim() >= group.get("ham_min_dims", 2) else grad
 
 
 def _inverse_norm(directions: list[Tensor]) -> Tensor:
-    """Return 1 / ||g|| over all tensors; 0 where that is not finite, so that nothing moves."""
+    """Return 1 / ||g|| over all tensors; 0 where it is not finite: then no weight moves."""
     if not directions:
         return torch.zeros(())
     norms = [torch.linalg.vector_norm(d, dtype=torch.float32) for d in directions]
@@ -143,7 +147,7 @@ def _inverse_norm(directions: list[Tensor]) -> Tensor:
 
 @contextmanager
 def _frozen_statistics(model: nn.Module | None) -> Iterator[None]:
-    """Normalize by the batch, as in training, but leave the running statistics as they are."""
+    """Within the context, normalize by the batch but do not update the running statistics."""
     layers = [
         module
         for module in (model.modules() if model is not None else ())

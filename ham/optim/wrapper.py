@@ -1,7 +1,7 @@
-"""An optimizer around another that is itself an ordinary ``torch.optim.Optimizer``.
+"""The base class of HAM and SAM: a ``torch.optim.Optimizer`` that wraps another optimizer.
 
-Why properties and named methods instead of ``__getattr__``: delegation by accident sends hooks,
-checkpoints and AMP flags to whichever of the two objects happens to own the attribute.
+Why properties and named methods, and no ``__getattr__``: implicit delegation would send hooks,
+checkpoints and AMP flags to the one of the two objects that happens to have the attribute.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from ham.errors import InvalidConfig
 
 
 class OptimizerWrapper(Optimizer):
-    """Shares parameter groups and state with ``base``; has its own hooks.
+    """An optimizer that shares parameter groups and state with ``base``, and has its own hooks.
 
-    ``param_groups`` and ``state`` are read from the base each time, so that they stay shared
+    ``param_groups`` and ``state`` are read from the base at each access, so that they stay shared
     after ``load_state_dict``, ``copy.deepcopy`` and pickling. As in torch, hooks are not pickled.
 
     Args:
@@ -38,7 +38,7 @@ class OptimizerWrapper(Optimizer):
 
     @param_groups.setter
     def param_groups(self, value: Any) -> None:
-        """Ignore what ``Optimizer.__init__`` assigns: the base owns the groups."""
+        """Ignore the assignment in ``Optimizer.__init__``: the base owns the groups."""
 
     @property
     def state(self) -> Any:
@@ -47,38 +47,41 @@ class OptimizerWrapper(Optimizer):
 
     @state.setter
     def state(self, value: Any) -> None:
-        """Ignore what ``Optimizer.__init__`` assigns: the base owns the state."""
+        """Ignore the assignment in ``Optimizer.__init__``: the base owns the state."""
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add a parameter group to the base."""
-        # Optimizer.__init__ offers the base's own groups; they are there already.
+        # Optimizer.__init__ adds the base's own groups, which the base already has.
         if not any(param_group is group for group in self.param_groups):
             self.base.add_param_group(param_group)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Reset the gradients of all parameters, as the base does it."""
+        """Reset the gradients of all parameters as the base does."""
         self.base.zero_grad(set_to_none=set_to_none)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the base's checkpoint; it holds everything, since the groups are shared."""
-        for before in self._optimizer_state_dict_pre_hooks.values():
-            before(self)
+        """Return the base's checkpoint; the shared groups hold the wrapper's entries too."""
+        for pre_hook in self._optimizer_state_dict_pre_hooks.values():
+            pre_hook(self)
         state_dict = self.base.state_dict()
-        for after in self._optimizer_state_dict_post_hooks.values():
-            state_dict = after(self, state_dict) or state_dict
+        for post_hook in self._optimizer_state_dict_post_hooks.values():
+            state_dict = post_hook(self, state_dict) or state_dict
         return state_dict
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load a checkpoint into the base; one of a bare base keeps this wrapper's entries."""
-        for before in self._optimizer_load_state_dict_pre_hooks.values():
-            state_dict = before(self, state_dict.copy()) or state_dict
+        """Load a checkpoint into the base.
+
+        The checkpoint of a bare base, which lacks the wrapper's entries, leaves them unchanged.
+        """
+        for pre_hook in self._optimizer_load_state_dict_pre_hooks.values():
+            state_dict = pre_hook(self, state_dict.copy()) or state_dict
         entries = [dict(group) for group in self.param_groups]
         self.base.load_state_dict(state_dict)
         for group, old in zip(self.param_groups, entries, strict=True):
             for key in old.keys() - group.keys():
                 group[key] = old[key]
-        for after in self._optimizer_load_state_dict_post_hooks.values():
-            after(self)
+        for post_hook in self._optimizer_load_state_dict_post_hooks.values():
+            post_hook(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"base": self.base, "defaults": self.defaults}
@@ -88,7 +91,7 @@ class OptimizerWrapper(Optimizer):
 
 
 def evaluate(closure: Callable[[], Tensor | float] | None) -> Any:
-    """Call a closure with gradients enabled; None gives None."""
+    """Call a closure with gradients enabled and return its loss; None gives None."""
     if closure is None:
         return None
     with torch.enable_grad():
@@ -96,6 +99,10 @@ def evaluate(closure: Callable[[], Tensor | float] | None) -> Any:
 
 
 def require_optimizer(base: object, example: str) -> None:
-    """Raise where what is to be wrapped is not an optimizer, with an example of how to do it."""
+    """Check that ``base`` is an optimizer.
+
+    Raises:
+        InvalidConfig: it is not; the message shows the example.
+    """
     if not isinstance(base, Optimizer):
         raise InvalidConfig("base", type(base).__name__, f"it must be an optimizer: {example}")

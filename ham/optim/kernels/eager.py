@@ -11,42 +11,46 @@ from ham.optim.formula import hyperbolic_step_
 from ham.optim.kernels.parameter_updates import ParameterUpdate
 
 
-def reference_step(moves: list[ParameterUpdate]) -> None:
+def reference_step(updates: list[ParameterUpdate]) -> None:
     """Apply the formula tensor by tensor; temporaries are as large as the largest tensor."""
-    for move in moves:
-        group = move.group
+    for update in updates:
+        group = update.group
         hyperbolic_step_(
-            move.theta,
-            move.grad,
+            update.theta,
+            update.grad,
             lr=group["lr"],
-            alpha=move.grad_sign * group["ham_alpha"],
+            alpha=update.grad_sign * group["ham_alpha"],
             beta=group["ham_beta"],
             max_exponent=group["ham_max_exponent"],
-            sign_from=move.previous,
+            sign_from=update.previous_signs,
         )
 
 
-def foreach_step(moves: list[ParameterUpdate]) -> None:
-    """Apply the formula with multi-tensor kernels, as torch's own optimizers do on a GPU.
+def foreach_step(updates: list[ParameterUpdate]) -> None:
+    """Apply the formula with multi-tensor operations, as torch's own optimizers do on a GPU.
 
-    Few launches; temporaries as large as all weights. On a CPU they leave the cache, so there
-    the tensor-by-tensor path is the faster one.
+    It needs few kernel launches; temporaries are as large as all weights together. On a CPU they
+    do not stay in the cache, so ``reference_step`` is faster there.
     """
     buckets: dict[tuple[int, torch.device, torch.dtype], list[ParameterUpdate]] = defaultdict(list)
-    for move in moves:
-        buckets[id(move.group), move.theta.device, move.theta.dtype].append(move)
+    for update in updates:
+        buckets[id(update.group), update.theta.device, update.theta.dtype].append(update)
     for bucket in buckets.values():
         _foreach_bucket(bucket)
 
 
 @torch.no_grad()
-def _foreach_bucket(moves: list[ParameterUpdate]) -> None:
-    group, grad_sign = moves[0].group, moves[0].grad_sign
-    thetas = [move.theta for move in moves]
-    signs = [move.theta if move.previous is None else move.previous for move in moves]
+def _foreach_bucket(updates: list[ParameterUpdate]) -> None:
+    """Apply the step to parameters of one group, device and dtype."""
+    group, grad_sign = updates[0].group, updates[0].grad_sign
+    thetas = [update.theta for update in updates]
+    signs = [
+        update.theta if update.previous_signs is None else update.previous_signs
+        for update in updates
+    ]
     compute = torch.promote_types(thetas[0].dtype, torch.float32)
     exponents = torch._foreach_sign([sign.to(compute) for sign in signs])
-    torch._foreach_mul_(exponents, [move.grad.to(compute) for move in moves])
+    torch._foreach_mul_(exponents, [update.grad.to(compute) for update in updates])
     torch._foreach_mul_(exponents, -grad_sign * group["ham_alpha"])
     torch._foreach_add_(exponents, -group["ham_beta"])
     torch._foreach_mul_(exponents, group["lr"])
@@ -54,11 +58,12 @@ def _foreach_bucket(moves: list[ParameterUpdate]) -> None:
     torch._foreach_clamp_max_(exponents, group["ham_max_exponent"])
     torch._foreach_exp_(exponents)
     torch._foreach_mul_(exponents, [theta.to(compute) for theta in thetas])
-    torch._foreach_copy_(thetas, _finite_or_unmoved(exponents, thetas))
+    torch._foreach_copy_(thetas, _where_finite(exponents, thetas))
 
 
-def _finite_or_unmoved(moved: tuple[Tensor, ...], thetas: list[Tensor]) -> list[Tensor]:
-    rounded = [new.to(old.dtype) for new, old in zip(moved, thetas, strict=True)]
+def _where_finite(products: tuple[Tensor, ...], thetas: list[Tensor]) -> list[Tensor]:
+    """Return the products, rounded to the weights' dtype; the old weight where not finite."""
+    rounded = [new.to(old.dtype) for new, old in zip(products, thetas, strict=True)]
     return [
         torch.where(new.isfinite(), new, old) for new, old in zip(rounded, thetas, strict=True)
     ]

@@ -1,7 +1,7 @@
-"""The one-pass kernels for CPUs: native.c, compiled once per process by the machine's C compiler.
+"""The one-pass kernel of CPUs: native.c, compiled once per process by the machine's C compiler.
 
-Why C and not torch.compile: one call covers all tensors of all shapes, so there is one short
-compile, no recompile when a gradient is None, and no launch per tensor.
+Why C and not torch.compile: one call covers all tensors of all shapes. So there is one short
+compilation, none again when a gradient is None, and no call per tensor.
 """
 
 from __future__ import annotations
@@ -20,63 +20,65 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ham.optim.kernels.tables import DTYPES, ROW, Table
+from ham.optim.kernels.tensor_table import DTYPES, ENTRY, Entries
 
 SOURCE = Path(__file__).with_name("native.c")
 _COMMON = ("-O3", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
-# Best first; a compiler that knows no OpenMP or no -march=native still gives a correct kernel.
+# Fastest first. Without OpenMP or -march=native the kernel is slower, and as correct.
 _FLAGS = (("-march=native", "-fopenmp"), ("-march=native",), ())
 
 logger = logging.getLogger(__name__)
 
 
-def kernel(*, check: bool) -> Callable[[Table, int], None] | None:
+def kernel(*, check: bool) -> Callable[[Entries, int], None] | None:
     """Return the kernel of the step, or None where native.c cannot be compiled.
 
-    With ``check`` it leaves out each row with a gradient that is not finite, and tells so in
-    ``finite``.
+    Args:
+        check: True makes the kernel skip each entry with a gradient that is not finite, and set
+            the entry's ``finite`` to 0.
     """
     loaded = library()
     if loaded is None:
         return None
 
-    def run(table: Table, base: int) -> None:
-        loaded.ham_step(table.ctypes.data, len(table), base, check, torch.get_num_threads())
+    def run(entries: Entries, base: int) -> None:
+        loaded.ham_step(entries.ctypes.data, len(entries), base, check, torch.get_num_threads())
 
     return run
 
 
 def finiteness() -> Callable[[list[Tensor]], list[bool]] | None:
-    """Return a check of CPU tensors that fit (see ``tables.fits``), or None as ``kernel`` does.
+    """Return the check for NaN and infinity, or None where native.c cannot be compiled.
 
-    It tells for each tensor whether all its values are finite, from their bits.
+    The check takes CPU tensors that the kernel can read (see ``tensor_table.fits_kernel``). It
+    tells for each tensor, from the bits of its values, whether all are finite.
     """
     loaded = library()
     if loaded is None:
         return None
 
     def all_finite(tensors: list[Tensor]) -> list[bool]:
-        table = np.zeros(len(tensors), ROW)
-        table["grad"] = [tensor.data_ptr() for tensor in tensors]
-        table["count"] = [tensor.numel() for tensor in tensors]
-        table["dtype"] = [DTYPES[tensor.dtype] for tensor in tensors]
-        table["finite"] = 1
-        loaded.ham_finite(table.ctypes.data, len(table), torch.get_num_threads())
-        return table["finite"].astype(bool).tolist()
+        entries = np.zeros(len(tensors), ENTRY)
+        entries["grad"] = [tensor.data_ptr() for tensor in tensors]
+        entries["count"] = [tensor.numel() for tensor in tensors]
+        entries["dtype"] = [DTYPES[tensor.dtype] for tensor in tensors]
+        entries["finite"] = 1
+        loaded.ham_finite(entries.ctypes.data, len(entries), torch.get_num_threads())
+        return entries["finite"].astype(bool).tolist()
 
     return all_finite
 
 
 @cache
 def library() -> ctypes.CDLL | None:
-    """Return native.c compiled and loaded, or None, and log why, where it cannot be had."""
+    """Return native.c, compiled and loaded; where that fails, log the reason and return None."""
     return _build()
 
 
 def _build() -> ctypes.CDLL | None:
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
-        logger.info("no C compiler found (looked for $CC, cc, gcc): HAM's step stays eager")
+        logger.info("no C compiler found (looked for $CC, cc, gcc): the HAM step stays eager")
         return None
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "ham_native.so"
@@ -87,7 +89,7 @@ def _build() -> ctypes.CDLL | None:
             except (OSError, subprocess.SubprocessError) as error:
                 reason = getattr(error, "stderr", None) or error
                 logger.info("%s %s failed: %s", compiler, " ".join(flags), reason)
-    logger.warning("HAM's native kernel could not be built; its step stays eager and slower")
+    logger.warning("native.c could not be compiled: the HAM step stays eager, which is slower")
     return None
 
 

@@ -1,4 +1,4 @@
-"""The HAM step, alone or with the base's step, as one kernel call per device."""
+"""The paths ``fused`` and ``fused_base``: one kernel call per device takes the step."""
 
 from __future__ import annotations
 
@@ -11,124 +11,136 @@ from torch import Tensor
 from torch.autograd.graph import increment_version
 from torch.optim import Optimizer
 
-from ham.optim.kernels import native, tables, triton_kernel
-from ham.optim.kernels.base_coefficients import (
+from ham.optim.kernels import native, tensor_table, triton_kernel
+from ham.optim.kernels.eager import reference_step
+from ham.optim.kernels.fusible_bases import (
     base_coefficients,
     can_fuse,
     count_steps,
     kernel_base,
     moments,
-    next_step,
+    next_step_number,
 )
-from ham.optim.kernels.eager import reference_step
-from ham.optim.kernels.parameter_updates import Entry, ParameterUpdate, with_gradients
-from ham.optim.kernels.tables import (
+from ham.optim.kernels.parameter_updates import (
+    ParameterUpdate,
+    ParamWithGrad,
+    params_with_grad,
+)
+from ham.optim.kernels.tensor_table import (
     Coefficients,
-    Table,
-    TaskTable,
+    Entries,
+    TensorTable,
     coefficients,
-    fits,
+    fits_kernel,
     ham_coefficients,
     on_host,
 )
-from ham.optim.nonfinite import checked_by_kernel, non_finite
+from ham.optim.nonfinite import find_non_finite, is_checked_by_kernel
 from ham.optim.param_groups import takes_ham_step
 
-Kernel = Callable[[Table, int], None]
-Task = tuple[Entry, tuple[Tensor, ...]]  # what is to be moved, with the base's moments
+Kernel = Callable[[Entries, int], None]
+# A parameter with its gradient, and the base's moments of it.
+FusedUpdate = tuple[ParamWithGrad, tuple[Tensor, ...]]
 
 
 def kernel_for(device: torch.device, *, check: bool = False) -> Kernel | None:
-    """Return the kernel of a device, compiling it if need be; None where there is none.
+    """Return the kernel of a device, compiled where needed; None where there is none.
 
     Args:
         device: where the tensors are.
-        check: let native.c look for NaN and infinity; see ``nonfinite.checked_by_kernel``.
+        check: True makes native.c check the gradients for NaN and infinity; see
+            :func:`ham.optim.nonfinite.is_checked_by_kernel`.
     """
     if device.type == "cpu":
         return native.kernel(check=check)
     return triton_kernel.kernel(device) if device.type == "cuda" else None
 
 
-def ham_pass(moves: list[ParameterUpdate]) -> None:
-    """Apply the HAM step with kernels; tensors that no kernel takes go through the formula."""
-    by_device: dict[torch.device, TaskTable] = defaultdict(TaskTable)
-    shared: dict[int, Coefficients] = {}
-    rest = []
-    for move in moves:
-        group, device = move.group, move.theta.device
-        states = () if move.previous is None else (move.previous,)
-        if not (on_host(group["lr"]) and fits(move.theta, move.grad, *states)):
-            rest.append(move)
+def fused_step(updates: list[ParameterUpdate]) -> None:
+    """Apply the HAM step with kernels; tensors that no kernel can take go through the formula."""
+    tables: dict[torch.device, TensorTable] = defaultdict(TensorTable)
+    group_coefficients: dict[int, Coefficients] = {}
+    remaining = []
+    for update in updates:
+        group, device = update.group, update.theta.device
+        states = () if update.previous_signs is None else (update.previous_signs,)
+        if not (on_host(group["lr"]) and fits_kernel(update.theta, update.grad, *states)):
+            remaining.append(update)
         elif kernel_for(device) is None:
-            rest.append(move)
+            remaining.append(update)
         else:
-            if id(group) not in shared:
-                shared[id(group)] = coefficients(ham_coefficients(group))
-            by_device[device].add(move.theta, move.grad, states, shared[id(group)])
-    for device, table in by_device.items():
-        _run(kernel_for(device), table, tables.NONE)
-    reference_step(rest)
+            if id(group) not in group_coefficients:
+                group_coefficients[id(group)] = coefficients(ham_coefficients(group))
+            tables[device].add(update.theta, update.grad, states, group_coefficients[id(group)])
+    for device, table in tables.items():
+        _run_kernel(kernel_for(device), table, tensor_table.NONE)
+    reference_step(remaining)
 
 
-def fused_pass(base: Optimizer, policy: str) -> bool:
-    """Take the base's step and HAM's in one pass, or touch nothing and return False.
+def fused_base_step(base: Optimizer, policy: str) -> bool:
+    """Take the base step and the HAM step in one pass, or change nothing and return False.
 
-    False on a parameter's first step (the base creates its state itself), and where base, layout
-    or device cannot be fused.
+    False on a parameter's first step, in which the base creates its state, and where a kernel
+    cannot take the base, a tensor's layout or its device.
 
     Args:
-        base: the optimizer whose step is taken in its place.
-        policy: what to do with gradients that hold NaN or infinity; see ``nonfinite.non_finite``.
+        base: the optimizer whose step is taken instead of ``base.step()``.
+        policy: what happens to gradients that hold NaN or infinity; see
+            :func:`ham.optim.nonfinite.find_non_finite`.
 
     Raises:
-        DivergedRun: a gradient is not finite and the policy is ``"raise"``; nothing has moved.
+        DivergedRun: a gradient is not finite and the policy is ``"raise"``; no parameter has
+            changed.
     """
-    work = _fusible(base)
-    if work is None:
+    updates = _collect_fused_updates(base)
+    if updates is None:
         return False
-    early = [entry for entry, _ in work if not checked_by_kernel(policy, entry[1].device)]
-    out = {id(param) for _, param, _ in non_finite(early, policy, by_kernel=True)}
-    staying = [(entry, state) for entry, state in work if id(entry[1]) not in out]
-    for device, table in _tables(base, staying).items():
-        kernel = kernel_for(device, check=checked_by_kernel(policy, device))
-        count_steps(base, _run(kernel, table, kernel_base(base)))
+    unchecked = [
+        param_with_grad
+        for param_with_grad, _ in updates
+        if not is_checked_by_kernel(policy, param_with_grad[1].device)
+    ]
+    skipped = {id(param) for _, param, _ in find_non_finite(unchecked, policy, by_kernel=True)}
+    updates = [update for update in updates if id(update[0][1]) not in skipped]
+    for device, table in _fill_tables(base, updates).items():
+        kernel = kernel_for(device, check=is_checked_by_kernel(policy, device))
+        count_steps(base, _run_kernel(kernel, table, kernel_base(base)))
     return True
 
 
-def _fusible(base: Optimizer) -> list[Task] | None:
-    """Return all parameters with a gradient, each with the base's moments; None where not."""
+def _collect_fused_updates(base: Optimizer) -> list[FusedUpdate] | None:
+    """Return the updates of all parameters with a gradient; None if one cannot be fused."""
     if not can_fuse(base):
         return None
-    work = []
-    for entry in with_gradients(base.param_groups):
-        group, param, grad = entry
-        state = moments(base, group, param)
-        if state is None or not fits(param, grad, *state):
+    updates = []
+    for group, param, grad in params_with_grad(base.param_groups):
+        states = moments(base, group, param)
+        if states is None or not fits_kernel(param, grad, *states):
             return None
-        work.append((entry, state))
-    devices = {entry[1].device for entry, _ in work}
-    return work if all(kernel_for(device) for device in devices) else None
+        updates.append(((group, param, grad), states))
+    devices = {param.device for (_, param, _), _ in updates}
+    return updates if all(kernel_for(device) for device in devices) else None
 
 
-def _tables(base: Optimizer, work: list[Task]) -> dict[torch.device, TaskTable]:
-    by_device: dict[torch.device, TaskTable] = defaultdict(TaskTable)
-    shared: dict[tuple[int, bool, float], Coefficients] = {}
-    for (group, param, grad), state in work:
-        active, step = takes_ham_step(param, group), next_step(base, param)
+def _fill_tables(base: Optimizer, updates: list[FusedUpdate]) -> dict[torch.device, TensorTable]:
+    tables: dict[torch.device, TensorTable] = defaultdict(TensorTable)
+    group_coefficients: dict[tuple[int, bool, float], Coefficients] = {}
+    for (group, param, grad), states in updates:
+        active, step = takes_ham_step(param, group), next_step_number(base, param)
         key = (id(group), active, step)
-        if key not in shared:
+        if key not in group_coefficients:
             ham = ham_coefficients(group, active=active)
-            shared[key] = coefficients(ham | base_coefficients(base, group, step))
-        by_device[param.device].add(param, grad, state, shared[key])
-    return by_device
+            group_coefficients[key] = coefficients(ham | base_coefficients(base, group, step))
+        tables[param.device].add(param, grad, states, group_coefficients[key])
+    return tables
 
 
-def _run(kernel: Kernel | None, table: TaskTable, base: int) -> list[Tensor]:
-    """Run a kernel on a table; return the parameters that have moved."""
-    assert kernel is not None  # its tensors were taken because it exists
-    rows = table.rows()
-    kernel(rows, base)
-    # The kernel writes behind autograd's back; versions let it refuse stale tensors.
+def _run_kernel(kernel: Kernel | None, table: TensorTable, base: int) -> list[Tensor]:
+    """Run a kernel on a table; return the parameters that it did not skip."""
+    assert kernel is not None  # a tensor enters a table only if its device has a kernel
+    entries = table.entries()
+    kernel(entries, base)
+    # The kernel writes without autograd's knowledge. New versions let autograd refuse to use the
+    # changed tensors in a backward pass.
     increment_version(table.written)
-    return list(compress(table.thetas, rows["finite"]))
+    return list(compress(table.thetas, entries["finite"]))

@@ -1,4 +1,4 @@
-"""The tensors that HAM moves in one step, each with the gradient that backward left."""
+"""The parameters that take the HAM step, each with the gradient that backward left."""
 
 from __future__ import annotations
 
@@ -12,58 +12,64 @@ from torch import Tensor
 from ham.errors import InvalidConfig
 from ham.optim.param_groups import refuse_complex, takes_ham_step
 
-# A parameter that has a gradient: its group, itself, its gradient.
-Entry = tuple[dict[str, Any], Tensor, Tensor]
+# A parameter that has a gradient: its parameter group, the parameter, the gradient.
+ParamWithGrad = tuple[dict[str, Any], Tensor, Tensor]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ParameterUpdate:
-    """One tensor of one step.
+    """The HAM step of one parameter.
 
     Attributes:
-        theta: the parameter; the base has moved it when the HAM step runs.
-        grad: the raw gradient of what the base minimizes, or maximizes where its group says so.
-        group: the parameter group, for the learning rate and the ``ham_`` entries.
-        previous: signs before the base step, for HYP; None for HYP*.
+        theta: the parameter; it holds theta_half when the HAM step is applied.
+        grad: the raw gradient of the objective that the base minimizes, or maximizes where its
+            group has ``maximize=True``.
+        group: the parameter group, with the learning rate and the ``ham_`` entries.
+        previous_signs: signs of the weights before the base step, for HYP; None for HYP*.
     """
 
     theta: Tensor
     grad: Tensor
     group: dict[str, Any]
-    previous: Tensor | None = None
+    previous_signs: Tensor | None = None
 
     @property
     def grad_sign(self) -> int:
-        """-1 where the base maximizes: its objective is minus the loss of the paper."""
+        """-1 where the base maximizes: the paper's loss is then minus the base's objective."""
         return -1 if self.group.get("maximize", False) else 1
 
 
 def collect_updates(
     groups: list[dict[str, Any]], *, copy_gradients: bool
 ) -> list[ParameterUpdate]:
-    """List the HAM moves of one step, before the base steps.
+    """List the parameter updates of one HAM step; to be called before the base steps.
 
     Args:
         groups: parameter groups.
         copy_gradients: True for a base that overwrites ``p.grad``.
 
     Raises:
-        InvalidConfig: a gradient is sparse.
+        InvalidConfig: a gradient is sparse or a parameter is complex.
     """
     return [
         ParameterUpdate(
             theta=param,
             grad=grad.clone() if copy_gradients else grad,
             group=group,
-            previous=param.sign() if group["ham_sign"] == "previous" else None,
+            previous_signs=param.sign() if group["ham_sign"] == "previous" else None,
         )
-        for group, param, grad in with_gradients(groups)
+        for group, param, grad in params_with_grad(groups)
         if takes_ham_step(param, group)
     ]
 
 
-def with_gradients(groups: list[dict[str, Any]]) -> Iterator[Entry]:
-    """Yield (group, parameter, gradient) for every parameter that has a gradient."""
+def params_with_grad(groups: list[dict[str, Any]]) -> Iterator[ParamWithGrad]:
+    """Yield (group, parameter, gradient) for every parameter that has a gradient.
+
+    Raises:
+        InvalidConfig: HAM cannot take the step of a parameter: its gradient is sparse, or it is
+            complex.
+    """
     for group in groups:
         refuse_complex(group)
         for param in group["params"]:

@@ -1,8 +1,8 @@
-"""The one-pass kernel for CUDA GPUs, in Triton: one launch for all tensors of one dtype.
+"""The one-pass kernel of CUDA GPUs, in Triton: one launch for all tensors of one dtype.
 
-A table of pointers instead of one launch per tensor: a launch costs more host time than most
-tensors take on the GPU, and the kernel is compiled once, whatever the shapes and whichever
-gradients are None. Where a gradient is not finite the element and its moments are left alone.
+Why a table of addresses and not one launch per tensor: a launch costs more host time than most
+tensors take on the GPU, and the kernel is compiled once for all shapes and for any set of
+gradients that are None. An element whose gradient is not finite is not changed, nor its moments.
 """
 
 from __future__ import annotations
@@ -15,27 +15,29 @@ from typing import Any
 import numpy as np
 import torch
 
-from ham.optim.kernels.tables import ROW, Table
+from ham.optim.kernels.tensor_table import ENTRY, Entries
 
+# Elements that one program updates, and elements that it updates at a time.
 CHUNK = 4096
 BLOCK = 1024
-_FIELDS = len(ROW.names or ())
+_FIELDS = len(ENTRY.names or ())
 
 
 @cache
-def kernel(device: torch.device) -> Callable[[Table, int], None] | None:
+def kernel(device: torch.device) -> Callable[[Entries, int], None] | None:
     """Return the kernel of a device, or None where Triton is not installed."""
     if find_spec("triton") is None:
         return None
     from ham.optim.kernels import _triton_source  # lazy: importing it needs Triton
 
-    def run(table: Table, base: int) -> None:
-        variants = np.stack([table["dtype"], table["sign_previous"] != 0, table["first"] != 0], 1)
+    def run(entries: Entries, base: int) -> None:
+        variants = np.stack(
+            [entries["dtype"], entries["sign_previous"] != 0, entries["first"] != 0], axis=1
+        )
         for dtype, previous, momentum in np.unique(variants, axis=0):
-            chosen = table[(variants == (dtype, previous, momentum)).all(axis=1)]
             _launch(
                 _triton_source.step,
-                chosen,
+                entries[(variants == (dtype, previous, momentum)).all(axis=1)],
                 device,
                 BASE=base,
                 PREVIOUS=bool(previous),
@@ -46,23 +48,24 @@ def kernel(device: torch.device) -> Callable[[Table, int], None] | None:
     return run
 
 
-def _launch(step: Any, table: Table, device: torch.device, **variant: Any) -> None:
-    chunks = -(-table["count"] // CHUNK)
-    task = np.repeat(np.arange(len(table)), chunks)
-    first_chunk = np.repeat(np.cumsum(chunks) - chunks, chunks)
-    place = np.stack([task, (np.arange(len(task)) - first_chunk) * CHUNK], axis=1)
+def _launch(step: Any, entries: Entries, device: torch.device, **variant: Any) -> None:
+    """Launch one program per chunk of the entries' tensors."""
+    counts = -(-entries["count"] // CHUNK)
+    entry = np.repeat(np.arange(len(entries)), counts)
+    first_chunk = np.repeat(np.cumsum(counts) - counts, counts)
+    chunks = np.stack([entry, (np.arange(len(entry)) - first_chunk) * CHUNK], axis=1)
     # One copy to the device, pinned so that the host does not wait for it.
-    words = np.concatenate([table.view(np.int64).ravel(), place.ravel()])
+    words = np.concatenate([entries.view(np.int64).ravel(), chunks.ravel()])
     host = torch.from_numpy(words)
     if device.type == "cuda":
         host = host.pin_memory()
     on_device = host.to(device, non_blocking=True)
-    split = table.size * _FIELDS
+    table_words = entries.size * _FIELDS
     with torch.cuda.device_of(on_device):  # Triton launches on the current device
-        step[(len(task),)](
-            on_device[:split],
-            on_device[split:],
-            ROW_LENGTH=_FIELDS,
+        step[(len(chunks),)](
+            on_device[:table_words],
+            on_device[table_words:],
+            ENTRY_LENGTH=_FIELDS,
             CHUNK=CHUNK,
             BLOCK=BLOCK,
             enable_fp_fusion=True,

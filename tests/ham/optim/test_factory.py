@@ -10,7 +10,7 @@ from ham.catalog import OPTIMIZERS
 from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, Recipe
 from ham.errors import UnknownName
 from ham.optim.factory import build_optimizer
-from tests.ham.optim.training import small_model, take_steps, weights
+from tests.ham.optim.toy_training import small_model, take_steps, weights
 
 RECIPE = Recipe(
     name="test",

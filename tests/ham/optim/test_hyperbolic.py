@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, ReduceLROnPl
 
 from ham.errors import HamError, IncompatibleCombination, InvalidConfig
 from ham.optim import HAM, SAM
-from tests.ham.optim.training import closure_of, small_model, take_steps, weights
+from tests.ham.optim.toy_training import closure_of, small_model, take_steps, weights
 
 BASES = {
     "sgd": lambda params: SGD(params, lr=0.1, momentum=0.9),

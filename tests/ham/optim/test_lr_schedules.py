@@ -7,7 +7,7 @@ from ham.config import Recipe
 from ham.errors import InvalidConfig
 from ham.optim import HAM
 from ham.optim.lr_schedules import learning_rate_schedule
-from tests.ham.optim.training import small_model, take_steps
+from tests.ham.optim.toy_training import small_model, take_steps
 
 
 def rates(steps: int, steps_per_epoch: int = 2, trainings: int = 1, **options) -> list[float]:

@@ -1,4 +1,4 @@
-"""The check for NaN and infinity agrees with torch.isfinite, read by the kernel or summed."""
+"""The policies for gradients that hold NaN or infinity."""
 
 from __future__ import annotations
 
@@ -6,123 +6,54 @@ import math
 
 import pytest
 import torch
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import SGD, AdamW
 
-from ham.optim import HAM, nonfinite
-from ham.optim.kernels import native, tables
-from ham.optim.nonfinite import all_finite
+from ham.errors import DivergedRun
+from ham.optim import HAM
+from tests.ham.optim.toy_training import loss_of, small_model, take_steps, weights
 
-BITS = {
-    torch.float16: torch.int16,
-    torch.bfloat16: torch.int16,
-    torch.float32: torch.int32,
-    torch.float64: torch.int64,
-}
-BAD = (math.nan, math.inf, -math.inf)
-# Of native.c: values on both sides of a border between units of work.
-CHUNK, WINDOW = 16384, 1 << 20
+ALPHA, BETA = 5.0, 1e-2
 
 
-@st.composite
-def tensors(draw: st.DrawFn) -> Tensor:
-    """Any bits at all, mostly after a clean stretch: NaNs of every payload, denormals, zeros."""
-    dtype = draw(st.sampled_from(list(BITS)))
-    numbers = torch.iinfo(BITS[dtype])
-    words = draw(st.lists(st.integers(numbers.min, numbers.max), max_size=5))
-    clean = torch.ones(draw(st.integers(0, 70)), dtype=dtype)
-    return torch.cat([clean, torch.tensor(words, dtype=BITS[dtype]).view(dtype)])
-
-
-@pytest.mark.parametrize("by_kernel", [False, True])
-@given(arrays=st.lists(tensors(), max_size=6))
-@example(arrays=[])
-@settings(deadline=None)  # the first example may compile the kernel
-def test_finiteness_agrees_with_torch(arrays, by_kernel):
-    expected = [bool(array.isfinite().all()) for array in arrays]
-    assert all_finite(arrays, by_kernel=by_kernel) == expected
-
-
-@pytest.mark.parametrize("by_kernel", [False, True])
-@pytest.mark.parametrize("bad", BAD)
-@pytest.mark.parametrize("dtype", BITS, ids=str)
-def test_finiteness_finds_one_bad_value_wherever_it_is(dtype, bad, by_kernel):
-    places = [(1, 0), (7, 0), (7, 3), (7, 6), (2 * CHUNK + 3, CHUNK - 1)]
-    places += [(2 * CHUNK + 3, at) for at in (0, CHUNK, 2 * CHUNK, 2 * CHUNK + 2)]
-    arrays = [torch.zeros(length, dtype=dtype) for length, _ in places]
-    assert all_finite(arrays, by_kernel=by_kernel) == [True] * len(arrays)
-    for array, (_, at) in zip(arrays, places, strict=True):
-        array[at] = bad
-    assert all_finite(arrays, by_kernel=by_kernel) == [False] * len(arrays)
-
-
-@pytest.mark.parametrize("by_kernel", [False, True])
-@pytest.mark.parametrize("dtype", BITS, ids=str)
-def test_finiteness_is_not_confused_by_extreme_or_absent_values(dtype, by_kernel):
-    limits = torch.finfo(dtype)
-    arrays = [
-        torch.full((9,), limits.max, dtype=dtype),  # the sum overflows
-        torch.full((9,), limits.min, dtype=dtype),
-        torch.full((9,), limits.smallest_normal / 2, dtype=dtype),
-        torch.empty(0, 3, dtype=dtype),
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("path", ["reference", "foreach", "fused", "fused_base"])
+def test_ham_skips_a_tensor_with_a_non_finite_gradient(path, bad):
+    model = small_model()
+    optimizer = HAM(AdamW(model.parameters(), lr=0.01), ALPHA, BETA, path=path)
+    take_steps(model, optimizer, 1)
+    before = [param.detach().clone() for param in model.parameters()]
+    state = {key: value.clone() for key, value in optimizer.state[model[0].weight].items()}
+    optimizer.zero_grad()
+    loss_of(model).backward()
+    model[0].weight.grad[0, 0] = bad
+    optimizer.step()
+    changed = [
+        not torch.equal(param, old) for param, old in zip(model.parameters(), before, strict=True)
     ]
-    assert all_finite(arrays, by_kernel=by_kernel) == [True] * 4
+    assert changed == [False, True, True, True]
+    assert model[0].weight.grad is not None
+    for key, value in optimizer.state[model[0].weight].items():
+        assert torch.equal(value, state[key])
 
 
-@pytest.mark.parametrize("by_kernel", [False, True])
-@pytest.mark.parametrize("bad", BAD)
-def test_finiteness_reads_every_layout(bad, by_kernel):
-    image = torch.zeros(2, 3, 5, 5).contiguous(memory_format=torch.channels_last)
-    image[1, 2, 4, 4] = bad
-    strided = torch.tensor([[0.0, bad], [0.0, bad]])[:, 0]  # the bad values are not in the view
-    expanded = torch.tensor([bad]).expand(3)
-    sparse = torch.sparse_coo_tensor([[0, 1]], [1.0, bad], (4,), check_invariants=True)
-    arrays = [image, strided, expanded, sparse]
-    assert all_finite(arrays, by_kernel=by_kernel) == [False, True, False, False]
-
-
-def test_finiteness_kernel_takes_all_of_the_step_s_dtypes():
-    check = native.finiteness()
-    if check is None:
-        pytest.skip("no C compiler")
-    arrays = [torch.tensor([1.0, bad], dtype=d) for d in tables.DTYPES for bad in (2.0, *BAD)]
-    assert check(arrays) == [True, False, False, False] * len(tables.DTYPES)
-
-
-@pytest.mark.parametrize("base", [SGD, AdamW])
-@pytest.mark.parametrize("bad", [[0], [2], [1, 3], [0, 1, 2, 3, 4]])
-def test_fused_step_leaves_out_the_bad_tensors_and_no_other_wherever_they_are(base, bad):
-    lengths = (3, WINDOW - 3, WINDOW + CHUNK + 5, 7, 2)  # windows of one, two and three tensors
-    weights = [nn.Parameter(torch.ones(1, length)) for length in lengths]
-    optimizer = HAM(base(weights, lr=0.1), path="fused_base")
-    for step in range(2):  # the base takes the first one
-        before = [weight.detach().clone() for weight in weights]
-        for weight in weights:
-            weight.grad = torch.full_like(weight, 0.01)
-        for index in bad if step else ():
-            weights[index].grad[0, -1] = math.inf
+@pytest.mark.parametrize("path", ["reference", "foreach", "fused", "fused_base"])
+def test_ham_raises_on_a_non_finite_gradient_before_any_parameter_changes(path):
+    model = small_model()
+    base = SGD(model.named_parameters(), lr=0.1)
+    optimizer = HAM(base, ALPHA, BETA, nonfinite="raise", path=path)
+    loss_of(model).backward()
+    model[2].weight.grad[0, 0] = math.nan
+    before = weights(model)
+    with pytest.raises(DivergedRun, match=r"2\.weight \(2, 8\) is not finite at lr=0.1, alpha=5"):
         optimizer.step()
-    moved = [bool((new != old).all()) for new, old in zip(weights, before, strict=True)]
-    kept = [torch.equal(new, old) for new, old in zip(weights, before, strict=True)]
-    assert kept == [index in bad for index in range(5)]
-    assert moved == [index not in bad for index in range(5)]
+    assert torch.equal(weights(model), before)
 
 
-def test_finiteness_is_summed_on_the_reference_path_and_read_by_the_kernel_on_its_own(monkeypatch):
-    if native.finiteness() is None:
-        pytest.skip("no C compiler")
-    summed: list[int] = []
-    by_sums = nonfinite._finite_by_sums
-
-    def count(arrays: list[Tensor]) -> list[bool]:
-        summed.append(len(arrays))
-        return by_sums(arrays)
-
-    monkeypatch.setattr(nonfinite, "_finite_by_sums", count)
-    weight = nn.Parameter(torch.ones(2, 2))
-    weight.grad = torch.ones(2, 2)
-    for path in ("reference", "foreach", "fused", "fused_base"):
-        HAM(SGD([weight], lr=0.1), path=path).step()
-    assert summed == [1, 1, 0, 0]
+@pytest.mark.parametrize("path", ["reference", "foreach", "fused"])
+def test_ham_adds_no_non_finite_value_where_nothing_is_checked(path):
+    weight = nn.Parameter(torch.full((1, 3), 3e38))
+    optimizer = HAM(SGD([weight], lr=0.1), nonfinite="ignore", path=path)
+    weight.grad = torch.tensor([[-1.0, 0.0, math.nan]])
+    optimizer.step()
+    assert weight.isfinite().tolist() == [[True, True, False]]  # SGD makes the last one NaN

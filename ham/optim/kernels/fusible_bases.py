@@ -1,6 +1,6 @@
-"""SGD, Adam and AdamW as coefficients of the one-pass kernels; their state stays torch's own.
+"""The base optimizers whose step a one-pass kernel can take: SGD, Adam and AdamW.
 
-A step that these coefficients cannot express is left to the base itself.
+Their steps become coefficients of the kernel. Their state stays torch's own, in ``base.state``.
 """
 
 from __future__ import annotations
@@ -12,38 +12,39 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from ham.optim.kernels import tables
-from ham.optim.kernels.tables import on_host
+from ham.optim.kernels import tensor_table
+from ham.optim.kernels.tensor_table import on_host
 
 
 def can_fuse(base: Optimizer) -> bool:
-    """Tell whether the kernels can take this base's step in its place.
+    """Tell whether a kernel can take this base's step instead of the base.
 
-    Exact classes only: a subclass may do anything. Not where someone watches the base itself
-    (its own hooks, a scheduler that wrapped its ``step``) or where a host number is not to be had
-    (capturable, learning rate on an accelerator).
+    False for a subclass of the three, which may change the step; for a base with hooks of its own
+    or with a ``step`` that a scheduler has wrapped, since these would not run; and for options
+    that the coefficients cannot express: differentiable, capturable, amsgrad, a learning rate or
+    weight decay on an accelerator.
     """
     return (
         type(base) in (SGD, Adam, AdamW)
         and not base._optimizer_step_pre_hooks
         and not base._optimizer_step_post_hooks
         and "step" not in vars(base)
-        and all(_group_fits(group) for group in base.param_groups)
+        and all(_is_fusible(group) for group in base.param_groups)
     )
 
 
-def _group_fits(group: dict[str, Any]) -> bool:
+def _is_fusible(group: dict[str, Any]) -> bool:
     special = group.get("differentiable") or group.get("capturable") or group.get("amsgrad")
     return not special and on_host(group["lr"], group["weight_decay"])
 
 
 def kernel_base(base: Optimizer) -> int:
-    """Return what the kernels call this base."""
-    return tables.SGD if type(base) is SGD else tables.ADAM
+    """Return the kernels' number of a fusible base: ``tensor_table.SGD`` or ``.ADAM``."""
+    return tensor_table.SGD if type(base) is SGD else tensor_table.ADAM
 
 
 def moments(base: Optimizer, group: dict[str, Any], param: Tensor) -> tuple[Tensor, ...] | None:
-    """Return the base's moments of a parameter; None where the base has to create them first."""
+    """Return the base's moments of a parameter; None where the base must create them first."""
     state = base.state.get(param, {})
     if type(base) is SGD:
         if group["momentum"] == 0:
@@ -55,8 +56,8 @@ def moments(base: Optimizer, group: dict[str, Any], param: Tensor) -> tuple[Tens
     return (state["exp_avg"], state["exp_avg_sq"])
 
 
-def next_step(base: Optimizer, param: Tensor) -> float:
-    """Return the number of the step that is to be taken, from 1; 0 where the base counts none."""
+def next_step_number(base: Optimizer, param: Tensor) -> float:
+    """Return the number of a parameter's next step, from 1; 0 where the base counts none."""
     return 0.0 if type(base) is SGD else float(base.state[param]["step"]) + 1
 
 

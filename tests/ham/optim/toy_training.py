@@ -1,4 +1,4 @@
-"""A small model, its data and a training loop, shared by the optimizer's tests."""
+"""A small model, its data and a training loop for the tests of the optimizers."""
 
 from __future__ import annotations
 
