@@ -68,7 +68,7 @@ def play(storage: Storage) -> None:
         storage.studies.submit(request, plan)
         claimed = storage.queue.claim("lab", LEASE)
         assert claimed is not None
-        study, claim = claimed
+        study, lease = claimed
         truth = truths[plan.combination.key]
         real = train(
             RunConfig(
@@ -76,14 +76,14 @@ def play(storage: Storage) -> None:
             ),
             measure_test=True,
         )
-        run = partial(_run, storage, claim, truth, real)
+        run = partial(_run, storage, lease, truth, real)
         run(_search(plan))
         for number in range(round_count(plan)):
             run(round_jobs(plan, storage.runs.of_study(study.id), number=number))
         for purpose in (Purpose.SCREENING, Purpose.CONFIRMATION):
             run(baseline_jobs(plan, purpose))
         run(confirmation_jobs(plan, storage.runs.of_study(study.id)))
-        storage.queue.succeed(claim, recommend(plan, storage.runs.of_study(study.id)))
+        storage.queue.succeed(lease, recommend(plan, storage.runs.of_study(study.id)))
 
 
 def _search(plan: Plan) -> list[Job]:
@@ -102,7 +102,7 @@ def _search(plan: Plan) -> list[Job]:
 
 
 def _run(
-    storage: Storage, claim: StudyLease, truth: Truth, real: RunResult, jobs: Sequence[Job]
+    storage: Storage, lease: StudyLease, truth: Truth, real: RunResult, jobs: Sequence[Job]
 ) -> None:
     facts = real.to_json()
     facts["measures"]["sparsity"] = facts.pop("sparsity")
@@ -115,8 +115,8 @@ def _run(
         ended = outcome.model_copy(update=changes)
         if accuracies[-1] <= CHANCE or job.trial_number in FAILED_TRIALS:
             ended = Outcome(error="the worker broke down")
-        run = storage.runs.begin(claim, job, len(outcome.curve))
-        storage.runs.end(claim, run.id, ended)
+        run = storage.runs.begin(lease, job, len(outcome.curve))
+        storage.runs.end(lease, run.id, ended)
 
 
 def copy(url: str, number: int, runs: int) -> None:

@@ -84,7 +84,7 @@ class QueueMachine(RuleBasedStateMachine):
     """Any runner may do anything at any time; claims stay around after they went stale."""
 
     database: Database
-    claims = Bundle("claims")
+    leases = Bundle("leases")
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.served: dict[str, datetime] = {}
         self.reruns: dict[tuple[str, str | None], str] = {}
 
-    @initialize(target=claims)
+    @initialize(target=leases)
     def begin_with_one_claimed_and_one_queued(self) -> object:
         self.submit(LOCAL, 0)
         self.submit(LOCAL, 0)
@@ -180,12 +180,12 @@ class QueueMachine(RuleBasedStateMachine):
     def wait(self) -> None:
         self.clock.advance(10)
 
-    @rule(target=claims)
+    @rule(target=leases)
     def claim_after_every_lease_ran_out(self) -> object:
         self.clock.advance(16)
         return self.claim()
 
-    @rule(target=claims)
+    @rule(target=leases)
     def claim(self) -> object:
         got = self.storage.queue.claim("me", LEASE)
         expected = self._next()
@@ -193,54 +193,54 @@ class QueueMachine(RuleBasedStateMachine):
             assert got is None
             return multiple()
         assert got is not None
-        study, claim = got
+        study, lease = got
         mine = self.model[expected]
         mine.go(StudyState.RUNNING, self.clock.now)
         mine.claimable_at = self.clock.now + LEASE
         self.served[mine.submitter] = self.clock.now
         mine.token, mine.attempts = mine.token + 1, mine.attempts + 1
-        assert (study.id, claim.token) == (expected, mine.token)
-        return claim
+        assert (study.id, lease.token) == (expected, mine.token)
+        return lease
 
-    @rule(claim=claims)
-    def heartbeat(self, claim: StudyLease) -> None:
-        mine = self.model[claim.study_id]
-        if self._write(claim, lambda: self.storage.queue.heartbeat(claim, LEASE)):
+    @rule(lease=leases)
+    def heartbeat(self, lease: StudyLease) -> None:
+        mine = self.model[lease.study_id]
+        if self._write(lease, lambda: self.storage.queue.heartbeat(lease, LEASE)):
             mine.claimable_at = self.clock.now + LEASE
 
-    @rule(claim=claims, lost=st.booleans(), pause=st.sampled_from([0, 10]))
-    def release(self, claim: StudyLease, lost: bool, pause: int) -> None:
-        mine, wait = self.model[claim.study_id], timedelta(seconds=pause)
+    @rule(lease=leases, lost=st.booleans(), pause=st.sampled_from([0, 10]))
+    def release(self, lease: StudyLease, lost: bool, pause: int) -> None:
+        mine, wait = self.model[lease.study_id], timedelta(seconds=pause)
         if self._write(
-            claim, lambda: self.storage.queue.release(claim, "released", wait, lost=lost)
+            lease, lambda: self.storage.queue.release(lease, "released", wait, lost=lost)
         ):
             mine.go(LET_GO[mine.state], self.clock.now)
             if mine.state == StudyState.QUEUED:
                 mine.claimable_at = self.clock.now + wait
             mine.attempts -= not lost
 
-    @rule(claim=claims)
-    def control_flags(self, claim: StudyLease) -> None:
-        control_flags = self._write(claim, lambda: self.storage.queue.control_flags(claim))
+    @rule(lease=leases)
+    def control_flags(self, lease: StudyLease) -> None:
+        control_flags = self._write(lease, lambda: self.storage.queue.control_flags(lease))
         if control_flags is not None:
             assert control_flags.pause_requested == (
-                self.model[claim.study_id].state != StudyState.RUNNING
+                self.model[lease.study_id].state != StudyState.RUNNING
             )
 
-    @rule(claim=claims, well=st.booleans())
-    def finish(self, claim: StudyLease, well: bool) -> None:
+    @rule(lease=leases, well=st.booleans())
+    def finish(self, lease: StudyLease, well: bool) -> None:
         queue = self.storage.queue
         if self._write(
-            claim, lambda: queue.succeed(claim, a_result()) if well else queue.fail(claim, "no")
+            lease, lambda: queue.succeed(lease, a_result()) if well else queue.fail(lease, "no")
         ):
             state = StudyState.SUCCEEDED if well else StudyState.FAILED
-            self.model[claim.study_id].go(state, self.clock.now)
+            self.model[lease.study_id].go(state, self.clock.now)
 
-    @rule(claim=claims, number=NUMBERS, alpha=st.sampled_from([1.0, 2.0]))
-    def begin(self, claim: StudyLease, number: int, alpha: float) -> None:
-        runs = self.model[claim.study_id].runs
+    @rule(lease=leases, number=NUMBERS, alpha=st.sampled_from([1.0, 2.0]))
+    def begin(self, lease: StudyLease, number: int, alpha: float) -> None:
+        runs = self.model[lease.study_id].runs
         job = a_job(trial_number=number, setting=HamConfig(alpha=alpha, beta=0.0))
-        run = self._write(claim, lambda: self.storage.runs.begin(claim, job, EPOCHS))
+        run = self._write(lease, lambda: self.storage.runs.begin(lease, job, EPOCHS))
         if run is None:
             return
         before = runs.get(number)
@@ -252,21 +252,21 @@ class QueueMachine(RuleBasedStateMachine):
             assert (run.id, run.attempt) == (before.id, before.attempt + 1)
         runs[number] = run
 
-    @rule(claim=claims, number=NUMBERS)
-    def progress(self, claim: StudyLease, number: int) -> None:
-        runs = self.model[claim.study_id].runs
+    @rule(lease=leases, number=NUMBERS)
+    def progress(self, lease: StudyLease, number: int) -> None:
+        runs = self.model[lease.study_id].runs
         if (run := runs.get(number)) is not None and self._write(
-            claim, lambda: self.storage.runs.progress(claim, run.id, metrics(1, 0.5)), run
+            lease, lambda: self.storage.runs.progress(lease, run.id, metrics(1, 0.5)), run
         ):
             update = {"epochs_done": 1, "validation_accuracy": 0.5}
             runs[number] = run.model_copy(update=update)
 
-    @rule(claim=claims, number=NUMBERS, well=st.booleans())
-    def end(self, claim: StudyLease, number: int, well: bool) -> None:
-        runs = self.model[claim.study_id].runs
+    @rule(lease=leases, number=NUMBERS, well=st.booleans())
+    def end(self, lease: StudyLease, number: int, well: bool) -> None:
+        runs = self.model[lease.study_id].runs
         outcome = an_outcome(EPOCHS) if well else Outcome(error="diverged")
         if (run := runs.get(number)) is not None and (
-            ended := self._write(claim, lambda: self.storage.runs.end(claim, run.id, outcome), run)
+            ended := self._write(lease, lambda: self.storage.runs.end(lease, run.id, outcome), run)
         ):
             assert ended.state == (RunState.SUCCEEDED if well else RunState.FAILED)
             runs[number] = ended
@@ -337,12 +337,12 @@ class QueueMachine(RuleBasedStateMachine):
         served = self.served.get(mine.submitter, datetime.min.replace(tzinfo=UTC))
         return (1, -mine.priority, in_work, served, mine.submitter, study_id)
 
-    def _write(self, claim: StudyLease, write: Callable[[], Any], run: Run | None = None) -> Any:
+    def _write(self, lease: StudyLease, write: Callable[[], Any], run: Run | None = None) -> Any:
         """Write and return what came of it, or hold the refusal to the law and return None."""
-        mine = self.model[claim.study_id]
+        mine = self.model[lease.study_id]
         if (
             mine.state in HELD
-            and mine.token == claim.token
+            and mine.token == lease.token
             and (run is None or run.state == RunState.RUNNING)
         ):
             return write() or True

@@ -92,10 +92,10 @@ def an_outcome(epochs: int = 3, accuracy: float = 0.9, test: float | None = None
 
 
 def done_run(
-    storage: Storage, claim: StudyLease, job: Job, accuracy: float = 0.9, test: float | None = None
+    storage: Storage, lease: StudyLease, job: Job, accuracy: float = 0.9, test: float | None = None
 ) -> Run:
-    run = storage.runs.begin(claim, job, epochs=3)
-    return storage.runs.end(claim, run.id, an_outcome(3, accuracy, test))
+    run = storage.runs.begin(lease, job, epochs=3)
+    return storage.runs.end(lease, run.id, an_outcome(3, accuracy, test))
 
 
 def a_result(mean: float = 0.9, setting: HamConfig = SETTING) -> NewRecommendation:

@@ -69,14 +69,14 @@ def claim(storage: Storage) -> tuple[Study, StudyLease]:
 
 def train(
     storage: Storage,
-    held: StudyLease,
+    lease: StudyLease,
     job: Job,
     accuracy: float,
     measures: dict[str, Any] = MEASURES,
     epochs: int = 3,
 ) -> None:
     """Begin and end the run of a job with a given accuracy."""
-    run = storage.runs.begin(held, job, epochs)
+    run = storage.runs.begin(lease, job, epochs)
     curve = tuple(
         EpochMetrics(
             epoch=epoch,
@@ -97,13 +97,13 @@ def train(
         environment={"torch": "none: made up by a test"},
         curve=curve,
     )
-    storage.runs.end(held, run.id, outcome)
+    storage.runs.end(lease, run.id, outcome)
 
 
 def search(
     storage: Storage,
     study: Study,
-    held: StudyLease,
+    lease: StudyLease,
     trials: int,
     measures: dict[str, Any] = MEASURES,
 ) -> None:
@@ -118,7 +118,7 @@ def search(
             setting = replace(setting, alpha=0.0, beta=0.0)
         setting = space.with_schedules(setting)
         job = Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
-        train(storage, held, job, 0.9 + 0.002 * number + 0.002 * noise.random(), measures)
+        train(storage, lease, job, 0.9 + 0.002 * number + 0.002 * noise.random(), measures)
 
 
 def front_request(budget: Budget = SMALL, objective: Objective = "sparsity") -> StudyRequest:
@@ -135,7 +135,7 @@ def front_request(budget: Budget = SMALL, objective: Objective = "sparsity") -> 
 
 def finish_front(storage: Storage, gain: float = 0.02) -> ParetoFront:
     """Take the oldest queued study, of two objectives, to its end."""
-    study, held = claim(storage)
+    study, lease = claim(storage)
     plan = study.plan
     noise = random.Random(plan.slug)
 
@@ -148,7 +148,7 @@ def finish_front(storage: Storage, gain: float = 0.02) -> ParetoFront:
             "inference_flops": 1e6 * (1 - sparsity),
         }
         accuracy = 1 - sparsity**3 / 10 + helped - 0.05 + 0.002 * noise.random()
-        train(storage, held, job, accuracy, measures)
+        train(storage, lease, job, accuracy, measures)
 
     tried = [
         *baselines_at_all_levels(plan),
@@ -172,15 +172,15 @@ def finish_front(storage: Storage, gain: float = 0.02) -> ParetoFront:
         for job in jobs(plan, storage.runs.of_study(study.id)):
             trained(job)
     runs = storage.runs.of_study(study.id)
-    return storage.queue.succeed_with_pareto_front(held, build_pareto_front(plan, runs))
+    return storage.queue.succeed_with_pareto_front(lease, build_pareto_front(plan, runs))
 
 
 def finish(storage: Storage, gain: float = 0.02) -> Recommendation:
     """Take the oldest queued study to its end; HAM gains ``gain`` on average."""
-    study, held = claim(storage)
+    study, lease = claim(storage)
     plan = study.plan
     noise = random.Random(plan.combination.key)
-    search(storage, study, held, plan.search_trials)
+    search(storage, study, lease, plan.search_trials)
     plan_rounds = [
         partial(stages.round_jobs, number=number) for number in range(stages.round_count(plan))
     ]
@@ -193,5 +193,5 @@ def finish(storage: Storage, gain: float = 0.02) -> Recommendation:
         for job in stage(plan, storage.runs.of_study(study.id)):
             helped = 0.0 if job.setting.is_baseline else gain if job.setting.alpha < 200 else -0.01
             helped += 0.01 * (job.setting.learning_rate == 2)
-            train(storage, held, job, 0.93 + helped + 0.006 * noise.random())
-    return storage.queue.succeed(held, recommend(plan, storage.runs.of_study(study.id)))
+            train(storage, lease, job, 0.93 + helped + 0.006 * noise.random())
+    return storage.queue.succeed(lease, recommend(plan, storage.runs.of_study(study.id)))

@@ -29,16 +29,16 @@ FILTERS = (
 @pytest.fixture
 def full(storage: Storage) -> Storage:
     """Runs of three combinations in turn, more of them of the first, in two states."""
-    claims = []
+    leases = []
     for model, sparsifier, sparsity in (*COMBINATIONS, COMBINATIONS[0]):
         submit(storage, model=model, sparsifier=sparsifier, sparsity=sparsity)
         claimed = storage.queue.claim("a", LEASE)
         assert claimed is not None
-        claims.append(claimed[1])
-    for number, claim in product(range(3), claims):
-        done_run(storage, claim, a_job(trial_number=number))
-    for claim in claims[::2]:
-        storage.runs.begin(claim, a_job(Purpose.SCREENING), 3)
+        leases.append(claimed[1])
+    for number, lease in product(range(3), leases):
+        done_run(storage, lease, a_job(trial_number=number))
+    for lease in leases[::2]:
+        storage.runs.begin(lease, a_job(Purpose.SCREENING), 3)
     return storage
 
 

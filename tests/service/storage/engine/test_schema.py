@@ -66,12 +66,12 @@ def unmigrated(request: pytest.FixtureRequest, settings: Settings) -> Iterator[D
 def full(storage: Storage) -> Storage:
     """A database with at least one row in every table."""
     submit(storage, "key")
-    _, claim = storage.queue.claim("a", LEASE)
-    done_run(storage, claim, a_job())
-    storage.queue.succeed(claim, a_result())
+    _, lease = storage.queue.claim("a", LEASE)
+    done_run(storage, lease, a_job())
+    storage.queue.succeed(lease, a_result())
     with storage.database.write() as session:
         at = datetime(2026, 1, 1, tzinfo=UTC)
-        session.add(ParetoFrontRow(study_id=claim.study_id, created_at=at, result={}))
+        session.add(ParetoFrontRow(study_id=lease.study_id, created_at=at, result={}))
     return storage
 
 
@@ -331,10 +331,10 @@ def test_time_without_a_zone_is_refused(storage: Storage, clock: MovableClock) -
 
 def test_no_setting_or_accuracy_loses_a_digit(storage: Storage) -> None:
     submit(storage)
-    _, claim = storage.queue.claim("a", LEASE)
+    _, lease = storage.queue.claim("a", LEASE)
     job = a_job(Purpose.CONFIRMATION, seed=2**31 - 1)
     accuracy = 0.1 + 0.2
-    run = done_run(storage, claim, job, accuracy, test=1 / 3)
+    run = done_run(storage, lease, job, accuracy, test=1 / 3)
     stored = storage.runs.get(run.id)
     assert (stored.validation_accuracy, stored.test_accuracy) == (accuracy, 1 / 3)
     assert (stored.setting, stored.seed) == (job.setting, job.seed)

@@ -30,13 +30,13 @@ def claim(storage: Storage) -> StudyLease:
 
 def test_lines_are_found_by_study_run_and_level(storage: Storage, clock: MovableClock) -> None:
     study_id = submit(storage)
-    held = claim(storage)
-    run = done_run(storage, held, a_job())
+    lease = claim(storage)
+    run = done_run(storage, lease, a_job())
     storage.logs.append(
-        held, [line(clock, "one"), line(clock, "two", LogLevel.WARNING, run_id=run.id)]
+        lease, [line(clock, "one"), line(clock, "two", LogLevel.WARNING, run_id=run.id)]
     )
-    storage.queue.fail(held, "no")
-    storage.logs.append(held, [line(clock, "last words", LogLevel.ERROR)])
+    storage.queue.fail(lease, "no")
+    storage.logs.append(lease, [line(clock, "last words", LogLevel.ERROR)])
     lines = storage.logs.page(study_id=study_id)
     assert [row.event for row in lines] == ["one", "two", "last words"]
     assert (lines[0].at, lines[0].details) == (clock(), {"n": 1})
@@ -62,9 +62,9 @@ def test_lines_of_studies_that_ended_long_ago_are_forgotten(
     ended = []
     for _ in range(2):
         ended.append(submit(storage))
-        held = claim(storage)
-        storage.logs.append(held, [line(clock, "one"), line(clock, "two")])
-        storage.queue.fail(held, "no")
+        lease = claim(storage)
+        storage.logs.append(lease, [line(clock, "one"), line(clock, "two")])
+        storage.queue.fail(lease, "no")
         clock.advance(3600)
     submit(storage)
     storage.logs.append(claim(storage), [line(clock, "under way")])

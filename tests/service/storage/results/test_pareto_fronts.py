@@ -60,16 +60,16 @@ def test_a_front_ends_its_study_and_is_no_recommendation(
     storage: Storage, clock: MovableClock
 ) -> None:
     study_id = submit_front(storage)
-    _, claim = storage.queue.claim("a", LEASE)
+    _, lease = storage.queue.claim("a", LEASE)
     assert storage.fronts.of_study(study_id) is None
-    stored = storage.queue.succeed_with_pareto_front(claim, a_front())
+    stored = storage.queue.succeed_with_pareto_front(lease, a_front())
     assert stored == ParetoFront(**dict(a_front()), study_id=study_id, created_at=clock.now)
     assert storage.fronts.of_study(study_id) == stored
     assert storage.studies.get(study_id).state == StudyState.SUCCEEDED
     assert storage.recommendations.of_study(study_id) is None
     assert storage.recommendations.latest() == storage.recommendations.benchmarks() == []
     with pytest.raises(StaleLease):
-        storage.queue.succeed_with_pareto_front(claim, a_front())
+        storage.queue.succeed_with_pareto_front(lease, a_front())
 
 
 def test_a_runner_that_lost_its_claim_stores_no_front(
@@ -89,8 +89,8 @@ def test_fronts_are_listed_newest_first_in_pages(storage: Storage) -> None:
     ids = []
     for sparsifier in ("random", "rigl", "random"):
         ids.append(submit_front(storage, sparsifier))
-        _, claim = storage.queue.claim("a", LEASE)
-        storage.queue.succeed_with_pareto_front(claim, a_front())
+        _, lease = storage.queue.claim("a", LEASE)
+        storage.queue.succeed_with_pareto_front(lease, a_front())
     assert [row.study_id for row in storage.fronts.list()] == ids[::-1]
     assert [row.study_id for row in storage.fronts.list(limit=1, before=ids[2])] == [ids[1]]
     random = CombinationFilter(sparsifier="random", sparsity=0.9)
@@ -99,29 +99,29 @@ def test_fronts_are_listed_newest_first_in_pages(storage: Storage) -> None:
 
 def test_a_run_belongs_to_the_combination_at_its_own_sparsity(storage: Storage) -> None:
     submit_front(storage)
-    study, claim = storage.queue.claim("a", LEASE)
+    study, lease = storage.queue.claim("a", LEASE)
     for level in (0.5, 0.9):
         job = Job(purpose=Purpose.SCREENING, setting=RECIPE_BASELINE, seed=1, sparsity=level)
-        run = done_run(storage, claim, job)
+        run = done_run(storage, lease, job)
         assert (run.sparsity, run.combination) == (level, study.plan.combination_at(level).key)
-        assert done_run_again(storage, claim, job) == run.id
+        assert done_run_again(storage, lease, job) == run.id
         [found] = storage.runs.page(which=CombinationFilter(sparsity=level))
         assert found == run
     assert len(storage.runs.of_study(study.id)) == 2
 
 
-def done_run_again(storage: Storage, claim: object, job: Job) -> str:
-    return storage.runs.begin(claim, job, epochs=3).id  # type: ignore[arg-type]
+def done_run_again(storage: Storage, lease: object, job: Job) -> str:
+    return storage.runs.begin(lease, job, epochs=3).id  # type: ignore[arg-type]
 
 
 def test_a_trial_begun_anew_at_another_sparsity_moves_to_its_combination(
     storage: Storage,
 ) -> None:
     submit_front(storage)
-    _, claim = storage.queue.claim("a", LEASE)
+    _, lease = storage.queue.claim("a", LEASE)
     for epochs, level in ((15, 0.5), (30, 0.9)):
         job = Job(purpose=Purpose.SEARCH, setting=SETTING, seed=0, trial_number=0, sparsity=level)
-        run = storage.runs.begin(claim, job, epochs)
+        run = storage.runs.begin(lease, job, epochs)
         assert (run.sparsity, run.epochs, run.state) == (level, epochs, RunState.RUNNING)
     assert run.attempt == 2
 
@@ -131,17 +131,17 @@ def test_the_cost_of_a_recommendation_is_that_of_its_combinations_trainings(
 ) -> None:
     """A study of several sparsities has paid for each of them, and not for one alone."""
     submit_front(storage)
-    _, claim = storage.queue.claim("a", LEASE)
+    _, lease = storage.queue.claim("a", LEASE)
     for level in (0.5, 0.9, 0.9):
-        seed = len(storage.runs.of_study(claim.study_id))
+        seed = len(storage.runs.of_study(lease.study_id))
         job = Job(purpose=Purpose.SCREENING, setting=RECIPE_BASELINE, seed=seed, sparsity=level)
-        done_run(storage, claim, job)
-    storage.queue.succeed_with_pareto_front(claim, a_front())
+        done_run(storage, lease, job)
+    storage.queue.succeed_with_pareto_front(lease, a_front())
     costs = {}
     for level in (0.5, 0.9):
         submit(storage, sparsity=level)
-        _, claim = storage.queue.claim("a", LEASE)
-        costs[level] = storage.queue.succeed(claim, a_result()).cost.seconds
+        _, lease = storage.queue.claim("a", LEASE)
+        costs[level] = storage.queue.succeed(lease, a_result()).cost.seconds
     assert costs == {0.5: 1.5, 0.9: 3.0}
 
 

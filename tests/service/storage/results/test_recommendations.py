@@ -67,8 +67,8 @@ def test_later_study_of_a_combination_makes_the_next_version(storage: Storage) -
 def test_failed_study_leaves_the_recommendation_as_it_was(storage: Storage) -> None:
     stored = recommend(storage)
     submit(storage)
-    _, claim = storage.queue.claim("a", LEASE)
-    storage.queue.fail(claim, "diverged everywhere")
+    _, lease = storage.queue.claim("a", LEASE)
+    storage.queue.fail(lease, "diverged everywhere")
     assert storage.recommendations.latest() == [stored]
 
 

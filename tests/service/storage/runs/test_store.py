@@ -22,18 +22,18 @@ EPOCHS = 3
 
 
 @pytest.fixture
-def claim(storage: Storage) -> StudyLease:
+def lease(storage: Storage) -> StudyLease:
     """A claimed study."""
     submit(storage)
     return storage.queue.claim("a", LEASE)[1]
 
 
 def test_begin_records_what_is_trained(
-    storage: Storage, claim: StudyLease, clock: MovableClock
+    storage: Storage, lease: StudyLease, clock: MovableClock
 ) -> None:
     job = a_job(Purpose.CONFIRMATION, seed=2001)
-    run = storage.runs.begin(claim, job, EPOCHS)
-    study = storage.studies.get(claim.study_id)
+    run = storage.runs.begin(lease, job, EPOCHS)
+    study = storage.studies.get(lease.study_id)
     assert (run.study_id, run.combination) == (study.id, study.plan.combination.key)
     assert (run.purpose, run.setting, run.seed) == (job.purpose, job.setting, job.seed)
     assert (run.state, run.epochs, run.epochs_done) == (RunState.RUNNING, EPOCHS, 0)
@@ -42,39 +42,39 @@ def test_begin_records_what_is_trained(
 
 
 def test_begin_again_restarts_the_same_run(
-    storage: Storage, claim: StudyLease, clock: MovableClock
+    storage: Storage, lease: StudyLease, clock: MovableClock
 ) -> None:
-    first = storage.runs.begin(claim, a_job(), EPOCHS)
-    storage.runs.progress(claim, first.id, metrics(2, 0.7))
+    first = storage.runs.begin(lease, a_job(), EPOCHS)
+    storage.runs.progress(lease, first.id, metrics(2, 0.7))
     clock.advance(5)
-    again = storage.runs.begin(claim, a_job(setting=HamConfig(alpha=7, beta=0)), EPOCHS)
+    again = storage.runs.begin(lease, a_job(setting=HamConfig(alpha=7, beta=0)), EPOCHS)
     assert (again.id, again.attempt) == (first.id, 2)
     assert (again.epochs_done, again.validation_accuracy) == (0, None)
     assert again.started_at == clock.now
     assert again.setting == HamConfig(alpha=7, beta=0), (
         "a search trial is one job whatever it tries"
     )
-    assert storage.runs.of_study(claim.study_id) == [again]
+    assert storage.runs.of_study(lease.study_id) == [again]
 
 
 @pytest.mark.parametrize("outcome", [an_outcome(EPOCHS), Outcome(error="diverged: loss is nan")])
 def test_ended_run_never_changes(
-    storage: Storage, claim: StudyLease, clock: MovableClock, outcome: Outcome
+    storage: Storage, lease: StudyLease, clock: MovableClock, outcome: Outcome
 ) -> None:
-    run = storage.runs.begin(claim, a_job(), EPOCHS)
-    ended = storage.runs.end(claim, run.id, outcome)
+    run = storage.runs.begin(lease, a_job(), EPOCHS)
+    ended = storage.runs.end(lease, run.id, outcome)
     curve = storage.runs.curve(run.id)
     clock.advance(5)
-    assert storage.runs.begin(claim, a_job(setting=RECIPE_BASELINE), EPOCHS) == ended
+    assert storage.runs.begin(lease, a_job(setting=RECIPE_BASELINE), EPOCHS) == ended
     with pytest.raises(StaleLease):
-        storage.runs.progress(claim, run.id, metrics(1))
+        storage.runs.progress(lease, run.id, metrics(1))
     with pytest.raises(StaleLease):
-        storage.runs.end(claim, run.id, Outcome(error="again"))
+        storage.runs.end(lease, run.id, Outcome(error="again"))
     assert storage.runs.get(run.id) == ended
     assert storage.runs.curve(run.id) == curve
 
 
-def test_jobs_differ_by_purpose_setting_and_seed(storage: Storage, claim: StudyLease) -> None:
+def test_jobs_differ_by_purpose_setting_and_seed(storage: Storage, lease: StudyLease) -> None:
     jobs = [
         Job(purpose=purpose, setting=setting, seed=seed)
         for purpose in (Purpose.SCREENING, Purpose.CONFIRMATION)
@@ -82,27 +82,27 @@ def test_jobs_differ_by_purpose_setting_and_seed(storage: Storage, claim: StudyL
         for seed in (1, 2)
     ]
     jobs += [a_job(trial_number=0), a_job(trial_number=1)]
-    ids = [storage.runs.begin(claim, job, EPOCHS).id for job in jobs]
+    ids = [storage.runs.begin(lease, job, EPOCHS).id for job in jobs]
     assert len(set(ids)) == len(jobs)
-    assert [run.id for run in storage.runs.of_study(claim.study_id)] == ids, "oldest first"
-    screening = storage.runs.of_study(claim.study_id, Purpose.SCREENING)
+    assert [run.id for run in storage.runs.of_study(lease.study_id)] == ids, "oldest first"
+    screening = storage.runs.of_study(lease.study_id, Purpose.SCREENING)
     assert [run.id for run in screening] == ids[:6]
 
 
-def test_same_job_of_another_study_is_another_run(storage: Storage, claim: StudyLease) -> None:
+def test_same_job_of_another_study_is_another_run(storage: Storage, lease: StudyLease) -> None:
     submit(storage)
     _, other = storage.queue.claim("b", LEASE)
-    mine, theirs = (storage.runs.begin(held, a_job(), EPOCHS) for held in (claim, other))
+    mine, theirs = (storage.runs.begin(held, a_job(), EPOCHS) for held in (lease, other))
     assert mine.id != theirs.id
 
 
 def test_end_stores_the_outcome_and_the_curve(
-    storage: Storage, claim: StudyLease, clock: MovableClock
+    storage: Storage, lease: StudyLease, clock: MovableClock
 ) -> None:
-    run = storage.runs.begin(claim, a_job(Purpose.CONFIRMATION, seed=2000), EPOCHS)
+    run = storage.runs.begin(lease, a_job(Purpose.CONFIRMATION, seed=2000), EPOCHS)
     outcome = an_outcome(EPOCHS, 0.9, test=0.88)
     clock.advance(5)
-    ended = storage.runs.end(claim, run.id, outcome)
+    ended = storage.runs.end(lease, run.id, outcome)
     told = ended.model_dump(include=set(Outcome.model_fields) - {"curve", "pruned"})
     assert told == outcome.model_dump(exclude={"curve", "pruned", "traceback"})
     assert (ended.state, ended.epochs_done) == (RunState.SUCCEEDED, EPOCHS)
@@ -112,10 +112,10 @@ def test_end_stores_the_outcome_and_the_curve(
 
 
 def test_run_that_fails_midway_keeps_its_fidelity_and_its_reason(
-    storage: Storage, claim: StudyLease
+    storage: Storage, lease: StudyLease
 ) -> None:
-    run = storage.runs.begin(claim, a_job(), EPOCHS)
-    ended = storage.runs.end(claim, run.id, Outcome(error="diverged", curve=(metrics(1),)))
+    run = storage.runs.begin(lease, a_job(), EPOCHS)
+    ended = storage.runs.end(lease, run.id, Outcome(error="diverged", curve=(metrics(1),)))
     assert (ended.state, ended.error, ended.epochs_done) == (RunState.FAILED, "diverged", 1)
     assert ended.validation_accuracy is None
 
@@ -126,40 +126,40 @@ def test_run_that_fails_midway_keeps_its_fidelity_and_its_reason(
     ids=["too short", "no accuracy"],
 )
 def test_incomplete_run_cannot_succeed(
-    storage: Storage, claim: StudyLease, outcome: Outcome
+    storage: Storage, lease: StudyLease, outcome: Outcome
 ) -> None:
-    run = storage.runs.begin(claim, a_job(), EPOCHS)
+    run = storage.runs.begin(lease, a_job(), EPOCHS)
     with pytest.raises(IntegrityError, match="succeeded_is_complete"):
-        storage.runs.end(claim, run.id, outcome)
+        storage.runs.end(lease, run.id, outcome)
     assert storage.runs.get(run.id) == run, "nothing of it was written"
     assert storage.runs.curve(run.id) == []
 
 
 @pytest.mark.parametrize("purpose", [Purpose.SEARCH, Purpose.SCREENING])
 def test_test_accuracy_belongs_to_the_confirmation_only(
-    storage: Storage, claim: StudyLease, purpose: Purpose
+    storage: Storage, lease: StudyLease, purpose: Purpose
 ) -> None:
-    run = storage.runs.begin(claim, a_job(purpose), EPOCHS)
+    run = storage.runs.begin(lease, a_job(purpose), EPOCHS)
     with pytest.raises(IntegrityError, match="test_only_in_confirmation"):
-        storage.runs.end(claim, run.id, an_outcome(EPOCHS, test=0.9))
+        storage.runs.end(lease, run.id, an_outcome(EPOCHS, test=0.9))
     assert storage.runs.get(run.id) == run
 
 
-def test_progress_moves_only_the_newest_metric(storage: Storage, claim: StudyLease) -> None:
-    run = storage.runs.begin(claim, a_job(), EPOCHS)
-    storage.runs.progress(claim, run.id, metrics(2, 0.7))
+def test_progress_moves_only_the_newest_metric(storage: Storage, lease: StudyLease) -> None:
+    run = storage.runs.begin(lease, a_job(), EPOCHS)
+    storage.runs.progress(lease, run.id, metrics(2, 0.7))
     now = storage.runs.get(run.id)
     assert now == run.model_copy(update={"epochs_done": 2, "validation_accuracy": 0.7})
     assert storage.runs.curve(run.id) == []
 
 
 def test_records_are_copies_that_later_writes_leave_alone(
-    storage: Storage, claim: StudyLease
+    storage: Storage, lease: StudyLease
 ) -> None:
-    study, run = storage.studies.get(claim.study_id), storage.runs.begin(claim, a_job(), EPOCHS)
+    study, run = storage.studies.get(lease.study_id), storage.runs.begin(lease, a_job(), EPOCHS)
     before = study.model_dump_json(), run.model_dump_json()
-    storage.runs.end(claim, run.id, an_outcome(EPOCHS))
-    storage.queue.fail(claim, "no")
+    storage.runs.end(lease, run.id, an_outcome(EPOCHS))
+    storage.queue.fail(lease, "no")
     assert (study.model_dump_json(), run.model_dump_json()) == before
 
 
@@ -175,15 +175,15 @@ def tally(storage: Storage, study_id: str) -> StudyRunCounts:
 
 
 def test_counts_are_by_study_purpose_and_state(
-    storage: Storage, claim: StudyLease, clock: MovableClock
+    storage: Storage, lease: StudyLease, clock: MovableClock
 ) -> None:
     began = clock()
-    study_id, other_id = claim.study_id, submit(storage)
+    study_id, other_id = lease.study_id, submit(storage)
     _, other = storage.queue.claim("b", LEASE)
     for number in range(3):
-        done_run(storage, claim, a_job(trial_number=number))
+        done_run(storage, lease, a_job(trial_number=number))
         clock.advance(1)
-    storage.runs.begin(claim, a_job(trial_number=3), EPOCHS)
+    storage.runs.begin(lease, a_job(trial_number=3), EPOCHS)
     later = clock()
     done_run(storage, other, a_job(Purpose.SCREENING, seed=1000))
     failing = storage.runs.begin(other, a_job(), EPOCHS)
@@ -203,17 +203,17 @@ def test_counts_are_by_study_purpose_and_state(
 
 
 def test_tally_follows_a_study_until_it_ends_and_is_then_read_once(
-    storage: Storage, claim: StudyLease
+    storage: Storage, lease: StudyLease
 ) -> None:
-    assert tally(storage, claim.study_id) == ((), None)
-    run = done_run(storage, claim, a_job(trial_number=0))
-    (count,), best = tally(storage, claim.study_id)
+    assert tally(storage, lease.study_id) == ((), None)
+    run = done_run(storage, lease, a_job(trial_number=0))
+    (count,), best = tally(storage, lease.study_id)
     assert (count.runs, best and best.run_id) == (1, run.id)
-    storage.runs.begin(claim, a_job(trial_number=1), EPOCHS)
-    storage.queue.fail(claim, "enough")
-    states = {row.state: row.runs for row in tally(storage, claim.study_id).counts}
+    storage.runs.begin(lease, a_job(trial_number=1), EPOCHS)
+    storage.queue.fail(lease, "enough")
+    states = {row.state: row.runs for row in tally(storage, lease.study_id).counts}
     assert states == {RunState.SUCCEEDED: 1, RunState.CANCELLED: 1}
-    ended = storage.studies.get(claim.study_id)
+    ended = storage.studies.get(lease.study_id)
     statements: list[str] = []
     event.listen(
         storage.database.engine,
@@ -225,36 +225,36 @@ def test_tally_follows_a_study_until_it_ends_and_is_then_read_once(
 
 
 def test_best_search_run_is_a_finished_one_of_the_search(
-    storage: Storage, claim: StudyLease
+    storage: Storage, lease: StudyLease
 ) -> None:
     submit(storage)
     _, other = storage.queue.claim("b", LEASE)
     accuracies = [0.5, 0.8, 0.8, 0.6]
     search = [
-        done_run(storage, claim, a_job(trial_number=number), accuracy)
+        done_run(storage, lease, a_job(trial_number=number), accuracy)
         for number, accuracy in enumerate(accuracies)
     ]
-    done_run(storage, claim, a_job(Purpose.SCREENING, seed=1000), 0.99)
-    running = storage.runs.begin(claim, a_job(trial_number=9), EPOCHS)
-    storage.runs.progress(claim, running.id, metrics(1, 0.95))
-    diverged = storage.runs.begin(claim, a_job(trial_number=10), EPOCHS)
-    storage.runs.end(claim, diverged.id, Outcome(validation_accuracy=0.97, error="diverged"))
-    earliest = (claim.study_id, search[1].id, search[1].setting, 0.8)
-    assert tally(storage, claim.study_id).best == earliest, "of the equally good"
+    done_run(storage, lease, a_job(Purpose.SCREENING, seed=1000), 0.99)
+    running = storage.runs.begin(lease, a_job(trial_number=9), EPOCHS)
+    storage.runs.progress(lease, running.id, metrics(1, 0.95))
+    diverged = storage.runs.begin(lease, a_job(trial_number=10), EPOCHS)
+    storage.runs.end(lease, diverged.id, Outcome(validation_accuracy=0.97, error="diverged"))
+    earliest = (lease.study_id, search[1].id, search[1].setting, 0.8)
+    assert tally(storage, lease.study_id).best == earliest, "of the equally good"
     assert tally(storage, other.study_id).best is None
 
 
 def test_a_pruned_run_keeps_its_fidelity_and_is_never_the_best(
-    storage: Storage, claim: StudyLease
+    storage: Storage, lease: StudyLease
 ) -> None:
     full, weak = (
-        storage.runs.begin(claim, a_job(trial_number=number), EPOCHS) for number in (0, 1)
+        storage.runs.begin(lease, a_job(trial_number=number), EPOCHS) for number in (0, 1)
     )
-    storage.runs.end(claim, full.id, an_outcome(EPOCHS, 0.6))
+    storage.runs.end(lease, full.id, an_outcome(EPOCHS, 0.6))
     pruned = storage.runs.end(
-        claim, weak.id, an_outcome(1, 0.9).model_copy(update={"pruned": True})
+        lease, weak.id, an_outcome(1, 0.9).model_copy(update={"pruned": True})
     )
     assert (pruned.state, pruned.epochs_done, pruned.epochs) == (RunState.PRUNED, 1, EPOCHS)
     assert [point.epoch for point in storage.runs.curve(weak.id)] == [1]
-    best = tally(storage, claim.study_id).best
+    best = tally(storage, lease.study_id).best
     assert best is not None and best.run_id == full.id

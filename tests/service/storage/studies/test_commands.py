@@ -19,7 +19,7 @@ from tests.service.builders import a_job, a_plan, a_request, done_run, submit
 LEASE = timedelta(seconds=15)
 
 
-def held(storage: Storage) -> tuple[str, StudyLease]:
+def claim(storage: Storage) -> tuple[str, StudyLease]:
     submit(storage)
     claimed = storage.queue.claim("a", LEASE)
     assert claimed is not None
@@ -27,15 +27,15 @@ def held(storage: Storage) -> tuple[str, StudyLease]:
 
 
 def test_cancel_ends_study_and_runs_at_once_and_refuses_its_runner(storage: Storage) -> None:
-    study_id, claim = held(storage)
-    finished = done_run(storage, claim, a_job(trial_number=0))
-    under_way = storage.runs.begin(claim, a_job(trial_number=1), 3)
+    study_id, lease = claim(storage)
+    finished = done_run(storage, lease, a_job(trial_number=0))
+    under_way = storage.runs.begin(lease, a_job(trial_number=1), 3)
     study = storage.studies.command(study_id, Command.CANCEL, by="ada", reason="a slip")
     assert (study.state, study.error) == (StudyState.CANCELLED, "a slip")
     assert study.ended_at is not None
-    for write in (storage.queue.control_flags, lambda c: storage.queue.heartbeat(c, LEASE)):
+    for write in (storage.queue.control_flags, lambda old: storage.queue.heartbeat(old, LEASE)):
         with pytest.raises(StaleLease):
-            write(claim)
+            write(lease)
     assert storage.runs.get(finished.id) == finished
     stopped = storage.runs.get(under_way.id)
     assert (stopped.state, stopped.ended_at) == (RunState.CANCELLED, study.ended_at)
@@ -43,11 +43,11 @@ def test_cancel_ends_study_and_runs_at_once_and_refuses_its_runner(storage: Stor
 
 
 def test_pause_holds_the_runner_and_resume_goes_on(storage: Storage) -> None:
-    study_id, claim = held(storage)
+    study_id, lease = claim(storage)
     assert storage.studies.command(study_id, Command.PAUSE).state == StudyState.PAUSING
-    assert storage.queue.control_flags(claim).pause_requested
-    done_run(storage, claim, a_job())  # what is under way may end
-    storage.queue.release(claim, "its trainings have ended")
+    assert storage.queue.control_flags(lease).pause_requested
+    done_run(storage, lease, a_job())  # what is under way may end
+    storage.queue.release(lease, "its trainings have ended")
     assert storage.studies.get(study_id).state == StudyState.PAUSED
     assert storage.queue.claim("b", LEASE) is None
     assert storage.studies.command(study_id, Command.RESUME).state == StudyState.QUEUED
@@ -57,10 +57,10 @@ def test_pause_holds_the_runner_and_resume_goes_on(storage: Storage) -> None:
 
 
 def test_drain_ends_as_cancelled_once_the_runner_lets_go(storage: Storage) -> None:
-    study_id, claim = held(storage)
+    study_id, lease = claim(storage)
     assert storage.studies.command(study_id, Command.DRAIN).state == StudyState.DRAINING
-    run = done_run(storage, claim, a_job())
-    storage.queue.release(claim, "its trainings have ended")
+    run = done_run(storage, lease, a_job())
+    storage.queue.release(lease, "its trainings have ended")
     assert storage.studies.get(study_id).state == StudyState.CANCELLED
     assert storage.runs.get(run.id).state == RunState.SUCCEEDED
 
@@ -72,7 +72,7 @@ def test_drain_ends_as_cancelled_once_the_runner_lets_go(storage: Storage) -> No
 def test_what_was_asked_happens_also_when_the_runner_vanished(
     storage: Storage, clock: MovableClock, command: Command, state: StudyState
 ) -> None:
-    study_id, _ = held(storage)
+    study_id, _ = claim(storage)
     storage.studies.command(study_id, command)
     clock.advance(16)
     assert storage.queue.claim("b", LEASE) is None
@@ -80,8 +80,8 @@ def test_what_was_asked_happens_also_when_the_runner_vanished(
 
 
 def test_command_that_leads_nowhere_says_when_it_is_possible(storage: Storage) -> None:
-    study_id, claim = held(storage)
-    storage.queue.fail(claim, "no")
+    study_id, lease = claim(storage)
+    storage.queue.fail(lease, "no")
     with pytest.raises(Conflict, match="failed; pause is possible while it is queued, paused"):
         storage.studies.command(study_id, Command.PAUSE)
     with pytest.raises(NotFound):

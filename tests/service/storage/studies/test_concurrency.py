@@ -35,10 +35,10 @@ def work_off(settings: Settings) -> list[str]:
     claimed = storage.queue.claim("worker", LEASE)
     _start.wait()
     while claimed:
-        study, claim = claimed
+        study, lease = claimed
         for number in range(2):
-            done_run(storage, claim, a_job(trial_number=number))
-        storage.queue.succeed(claim, a_result())
+            done_run(storage, lease, a_job(trial_number=number))
+        storage.queue.succeed(lease, a_result())
         worked.append(study.id)
         claimed = storage.queue.claim("worker", LEASE)
     storage.database.close()
@@ -106,9 +106,8 @@ def test_processes_share_the_queue_without_ever_sharing_a_study(
 
 def test_threads_that_claim_at_once_get_different_studies(storage: Storage) -> None:
     ids = [submit(storage) for _ in range(8)]
-    claims = at_once(12, lambda index: storage.queue.claim(str(index), LEASE))
-    claimed = [claim[0].id for claim in claims if claim is not None]
-    assert sorted(claimed) == ids
+    claimed = at_once(12, lambda index: storage.queue.claim(str(index), LEASE))
+    assert sorted(pair[0].id for pair in claimed if pair is not None) == ids
 
 
 def test_one_of_many_that_take_over_a_lost_study_gets_it(
@@ -116,9 +115,9 @@ def test_one_of_many_that_take_over_a_lost_study_gets_it(
 ) -> None:
     submit(storage)
     storage.queue.claim("lost", timedelta(0))
-    claims = at_once(8, lambda index: storage.queue.claim(str(index), LEASE))
-    [(study, claim)] = [claim for claim in claims if claim is not None]
-    assert (study.attempts, claim.token) == (2, 2)
+    claimed = at_once(8, lambda index: storage.queue.claim(str(index), LEASE))
+    [(study, lease)] = [pair for pair in claimed if pair is not None]
+    assert (study.attempts, lease.token) == (2, 2)
 
 
 def test_twenty_submissions_with_one_key_make_one_study(storage: Storage) -> None:
@@ -148,8 +147,8 @@ def test_new_combination_submitted_many_times_at_once_is_one_row(storage: Storag
 
 def test_same_job_begun_many_times_at_once_is_one_run(storage: Storage) -> None:
     submit(storage)
-    _, claim = storage.queue.claim("a", LEASE)
-    runs = at_once(8, lambda _: storage.runs.begin(claim, a_job(), 3))
+    _, lease = storage.queue.claim("a", LEASE)
+    runs = at_once(8, lambda _: storage.runs.begin(lease, a_job(), 3))
     assert len({run.id for run in runs}) == 1
     assert sorted(run.attempt for run in runs) == list(range(1, 9))
 

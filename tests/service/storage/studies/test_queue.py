@@ -30,10 +30,10 @@ def test_claim_tells_what_was_claimed_and_since_when(
 ) -> None:
     study_id = submit(storage)
     clock.advance(60)
-    study, claim = storage.queue.claim("me", LEASE)
+    study, lease = storage.queue.claim("me", LEASE)
     assert study == storage.studies.get(study_id)
     assert (study.state, study.attempts, study.started_at) == (StudyState.RUNNING, 1, clock.now)
-    assert (claim.study_id, claim.token) == (study_id, 1)
+    assert (lease.study_id, lease.token) == (study_id, 1)
 
 
 def test_lease_that_runs_out_lets_another_runner_take_over(
@@ -60,17 +60,17 @@ def test_prior_is_written_before_the_first_run_and_stays_whoever_resumes(
     _, old = storage.queue.claim("a", LEASE)
     assert storage.queue.begin_search(old, other).prior == other
     clock.advance(15)
-    _, claim = storage.queue.claim("b", LEASE)
-    assert storage.queue.begin_search(claim, one).prior == one, "nothing rests on the first yet"
+    _, lease = storage.queue.claim("b", LEASE)
+    assert storage.queue.begin_search(lease, one).prior == one, "nothing rests on the first yet"
     with pytest.raises(StaleLease):
         storage.queue.begin_search(old, other)
-    storage.runs.begin(claim, a_job(), epochs=3)
+    storage.runs.begin(lease, a_job(), epochs=3)
     for later in (other, None):
-        assert storage.queue.begin_search(claim, later).prior == one
+        assert storage.queue.begin_search(lease, later).prior == one
     assert (
         storage.studies.get(study_id).plan.prior
         == one
-        == storage.queue.control_flags(claim).plan.prior
+        == storage.queue.control_flags(lease).plan.prior
     )
     change = StudyChange(budget=BudgetChange(trials=3))
     changed = storage.studies.change(study_id, lambda study: plans.changed(study, change, ()))
@@ -79,10 +79,10 @@ def test_prior_is_written_before_the_first_run_and_stays_whoever_resumes(
 
 def test_heartbeat_prolongs_the_lease_from_now(storage: Storage, clock: MovableClock) -> None:
     submit(storage)
-    _, claim = storage.queue.claim("a", LEASE)
+    _, lease = storage.queue.claim("a", LEASE)
     for _ in range(5):
         clock.advance(10)
-        storage.queue.heartbeat(claim, LEASE)
+        storage.queue.heartbeat(lease, LEASE)
         assert storage.queue.claim("b", LEASE) is None
     clock.advance(15)
     assert storage.queue.claim("b", LEASE) is not None
@@ -92,9 +92,9 @@ def test_runner_that_was_late_but_not_replaced_goes_on(
     storage: Storage, clock: MovableClock
 ) -> None:
     submit(storage)
-    _, claim = storage.queue.claim("a", LEASE)
+    _, lease = storage.queue.claim("a", LEASE)
     clock.advance(1000)
-    storage.queue.heartbeat(claim, LEASE)
+    storage.queue.heartbeat(lease, LEASE)
     assert storage.queue.claim("b", LEASE) is None
 
 
@@ -114,7 +114,7 @@ def test_study_is_given_up_after_the_allowed_number_of_lost_runners(
 ) -> None:
     study_id, next_id = submit(storage), submit(storage)
     for _ in range(5):
-        study, claim = storage.queue.claim("a", LEASE)
+        study, lease = storage.queue.claim("a", LEASE)
         assert study.id == study_id
         clock.advance(16)
     study, _ = storage.queue.claim("a", LEASE)
@@ -124,14 +124,14 @@ def test_study_is_given_up_after_the_allowed_number_of_lost_runners(
     assert given_up.ended_at == clock.now
     assert given_up.error.startswith("given up after 5 runners")
     with pytest.raises(StaleLease):
-        storage.queue.heartbeat(claim, LEASE)
+        storage.queue.heartbeat(lease, LEASE)
 
 
 def test_runner_that_breaks_down_counts_as_lost(storage: Storage) -> None:
     study_id = submit(storage)
     for _ in range(5):
-        _, claim = storage.queue.claim("a", LEASE)
-        storage.queue.release(claim, "exit 1", lost=True)
+        _, lease = storage.queue.claim("a", LEASE)
+        storage.queue.release(lease, "exit 1", lost=True)
     assert storage.queue.claim("a", LEASE) is None
     assert storage.studies.get(study_id).state == StudyState.FAILED
 
@@ -140,22 +140,22 @@ def test_study_given_back_on_purpose_is_never_given_up(storage: Storage) -> None
     study_id = submit(storage)
     tokens = []
     for _ in range(12):
-        study, claim = storage.queue.claim("a", LEASE)
-        tokens.append(claim.token)
+        study, lease = storage.queue.claim("a", LEASE)
+        tokens.append(lease.token)
         assert (study.id, study.attempts) == (study_id, 1)
-        storage.queue.release(claim, "the service was stopped")
+        storage.queue.release(lease, "the service was stopped")
     assert tokens == list(range(1, 13)), "fencing tokens grow with every claim all the same"
 
 
 @pytest.mark.parametrize("verdict", ["succeed", "fail"])
 def test_ended_study_stays_ended(storage: Storage, clock: MovableClock, verdict: str) -> None:
     study_id = submit(storage)
-    _, claim = storage.queue.claim("a", LEASE)
+    _, lease = storage.queue.claim("a", LEASE)
     clock.advance(5)
     if verdict == "succeed":
-        storage.queue.succeed(claim, a_result())
+        storage.queue.succeed(lease, a_result())
     else:
-        storage.queue.fail(claim, "no trial gave a result")
+        storage.queue.fail(lease, "no trial gave a result")
     study = storage.studies.get(study_id)
     assert study.ended_at == clock.now
     assert (study.state, study.error) == (
@@ -170,12 +170,12 @@ def test_ended_study_stays_ended(storage: Storage, clock: MovableClock, verdict:
 
 def test_every_transition_leaves_an_event(storage: Storage, clock: MovableClock) -> None:
     study_id = submit(storage)
-    _, claim = storage.queue.claim("a", LEASE)
+    _, lease = storage.queue.claim("a", LEASE)
     clock.advance(1)
-    storage.queue.release(claim, "told to stop")
-    _, claim = storage.queue.claim("b", LEASE)
+    storage.queue.release(lease, "told to stop")
+    _, lease = storage.queue.claim("b", LEASE)
     clock.advance(1)
-    storage.queue.fail(claim, "hopeless")
+    storage.queue.fail(lease, "hopeless")
     with storage.database.read() as session:
         query = select(StudyEventRow).where(StudyEventRow.study_id == study_id)
         events = [

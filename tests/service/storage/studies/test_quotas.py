@@ -23,26 +23,26 @@ def claim(storage: Storage) -> StudyLease | None:
 
 
 def train(
-    storage: Storage, held: StudyLease | None, trial: int, gpu_seconds: float | None
+    storage: Storage, lease: StudyLease | None, trial: int, gpu_seconds: float | None
 ) -> None:
-    assert held is not None
+    assert lease is not None
     outcome = an_outcome(3)
     if gpu_seconds is not None:
         measures = {"cost": {"gpu_seconds": gpu_seconds}}
         outcome = outcome.model_copy(update={"measures": measures})
-    run = storage.runs.begin(held, a_job(trial_number=trial), 3)
-    assert storage.runs.end(held, run.id, outcome).gpu_seconds == gpu_seconds
+    run = storage.runs.begin(lease, a_job(trial_number=trial), 3)
+    assert storage.runs.end(lease, run.id, outcome).gpu_seconds == gpu_seconds
 
 
 def test_cost_adds_up_from_runs_to_studies_to_recommendations(storage: Storage) -> None:
     costs = []
     for gpu_seconds in (None, 10.0):
         study_id = submit(storage)
-        held = claim(storage)
-        train(storage, held, 0, gpu_seconds)
-        train(storage, held, 1, gpu_seconds)
-        assert held is not None
-        costs.append(storage.queue.succeed(held, a_result()).cost)
+        lease = claim(storage)
+        train(storage, lease, 0, gpu_seconds)
+        train(storage, lease, 1, gpu_seconds)
+        assert lease is not None
+        costs.append(storage.queue.succeed(lease, a_result()).cost)
         study = storage.studies.get(study_id)
         assert study.cost == Cost(seconds=3.0, gpu_seconds=2 * (gpu_seconds or 0))
     assert costs == [Cost(seconds=3.0, gpu_seconds=0.0), Cost(seconds=6.0, gpu_seconds=20.0)]
