@@ -1,42 +1,65 @@
-# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# `make` lists the targets. On a fresh machine two do everything: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
 # Compiled modules are kept in any environment: without them every process compiles torch anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test check audit clean
-
-demo: .venv/installed
-	$(BIN)/hamtune demo $(if $(EXIT),--exit)
-
-# The whole suite in a few processes side by side; what ARGS name, in one. A thread each: the
-# tensors of tests are small, and threads that wait for each other take the cores from the rest.
+# Tests run in a few processes side by side, with one thread each: their tensors are small, and
+# threads that wait for each other take the cores from the other processes.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 SIDE_BY_SIDE := --numprocesses auto --maxprocesses 4 --dist loadgroup
 
-test: .venv/installed-test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(if $(ARGS),$(ARGS),$(SIDE_BY_SIDE))
+.DEFAULT_GOAL := help
+.PHONY: help demo test fast check fix docs audit clean
 
-check: .venv/installed-test
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/installed  ## tune six small combinations on real data and show the results (EXIT=1: then stop)
+	$(BIN)/hamtune demo $(if $(EXIT),--exit)
+
+test: .venv/installed-test  ## run the whole test suite, or the tests that ARGS names
+	$(PYTEST) --durations=15 $(if $(ARGS),$(ARGS),$(SIDE_BY_SIDE))
+
+fast: .venv/installed-test  ## run the tests that take less than two minutes together
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not slow and not ray"
+
+check: .venv/installed-dev  ## lint, formatting, types, spelling and documentation; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+	$(BIN)/mkdocs build --strict --quiet
 
-# Known vulnerabilities of the pinned packages; fails too where it cannot look one up.
-audit: .venv/bin/uv
+fix: .venv/installed-dev  ## mend what ruff can mend by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: .venv/installed-dev  ## build the documentation into site/ (SERVE=1: serve it while you write)
+	$(BIN)/mkdocs $(if $(SERVE),serve,build --strict)
+
+# Fails too where the advisory database cannot be reached.
+audit: .venv/bin/uv  ## look for known vulnerabilities of the pinned packages
 	$(BIN)/uv tool run pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
+
+clean:  ## remove the environment, the built documentation and the demo's data
+	rm -rf .venv .hamtune site
 
 .venv/bin/uv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hamtune needs Python 3.11 or later; this is " + sys.version.split()[0] + ". Name another with: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv || { echo "python3 has no venv module; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	$(BIN)/pip install --quiet uv
 
+INSTALL = $(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable
+
 .venv/installed: .venv/bin/uv pyproject.toml constraints.txt
-	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable .
+	$(INSTALL) .
 	touch $@
 
 .venv/installed-test: .venv/installed
-	$(BIN)/uv pip install --python $(BIN)/python --constraint constraints.txt --editable '.[test]'
+	$(INSTALL) '.[test]'
 	touch $@
 
-clean:
-	rm -rf .venv .hamtune
+.venv/installed-dev: .venv/installed-test
+	$(INSTALL) '.[dev]'
+	touch $@
