@@ -45,7 +45,7 @@ class LogRange:
         """Low end of the sampled axis. Values in [floor, low) mean zero."""
         if self.zero_share == 0:
             return self.low  # exactly: a value below it would mean zero
-        return self.high * (self.low / self.high) ** (1 / (1 - self.zero_share))
+        return float(self.high * (self.low / self.high) ** (1 / (1 - self.zero_share)))
 
     def decode(self, sampled: float) -> float:
         """Return the value that a point of the sampled axis means.

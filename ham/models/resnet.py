@@ -32,7 +32,7 @@ def resnet50_cifar(num_classes: int = 100) -> nn.Module:
     return kaiming_normal(_with_small_stem(models.resnet50(num_classes=num_classes)))
 
 
-def _with_small_stem(network: models.ResNet) -> nn.Module:
+def _with_small_stem(network: nn.Module) -> nn.Module:
     """Replace the 7x7 convolution and the pooling, which would leave 8 of 32 pixels a side."""
     network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
     network.maxpool = nn.Identity()

@@ -60,7 +60,8 @@ class CifarResNet(nn.Module):
         """Return the logits."""
         features = relu(self.bn1(self.conv1(images)))
         features = self.layer3(self.layer2(self.layer1(features)))
-        return self.fc(features.mean(dim=(2, 3)))
+        logits: Tensor = self.fc(features.mean(dim=(2, 3)))
+        return logits
 
 
 class CifarBlock(nn.Module):

@@ -80,7 +80,7 @@ def refuse_complex(group: Group) -> None:
 
 def is_active(group: Group) -> bool:
     """Tell whether HAM changes anything in a group: not with alpha = beta = 0."""
-    return group["ham_alpha"] != 0 or group["ham_beta"] != 0
+    return bool(group["ham_alpha"] != 0 or group["ham_beta"] != 0)
 
 
 def takes_ham_step(param: Tensor, group: Group) -> bool:

@@ -139,7 +139,8 @@ def outputs(model: nn.Module) -> Tensor:
     """Return what a model computes from a fixed batch, in eval mode."""
     images, _ = batch(0)
     with torch.no_grad():
-        return model.eval()(images)
+        outputs: Tensor = model.eval()(images)
+    return outputs
 
 
 class SparsifierContract:

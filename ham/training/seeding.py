@@ -44,7 +44,7 @@ def reproducible(seed: int, device: torch.device, cpu_threads: int) -> Iterator[
             torch.random.fork_rng(devices),
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
         ):
-            torch.random.default_generator.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)
             if device.type == "cuda":
                 torch.cuda.manual_seed(seed)
             yield

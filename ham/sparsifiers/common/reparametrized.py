@@ -154,7 +154,7 @@ def path_length(group: ParamGroup, total_steps: int) -> float:
     was published for one length can be carried over to another. The peak learning rate counts.
     """
     rate = float(group["initial_lr"] if "initial_lr" in group else group["lr"])
-    return rate * total_steps / (1 - group.get("momentum", 0.0))
+    return rate * total_steps / (1 - float(group.get("momentum", 0.0)))
 
 
 def require_own_weights(model: nn.Module) -> None:

@@ -30,7 +30,7 @@ LENGTH, MAIN = 0.3, 0.5
 _BOUNDS = (1e-4, 1e3)
 
 
-class RunKernel(Kernel):
+class RunKernel(Kernel):  # type: ignore[misc]  # scikit-learn has no types
     """Covariance of full or stopped runs of settings and seeds; variances in units of the data's.
 
     With Matern-5/2 correlations a, b, ... over the axes, p their product, sigma = 1 for equal

@@ -89,11 +89,11 @@ class Database:
                 self._texts[query] = str(query.compile(dialect=self.engine.dialect))
             if self._peeker is not None:
                 try:
-                    return self._peeker.execute(self._texts[query], values).fetchall()
+                    return _fetched(self._peeker, self._texts[query], values)
                 except OperationalError:
                     self._peeker.close()
             self._peeker = self._own_connection()
-            return self._peeker.execute(self._texts[query], values).fetchall()
+            return _fetched(self._peeker, self._texts[query], values)
 
     def _own_connection(self) -> Any:
         """Return a connection of the driver that no pool knows."""
@@ -109,6 +109,11 @@ class Database:
             self._peeker.close()
             self._peeker = None
         self.engine.dispose()
+
+
+def _fetched(connection: Any, text: str, values: dict[str, Any]) -> Sequence[Sequence[Any]]:
+    rows: Sequence[Sequence[Any]] = connection.execute(text, values).fetchall()
+    return rows
 
 
 def write_ahead(engine: Engine) -> None:

@@ -119,4 +119,4 @@ def _root(number: int, degree: int) -> int:
 
 
 def _between(low: float, high: float, place: float) -> float:
-    return min(high, low * (high / low) ** place)
+    return float(min(high, low * (high / low) ** place))
