@@ -80,7 +80,8 @@ def _command(path: str, command: Any) -> list[str]:
     options = [one for one in command.params if not getattr(one, "hidden", False)]
     if options and not group:
         lines += ["| | |", "|---|---|"]
-        lines += [f"| `{_name(one)}` | {_plain(getattr(one, 'help', '') or '')} |" for one in options]
+        for one in options:
+            lines.append(f"| `{_name(one)}` | {_plain(getattr(one, 'help', '') or '')} |")
         lines.append("")
     return lines
 
