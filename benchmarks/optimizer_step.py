@@ -1,10 +1,11 @@
-"""Time one optimizer step on ResNet-50's parameters: plain, with a guarded eager HAM, each path.
+"""Time of one optimizer step on ResNet-50's parameters: SGD, AdamW, and HAM by each path.
 
     python -m benchmarks.optimizer_step [--device cuda] [--threads 2] [--rounds 25]
 
-All rows are timed in turns within one run, so that a busy moment of the machine meets each of
-them. ``needed`` is what a step must read and write per weight if every value is touched once;
-``of copy`` is the share of the copy bandwidth, measured in the same run, at which it does so.
+Each round times every step once (slow ones every eighth round), so that other load on the machine
+affects all of them alike. ``needed`` is the number of bytes per weight that a step must read and
+write if it touches each value once. ``of copy`` is the rate of these bytes as a share of the copy
+bandwidth, which the same run measures.
 """
 
 from __future__ import annotations
@@ -28,14 +29,23 @@ from ham.optim.kernels.parameter_updates import collect_updates
 
 LR, ALPHA, BETA = 1e-3, 200.0, 1e-3
 SGD_BYTES, HAM_BYTES, ADAMW_BYTES, CHECK_BYTES = 20, 12, 28, 4  # float32, per weight
-BASELINE = "SGD, fused"
+PLAIN_SGD = "SGD, fused"
 COPY = "copy of the weights"
 GUARDED = "HAM alone, guarded eager"
 
 
 @dataclass
-class Row:
-    """One line of the table: what is timed, how often, the bytes it must move per weight."""
+class TimedStep:
+    """A step to be timed, and its measurements.
+
+    Attributes:
+        name: first column of the table.
+        step: takes the step.
+        needed: bytes that the step must read and write per weight.
+        every: it is timed in every so many rounds.
+        milliseconds: measured times.
+        extra_bytes: peak memory of the step beyond the memory before it.
+    """
 
     name: str
     step: Callable[[], object]
@@ -55,7 +65,7 @@ def resnet50_parameters(device: torch.device) -> list[nn.Parameter]:
 
 @torch.no_grad()
 def guarded_ham(params: Sequence[nn.Parameter]) -> None:
-    """The HAM step as a careful user would write it: checks, a copy, a boolean-mask update."""
+    """Take the HAM step as a careful user would write it: checks, a copy, a boolean mask."""
     for param in params:
         grad = param.grad
         if grad is None or param.dim() < 2:
@@ -82,8 +92,8 @@ def with_guarded_ham(base: Optimizer, params: Sequence[nn.Parameter]) -> Callabl
     return step
 
 
-def table_rows(device: torch.device) -> list[Row]:
-    """Build every row on parameters of its own kind of step, all on one set of weights."""
+def timed_steps(device: torch.device) -> list[TimedStep]:
+    """Build all steps except the copy, on one set of weights."""
     params = resnet50_parameters(device)
 
     def sgd() -> SGD:
@@ -97,32 +107,36 @@ def table_rows(device: torch.device) -> list[Row]:
         return lambda: ham_step(path, collect_updates(groups, copy_gradients=False))
 
     check = CHECK_BYTES if device.type == "cpu" else 0
-    rows = [
-        Row(BASELINE, sgd().step, SGD_BYTES),
-        Row("SGD + HAM, guarded eager", with_guarded_ham(sgd(), params), SGD_BYTES + HAM_BYTES, 8),
+    guarded = with_guarded_ham(sgd(), params)
+    steps = [
+        TimedStep(PLAIN_SGD, sgd().step, SGD_BYTES),
+        TimedStep("SGD + HAM, guarded eager", guarded, SGD_BYTES + HAM_BYTES, 8),
     ]
     for path in ("reference", "foreach", "fused"):
         needed = SGD_BYTES + HAM_BYTES + check
-        rows.append(Row(f"SGD + HAM, {path}", HAM(sgd(), ALPHA, BETA, path=path).step, needed))
+        step = HAM(sgd(), ALPHA, BETA, path=path).step
+        steps.append(TimedStep(f"SGD + HAM, {path}", step, needed))
     fused_base = HAM(sgd(), ALPHA, BETA, path="fused_base")
     unchecked = HAM(sgd(), ALPHA, BETA, path="fused_base", nonfinite="ignore")
-    rows += [
-        Row("SGD + HAM, fused_base", fused_base.step, SGD_BYTES + check),
-        Row("SGD + HAM, fused_base, nonfinite='ignore'", unchecked.step, SGD_BYTES),
-        Row(GUARDED, lambda: guarded_ham(params), HAM_BYTES, 8),  # slow: every eighth round
+    steps += [
+        TimedStep("SGD + HAM, fused_base", fused_base.step, SGD_BYTES + check),
+        TimedStep("SGD + HAM, fused_base, nonfinite='ignore'", unchecked.step, SGD_BYTES),
+        TimedStep(
+            GUARDED, lambda: guarded_ham(params), HAM_BYTES, 8
+        ),  # slow: in every eighth round
     ]
     for path in ("reference", "foreach", "fused"):
-        rows.append(Row(f"HAM alone, {path}", alone(path), HAM_BYTES))
+        steps.append(TimedStep(f"HAM alone, {path}", alone(path), HAM_BYTES))
     ham_adamw = HAM(adamw(), ALPHA, BETA, path="fused_base")
-    rows += [
-        Row("AdamW, fused", adamw().step, ADAMW_BYTES),
-        Row("AdamW + HAM, fused_base", ham_adamw.step, ADAMW_BYTES + check),
+    steps += [
+        TimedStep("AdamW, fused", adamw().step, ADAMW_BYTES),
+        TimedStep("AdamW + HAM, fused_base", ham_adamw.step, ADAMW_BYTES + check),
     ]
-    return rows
+    return steps
 
 
 def timed(step: Callable[[], object], device: torch.device) -> float:
-    """Return the milliseconds that one call takes, the device's work included."""
+    """Return the time of one call in milliseconds, including the work on the device."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     start = time.perf_counter()
@@ -133,7 +147,7 @@ def timed(step: Callable[[], object], device: torch.device) -> float:
 
 
 def peak_extra_bytes(step: Callable[[], object], device: torch.device) -> int:
-    """Return the most that torch's allocator held during a step beyond what it held before."""
+    """Return the peak memory of torch's allocator in a step, less its memory before the step."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
@@ -150,26 +164,26 @@ def peak_extra_bytes(step: Callable[[], object], device: torch.device) -> int:
     return peak
 
 
-def copy_row(device: torch.device, weights: int) -> Row:
-    """Return the yardstick: copying as many floats, which reads and writes each once."""
+def timed_copy(device: torch.device, weights: int) -> TimedStep:
+    """Build the copy of as many float32 as there are weights: the reference for bandwidth."""
     source, target = torch.randn(2, weights, device=device)
-    return Row(COPY, lambda: target.copy_(source), 8)
+    return TimedStep(COPY, lambda: target.copy_(source), 8)
 
 
-def measure(rows: list[Row], device: torch.device, rounds: int) -> None:
-    """Fill in the rows' times, in turns, and their peak extra memory."""
-    for row in rows:
-        row.step()  # creates the base's state
-        row.extra_bytes = peak_extra_bytes(row.step, device)
+def measure(steps: list[TimedStep], device: torch.device, rounds: int) -> None:
+    """Measure the peak extra memory of the steps, then their times, round by round."""
+    for step in steps:
+        step.step()  # creates the base's state
+        step.extra_bytes = peak_extra_bytes(step.step, device)
     for index in range(rounds):
-        for row in rows:
-            if index % row.every == 0:
-                row.milliseconds.append(timed(row.step, device))
+        for step in steps:
+            if index % step.every == 0:
+                step.milliseconds.append(timed(step.step, device))
 
 
-def print_table(rows: list[Row], weights: int) -> None:
-    """Print the rows as a Markdown table with ratios to the baselines."""
-    medians = {row.name: median(row.milliseconds) for row in rows}
+def print_table(steps: list[TimedStep], weights: int) -> None:
+    """Print the steps as a Markdown table, with ratios to plain SGD and to the guarded HAM."""
+    medians = {step.name: median(step.milliseconds) for step in steps}
     bandwidth = 8 * weights / medians[COPY]  # bytes per millisecond
     print(f"copy bandwidth {bandwidth / 1e6:.1f} GB/s\n")
     columns = [
@@ -183,19 +197,19 @@ def print_table(rows: list[Row], weights: int) -> None:
         "peak extra MiB",
     ]
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}")
-    for row in rows:
-        took = medians[row.name]
-        share = row.needed * weights / took / bandwidth
-        faster = f"{medians[GUARDED] / took:.0f}" if row.name.startswith("HAM") else ""
+    for step in steps:
+        took = medians[step.name]
+        share = step.needed * weights / took / bandwidth
+        faster = f"{medians[GUARDED] / took:.0f}" if step.name.startswith("HAM") else ""
         print(
-            f"| {row.name} | {took:.1f} | {min(row.milliseconds):.1f} "
-            f"| {took / medians[BASELINE]:.2f} | {faster} | {row.needed} | {share:.0%} "
-            f"| {row.extra_bytes / 2**20:.1f} |"
+            f"| {step.name} | {took:.1f} | {min(step.milliseconds):.1f} "
+            f"| {took / medians[PLAIN_SGD]:.2f} | {faster} | {step.needed} | {share:.0%} "
+            f"| {step.extra_bytes / 2**20:.1f} |"
         )
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure all steps and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -208,14 +222,14 @@ def main() -> None:
     kernel = kernel_for(device)
     build = "no kernel: eager" if kernel is None else f"{time.perf_counter() - start:.2f} s"
     weights = sum(param.numel() for param in torchvision.models.resnet50().parameters())
-    rows = [copy_row(device, weights), *table_rows(device)]
-    measure(rows, device, arguments.rounds)
+    steps = [timed_copy(device, weights), *timed_steps(device)]
+    measure(steps, device, arguments.rounds)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     print(
         f"{name}, {arguments.threads} threads, torch {torch.__version__}, {weights:,} weights, "
         f"{arguments.rounds} rounds; kernel built in {build}"
     )
-    print_table(rows, weights)
+    print_table(steps, weights)
 
 
 if __name__ == "__main__":

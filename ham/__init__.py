@@ -1,6 +1,12 @@
-"""HAM (Hyperbolic Aware Minimization) for PyTorch, with the sparsifiers it is used beside.
+"""HAM (Hyperbolic Aware Minimization) for PyTorch, and sparsifiers to use with it.
 
-Importing this package imports no torch: public names are loaded when first used.
+- Optimizers: ``HAM``, ``SAM``, and ``StrengthSchedule`` for alpha and beta over the steps.
+- Pruning in a training loop of your own: ``sparsify``.
+- Recommended alpha and beta from the service: ``recommend`` and ``Client``.
+- One complete run: ``train`` of a ``RunConfig``, which consists of a ``Combination``, a
+  ``Recipe``, a ``HamConfig`` (such as ``RECIPE_BASELINE`` or ``PAPER_DEFAULT``) and a seed.
+
+``import ham`` does not import torch: a public name is loaded at its first use.
 """
 
 from importlib import import_module

@@ -1,4 +1,7 @@
-"""Closed forms of HAM's geometry: what the optimizer's limit is measured against."""
+"""The paper's theory in closed form: HAM's flow, its mirror map, and its limit in regression.
+
+The tests compare the optimizer with these functions.
+"""
 
 from ham.theory.flow import follow_flow
 from ham.theory.mirror_map import mirror_derivative, mirror_inverse, mirror_potential

@@ -1,4 +1,4 @@
-"""The continuous-time limit of the HAM step."""
+"""The flow of HAM: the limit of its step as the learning rate goes to 0."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def follow_flow(
     """Integrate ``d theta = -(1 + alpha|theta|) grad f dt - beta theta dt`` by Runge-Kutta 4.
 
     Args:
-        theta: starting point, float64.
+        theta: starting point; use float64.
         gradient: grad f as a function of theta.
-        time: how long to follow the flow, in units of learning rate times steps.
-        alpha: HAM's alpha.
-        beta: HAM's beta.
-        steps: steps of the integrator.
+        time: end time of the flow, in units of learning rate times optimizer steps.
+        alpha: strength of the sign-gradient term, >= 0.
+        beta: strength of the shrinkage term, >= 0.
+        steps: steps of the integrator, >= 1.
 
     Shape:
         theta, result: the same, any.
     """
 
-    def velocity(at: Tensor) -> Tensor:
-        return -(1 + alpha * at.abs()) * gradient(at) - beta * at
+    def velocity(theta: Tensor) -> Tensor:
+        return -(1 + alpha * theta.abs()) * gradient(theta) - beta * theta
 
     h = time / steps
     for _ in range(steps):

@@ -1,9 +1,10 @@
 """The mirror map of HAM's flow with beta = 0, and its inverse.
 
-Reference: Jacobs et al., ICLR 2026, https://arxiv.org/abs/2506.02630. The flow
-``d theta = -(1 + alpha |theta|) grad f dt`` is mirror flow for the potential R with
-``R''(x) = 1 / (1 + alpha |x|)``: between x^2 / 2 (alpha = 0) and a multiple of |x|, up to
-logarithms.
+The flow ``d theta = -(1 + alpha |theta|) grad f dt`` is the mirror flow of the potential R with
+``R''(x) = 1 / (1 + alpha |x|)``. R is x^2 / 2 for alpha = 0, and approaches a multiple of |x|, up
+to logarithms, as alpha grows.
+
+Reference: Jacobs et al., ICLR 2026, https://arxiv.org/abs/2506.02630.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ def mirror_potential(x: Tensor, alpha: float) -> Tensor:
 
     Args:
         x: any shape.
-        alpha: >= 0; 0 is the limit x^2 / 2.
+        alpha: strength of the sign-gradient term, >= 0; 0 gives the limit x^2 / 2.
     """
     if alpha == 0:
         return x.square() / 2
@@ -35,5 +36,8 @@ def mirror_derivative(x: Tensor, alpha: float) -> Tensor:
 
 
 def mirror_inverse(u: Tensor, alpha: float) -> Tensor:
-    """Return the x with ``R'(x) = u``: ``sign(u) (exp(alpha|u|) - 1) / alpha``, elementwise."""
+    """Return the x with ``R'(x) = u``: ``sign(u) (exp(alpha|u|) - 1) / alpha``, elementwise.
+
+    At alpha = 0 this is u itself.
+    """
     return u if alpha == 0 else u.sign() * torch.expm1(alpha * u.abs()) / alpha

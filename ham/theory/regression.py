@@ -1,10 +1,11 @@
-"""Under-determined linear regression: the interpolator that mirror flow converges to.
+"""Under-determined linear regression: the interpolator to which mirror flow converges.
 
-Started at x0, the flow of ``||Z x - y||^2`` moves R'(x) within the row space of Z, so its limit is
-the x with ``Z x = y`` and ``R'(x) - R'(x0) = Z^T nu``: of all interpolators the one that is
-nearest to x0 in the Bregman divergence of R (Gunasekar et al., ICML 2018,
-https://arxiv.org/abs/1802.08246). For x0 = 0 it minimizes the sum of R(x): least L2 at alpha = 0,
-toward least L1 as alpha grows.
+From the start x0, the flow of ``||Z x - y||^2`` changes R'(x) only within the row space of Z. Its
+limit is therefore the x with ``Z x = y`` and ``R'(x) - R'(x0) = Z^T nu``. Among all interpolators
+this x is the nearest to x0 in the Bregman divergence of R. From x0 = 0 it minimizes the sum of
+R(x): it has least L2 norm at alpha = 0, and goes toward least L1 norm as alpha grows.
+
+Reference: Gunasekar et al., ICML 2018, https://arxiv.org/abs/1802.08246.
 """
 
 from __future__ import annotations
@@ -21,12 +22,12 @@ from ham.theory.mirror_map import mirror_derivative, mirror_inverse
 def mirror_interpolator(
     design: Tensor, targets: Tensor, alpha: float, start: Tensor | None = None
 ) -> Tensor:
-    """Solve for the limit of mirror flow by damped Newton steps on nu.
+    """Compute the limit of mirror flow by damped Newton steps on nu.
 
     Args:
-        design: Z, of full row rank. Use float64.
+        design: Z, of full row rank; use float64.
         targets: y.
-        alpha: HAM's alpha, >= 0.
+        alpha: strength of the sign-gradient term, >= 0.
         start: x0; None is 0.
 
     Shape:
@@ -60,7 +61,7 @@ def _damping(
     direction: Tensor,
     residual: Tensor,
 ) -> float:
-    """Return the first of 1, 1/2, 1/4, ... that brings the residual down."""
+    """Return the first of 1, 1/2, 1/4, ... that reduces the residual, or one below 1e-12."""
     damping = 1.0
     while damping > 1e-12 and not interpolate(nu - damping * direction)[1].norm() < residual:
         damping /= 2

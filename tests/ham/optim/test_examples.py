@@ -11,7 +11,13 @@ PAGE = Path(__file__).parents[3] / "docs" / "ham.md"
 
 @pytest.mark.parametrize(
     "name",
-    ["optim.formula", "optim.hyperbolic", "optim.lr_schedules", "theory.mirror_map"],
+    [
+        "optim.formula",
+        "optim.ham_schedules",
+        "optim.hyperbolic",
+        "optim.lr_schedules",
+        "theory.mirror_map",
+    ],
 )
 def test_examples_in_docstrings_run(name):
     result = doctest.testmod(import_module(f"ham.{name}"))

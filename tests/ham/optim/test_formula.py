@@ -38,19 +38,19 @@ def test_formula_keeps_zeros_at_zero(grad):
 
 @given(theta=numbers, grad=numbers, alpha=st.floats(0, 500), beta=st.floats(0, 1))
 def test_formula_keeps_signs_and_bounds_the_factor(theta, grad, alpha, beta):
-    moved = step(theta, grad, lr=0.1, alpha=alpha, beta=beta, max_exponent=2.0)
+    updated = step(theta, grad, lr=0.1, alpha=alpha, beta=beta, max_exponent=2.0)
     bound = torch.tensor(2.0, dtype=torch.float64).exp().item() * (1 + 1e-12)
-    assert abs(theta) / bound <= abs(moved) <= abs(theta) * bound
-    assert (moved > 0) == (theta > 0) or abs(theta) < 1e-300
+    assert abs(theta) / bound <= abs(updated) <= abs(theta) * bound
+    assert (updated > 0) == (theta > 0) or abs(theta) < 1e-300
 
 
 @given(theta=numbers, grad=numbers)
 def test_formula_shrinks_what_the_gradient_pushes_toward_zero(theta, grad):
-    moved = step(theta, grad, lr=0.1, alpha=2.0, beta=0.0)
+    updated = step(theta, grad, lr=0.1, alpha=2.0, beta=0.0)
     if theta * grad > 0:
-        assert abs(moved) <= abs(theta)
+        assert abs(updated) <= abs(theta)
     else:
-        assert abs(moved) >= abs(theta)
+        assert abs(updated) >= abs(theta)
 
 
 def test_formula_and_mask_commute():

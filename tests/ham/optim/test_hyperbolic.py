@@ -1,4 +1,4 @@
-"""HAM is an ordinary optimizer: each probe that the authors' wrapper fails, and the rest."""
+"""HAM behaves as a torch.optim.Optimizer, also where the authors' wrapper does not."""
 
 from __future__ import annotations
 
@@ -82,13 +82,13 @@ def test_ham_resumes_bit_equal(base, path, tmp_path):
     assert torch.equal(weights(model), weights(resumed))
 
 
-def test_ham_checkpoint_holds_its_numbers():
+def test_ham_checkpoint_holds_alpha_beta_and_sign():
     _, optimizer = wrapped(alpha=7.0, beta=0.5, sign="previous")
     (group,) = optimizer.state_dict()["param_groups"]
     assert (group["ham_alpha"], group["ham_beta"], group["ham_sign"]) == (7.0, 0.5, "previous")
 
 
-def test_ham_loads_the_checkpoint_of_a_bare_base_and_keeps_its_numbers():
+def test_ham_loads_the_checkpoint_of_a_bare_base_and_keeps_its_alpha():
     model, optimizer = wrapped(alpha=7.0)
     bare = SGD(small_model().parameters(), lr=0.3, momentum=0.9)
     optimizer.load_state_dict(bare.state_dict())
@@ -97,7 +97,7 @@ def test_ham_loads_the_checkpoint_of_a_bare_base_and_keeps_its_numbers():
     take_steps(model, optimizer, 1)
 
 
-def test_ham_hooks_of_checkpoints_run():
+def test_ham_runs_the_hooks_of_checkpoints():
     _, optimizer = wrapped()
     optimizer.register_state_dict_post_hook(lambda _, state: {**state, "note": 1})
     seen = []
@@ -106,7 +106,7 @@ def test_ham_hooks_of_checkpoints_run():
     assert seen == [1]
 
 
-def test_ham_step_hooks_run_once_also_after_a_load():
+def test_ham_runs_step_hooks_once_also_after_a_load():
     (model, optimizer), (_, other) = wrapped(), wrapped()
     other.load_state_dict(other.state_dict())
     calls = []
@@ -118,7 +118,7 @@ def test_ham_step_hooks_run_once_also_after_a_load():
     assert calls == ["before", "after"] * 2
 
 
-def test_ham_post_hook_sees_weights_that_both_have_moved():
+def test_ham_post_hook_sees_the_weights_after_base_and_ham():
     model, optimizer = wrapped()
     seen = []
     optimizer.register_step_post_hook(lambda *_: seen.append(weights(model)))
@@ -138,7 +138,7 @@ def test_ham_skips_what_a_pre_hook_leaves_without_gradient(path):
 
 @EACH_PATH
 @EACH_BASE
-def test_ham_without_strength_is_the_base_bit_by_bit(base, path):
+def test_ham_with_alpha_and_beta_zero_is_the_base_bit_by_bit(base, path):
     (one, optimizer), two = wrapped(base, path, alpha=0.0, beta=0.0), small_model()
     take_steps(one, optimizer, 4)
     take_steps(two, BASES[base](two.parameters()), 4)
@@ -169,7 +169,7 @@ def test_ham_copy_continues_bit_equal(copier):
     assert (copied[1].nonfinite, copied[1].path) == ("raise", "fused_base")
 
 
-def test_ham_added_group_takes_defaults_and_its_own_numbers():
+def test_ham_added_group_takes_its_own_entries_and_the_defaults_of_the_others():
     _, optimizer = wrapped(alpha=5.0, beta=0.01)
     optimizer.add_param_group({"params": [nn.Parameter(torch.ones(2, 2))], "ham_alpha": 1.0})
     group = optimizer.base.param_groups[1]
@@ -222,7 +222,7 @@ def test_ham_numbers_can_change_while_training():
     assert torch.equal(weights(one), weights(two))
 
 
-def test_ham_moves_only_parameters_with_enough_dimensions():
+def test_ham_updates_only_parameters_with_enough_dimensions():
     (one, optimizer), two = wrapped(), small_model()
     take_steps(one, optimizer, 1)
     take_steps(two, SGD(two.parameters(), lr=0.1, momentum=0.9), 1)
@@ -232,16 +232,16 @@ def test_ham_moves_only_parameters_with_enough_dimensions():
 
 @EACH_PATH
 @pytest.mark.parametrize("sign, direction", [("half_step", 1), ("previous", -1)])
-def test_ham_sign_is_of_the_half_step_or_by_option_of_the_previous_weight(path, sign, direction):
+def test_ham_takes_the_sign_of_the_half_step_or_of_the_previous_weight(path, sign, direction):
     weight = nn.Parameter(torch.tensor([[0.1]], dtype=torch.float64))
     optimizer = HAM(SGD([weight], lr=0.5), alpha=2.0, beta=0.0, sign=sign, path=path)
     weight.grad = torch.ones_like(weight)
-    optimizer.step()  # the base moves 0.1 to -0.4, across zero
+    optimizer.step()  # the base steps from 0.1 to -0.4, across zero
     assert weight.item() == pytest.approx(-0.4 * math.exp(direction))
 
 
 @EACH_PATH
-def test_ham_exponent_is_clamped_as_each_group_says(path):
+def test_ham_clamps_the_exponent_by_the_bound_of_each_group(path):
     weights = [nn.Parameter(torch.ones(1, 1, dtype=torch.float64)) for _ in range(2)]
     groups = [{"params": [weights[0]]}, {"params": [weights[1]], "ham_max_exponent": 1.0}]
     optimizer = HAM(SGD(groups, lr=1e-3), alpha=1e6, path=path)
@@ -252,7 +252,7 @@ def test_ham_exponent_is_clamped_as_each_group_says(path):
     assert factors == pytest.approx([math.exp(5), math.exp(1)])
 
 
-def test_ham_rule_of_dimensions_is_overridden_per_group():
+def test_ham_groups_can_override_the_rule_of_dimensions():
     model = small_model()
     groups = [
         {"params": [model[0].weight, model[2].weight], "ham_alpha": 0.0, "ham_beta": 0.0},
@@ -285,7 +285,7 @@ def test_ham_scheduler_does_not_warn_about_the_order_of_calls(recwarn):
     assert not [w for w in recwarn if "lr_scheduler.step()" in str(w.message)]
 
 
-def test_ham_repr_names_both():
+def test_ham_repr_names_ham_and_the_base():
     assert repr(wrapped()[1]).startswith("HAM(SGD (")
 
 
@@ -319,7 +319,7 @@ def test_ham_refuses_complex_weights():
     HAM(SGD([weight], lr=0.1), alpha=0.0, beta=0.0)
 
 
-def test_ham_refuses_sparse_gradients_before_anything_moves():
+def test_ham_refuses_sparse_gradients_before_any_parameter_changes():
     embedding = nn.Embedding(5, 3, sparse=True)
     optimizer = HAM(SGD(embedding.parameters(), lr=0.1))
     embedding(torch.tensor([1])).sum().backward()
@@ -329,7 +329,7 @@ def test_ham_refuses_sparse_gradients_before_anything_moves():
     assert torch.equal(embedding.weight, before)
 
 
-def test_ham_leaves_sparse_gradients_to_the_base_where_it_is_off():
+def test_ham_leaves_sparse_gradients_to_the_base_in_inactive_groups():
     embedding = nn.Embedding(5, 3, sparse=True)
     other = nn.Parameter(torch.ones(2, 2))
     groups = [

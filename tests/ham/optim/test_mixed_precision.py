@@ -47,15 +47,15 @@ def test_ham_under_gradscaler_does_not_depend_on_the_scale(fused):
 def test_ham_skips_an_overflow_step_and_its_hooks(fused):
     model = small_model()
     optimizer = HAM(SGD(model.parameters(), lr=0.1, fused=fused), ALPHA, BETA)
-    ticks = []
-    optimizer.register_step_pre_hook(lambda *_: ticks.append("before"))
-    optimizer.register_step_post_hook(lambda *_: ticks.append("after"))
+    calls = []
+    optimizer.register_step_pre_hook(lambda *_: calls.append("before"))
+    optimizer.register_step_post_hook(lambda *_: calls.append("after"))
     scaler = GradScaler("cpu", init_scale=2.0**10)
     for step in range(4):
         before = weights(model)
         amp_step(optimizer, model, scaler, factor=3e38 if step == 1 else 1.0)
         assert torch.equal(weights(model), before) == (step == 1)
-    assert ticks == ["before", "after"] * 3
+    assert calls == ["before", "after"] * 3
 
 
 def test_ham_under_autocast_trains_bfloat16_activations():

@@ -32,11 +32,11 @@ def test_sam_steps_base_and_ham_with_the_second_gradient():
     params = list(by_hand.parameters())
     first = torch.autograd.grad(loss_of(by_hand), params)
     norm = torch.cat([grad.flatten() for grad in first]).norm()
-    moved = copy.deepcopy(by_hand)
+    perturbed = copy.deepcopy(by_hand)
     with torch.no_grad():
-        for param, grad in zip(moved.parameters(), first, strict=True):
+        for param, grad in zip(perturbed.parameters(), first, strict=True):
             param.add_(grad, alpha=0.05 / norm.item())
-    second = torch.autograd.grad(loss_of(moved), list(moved.parameters()))
+    second = torch.autograd.grad(loss_of(perturbed), list(perturbed.parameters()))
     for param, grad in zip(params, second, strict=True):
         param.data -= 0.1 * grad
         if param.dim() >= 2:
@@ -70,14 +70,14 @@ def test_sam_with_zero_radius_is_the_base_bit_by_bit():
     assert torch.equal(weights(one), weights(two))
 
 
-def test_sam_returns_the_loss_of_the_first_pass_and_ticks_hooks_once():
+def test_sam_returns_the_loss_of_the_first_pass_and_runs_hooks_once():
     model = small_model()
-    optimizer, ticks = sam_of(model), []
-    optimizer.register_step_post_hook(lambda *_: ticks.append("sam"))
-    optimizer.base.register_step_post_hook(lambda *_: ticks.append("ham"))
+    optimizer, calls = sam_of(model), []
+    optimizer.register_step_post_hook(lambda *_: calls.append("sam"))
+    optimizer.base.register_step_post_hook(lambda *_: calls.append("ham"))
     expected = loss_of(model).item()
     assert optimizer.step(closure_of(model, optimizer)).item() == expected
-    assert ticks == ["ham", "sam"]
+    assert calls == ["ham", "sam"]
 
 
 def test_sam_clears_gradients_between_the_passes():
@@ -125,11 +125,11 @@ def test_sam_does_not_perturb_masked_weights():
     optimizer = sam_of(model, rho=0.3)
     closure, visited = closure_of(model, optimizer), []
 
-    def look():
+    def record_and_evaluate():
         visited.append((model[0].weight.detach().clone(), model[0].bias.detach().clone()))
         return closure()
 
-    optimizer.step(look)
+    optimizer.step(record_and_evaluate)
     assert torch.equal(visited[1][0] != 0, mask)
     assert (visited[1][1] != 0).all(), "a bias that starts at zero is no mask"
 
@@ -189,7 +189,7 @@ def test_sam_shares_groups_with_the_innermost_base_and_its_scheduler():
     assert optimizer.base.base.param_groups[0]["lr"] < 0.1
 
 
-def test_sam_without_closure_says_what_it_needs():
+def test_sam_without_closure_raises_with_the_call_to_make():
     with pytest.raises(InvalidConfig, match=r"step\(closure\)"):
         sam_of(small_model()).step()
 

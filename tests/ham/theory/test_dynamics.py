@@ -1,4 +1,4 @@
-"""The discrete step against the flow it follows and the parameterization it imitates."""
+"""The HAM step beside its flow, beside the m*w parameterization, and its sign flips."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def quadratic_gradient(theta: Tensor) -> Tensor:
 
 
 def error_of_steps(lr: float, sign: str) -> float:
-    """Distance between HAM and the flow after time 1."""
+    """Return the distance between HAM and its flow at time 1."""
     theta = nn.Parameter(START.clone())
     optimizer = HAM(SGD([theta], lr=lr), 3.0, 0.1, min_dims=1, sign=sign)
     for _ in range(round(1 / lr)):
@@ -41,7 +41,7 @@ def test_ham_follows_its_flow_with_an_error_that_halves_with_the_step(sign):
 
 
 def product_step(theta: Tensor, grad: Tensor, lr: float, beta: float) -> Tensor:
-    """One gradient step on (m, w), theta = m w, with the penalty beta (m^2 + w^2)."""
+    """Take one gradient step on (m, w), theta = m w, with the penalty beta (m^2 + w^2)."""
     m, w = theta.sign() * theta.abs().sqrt(), theta.abs().sqrt()
     return (m - lr * (w * grad + 2 * beta * m)) * (w - lr * (m * grad + 2 * beta * w))
 
@@ -79,8 +79,8 @@ def sign_flips(alpha: float, seed: int, steps: int = 20) -> int:
 
 
 def test_sign_flips_on_a_fixed_mask_are_measured(record_property):
-    # The paper reports more flips with HAM early in training. That is an observation and not a
-    # law, so the counts are reported here and only their existence is asserted.
+    # The paper reports more flips with HAM early in training. This is an observation and not a
+    # law, so the test reports the counts and asserts only that there are flips.
     counts = {alpha: sum(sign_flips(alpha, s) for s in range(5)) for alpha in (0.0, 20.0, 50.0)}
     record_property("sign_flips_by_alpha", counts)
     print(f"sign flips in 20 steps, 5 seeds, by alpha: {counts}")

@@ -1,4 +1,4 @@
-"""Where HAM ends in under-determined linear regression, in float64."""
+"""The limit of HAM in under-determined linear regression, in float64."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ def limit(alpha: float, lr: float = 0.01) -> Tensor:
 
 
 def least_l1(design: Tensor, targets: Tensor) -> Tensor:
-    """Basis pursuit: min ||x||_1 with Zx = y, as a linear program in the parts of x."""
-    both = np.hstack([design.numpy(), -design.numpy()])
-    parts = linprog(np.ones(both.shape[1]), A_eq=both, b_eq=targets.numpy()).x
+    """Return the x of least L1 norm with Zx = y, by a linear program in its two parts."""
+    both_signs = np.hstack([design.numpy(), -design.numpy()])
+    parts = linprog(np.ones(both_signs.shape[1]), A_eq=both_signs, b_eq=targets.numpy()).x
     return torch.from_numpy(parts[: design.shape[1]] - parts[design.shape[1] :])
 
 
 def share_outside_row_space(alpha: float, lr: float, start: Tensor) -> float:
     design, targets, _ = dense_problem()
     x = train(design, targets, alpha, lr, start)
-    moved = mirror_derivative(x, alpha) - mirror_derivative(start, alpha)
-    inside = torch.linalg.pinv(design) @ (design @ moved)
-    return ((moved - inside).norm() / moved.norm()).item()
+    difference = mirror_derivative(x, alpha) - mirror_derivative(start, alpha)
+    inside = torch.linalg.pinv(design) @ (design @ difference)
+    return ((difference - inside).norm() / difference.norm()).item()
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
@@ -71,7 +71,7 @@ def test_limit_interpolates_to_machine_precision(alpha):
     assert (design @ limit(alpha) - targets).norm().item() < 1e-6
 
 
-def test_limit_moves_the_mirror_image_within_the_row_space_as_the_step_shrinks():
+def test_limit_changes_the_mirror_derivative_within_the_row_space_as_the_step_shrinks():
     start = torch.full((COLUMNS,), 0.1, dtype=torch.float64)
     large, small = (share_outside_row_space(5.0, lr, start) for lr in (0.01, 0.005))
     assert small < 0.01
@@ -85,7 +85,7 @@ def test_limit_is_the_interpolator_nearest_in_bregman_divergence(alpha):
     assert (limit(alpha) - expected).norm() / expected.norm() < 0.02
 
 
-def test_limit_on_a_diagonal_design_solves_what_is_seen_and_leaves_the_rest():
+def test_limit_on_a_diagonal_design_solves_the_determined_entries_and_leaves_the_others():
     scales = torch.tensor([1.0, 0.5, -2.0], dtype=torch.float64)
     design = torch.hstack([scales.diag(), torch.zeros(3, 2, dtype=torch.float64)])
     targets = torch.tensor([1.0, -1.0, 0.0], dtype=torch.float64)
@@ -93,8 +93,8 @@ def test_limit_on_a_diagonal_design_solves_what_is_seen_and_leaves_the_rest():
     x = train(design, targets, alpha=5.0, lr=0.05, start=start)
     assert (x[:3] - targets / scales).abs().max().item() < 1e-6
     assert torch.equal(x[3:], start[3:])
-    moved = mirror_derivative(x, 5.0) - mirror_derivative(start, 5.0)
-    assert torch.equal(moved[3:], torch.zeros(2, dtype=torch.float64))
+    difference = mirror_derivative(x, 5.0) - mirror_derivative(start, 5.0)
+    assert torch.equal(difference[3:], torch.zeros(2, dtype=torch.float64))
 
 
 def test_limit_at_alpha_zero_is_the_least_l2_interpolator():
@@ -112,10 +112,10 @@ def test_limit_moves_from_least_l2_toward_least_l1_as_alpha_grows():
         assert distances == sorted(distances, reverse=True)
         norms = [solve(alpha).abs().sum().item() for alpha in ALPHAS]
         assert norms == sorted(norms, reverse=True)
-    # R(x) is |x| times a logarithm of alpha|x|, so the last part of the way is logarithmic.
-    far = mirror_interpolator(design, targets, 1e8)
-    assert far.abs().sum() < 1.02 * sparse.abs().sum()
-    assert (far - sparse).norm() < 0.2 * (limit(0.0) - sparse).norm()
+    # R(x) is |x| times a logarithm of alpha|x|, so the limit approaches least L1 only as 1/log.
+    at_large_alpha = mirror_interpolator(design, targets, 1e8)
+    assert at_large_alpha.abs().sum() < 1.02 * sparse.abs().sum()
+    assert (at_large_alpha - sparse).norm() < 0.2 * (limit(0.0) - sparse).norm()
 
 
 def test_ham_recovers_a_sparse_truth_better_than_gradient_descent():
