@@ -17,6 +17,7 @@ from ham.client.records import Page
 
 _ATTEMPTS = 3
 _SECONDS_BETWEEN_ATTEMPTS = 0.5
+_LARGEST_PAGE = 100  # every list of the API allows pages of so many items
 _PROBLEM = "application/problem+json"
 
 M = TypeVar("M", bound=BaseModel)
@@ -68,15 +69,19 @@ class Transport:
         query = {name: value for name, value in query.items() if value is not None}
         return self._send("GET", path, params=query)
 
-    def _walk(self, item: type[M], path: str, /, **query: Any) -> list[M]:
-        """Return the items of all pages of a list."""
+    def _walk(
+        self, item: type[M], path: str, /, *, limit: int | None = None, **query: Any
+    ) -> list[M]:
+        """Return the first ``limit`` items of a list, page by page; None returns all."""
         items: list[M] = []
-        cursor: str | None = None
         while True:
-            page = self._get(Page[item], path, cursor=cursor, **query)  # type: ignore[valid-type]
+            if limit is not None:
+                query["limit"] = min(limit - len(items), _LARGEST_PAGE)
+            page = self._get(Page[item], path, **query)  # type: ignore[valid-type]
             items += page.items
-            if (cursor := page.next_cursor) is None:
+            if page.next_cursor is None or len(items) == limit:
                 return items
+            query["cursor"] = page.next_cursor
 
     def _post(self, model: type[M], path: str, body: BaseModel | None = None, **options: Any) -> M:
         json = body and body.model_dump(mode="json")

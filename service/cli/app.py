@@ -354,7 +354,7 @@ def _follow(client: Client, study_id: str, json: bool) -> None:
     if study.state != StudyState.SUCCEEDED:
         fail(f"study {study.id} {_ENDS[study.state]}: {study.error}", FAILED)
     if study.plan.is_multi_objective:
-        front = client.front(study.id)
+        front = client.pareto_front(study.id)
         print_json({"study": study, "front": front}) if json else print_pareto_front(
             console, front
         )

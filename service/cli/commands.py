@@ -59,7 +59,7 @@ def sweep(
             beta_schedule=beta_schedule,
             force=force,
         )
-        made = client.sweep(request)
+        made = client.submit_sweep(request)
         if json:
             print_json(made)
             return

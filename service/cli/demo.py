@@ -96,7 +96,7 @@ def answering(settings: Settings) -> str | None:
         content = (settings.data_dir / ADDRESS_FILE).read_bytes()
         address = ServiceAddress.model_validate_json(content)
         with Client(address.url, timeout=5.0) as client:
-            same = client.instance() == address.instance
+            same = client.health().instance == address.instance
     except (OSError, ValueError, ClientError):
         return None
     return address.url if same else None

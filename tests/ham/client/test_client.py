@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import http.server
+import io
+import json
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import torch
 
 import ham
 from ham import HAM, StrengthSchedule
+from ham.client import transport
 from ham.client.address import service_url
 from ham.client.client import Client
 from ham.client.errors import RequestRefused, ServiceNotRunning
@@ -58,7 +62,35 @@ def test_client_returns_records(url: str, storage: Storage) -> None:
         assert client.leaderboard(board.benchmark.name) == board
 
 
-def test_recommended_setting_unpacks_into_ham(url: str, storage: Storage) -> None:
+def test_limit_counts_items_over_all_pages(
+    url: str, storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = studies.submit(storage, studies.request_for())
+    studies.finish(storage)
+    monkeypatch.setattr(transport, "_LARGEST_PAGE", 2)
+    with Client(url) as client:
+        everything = client.runs(study.id)
+        assert len(everything) > 5
+        for limit in (1, 2, 3, 4):
+            assert client.runs(study.id, limit=limit) == everything[:limit]
+        assert client.runs(study.id, limit=1000) == everything
+        with pytest.raises(RequestRefused, match="limit='0' is not allowed"):
+            client.studies(limit=0)
+
+
+def test_files_and_texts_are_returned_whole(url: str, storage: Storage) -> None:
+    study = studies.submit(storage, studies.request_for())
+    studies.finish(storage)
+    with Client(url) as client:
+        assert zipfile.is_zipfile(io.BytesIO(client.bundle(study.id)))
+        exported = client.export("runs", purpose=Purpose.SEARCH, sparsifier="random")
+        assert [json.loads(line)["purpose"] for line in exported.splitlines()] == ["search"] * 4
+        with pytest.raises(RequestRefused, match="there is no log of study"):
+            client.output(study.id)
+        assert [event.study_id for event in client.history(study.id, limit=1)] == [study.id]
+
+
+def test_recommended_configuration_unpacks_into_ham(url: str, storage: Storage) -> None:
     studies.submit(storage, studies.request_for())
     stored = studies.finish(storage)
     found = recommend("digits_cnn", "digits", "random", 0.9, url=url)
@@ -71,7 +103,7 @@ def test_recommended_setting_unpacks_into_ham(url: str, storage: Storage) -> Non
     assert str(found) == stored.message
 
 
-def test_setting_tuned_jointly_comes_with_a_warning_that_names_the_rest(
+def test_configuration_tuned_jointly_comes_with_a_warning_that_names_the_rest(
     url: str, storage: Storage
 ) -> None:
     studies.submit(storage, studies.request_for(tune=("learning_rate",)))

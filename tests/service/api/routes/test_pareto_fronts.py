@@ -32,10 +32,10 @@ def test_a_front_is_asked_for_and_answered_over_http(url: str, storage: Storage)
         study = client.submit(request)
         assert study.progress.screening.planned == (2 + 2) * 2
         with pytest.raises(RequestRefused, match="is queued; it has a front once") as caught:
-            client.front(study.id)
+            client.pareto_front(study.id)
         assert caught.value.status == 404
         stored = studies.finish_front(storage)
-        found = client.front(study.id)
+        found = client.pareto_front(study.id)
         assert found == stored
         assert found.objectives == ("accuracy", "inference_flops")
         assert [point.combination.sparsity for point in found.points] == [0.8, 0.9]
