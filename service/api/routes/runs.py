@@ -1,76 +1,33 @@
-"""Runs, their learning curves, and what was measured elsewhere."""
+"""Runs and their learning curves."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query
 
-from ham.client.records import (
-    EpochMetrics,
-    ExternalRun,
-    NewExternalRun,
-    Page,
-    PublishedResult,
-    Run,
-)
-from ham.config import Combination
-from search_spaces import recipe_for
-from service.api.dependencies import PrincipalDep, RunId, StorageDep, check_names
+from ham.client.records import EpochMetrics, Page, Run
+from service.api.dependencies import RunId, StorageDep, check_names
 from service.api.errors.problems import documented
-from service.api.queries import ExternalRunQuery
-from service.domain.transfer.published import published_results
+from service.api.queries import RunQuery
 
 router = APIRouter(prefix="/v1", tags=["runs"])
 
 
-@router.post(
-    "/runs",
-    summary="Report a run made elsewhere",
-    status_code=201,
-    responses=documented(400, 422),
-)
-def report_run(
-    run: NewExternalRun, storage: StorageDep, principal: PrincipalDep, response: Response
-) -> ExternalRun:
-    """Store a training that was made outside of this service, with its source.
-
-    It is kept apart: marked `external`, listed and exported, and never part of a ranking or of a
-    recommendation, whose runs must be paired by seed and made alike.
-    """
-    combination = Combination(
-        model=run.model,
-        dataset=run.dataset,
-        sparsifier=run.sparsifier,
-        sparsity=run.sparsity,
-        optimizer=run.optimizer,
-        recipe=recipe_for(run.dataset, run.recipe).id,
+@router.get("/runs", summary="List runs", responses=documented(422))
+def list_all_runs(query: Annotated[RunQuery, Query()], storage: StorageDep) -> Page[Run]:
+    """Return runs of all studies, newest first."""
+    runs = storage.runs.page(
+        which=check_names(query.combinations()),
+        study_id=query.study_id,
+        purpose=query.purpose,
+        state=query.state,
+        limit=query.limit + 1,
+        before=query.cursor,
     )
-    stored = storage.external_runs.add(run, combination, principal.key_id)
-    response.headers["Location"] = "/v1/external-runs"
-    return stored
-
-
-@router.get("/external-runs", summary="List runs made elsewhere", responses=documented(422))
-def list_external_runs(
-    query: Annotated[ExternalRunQuery, Query()], storage: StorageDep
-) -> Page[ExternalRun]:
-    """Return reported runs, newest first, each with who reported it from where."""
-    found = storage.external_runs.list(
-        check_names(query.combinations()), limit=query.limit + 1, before=query.cursor
-    )
-    more = len(found) > query.limit
-    found = found[: query.limit]
-    return Page(items=found, next_cursor=found[-1].id if more else None)
-
-
-@router.get("/published", summary="List published results")
-def list_published() -> Page[PublishedResult]:
-    """Return what papers and authors' repositories report, each number with its source.
-
-    Their recipes are not ours, so they stand beside leaderboards and are never ranked.
-    """
-    return Page(items=list(published_results()))
+    more = len(runs) > query.limit
+    runs = runs[: query.limit]
+    return Page(items=runs, next_cursor=runs[-1].id if more else None)
 
 
 @router.get("/runs/{run_id}", summary="Show a run", responses=documented(404, 422))

@@ -1,0 +1,66 @@
+"""Results that this service did not measure: reported runs and published numbers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from ham.client.records import ExternalRun, NewExternalRun, Page, PublishedResult
+from ham.config import Combination
+from search_spaces import recipe_for
+from service.api.dependencies import PrincipalDep, StorageDep, check_names
+from service.api.errors.problems import documented
+from service.api.queries import ExternalRunQuery
+from service.domain.transfer.published import published_results
+
+router = APIRouter(prefix="/v1", tags=["runs"])
+
+
+@router.post(
+    "/runs",
+    summary="Report a run made elsewhere",
+    status_code=201,
+    responses=documented(400, 422),
+)
+def report_run(
+    run: NewExternalRun, storage: StorageDep, principal: PrincipalDep, response: Response
+) -> ExternalRun:
+    """Store a training that was made outside of this service, with its source.
+
+    It is kept apart: marked `external`, listed and exported, and never part of a ranking or of a
+    recommendation, whose runs must be paired by seed and made alike.
+    """
+    combination = Combination(
+        model=run.model,
+        dataset=run.dataset,
+        sparsifier=run.sparsifier,
+        sparsity=run.sparsity,
+        optimizer=run.optimizer,
+        recipe=recipe_for(run.dataset, run.recipe).id,
+    )
+    stored = storage.external_runs.add(run, combination, principal.key_id)
+    response.headers["Location"] = "/v1/external-runs"
+    return stored
+
+
+@router.get("/external-runs", summary="List runs made elsewhere", responses=documented(422))
+def list_external_runs(
+    query: Annotated[ExternalRunQuery, Query()], storage: StorageDep
+) -> Page[ExternalRun]:
+    """Return reported runs, newest first, each with who reported it from where."""
+    found = storage.external_runs.list(
+        check_names(query.combinations()), limit=query.limit + 1, before=query.cursor
+    )
+    more = len(found) > query.limit
+    found = found[: query.limit]
+    return Page(items=found, next_cursor=found[-1].id if more else None)
+
+
+@router.get("/published", summary="List published results")
+def list_published() -> Page[PublishedResult]:
+    """Return what papers and authors' repositories report, each number with its source.
+
+    Their recipes are not ours, so they stand beside leaderboards and are never ranked.
+    """
+    return Page(items=list(published_results()))
