@@ -1,4 +1,4 @@
-"""Recommendations, leaderboards and the catalogue."""
+"""The response cache of lookups: never older than the newest recommendation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
-from ham.catalog import SPARSIFIERS
 from ham.client.records import ALL_COMBINATIONS, CombinationFilter
 from service.api.response_cache import SharedLook
 from service.settings import Settings
@@ -22,131 +21,6 @@ from tests.service import studies
 from tests.service.cli.conftest import free_port, start_serving, stop
 
 NAMED = {"model": "digits_cnn", "dataset": "digits", "sparsifier": "random", "sparsity": 0.9}
-
-
-def test_finished_study_is_found_by_its_combination(client: TestClient, storage: Storage) -> None:
-    studies.submit(storage, studies.request_for())
-    stored = studies.finish(storage)
-    [found] = client.get("/v1/recommendations", params=NAMED).json()["items"]
-    assert found == stored.model_dump(mode="json")
-    assert found["grade"] == "confirmed"
-    assert found["gain"]["low"] > 0
-
-
-def test_newest_recommendation_of_a_combination_is_answered(
-    client: TestClient, storage: Storage
-) -> None:
-    for gain in (0.02, 0.03):
-        studies.submit(storage, studies.request_for())
-        newest = studies.finish(storage, gain)
-    [found] = client.get("/v1/recommendations", params=NAMED).json()["items"]
-    assert (found["version"], found["study_id"]) == (2, newest.study_id)
-
-
-def test_partial_filter_lists_what_matches(client: TestClient, storage: Storage) -> None:
-    for sparsifier, sparsity in (("dense", 0.0), ("random", 0.9), ("rigl", 0.9)):
-        studies.submit(storage, studies.request_for(sparsifier, sparsity))
-        studies.finish(storage)
-    found = client.get("/v1/recommendations", params={"sparsity": 0.9}).json()["items"]
-    assert [row["combination"]["sparsifier"] for row in found] == ["rigl", "random"]
-
-
-@pytest.mark.parametrize("query", [{}, {"model": "digits_mlp"}, {**NAMED, "sparsity": None}])
-def test_partial_filter_without_match_is_an_empty_list(
-    client: TestClient, query: dict[str, Any]
-) -> None:
-    query = {name: value for name, value in query.items() if value is not None}
-    response = client.get("/v1/recommendations", params=query)
-    assert (response.status_code, response.json()["items"]) == (200, [])
-
-
-@pytest.mark.parametrize(
-    "query",
-    [NAMED, {"model": "digits_cnn", "dataset": "digits", "sparsifier": "dense"}],
-    ids=["all named", "dense needs no sparsity"],
-)
-def test_named_combination_without_recommendation_is_404_that_says_how_to_get_one(
-    client: TestClient, query: dict[str, Any]
-) -> None:
-    response = client.get("/v1/recommendations", params=query)
-    assert response.status_code == 404
-    detail = response.json()["detail"]
-    assert "POST /v1/studies" in detail
-    assert "hamtune tune digits_cnn" in detail
-
-
-def test_named_combination_that_cannot_be_is_422(client: TestClient) -> None:
-    query = {**NAMED, "sparsifier": "dense"}
-    response = client.get("/v1/recommendations", params=query)
-    assert response.status_code == 422
-    assert response.json()["errors"][0]["field"] == "sparsity"
-
-
-def test_named_combination_beside_which_ham_has_no_meaning_is_422(client: TestClient) -> None:
-    response = client.get("/v1/recommendations", params={**NAMED, "sparsifier": "pilot"})
-    assert response.status_code == 422
-    assert "nothing to tune" in response.json()["detail"]
-
-
-def test_leaderboard_ranks_methods_by_accuracy(client: TestClient, storage: Storage) -> None:
-    for sparsifier, gain in (("random", 0.03), ("rigl", 0.015)):
-        studies.submit(storage, studies.request_for(sparsifier))
-        studies.finish(storage, gain)
-    [board] = client.get("/v1/leaderboards").json()["items"]
-    name = board["benchmark"]["name"]
-    assert client.get(f"/v1/leaderboards/{name}").json() == board
-    means = [row["test_accuracy"]["mean"] for row in board["rows"]]
-    assert means == sorted(means, reverse=True)
-    tuned = [row["sparsifier"] for row in board["rows"] if row["role"] == "tuned"]
-    assert tuned == ["random", "rigl"]
-
-
-def test_unknown_leaderboard_says_which_there_are(client: TestClient, storage: Storage) -> None:
-    studies.submit(storage, studies.request_for())
-    studies.finish(storage)
-    response = client.get("/v1/leaderboards/nothing")
-    assert response.status_code == 404
-    assert "digits_cnn-digits-0.90-digits@1" in response.json()["detail"]
-
-
-def test_overview_is_made_of_all_leaderboards(client: TestClient, storage: Storage) -> None:
-    for sparsifier, gain in (("random", 0.03), ("rigl", 0.015)):
-        studies.submit(storage, studies.request_for(sparsifier))
-        studies.finish(storage, gain)
-    found = client.get("/v1/leaderboards/overview").json()
-    assert (found["benchmarks"], found["combinations"]) == (1, 2)
-    assert found["settings"][0]["mean_gain"] > 0
-    assert found["methods"][0]["sparsifier"] == "random"
-    assert found["environments"] == ["torch none: made up by a test"]
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("/v1/models", "digits_cnn"),
-        ("/v1/datasets", "digits"),
-        ("/v1/sparsifiers", "rigl"),
-        ("/v1/optimizers", "sgd"),
-    ],
-)
-def test_catalogue_lists_what_can_be_named(client: TestClient, path: str, name: str) -> None:
-    rows = client.get(path).json()["items"]
-    assert name in {row["name"] for row in rows}
-    assert all("factory" not in row for row in rows)
-
-
-def test_catalogue_lists_every_sparsifier_in_order(client: TestClient) -> None:
-    rows = client.get("/v1/sparsifiers").json()["items"]
-    assert [row["name"] for row in rows] == SPARSIFIERS.names()
-
-
-def test_recipes_and_spaces_are_those_that_plans_use(client: TestClient) -> None:
-    plan = client.post("/v1/studies/plan", json=NAMED).json()
-    recipes = {row["id"]: row for row in client.get("/v1/recipes").json()["items"]}
-    spaces = {row["id"]: row for row in client.get("/v1/search-spaces").json()["items"]}
-    assert recipes[plan["combination"]["recipe"]]["recipe"] == plan["recipe"]
-    space = plan["space"]
-    assert spaces[f"{space['name']}@{space['version']}"]["alpha"] == space["alpha"]
 
 
 def test_lookup_that_is_known_is_answered_304_until_something_new_is_found(

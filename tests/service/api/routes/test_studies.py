@@ -176,17 +176,6 @@ def test_progress_counts_what_a_running_study_has_done(
     assert progress["remaining_seconds"] > 0
 
 
-def test_run_and_its_curve_are_found_by_id(client: TestClient, storage: Storage) -> None:
-    study = studies.submit(storage, studies.request_for())
-    _, held = studies.claim(storage)
-    studies.search(storage, study, held, 1)
-    run = client.get(f"/v1/studies/{study.id}/trials").json()["items"][0]
-    assert client.get(f"/v1/runs/{run['id']}").json() == run
-    curve = client.get(f"/v1/runs/{run['id']}/curve").json()["items"]
-    assert [point["epoch"] for point in curve] == [1, 2, 3]
-    assert curve[-1]["validation_accuracy"] == run["validation_accuracy"]
-
-
 @pytest.mark.parametrize(
     "path", ["/v1/studies/{}", "/v1/studies/{}/trials", "/v1/studies/{}/runs"]
 )
@@ -194,8 +183,3 @@ def test_unknown_study_is_404_that_says_where_to_look(client: TestClient, path: 
     response = client.get(path.format("study_" + "0" * 26))
     assert response.status_code == 404
     assert "GET /v1/studies lists" in response.json()["detail"]
-
-
-@pytest.mark.parametrize("path", ["/v1/runs/{}", "/v1/runs/{}/curve"])
-def test_unknown_run_is_404(client: TestClient, path: str) -> None:
-    assert client.get(path.format("run_" + "0" * 26)).status_code == 404

@@ -1,0 +1,55 @@
+"""The catalog: what can be named in a request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from ham.catalog import SPARSIFIERS
+
+NAMED = {"model": "digits_cnn", "dataset": "digits", "sparsifier": "random", "sparsity": 0.9}
+
+
+def test_datasets_say_whether_their_data_are_here(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HAM_DATA_DIR", str(tmp_path))
+
+    def available() -> set[str]:
+        rows = client.get("/v1/datasets").json()["items"]
+        return {row["name"] for row in rows if row["available"]}
+
+    assert "digits" in available() and "cifar10" not in available()
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    assert "cifar10" in available()
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/v1/models", "digits_cnn"),
+        ("/v1/datasets", "digits"),
+        ("/v1/sparsifiers", "rigl"),
+        ("/v1/optimizers", "sgd"),
+    ],
+)
+def test_catalogue_lists_what_can_be_named(client: TestClient, path: str, name: str) -> None:
+    rows = client.get(path).json()["items"]
+    assert name in {row["name"] for row in rows}
+    assert all("factory" not in row for row in rows)
+
+
+def test_catalogue_lists_every_sparsifier_in_order(client: TestClient) -> None:
+    rows = client.get("/v1/sparsifiers").json()["items"]
+    assert [row["name"] for row in rows] == SPARSIFIERS.names()
+
+
+def test_recipes_and_spaces_are_those_that_plans_use(client: TestClient) -> None:
+    plan = client.post("/v1/studies/plan", json=NAMED).json()
+    recipes = {row["id"]: row for row in client.get("/v1/recipes").json()["items"]}
+    spaces = {row["id"]: row for row in client.get("/v1/search-spaces").json()["items"]}
+    assert recipes[plan["combination"]["recipe"]]["recipe"] == plan["recipe"]
+    space = plan["space"]
+    assert spaces[f"{space['name']}@{space['version']}"]["alpha"] == space["alpha"]
