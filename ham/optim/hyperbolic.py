@@ -185,7 +185,7 @@ def _check_base(base: Optimizer) -> None:
         raise IncompatibleCombination(
             "base",
             name,
-            "the order is SAM(HAM(base)): SAM restores the weights before HAM may move them",
+            "the order is SAM(HAM(base)): SAM must restore the weights before the HAM step",
         )
     if isinstance(base, LBFGS):
         raise IncompatibleCombination(

@@ -27,7 +27,7 @@ POLICIES = ("auto", "skip", "raise", "ignore")
 
 
 def is_checked_by_kernel(policy: str, device: torch.device) -> bool:
-    """Tell whether native.c, as part of its step, does what the policy asks on this device."""
+    """Tell whether native.c applies the policy on this device, as a part of its step."""
     return policy in ("auto", "skip") and device.type == "cpu"
 
 

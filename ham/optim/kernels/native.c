@@ -2,8 +2,8 @@
  * value once and writes it once. With `check` it first checks the gradients for NaN and infinity,
  * and skips each tensor whose gradient holds one. ham_finite makes this check alone.
  *
- * The caller (native.py) passes a table with one `struct entry` per tensor; tensor_table.py says
- * what the fields and the coefficients are. Without a base step, `first` holds the signs of the
+ * The caller (native.py) passes a table with one `struct entry` per tensor; tensor_table.py
+ * defines the fields and the coefficients. Without a base step, `first` holds the signs of the
  * previous weights for HYP, and is null for HYP*.
  *
  * Elements are independent, so the result does not depend on the number of threads.

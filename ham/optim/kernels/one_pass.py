@@ -85,7 +85,7 @@ def fused_base_step(base: Optimizer, policy: str) -> bool:
 
     Args:
         base: the optimizer whose step is taken instead of ``base.step()``.
-        policy: what happens to gradients that hold NaN or infinity; see
+        policy: treatment of gradients that hold NaN or infinity; see
             :func:`ham.optim.nonfinite.find_non_finite`.
 
     Raises:

@@ -35,7 +35,7 @@ def test_every_registered_base_trains_under_ham(name):
     assert not torch.equal(weights(model), before)
 
 
-def test_factory_without_ham_is_the_bare_base_bit_by_bit():
+def test_factory_with_the_recipe_baseline_gives_the_bare_base_bit_by_bit():
     one, two = small_model(), small_model()
     take_steps(one, build_optimizer(one.parameters(), "sgd", RECIPE, RECIPE_BASELINE), 3)
     base = SGD(two.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-2)

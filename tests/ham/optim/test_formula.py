@@ -45,7 +45,7 @@ def test_formula_keeps_signs_and_bounds_the_factor(theta, grad, alpha, beta):
 
 
 @given(theta=numbers, grad=numbers)
-def test_formula_shrinks_what_the_gradient_pushes_toward_zero(theta, grad):
+def test_formula_shrinks_weights_that_the_gradient_pushes_toward_zero(theta, grad):
     updated = step(theta, grad, lr=0.1, alpha=2.0, beta=0.0)
     if theta * grad > 0:
         assert abs(updated) <= abs(theta)

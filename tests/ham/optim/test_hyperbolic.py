@@ -127,7 +127,7 @@ def test_ham_post_hook_sees_the_weights_after_base_and_ham():
 
 
 @EACH_PATH
-def test_ham_skips_what_a_pre_hook_leaves_without_gradient(path):
+def test_ham_skips_a_parameter_whose_gradient_a_pre_hook_removes(path):
     model, optimizer = wrapped(path=path)
     take_steps(model, optimizer, 2)
     weight, before = model[0].weight, model[0].weight.detach().clone()
@@ -185,7 +185,7 @@ def test_ham_refuses_an_added_group_before_the_base_has_it():
 
 @pytest.mark.parametrize("field", ["alpha", "beta"])
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), "200", None])
-def test_ham_refuses_numbers_that_break_the_rule(field, value):
+def test_ham_refuses_alpha_and_beta_that_break_the_rule(field, value):
     with pytest.raises(InvalidConfig, match=f"ham_{field}.*it must be a number, finite and >= 0"):
         wrapped(**{field: value})
 
@@ -200,12 +200,12 @@ def test_ham_refuses_numbers_that_break_the_rule(field, value):
         ({"nonfinite": "hide"}, "skip, raise"),
     ],
 )
-def test_ham_refuses_options_with_what_is_allowed(options, message):
+def test_ham_refuses_invalid_options_with_the_allowed_values(options, message):
     with pytest.raises(InvalidConfig, match=message):
         wrapped(**options)
 
 
-def test_ham_validates_what_a_schedule_sets():
+def test_ham_validates_the_values_that_a_schedule_sets():
     model, optimizer = wrapped()
     optimizer.param_groups[0]["ham_alpha"] = float("nan")
     before = weights(model)
@@ -214,7 +214,7 @@ def test_ham_validates_what_a_schedule_sets():
     assert torch.equal(weights(model), before)
 
 
-def test_ham_numbers_can_change_while_training():
+def test_ham_alpha_and_beta_can_change_during_training():
     (one, scheduled), (two, fixed) = wrapped(alpha=5.0), wrapped(alpha=0.0)
     scheduled.param_groups[0]["ham_alpha"] = 0.0
     take_steps(one, scheduled, 2)
@@ -265,7 +265,7 @@ def test_ham_groups_can_override_the_rule_of_dimensions():
         assert torch.equal(mine, base) == (mine.dim() == 2)
 
 
-def test_ham_works_with_schedulers_that_check_types_and_momentum():
+def test_ham_works_with_learning_rate_schedulers_that_check_types_and_momentum():
     model, optimizer = wrapped()
     OneCycleLR(optimizer, max_lr=0.2, total_steps=10)
     assert optimizer.param_groups[0]["momentum"] != 0.9
@@ -277,7 +277,7 @@ def test_ham_works_with_schedulers_that_check_types_and_momentum():
     assert optimizer.base.param_groups[0]["lr"] == rate / 2
 
 
-def test_ham_scheduler_does_not_warn_about_the_order_of_calls(recwarn):
+def test_ham_causes_no_warning_about_the_order_of_scheduler_calls(recwarn):
     model, optimizer = wrapped()
     schedule = CosineAnnealingLR(optimizer, 5)
     take_steps(model, optimizer, 1)

@@ -33,7 +33,7 @@ def test_schedule_starts_at_the_peak_without_warm_up():
     assert rates(5, epochs=2) == pytest.approx([0.5, 0.42677670, 0.25, 0.07322330, 0.0])
 
 
-def test_schedule_begins_anew_with_each_training_and_rests_at_the_end():
+def test_schedule_starts_again_with_each_training_and_stays_at_zero_at_the_end():
     once = [0.5, 0.42677670, 0.25, 0.07322330]
     assert rates(14, epochs=2, trainings=3) == pytest.approx([*once, *once, *once, 0.0, 0.0])
 

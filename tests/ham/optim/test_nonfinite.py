@@ -51,7 +51,7 @@ def test_ham_raises_on_a_non_finite_gradient_before_any_parameter_changes(path):
 
 
 @pytest.mark.parametrize("path", ["reference", "foreach", "fused"])
-def test_ham_adds_no_non_finite_value_where_nothing_is_checked(path):
+def test_ham_adds_no_non_finite_value_without_the_check(path):
     weight = nn.Parameter(torch.full((1, 3), 3e38))
     optimizer = HAM(SGD([weight], lr=0.1), nonfinite="ignore", path=path)
     weight.grad = torch.tensor([[-1.0, 0.0, math.nan]])

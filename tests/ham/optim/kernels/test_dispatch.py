@@ -21,7 +21,7 @@ def test_path_agrees_with_the_reference(path, base, dtype, sign):
     assert_agree(three_steps(path, base, dtype, sign), three_steps("reference", base, dtype, sign))
 
 
-def test_path_compiles_nothing_for_a_small_model(monkeypatch):
+def test_path_of_a_small_model_needs_no_kernel(monkeypatch):
     def refuse(device):
         raise AssertionError("a small model must not ask for a kernel")
 

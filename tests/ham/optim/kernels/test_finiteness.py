@@ -48,7 +48,7 @@ def test_finiteness_agrees_with_torch(arrays, by_kernel):
 @pytest.mark.parametrize("by_kernel", [False, True])
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("dtype", BITS, ids=str)
-def test_finiteness_finds_one_bad_value_wherever_it_is(dtype, bad, by_kernel):
+def test_finiteness_finds_one_bad_value_at_any_position(dtype, bad, by_kernel):
     positions = [(1, 0), (7, 0), (7, 3), (7, 6), (2 * CHUNK + 3, CHUNK - 1)]
     positions += [(2 * CHUNK + 3, at) for at in (0, CHUNK, 2 * CHUNK, 2 * CHUNK + 2)]
     arrays = [torch.zeros(length, dtype=dtype) for length, _ in positions]
