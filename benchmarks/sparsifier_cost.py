@@ -50,7 +50,7 @@ def stepper(model_name: str, method: str, data: tuple[Tensor, Tensor]) -> Callab
     optimizer = ham.HAM(base, alpha=1.0, beta=1e-4)
     sparsifier.bind(optimizer)
     if isinstance(sparsifier, GMP):
-        sparsifier.cut(SPARSITY)
+        sparsifier.prune(SPARSITY)
     elif isinstance(sparsifier, ACDC):
         sparsifier.compress()
 

@@ -1,4 +1,4 @@
-"""Datasets with fixed splits, and batches of them."""
+"""Datasets with fixed splits, and their batches."""
 
 from ham.data.loaders import WHOLE, Batches, Part, batches_of
 from ham.data.splits import Splits

@@ -1,6 +1,6 @@
-"""Random changes of whole batches on their own device, drawn from torch's global generator.
+"""Random augmentation of whole batches on their device, drawn from torch's global generator.
 
-Training holds that generator at a seed per epoch (:mod:`ham.training.seeding`).
+Training seeds that generator in every epoch (:mod:`ham.training.seeding`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ CROP_PADDING = 4
 
 
 def random_crop_and_flip(images: Tensor) -> Tensor:
-    """Shift each image by up to 4 pixels, with zeros coming in, and mirror every other one.
+    """Crop each image at random after padding by 4 pixels, and mirror it with probability 1/2.
 
-    The field's usual augmentation of CIFAR (He et al., CVPR 2016, section 4.2).
+    This is the usual augmentation of CIFAR (He et al., CVPR 2016, section 4.2). The padding is
+    zero.
 
     Args:
         images: (n, channels, height, width).

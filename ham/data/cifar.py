@@ -1,8 +1,10 @@
 """CIFAR-10 and CIFAR-100: 60,000 images of 32x32 pixels, read from the original files.
 
+The files are expected under ``HAM_DATA_DIR`` as torchvision unpacks them
+(``cifar-10-batches-py``, ``cifar-100-python``).
+
 Reference: A. Krizhevsky, "Learning Multiple Layers of Features from Tiny Images", 2009,
-https://www.cs.toronto.edu/~kriz/cifar.html. The files are looked for under ``HAM_DATA_DIR`` as
-torchvision unpacks them (``cifar-10-batches-py``, ``cifar-100-python``).
+https://www.cs.toronto.edu/~kriz/cifar.html.
 """
 
 from __future__ import annotations
@@ -25,19 +27,19 @@ DEVIATION = {10: (0.2470, 0.2435, 0.2616), 100: (0.2673, 0.2564, 0.2762)}
 
 
 def load_cifar10() -> Splits:
-    """Return 45,000 train, 5,000 validation and the 10,000 original test images."""
+    """Return 45,000 train, 5,000 validation and the 10,000 original test images of CIFAR-10."""
     return _load(10, str(data_root()))
 
 
 def load_cifar100() -> Splits:
-    """Return the same of CIFAR-100, with its 100 fine labels."""
+    """Return 45,000 train, 5,000 validation and 10,000 test images with 100 fine labels."""
     return _load(100, str(data_root()))
 
 
 class Normalize:
-    """From bytes to floats of mean 0 and deviation 1 per channel.
+    """Convert bytes to floats of mean 0 and standard deviation 1 per channel.
 
-    Shape: (n, 3, height, width) of uint8 -> the same of float32.
+    Shape: (n, 3, height, width) of uint8 -> same shape of float32.
     """
 
     def __init__(self, mean: tuple[float, ...], deviation: tuple[float, ...]) -> None:
@@ -45,7 +47,7 @@ class Normalize:
         self._deviation = torch.tensor(deviation).view(1, -1, 1, 1) * 255
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Normalize a batch."""
+        """Return the normalized batch."""
         return (images - self._mean.to(images.device)) / self._deviation.to(images.device)
 
 
@@ -54,7 +56,7 @@ def _load(classes: int, root: str) -> Splits:
     source = {10: CIFAR10, 100: CIFAR100}[classes]
     try:
         original, test_set = (source(root, train=train) for train in (True, False))
-    except RuntimeError:  # torchvision's word for both a missing and a damaged file
+    except RuntimeError:  # torchvision raises it for a missing and for a damaged file
         raise not_found(source.__name__, data_root() / source.base_folder) from None
     labels = np.array(original.targets)
     train, validation = stratified_split(labels, len(labels) // VALIDATION_SHARE)

@@ -1,4 +1,4 @@
-"""1,797 real handwritten digits of 8x8 pixels, from scikit-learn.
+"""Handwritten digits: 1,797 images of 8x8 pixels from scikit-learn.
 
 Reference: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine
 Learning Repository, 1998.

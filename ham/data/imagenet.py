@@ -1,8 +1,10 @@
 """ImageNet-1k, read image by image from one folder per class.
 
+The images are expected under ``HAM_DATA_DIR/imagenet`` as ``train/<class>/`` and
+``val/<class>/``.
+
 Reference: Russakovsky et al., "ImageNet Large Scale Visual Recognition Challenge", IJCV 2015,
-https://arxiv.org/abs/1409.0575. Looked for under ``HAM_DATA_DIR/imagenet`` as ``train/<class>/``
-and ``val/<class>/``.
+https://arxiv.org/abs/1409.0575.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ SIDE, RESIZED_SIDE = 224, 256
 def load() -> Splits:
     """Return train, 10 held-out training images per class, and the official validation set.
 
-    The official validation set is the field's test set, and is used as such: settings are chosen
-    on the held-out images.
+    The held-out images are the validation split, on which configurations are chosen. The official
+    validation set is the test split, as is usual in the field.
     """
     return _load(str(data_root() / "imagenet"))
 
@@ -66,7 +68,7 @@ def _to_floats() -> list[v2.Transform]:
 
 
 def _hash_listing(*folders: ImageFolder) -> str:
-    """Hash names and sizes of all files: reading 150 GB for every run would be too slow."""
+    """Hash the names and sizes of all files, since reading 150 GB for every run is too slow."""
     digest = hashlib.sha256()
     for folder in folders:
         for path, label in folder.samples:

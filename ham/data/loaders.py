@@ -1,4 +1,4 @@
-"""Batches of a dataset, in an order that a seed and an epoch determine."""
+"""Batches of a dataset, in an order that depends on seed and epoch only."""
 
 from __future__ import annotations
 
@@ -22,22 +22,27 @@ from ham.data.splits import BatchTransform
 from ham.errors import InvalidConfig
 
 Batch = tuple[Tensor, Tensor]
-Rows = TypeVar("Rows", Tensor, list[int])
+Examples = TypeVar("Examples", Tensor, list[int])
 
-# Which worker draws an image's augmentation decides what is drawn, so their number is one of the
-# things that "the same machine" means.
+# Loader processes draw the augmentation of the images that they read, so a training repeats
+# exactly only with the same number of them.
 WORKERS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
 
 
 class Part(NamedTuple):
-    """Which part of each batch is wanted: every ``of``-th example, from ``number`` on."""
+    """A part of each batch: every ``of``-th example, from example ``number`` on.
+
+    Attributes:
+        number: index of the part, in [0, of).
+        of: number of parts, >= 1.
+    """
 
     number: int
     of: int
 
-    def take(self, rows: Rows) -> Rows:
-        """Return its rows of a batch; none of a batch that is smaller than ``number``."""
-        return rows if self.of == 1 else rows[self.number :: self.of]
+    def take(self, examples: Examples) -> Examples:
+        """Return the part of a batch; it is empty if the batch has at most ``number`` examples."""
+        return examples if self.of == 1 else examples[self.number :: self.of]
 
 
 WHOLE = Part(0, 1)
@@ -53,8 +58,8 @@ class Batches(Protocol):
         """Yield (images, labels) on the device; the order depends on seed and epoch only.
 
         Args:
-            number: of the epoch.
-            part: of each batch that is wanted; parts without examples are left out.
+            number: number of the epoch.
+            part: part of each batch; an empty part is left out.
         """
 
 
@@ -69,15 +74,15 @@ def batches_of(
     """Return the batches of a split.
 
     Args:
-        dataset: a TensorDataset is moved to the device once; others are read by worker processes.
-        batch_size: examples per batch.
-        device: where batches live.
-        shuffle_seed: for training: a new order every epoch, and the last, smaller batch dropped.
-            None for evaluation: the dataset's own order, and every example.
+        dataset: a TensorDataset is copied to the device once; loader processes read any other.
+        batch_size: examples per batch, >= 1.
+        device: device of the batches.
+        shuffle_seed: seed for training, with a new order in every epoch and without the last,
+            smaller batch. None for evaluation, with the dataset's own order and every example.
         transforms: applied to the images of every batch, in this order; None does nothing.
 
     Raises:
-        InvalidConfig: a training batch is larger than the dataset.
+        InvalidConfig: the batch size of a training is outside [1, size of the dataset].
     """
     size = len(dataset)  # type: ignore[arg-type]
     if shuffle_seed is not None and not 1 <= batch_size <= size:
@@ -91,7 +96,7 @@ def batches_of(
 
 
 class TensorBatches:
-    """Batches by indexing whole tensors: no worker, no copy from the host."""
+    """Batches by indexing tensors on the device, without loader processes and host copies."""
 
     def __init__(
         self,
@@ -124,7 +129,7 @@ class TensorBatches:
 
 
 class LoaderBatches:
-    """Batches through a torch ``DataLoader``, for data that is read or augmented on the way."""
+    """Batches through a torch ``DataLoader``, for data that is read or augmented per example."""
 
     def __init__(
         self,
@@ -166,7 +171,7 @@ class LoaderBatches:
 
 
 class _Parts(Sampler[list[int]]):
-    """The indices of a part of each batch, so that only those are read."""
+    """Sampler of the indices of one part of each batch, so that only these are read."""
 
     def __init__(self, batches: BatchSampler) -> None:
         self._batches = batches
@@ -180,7 +185,7 @@ class _Parts(Sampler[list[int]]):
 
 
 class TransformedBatches:
-    """Batches whose images pass through functions on their device."""
+    """Batches whose images are transformed on their device."""
 
     def __init__(self, batches: Batches, transforms: Sequence[BatchTransform]) -> None:
         self._batches = batches
@@ -198,5 +203,5 @@ class TransformedBatches:
 
 
 def _generator(seed: int, epoch: int) -> torch.Generator:
-    # A large odd multiplier keeps (seed, epoch) pairs apart without further state to save.
+    # A large odd multiplier keeps (seed, epoch) pairs distinct without state to save.
     return torch.Generator().manual_seed((seed + epoch * 0x9E3779B97F4A7C15) % 2**63)

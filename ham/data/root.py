@@ -1,4 +1,4 @@
-"""Where datasets that do not come with a package are looked for."""
+"""The root folder of datasets that no package brings, and the error for missing files."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ __all__ = ["VARIABLE", "DataNotFound", "data_root", "not_found"]
 
 
 class DataNotFound(HamError, FileNotFoundError):
-    """A dataset's files are not where they are looked for."""
+    """The files of a dataset are missing from their folder."""
 
 
-def not_found(what: str, expected: Path) -> DataNotFound:
-    """Return the error that says what to put where."""
+def not_found(dataset: str, expected: Path) -> DataNotFound:
+    """Return the error that names the missing dataset, its expected folder and the variable."""
     return DataNotFound(
-        f"{what} is not at {expected}; put it there, or set {VARIABLE} to the folder that has it"
+        f"{dataset} is not at {expected}; put it there, or set {VARIABLE} to the folder with it"
     )

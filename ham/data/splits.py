@@ -1,4 +1,4 @@
-"""The three splits of a dataset, and what identifies their content."""
+"""The three splits of a dataset, the hash of their content, and stratified splitting."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ SPLIT_SEED = 0
 
 @dataclass(frozen=True)
 class Splits:
-    """Train, validation and test, split once and for all.
+    """The fixed train, validation and test split of a dataset.
 
-    A :class:`~torch.utils.data.TensorDataset` is kept whole in memory and batched by indexing;
-    any other map-style dataset of (image, label) goes through a ``DataLoader``.
+    A :class:`~torch.utils.data.TensorDataset` is held in memory and batched by indexing. Any
+    other map-style dataset of (image, label) is read through a ``DataLoader``.
 
     Attributes:
-        train: what weights are fitted to.
-        validation: what settings are chosen by.
-        test: touched only to measure finalists and baselines.
-        content_hash: changes whenever the content or the order of a split does.
-        prepare: applied to every batch of images, for example from bytes to normalized floats.
+        train: examples that the weights are fitted to.
+        validation: examples on which configurations are chosen.
+        test: examples that measure finalists and baselines, and nothing else.
+        content_hash: hash that changes with the content or the order of a split.
+        prepare: applied to every batch of images, for example bytes to normalized floats.
         augment: applied to training batches before ``prepare``.
     """
 
@@ -40,7 +40,7 @@ class Splits:
 
 
 def hash_tensors(*tensors: Tensor) -> str:
-    """Return 16 hexadecimal digits of the SHA-256 of shapes, types and values."""
+    """Return the first 16 hexadecimal digits of the SHA-256 of shapes, types and values."""
     digest = hashlib.sha256()
     for tensor in tensors:
         digest.update(f"{tuple(tensor.shape)} {tensor.dtype}".encode())
@@ -49,16 +49,16 @@ def hash_tensors(*tensors: Tensor) -> str:
 
 
 def stratified_split(labels: np.ndarray, *counts: int) -> list[np.ndarray]:
-    """Split indices once and for all; each class's share of a part is exact to within one.
+    """Split indices with a fixed seed; the class counts of each part are proportional within one.
 
     Args:
-        labels: (n,) of integers.
-        *counts: sizes of the parts to take off.
+        labels: (n,), integer class of each example.
+        *counts: sizes of the parts to split off.
 
     Returns:
-        The rest, then one array of indices per count.
+        The indices of the rest, then one array of indices per count.
     """
-    # RandomState's stream is frozen by NumPy's policy; Generator's and scikit-learn's are not.
+    # NumPy's policy freezes the stream of RandomState, but not that of Generator.
     shuffled = np.random.RandomState(SPLIT_SEED).permutation(len(labels))
     rest = shuffled[np.argsort(labels[shuffled], kind="stable")]
     parts = []

@@ -1,1 +1,1 @@
-"""Architectures. Each factory takes ``num_classes`` and draws from the global generator."""
+"""Architectures. Each factory takes ``num_classes`` and draws from torch's global generator."""

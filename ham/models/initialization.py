@@ -1,4 +1,4 @@
-"""How weights begin."""
+"""Initialization of weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch.nn.modules.conv import _ConvNd
 
 
 def kaiming_normal(model: nn.Module) -> nn.Module:
-    """Draw weights of convolutions and linear layers from N(0, 2 / fan_in); zero their biases.
+    """Draw weights of convolutions and linear layers from N(0, 2 / fan_in) and zero their biases.
 
     Reference: He et al., "Delving Deep into Rectifiers", ICCV 2015, equation (10).
 

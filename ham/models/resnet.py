@@ -1,4 +1,4 @@
-"""ResNet-18 and ResNet-50, with the stem of ImageNet or that of small images.
+"""ResNet-18 and ResNet-50, with the stem for ImageNet or the stem for small images.
 
 Reference: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016,
 https://arxiv.org/abs/1512.03385. The blocks are torchvision's.
@@ -33,7 +33,10 @@ def resnet50_cifar(num_classes: int = 100) -> nn.Module:
 
 
 def _with_small_stem(network: nn.Module) -> nn.Module:
-    """Replace the 7x7 convolution and the pooling, which would leave 8 of 32 pixels a side."""
+    """Replace the 7x7 convolution by a 3x3 one and remove the pooling.
+
+    The original stem would reduce 32x32 pixels to 8x8.
+    """
     network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
     network.maxpool = nn.Identity()
     return network

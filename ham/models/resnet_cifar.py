@@ -1,4 +1,4 @@
-"""The small ResNets for 32x32 images: 20, 32 and 56 layers.
+"""Small ResNets for 32x32 images with 20, 32 and 56 layers.
 
 Reference: He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", CVPR 2016,
 section 4.2, https://arxiv.org/abs/1512.03385. Shortcuts carry no parameters (option A).
@@ -20,12 +20,12 @@ def resnet20(num_classes: int = 10) -> nn.Module:
 
 
 def resnet32(num_classes: int = 10) -> nn.Module:
-    """Build ResNet-32."""
+    """Build ResNet-32: 461,872 prunable weights for 10 classes."""
     return CifarResNet(blocks_per_stage=5, num_classes=num_classes)
 
 
 def resnet56(num_classes: int = 10) -> nn.Module:
-    """Build ResNet-56."""
+    """Build ResNet-56: 848,944 prunable weights for 10 classes."""
     return CifarResNet(blocks_per_stage=9, num_classes=num_classes)
 
 
@@ -65,7 +65,7 @@ class CifarResNet(nn.Module):
 
 
 class CifarBlock(nn.Module):
-    """Two 3x3 convolutions around a shortcut that subsamples and pads channels with zeros."""
+    """Two 3x3 convolutions and a shortcut that subsamples and pads channels with zeros."""
 
     def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
         super().__init__()

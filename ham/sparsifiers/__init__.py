@@ -1,5 +1,8 @@
-"""One file per sparsifier, each named by its registry name (see
-:data:`ham.catalog.SPARSIFIERS`)."""
+"""The sparsifiers, one file per method, and ``sparsify``, which attaches one to a model.
+
+Each file has the method's registry name (see :data:`ham.catalog.SPARSIFIERS`). The building
+blocks for a new method are in :mod:`ham.sparsifiers.common`.
+"""
 
 from __future__ import annotations
 
@@ -29,33 +32,33 @@ def sparsify(
     preset: str | None = None,
     **options: Any,
 ) -> tuple[Sparsifier, list[ParamGroup]]:
-    """Attach a sparsifier to a model in a training loop of one's own.
+    """Attach a sparsifier to a model, for a training loop of your own.
 
-    Four lines of a loop change::
+    Four lines of the loop change::
 
         sparsifier, groups = ham.sparsify(model, "rigl", sparsity=0.9, total_steps=10_000)
         optimizer = ham.HAM(torch.optim.SGD(groups, lr=0.1, momentum=0.9), alpha=20, beta=1e-2)
         sparsifier.bind(optimizer)
-        ...  # the loop as it was
+        ...  # the unchanged loop
         sparsifier.finalize()
 
     Args:
-        model: on its device.
+        model: on its device, with its initial weights.
         name: registry name of the method.
         sparsity: fraction of zeros over all prunable weights, in [0, 1).
-        total_steps: optimizer steps of the whole training.
-        steps_per_epoch: optimizer steps of one epoch.
-        seed: of the sparsifier's own generator.
-        batches: (inputs, labels), for methods that score weights on data.
+        total_steps: optimizer steps of the whole training, >= 1.
+        steps_per_epoch: optimizer steps of one epoch, >= 1.
+        seed: seed of the sparsifier's own generator.
+        batches: (inputs, labels) pairs, for methods that score weights on data.
         loss: maps (outputs, labels) to a scalar, for the same methods.
         preset: ``imagenet`` or ``cifar`` for the method's published options at that scale.
-        **options: of the method; they take precedence over the preset.
+        **options: options of the method; they override the preset.
 
     Returns:
-        The sparsifier and the parameter groups to build the optimizer from.
+        The sparsifier, and the parameter groups for the optimizer.
 
     Raises:
-        UnknownName: no sparsifier, or no preset, has this name.
+        UnknownName: no sparsifier or no preset has this name.
         InvalidConfig: an argument is outside its range.
     """
     method = SPARSIFIERS.get(name).load()

@@ -13,8 +13,8 @@ import torch
 
 from ham.errors import InvalidConfig
 from ham.sparsifiers.common.masked import MaskedSparsifier
+from ham.sparsifiers.common.optimizer_state import zero_optimizer_state
 from ham.sparsifiers.common.protocol import Presets
-from ham.sparsifiers.common.regrowth import zero_optimizer_state
 from ham.sparsifiers.common.topk import exact_floor, kept_count, largest
 
 IMAGENET_COMPRESS = (0.10, 0.20, 0.30, 0.40, 0.50, 0.60, 0.70, 0.85)
@@ -24,23 +24,24 @@ CIFAR_DECOMPRESS = (0.15, 0.35, 0.55, 0.75)
 
 
 class ACDC(MaskedSparsifier):
-    """Alternate dense phases with sparse ones; the last phase is sparse.
+    """Alternate dense phases with sparse phases; the last phase is sparse.
 
-    Compressing keeps the largest magnitudes, chosen anew each time, so any weight may return.
-    Decompressing lets every weight train again, the pruned ones from zero, and clears all that
-    the optimizer remembers.
+    Compression keeps the largest magnitudes. The choice is made anew each time, so any weight may
+    return. Decompression lets every weight train again, pruned weights from zero, and clears the
+    optimizer's momentum.
 
     Args:
-        compress_at: when sparse phases begin, as fractions of the training. The default is the
-            authors' ImageNet schedule: epochs 10, 20, ..., 70 and 85 of 100.
-        decompress_at: when dense phases begin; by default epochs 15, 25, ..., 75 of 100.
-        scope: ``global`` ranks all weights together, ``layer`` prunes each to the same sparsity
-            and, unless ``dense_layers`` says otherwise, leaves the first and the last layer dense.
+        compress_at: starts of the sparse phases, as fractions of the training in (0, 1). The
+            default is the authors' ImageNet schedule: epochs 10, 20, ..., 70 and 85 of 100.
+        decompress_at: starts of the dense phases, as fractions in (0, 1). The default is epochs
+            15, 25, ..., 75 of 100.
+        scope: ``global`` ranks all weights together. ``layer`` prunes each layer to the same
+            sparsity and by default leaves the first and the last layer dense.
         **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`.
 
-    Deviations: exactly the asked number of weights is kept, where the authors' strict threshold
-        keeps one less. A phase changes right after the last step of the phase before it, so an
-        accuracy measured at that point is that of the compressed model.
+    Deviations: the masks keep exactly the target number of weights; the authors' strict threshold
+        keeps one less. The phase changes right after the last step of the previous phase, so an
+        accuracy measured there is that of the compressed model.
     """
 
     presets: ClassVar[Presets] = {
@@ -69,11 +70,11 @@ class ACDC(MaskedSparsifier):
         return max(1, exact_floor(fraction * self.total_steps))
 
     def published_dense_layers(self) -> tuple[str, ...]:
-        """Spare the first and the last layer where each is pruned by itself."""
+        """Return the first and the last layer if each layer is pruned by itself."""
         return ("first", "last") if self.scope == "layer" else ()
 
     def after_step(self, step: int) -> None:
-        """Mask the weights, then change the phase where one ends."""
+        """Mask the weights, then compress or decompress at the end of a phase."""
         super().after_step(step)
         if step in self.compress_steps:
             self.compress()
@@ -93,7 +94,7 @@ class ACDC(MaskedSparsifier):
         self.masks.apply_()
 
     def decompress(self) -> None:
-        """Let every weight train again and clear the optimizer's momentum, of all parameters."""
+        """Keep every weight and clear the optimizer's momentum of all parameters."""
         for name, weight in self.masks.weights.items():
             self.masks.set(name, torch.ones_like(weight))
         for group in self.optimizer.param_groups:

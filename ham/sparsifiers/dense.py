@@ -1,4 +1,4 @@
-"""No sparsity: the reference that every method is compared with."""
+"""Dense training: no sparsity, the reference for every other method."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ham.sparsifiers.common.report import SparsityReport, measure_sparsity
 
 
 class Dense(BaseSparsifier):
-    """Keeps every weight and touches nothing.
+    """Keep every weight and change nothing.
 
     Args:
         sparsity, total_steps, steps_per_epoch, seed: see
@@ -33,18 +33,18 @@ class Dense(BaseSparsifier):
     def attach(
         self, model: nn.Module, batches: Iterable[Batch] = (), loss: Loss = cross_entropy
     ) -> list[ParamGroup]:
-        """Remember the prunable weights, for the report."""
+        """Collect the prunable weights for the report."""
         self._weights = prunable_weights(model)
         return [{"params": list(model.parameters())}]
 
     def kept(self) -> dict[str, int]:
-        """Return the size of each layer."""
+        """Return the number of weights of each layer."""
         return {name: weight.numel() for name, weight in self._weights.items()}
 
     def explored(self) -> float:
-        """Return 1: every weight trains."""
+        """Return 1: every weight is kept."""
         return 1.0
 
     def report(self) -> SparsityReport:
-        """Count the zeros that are there by accident."""
+        """Return target 0 and the counts; a zero in them is there by chance."""
         return measure_sparsity(0.0, self._weights, self.kept())

@@ -1,4 +1,4 @@
-"""GMP: gradual magnitude pruning along a cubic ramp.
+"""GMP: gradual magnitude pruning along a cubic sparsity ramp.
 
 Reference: Zhu and Gupta, "To Prune, or Not to Prune: Exploring the Efficacy of Pruning for Model
 Compression", 2017, https://arxiv.org/abs/1710.01878.
@@ -20,24 +20,24 @@ from ham.sparsifiers.common.topk import exact_floor, kept_count, largest
 
 
 class GMP(MaskedSparsifier):
-    """Start dense and prune the smallest magnitudes in many small cuts; none ever returns.
+    """Start dense and prune the smallest magnitudes in many small steps; no weight returns.
 
     Args:
-        begin: fraction of all steps before the first cut, in [0, 1).
+        begin: fraction of all steps at which the ramp begins, in [0, 1).
         end: fraction of all steps at which the target is reached, in (begin, 1].
-        update_interval: optimizer steps between cuts. By default 100, or less where the ramp
-            would otherwise see fewer than 15 cuts.
+        update_interval: optimizer steps between prunings, >= 1. The default is 100; a ramp that
+            would have fewer than 15 prunings gets a shorter interval, of at least 4 steps.
         scope: ``layer`` prunes each layer to the same sparsity, ``global`` ranks all weights
             together.
         **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`.
 
     Deviations: the ramp from 20 % to 80 % of the training is that of the implementation in
-        Kusupati et al. (ICML 2020), but masks hold between cuts, as in the paper, where that
-        implementation ranks hidden weights anew at each forward pass.
+        Kusupati et al. (ICML 2020). That implementation ranks hidden weights anew at each forward
+        pass; here masks hold between prunings, as in the paper.
     """
 
     presets: ClassVar[Presets] = {
-        # Kusupati et al., ICML 2020: epochs 20 to 79 of 100, one cut an epoch.
+        # Kusupati et al., ICML 2020: epochs 20 to 79 of 100, one pruning per epoch.
         "imagenet": {"begin": 0.2, "end": 0.8, "scope": "layer"},
         # Sundar and Dwaraknath, ReScience C 2021: steps 700 to 65,918 of 250 epochs.
         "cifar": {"begin": 0.008, "end": 0.75, "update_interval": 100, "scope": "global"},
@@ -66,29 +66,29 @@ class GMP(MaskedSparsifier):
         self.update_interval = update_interval or default_interval(self.end_step - self.begin_step)
 
     def is_update(self, step: int) -> bool:
-        """Tell whether weights are cut after this step; the last cut is at the end of the ramp."""
+        """Return whether this step prunes; the last pruning is at the end of the ramp."""
         if step == self.end_step:
             return True
         elapsed = step - self.begin_step
         return 0 < elapsed and step < self.end_step and elapsed % self.update_interval == 0
 
     def after_step(self, step: int) -> None:
-        """Mask the weights, then cut at an update."""
+        """Mask the weights, then prune at an update."""
         super().after_step(step)
         if self.is_update(step):
-            self.cut(cubic_sparsity(step, self.begin_step, self.end_step, self.sparsity))
+            self.prune(cubic_sparsity(step, self.begin_step, self.end_step, self.sparsity))
 
     @torch.no_grad()
-    def cut(self, sparsity: float) -> None:
-        """Prune to a sparsity; what was pruned before stays pruned."""
+    def prune(self, sparsity: float) -> None:
+        """Prune to a sparsity; pruned weights stay pruned."""
         magnitudes = self.magnitudes()
         if self.scope == "global":
             self.keep_highest(magnitudes, sparsity)
         else:
-            self._cut_each(magnitudes, sparsity)
+            self._prune_each_layer(magnitudes, sparsity)
         for name in magnitudes:
-            self.forget(name, ~self.masks[name])
+            self.reset_weights(name, ~self.masks[name])
 
-    def _cut_each(self, magnitudes: dict[str, Tensor], sparsity: float) -> None:
+    def _prune_each_layer(self, magnitudes: dict[str, Tensor], sparsity: float) -> None:
         for name, magnitude in magnitudes.items():
             self.masks.set(name, largest(magnitude, kept_count(magnitude.numel(), sparsity)))

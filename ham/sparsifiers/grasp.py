@@ -1,4 +1,4 @@
-"""GraSP: prune at initialization so as to preserve the gradient flow.
+"""GraSP: pruning at initialization that preserves the gradient flow.
 
 Reference: Wang, Zhang and Grosse, "Picking Winning Tickets Before Training by Preserving Gradient
 Flow", ICLR 2020, https://arxiv.org/abs/2002.07376, Algorithm 2.
@@ -7,6 +7,7 @@ Flow", ICLR 2020, https://arxiv.org/abs/2002.07376, Algorithm 2.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any, ClassVar
 
 import torch
@@ -25,13 +26,12 @@ class GraSP(MaskedSparsifier):
     """Remove the highest ``-weight * (Hessian @ gradient)``, over all layers together.
 
     Args:
-        per_class: examples of each class that are scored; 10 as the authors use on CIFAR, 1 on
-            ImageNet.
-        reinit_linear: score with linear layers drawn anew (Xavier normal), as the authors' code
-            does; False scores the very weights that are trained.
+        per_class: scored examples per class, >= 1. The authors use 10 on CIFAR and 1 on ImageNet.
+        reinit_linear: True draws the linear layers anew for the scoring (Xavier normal), as the
+            authors' code does. False scores the weights that are trained.
         **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`.
 
-    Deviations: exactly the asked number of weights is kept, where the authors' threshold keeps
+    Deviations: the masks keep exactly the target number of weights; the authors' threshold keeps
         one more.
     """
 
@@ -47,7 +47,7 @@ class GraSP(MaskedSparsifier):
         self.reinit_linear = reinit_linear
 
     def choose_masks(self, model: nn.Module, batches: Iterable[Batch], loss: Loss) -> None:
-        """Score on some examples of each class."""
+        """Set the masks by scores on ``per_class`` examples of each class."""
         batches = iter(batches)
         with scored_copy(model, training=True) as scored:
             if self.reinit_linear:
@@ -60,7 +60,7 @@ class GraSP(MaskedSparsifier):
             }
             flows = gradient_flow(scored, list(weights.values()), inputs, labels, loss)
         pairs = zip(weights.items(), flows, strict=True)
-        # Removing the highest -w Hg is keeping the highest w Hg.
+        # To remove the highest -w Hg is to keep the highest w Hg.
         scores = {name: weight.detach() * flow for (name, weight), flow in pairs}
         self.keep_highest(scores, self.sparsity)
 
@@ -68,7 +68,7 @@ class GraSP(MaskedSparsifier):
         first = first_batch(batches, "GraSP")
         with torch.no_grad():
             classes = scored(first[0]).shape[1]
-        return examples_per_class(_chain(first, batches), self.per_class, classes)
+        return examples_per_class(chain([first], batches), self.per_class, classes)
 
     def _draw_linear_layers(self, scored: nn.Module) -> None:
         for layer in prunable_layers(scored).values():
@@ -81,15 +81,18 @@ class GraSP(MaskedSparsifier):
 def gradient_flow(
     model: nn.Module, weights: list[Tensor], inputs: Tensor, labels: Tensor, loss: Loss
 ) -> list[Tensor]:
-    """Return the Hessian of the loss times its gradient, ``Hg``, for each weight.
+    """Return ``Hg``, the Hessian of the loss times its gradient, for each weight.
 
-    Both are sums over two halves of the examples, at logits divided by a temperature of 200.
+    Both are sums over two halves of the examples; the logits are divided by a temperature of 200.
 
     Args:
         model: twice differentiable.
         weights: parameters of the model.
         inputs, labels: the examples.
         loss: maps (outputs, labels) to a scalar.
+
+    Returns:
+        One tensor per weight, of the weight's shape.
     """
     halves = [half for half in zip(inputs.chunk(2), labels.chunk(2), strict=True)]
 
@@ -105,8 +108,3 @@ def gradient_flow(
         for flow, part in zip(flows, torch.autograd.grad(product, weights), strict=True):
             flow += part
     return flows
-
-
-def _chain(first: Batch, rest: Iterable[Batch]) -> Iterable[Batch]:
-    yield first
-    yield from rest

@@ -11,27 +11,27 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from ham.errors import InvalidConfig
-from ham.sparsifiers.common.iterative import IterativePruner
+from ham.sparsifiers.common.iterative import IterativeSparsifier
 from ham.sparsifiers.common.protocol import Presets
 from ham.sparsifiers.common.rewinding import Rewinding
 from ham.sparsifiers.common.topk import exact_floor
 
 
-class IMP(Rewinding, IterativePruner):
-    """Before each further training, put every kept weight back to what it was early on.
+class IMP(Rewinding, IterativeSparsifier):
+    """Before each further training, rewind every kept weight to its value at an early step.
 
-    Norms and all other tensors of the model go back, too; the optimizer begins anew.
+    Norms and all other tensors of the model are rewound too. The optimizer state is new.
 
     Args:
-        rewind_at: to which point of the first training weights go back, as a fraction of its
-            steps, in [0, 1); 0 for the initial weights.
-        **common: see :class:`~ham.sparsifiers.common.iterative.IterativePruner`.
+        rewind_at: rewinding point, as a fraction of the steps of the first training, in [0, 1);
+            0 for the initial weights.
+        **common: see :class:`~ham.sparsifiers.common.iterative.IterativeSparsifier`.
 
-    Deviations: a training after rewinding to an early step goes through the whole schedule again
-        and not through what was left of it; so do the presets' authors.
+    Deviations: a training after rewinding to an early step repeats the whole schedule and not
+        only the rest of it, as the presets' authors do.
     """
 
-    # Nelaturu et al. (TurboPrune): weights of epoch 10 of 150 and of 90.
+    # Nelaturu et al. (TurboPrune): weights of epoch 10 of 90 (ImageNet) and of 150 (CIFAR).
     presets: ClassVar[Presets] = {
         "imagenet": {"rewind_at": 10 / 90},
         "cifar": {"rewind_at": 10 / 150},
@@ -44,6 +44,6 @@ class IMP(Rewinding, IterativePruner):
         self.rewind_step = exact_floor(rewind_at * self.total_steps / self.trainings)
 
     def rewind(self) -> None:
-        """Put the model back to what it was, dropped weights at zero."""
-        self.model.load_state_dict(self.early)
+        """Restore the saved model with dropped weights at zero."""
+        self.model.load_state_dict(self.rewind_state)
         self.masks.apply_()

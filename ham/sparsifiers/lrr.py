@@ -7,17 +7,17 @@ Signs, and Learning Rate Rewinding", ICLR 2024, https://arxiv.org/abs/2402.19262
 
 from __future__ import annotations
 
-from ham.sparsifiers.common.iterative import IterativePruner
+from ham.sparsifiers.common.iterative import IterativeSparsifier
 
 
-class LRR(IterativePruner):
-    """Each further training goes on from the weights as they are, norms included.
+class LRR(IterativeSparsifier):
+    """Continue each further training from the present weights, norms included.
 
-    Only the learning rate and the optimizer begin anew.
+    Only the learning rate and the optimizer state restart.
 
-    Args: see :class:`~ham.sparsifiers.common.iterative.IterativePruner`.
+    Args: see :class:`~ham.sparsifiers.common.iterative.IterativeSparsifier`.
     """
 
     def rewind(self) -> None:
-        """Keep the weights; dropped ones become zero."""
+        """Keep the present weights; dropped weights become zero."""
         self.masks.apply_()

@@ -1,4 +1,4 @@
-"""MEST: elastic mutation of a sparse network, under a soft bound on memory.
+"""MEST: elastic mutation of a sparse network under a soft memory bound.
 
 Reference: Yuan et al., "MEST: Accurate and Fast Memory-Economic Sparse Training Framework on the
 Edge", NeurIPS 2021, https://arxiv.org/abs/2110.14032.
@@ -23,26 +23,29 @@ MUTATION = (0.5, 0.25, 0.0)
 
 
 class MEST(MaskedSparsifier):
-    """Prune the least important weights, grow at random; mutate less from stage to stage.
+    """Prune the least important weights and grow at random; later stages mutate less.
 
-    With a layer's target number n and mutation r of the stage, each update prunes to n and grows
-    to (1 + r) n (``EM&S``: more is held while training), or prunes to (1 - r) n and grows to n
-    (``EM``). In the last stage r is 0 and the masks stay.
+    Let n be the target number of weights of a layer and r the mutation of the stage. With
+    ``EM&S`` each update prunes to n and grows to (1 + r) n, so the layer holds more weights while
+    it trains. With ``EM`` each update prunes to (1 - r) n and grows to n. In the last stage r is
+    0 and the masks are constant.
 
     Args:
         form: ``EM&S`` or ``EM``.
-        mutation: r of each stage, in [0, 1], the last one 0. The default is the authors' CIFAR
-            script: at 90 % sparsity, weights beyond the target of 5 %, 2.5 % and 0 % of a layer.
-        decay_at: when the next stage begins, as fractions of the training; by default epochs 90
-            and 120 of 160.
-        update_interval: optimizer steps between updates; by default 5 of 160 epochs.
-        gradient_weight: lambda of the importance ``|w| + lambda |gradient|``, >= 0; 0 as in the
-            authors' scripts.
-        allocation: densities per layer: ``uniform`` as the authors', ``erk`` or ``balanced``.
+        mutation: r of each stage, in [0, 1]; the last one is 0. The default is that of the
+            authors' CIFAR script: at 90 % sparsity a layer holds 5 %, 2.5 % and 0 % of its
+            weights beyond the target.
+        decay_at: starts of the second and later stages, as fractions of the training in (0, 1).
+            The default is epochs 90 and 120 of 160.
+        update_interval: optimizer steps between updates, >= 1. The default is 5 of 160 epochs.
+        gradient_weight: lambda of the importance ``|w| + lambda |gradient|``, >= 0. The default 0
+            is that of the authors' scripts.
+        allocation: densities per layer: ``uniform`` as the authors use, ``erk`` or ``balanced``.
         **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`.
     """
 
-    # Their profiles prune the 3x3 convolutions inside the blocks only. UNVERIFIED for ImageNet.
+    # The authors' CIFAR profiles prune only the 3x3 convolutions inside the blocks. UNVERIFIED
+    # for ImageNet.
     presets: ClassVar[Presets] = {
         scale: {"dense_layers": ("first", "last", "shortcuts")} for scale in ("imagenet", "cifar")
     }
@@ -75,22 +78,22 @@ class MEST(MaskedSparsifier):
         self.allocation = allocation
 
     def choose_masks(self, model: nn.Module, batches: Any, loss: Any) -> None:
-        """Draw random masks that hold what the first stage allows."""
+        """Draw random masks of the size that the first stage grows to."""
         self.draw_random_masks(self.allocation)
         self._targets = self.masks.kept()
         for name in self.pruned_weights:
             self._grow(name, self.masks[name], self.bounds(name, 0)[1])
 
     def bounds(self, name: str, step: int) -> tuple[int, int]:
-        """Return to how many weights a layer is pruned, and then grown, at a step."""
+        """Return the numbers of weights that a layer is pruned to and grown to at a step."""
         target, size = self._targets[name], self.masks.weights[name].numel()
-        moved = exact_floor(target * self.mutation[sum(step >= at for at in self.decay_steps)])
+        mutated = exact_floor(target * self.mutation[sum(step >= at for at in self.decay_steps)])
         if self.form == "EM":
-            return max(1, target - moved), target
-        return target, min(size, target + moved)
+            return max(1, target - mutated), target
+        return target, min(size, target + mutated)
 
     def is_update(self, step: int) -> bool:
-        """Tell whether masks move after this step: at intervals, and where a stage begins."""
+        """Return whether this step updates the masks: at intervals and at the start of a stage."""
         in_mutation = step < self.decay_steps[-1] and step % self.update_interval == 0
         return in_mutation or step in self.decay_steps
 
@@ -102,13 +105,13 @@ class MEST(MaskedSparsifier):
 
     @torch.no_grad()
     def mutate(self, step: int) -> None:
-        """Prune and grow every layer; all that is grown starts at zero."""
+        """Prune and grow every layer; grown weights start at zero."""
         for name, weight in self.pruned_weights.items():
             low, high = self.bounds(name, step)
             importance = self._importance(weight).masked_fill(~self.masks[name], -1.0)
             kept = largest(importance, min(low, int(self.masks[name].count_nonzero())))
             self._grow(name, kept, high)
-            self.forget(name, ~kept)
+            self.reset_weights(name, ~kept)
 
     def _importance(self, weight: Tensor) -> Tensor:
         if self.gradient_weight == 0 or weight.grad is None:

@@ -1,4 +1,4 @@
-"""PILoT: factors under a penalty that adapts to the training.
+"""PILoT: two factors per weight under a penalty that adapts to the training accuracy.
 
 Reference: Jacobs and Burkholz, "Mask in the Mirror: Implicit Sparsification", ICLR 2025,
 https://arxiv.org/abs/2408.09966, Algorithm 1.
@@ -18,34 +18,35 @@ from ham.errors import HamError, InvalidConfig
 from ham.sparsifiers.common.factors import PenalizedFactors, Product
 from ham.sparsifiers.common.protocol import Batch, Loss, ParamGroup, Presets
 
-HIGHEST = 10.0  # by default the penalty grows at most tenfold
-WATCHED_BATCHES = 4
+MAX_GROWTH = 10.0  # largest growth factor of the penalty over a training, by default
+ACCURACY_BATCHES = 4
 
 
 class PILoT(PenalizedFactors):
-    """Train ``theta = m * w`` with ``m^2 - w^2 = scale`` at first, under ``alpha (m^2 + w^2)``.
+    """Train ``theta = m * w``, initially ``m^2 - w^2 = scale``, under ``alpha (m^2 + w^2)``.
 
-    After each epoch k of T: where the training accuracy did not fall, the L1 norm of the weights
-    is at least ``norm_floor`` and ``k <= T/2``, the penalty grows by the factor ``growth``;
-    otherwise it is divided by it. The penalty moves the implicit bias from L2 to L1.
+    After each epoch k of T the penalty is multiplied by ``growth`` if the training accuracy did
+    not fall, the L1 norm of the weights is at least ``norm_floor`` and ``k <= T/2``. Otherwise it
+    is divided by ``growth``. The penalty moves the implicit bias from L2 to L1.
 
     Args:
         growth: delta of Algorithm 1, >= 1; 1 is the constant penalty of the first version of the
-            paper. UNVERIFIED for the published rows. By default such that the penalty grows at
-            most tenfold over half of the training.
-        norm_floor: K of Algorithm 1, >= 0; UNVERIFIED for the published rows.
+            paper. The default lets the penalty grow at most tenfold over half of the training.
+            UNVERIFIED for the published rows.
+        norm_floor: K of Algorithm 1, >= 0. UNVERIFIED for the published rows.
         scale: beta of the initialization, > 0; 1 as in the paper.
-        **common: see :class:`~ham.sparsifiers.common.factors.PenalizedFactors`; ``penalty`` is 2
-            alpha. By default it has the pull 5, as for spred; UNVERIFIED for the published rows.
+        **common: see :class:`~ham.sparsifiers.common.factors.PenalizedFactors`; ``penalty`` is
+            2 alpha. The default has the total decay 5, as for spred. UNVERIFIED for the published
+            rows.
 
-    Deviations: the signs of the three comparisons are our reading of Algorithm 1. Training
+    Deviations: the signs of the three comparisons are our reading of Algorithm 1. The training
         accuracy is measured on the first four batches given to ``attach``, in eval mode, so that
-        no loop has to report it. At ``settle_at`` the largest ``|m * w|`` are kept, as the first
+        no loop has to report it. At ``freeze_at`` the largest ``|m * w|`` are kept, as the first
         version of the paper does after training.
     """
 
-    pull = 5.0
-    # The first version of the paper, on networks: one of 1e-4, 3e-4, 1e-3, constant.
+    total_decay = 5.0
+    # The first version of the paper, on networks: a constant alpha of 1e-4, 3e-4 or 1e-3.
     presets: ClassVar[Presets] = {"imagenet": {}, "cifar": {"penalty": 2e-4, "growth": 1.0}}
 
     def __init__(
@@ -65,36 +66,36 @@ class PILoT(PenalizedFactors):
         if not scale > 0:
             raise InvalidConfig("scale", scale, "it must be > 0")
         self.epochs = self.total_steps / self.steps_per_epoch
-        self.growth = HIGHEST ** (2 / max(self.epochs, 2)) if growth is None else growth
+        self.growth = MAX_GROWTH ** (2 / max(self.epochs, 2)) if growth is None else growth
         self.norm_floor = norm_floor
         self.scale = scale
         self.accuracy = 0.0
 
     def parametrization(self, weight: Tensor) -> nn.Module:
-        """Return a product of unbalanced factors."""
+        """Return a product of factors with ``m^2 - w^2 = scale``."""
         return Product(self.scale)
 
     def attach(
         self, model: nn.Module, batches: Iterable[Batch] = (), loss: Loss = cross_entropy
     ) -> list[ParamGroup]:
-        """Split the weights into factors and remember the examples that accuracy is measured on.
+        """Split the weights into factors and store the batches for the training accuracy.
 
         Raises:
-            HamError: the penalty adapts, but there are no batches.
+            HamError: the penalty adapts (``growth > 1``), but there are no batches.
         """
         self._model = model
-        self._watched = list(islice(batches, WATCHED_BATCHES)) if self.growth > 1 else []
-        if self.growth > 1 and not self._watched:
+        self._accuracy_data = list(islice(batches, ACCURACY_BATCHES)) if self.growth > 1 else []
+        if self.growth > 1 and not self._accuracy_data:
             raise HamError(
-                "PILoT follows the training accuracy: pass batches to attach(model, batches), or "
+                "PILoT needs the training accuracy: pass batches to attach(model, batches), or "
                 "growth=1 for a constant penalty"
             )
         return super().attach(model, batches, loss)
 
     def after_step(self, step: int) -> None:
-        """Mask the weights, settle in time, and adapt the penalty after each epoch until then."""
+        """Mask the weights; adapt the penalty after each epoch until the masks are frozen."""
         super().after_step(step)
-        if not self.settled and self.growth > 1 and step % self.steps_per_epoch == 0:
+        if not self.masks_frozen and self.growth > 1 and step % self.steps_per_epoch == 0:
             self.adapt(step // self.steps_per_epoch)
 
     @torch.no_grad()
@@ -111,16 +112,16 @@ class PILoT(PenalizedFactors):
     def _training_accuracy(self) -> float:
         modes = [(module, module.training) for module in self._model.modules()]
         self._model.eval()
-        hits = [self._model(x).argmax(dim=1) == labels for x, labels in self._watched]
+        hits = [self._model(x).argmax(dim=1) == labels for x, labels in self._accuracy_data]
         for module, training in modes:
             module.training = training
         return float(torch.cat(hits).float().mean())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the last training accuracy, beside the state of the base class."""
+        """Return the state of the base class and the last training accuracy."""
         return super().state_dict() | {"accuracy": self.accuracy}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` gave."""
+        """Restore a state that :meth:`state_dict` returned."""
         super().load_state_dict(state)
         self.accuracy = state["accuracy"]

@@ -18,15 +18,15 @@ from ham.sparsifiers.common.protocol import Batch, Loss
 
 
 class Random(MaskedSparsifier):
-    """A uniformly random mask per layer, drawn before the first step and never changed.
+    """Draw a uniformly random mask per layer before the first step and keep it constant.
 
     Args:
         allocation: densities per layer: ``erk``, ``uniform`` or ``balanced``.
-        **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`; ``uniform`` leaves the
-            first layer dense unless ``dense_layers`` says otherwise.
+        **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`; ``uniform`` by default
+            leaves the first layer dense.
 
-    Deviations: masks hold exactly the asked number of weights, where several published codes
-        draw each position by a coin. Kept weights are not rescaled.
+    Deviations: the masks keep exactly the allocated number of weights; several published
+        implementations draw each position independently. Kept weights are not rescaled.
     """
 
     def __init__(self, sparsity: float, *, allocation: str = "erk", **common: Any) -> None:
@@ -34,9 +34,9 @@ class Random(MaskedSparsifier):
         self.allocation = allocation
 
     def published_dense_layers(self) -> tuple[str, ...]:
-        """Spare the first layer under uniform densities."""
+        """Return the first layer under uniform densities."""
         return published_dense(self.allocation)
 
     def choose_masks(self, model: nn.Module, batches: Iterable[Batch], loss: Loss) -> None:
-        """Draw the masks; the model's weights and the data do not matter."""
+        """Draw the masks; they do not depend on the model's weights or the data."""
         self.draw_random_masks(self.allocation)

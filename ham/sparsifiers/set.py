@@ -1,4 +1,4 @@
-"""SET: drop the smallest weights, grow anywhere at random.
+"""SET: drop the smallest weights, grow random positions.
 
 Reference: Mocanu et al., "Scalable Training of Artificial Neural Networks with Adaptive Sparse
 Connectivity Inspired by Network Science", Nature Communications 2018,
@@ -20,19 +20,19 @@ class SET(DynamicSparsifier):
         the RigL paper: ERK, drop fraction 0.3 with a cosine, an update every 100 steps until 75 %
         of the training.
 
-    Deviations: the original updates once an epoch with a constant fraction, drops half of it
-        among positive and half among negative weights, and draws new weights from the initial
-        distribution. Here, as in RigL's comparison, magnitude alone decides and new weights
-        start at zero. A weight that was just dropped may be drawn again.
+    Deviations: the original updates once per epoch with a constant drop fraction, takes half of
+        the dropped weights from the positive and half from the negative ones, and draws grown
+        weights from the initial distribution. Here, as in RigL's comparison, magnitude alone
+        decides and grown weights start at zero. A weight that was just dropped may grow again.
     """
 
     def after_step(self, step: int) -> None:
-        """Mask the weights, then move the masks at an update."""
+        """Mask the weights, then update the masks at an update."""
         super().after_step(step)
         if self.is_update(step):
             self.update_masks(step)
 
     def growth_scores(self, name: str, weight: Tensor) -> Tensor:
-        """Draw a score for every position."""
+        """Return a random score for every position."""
         scores = torch.rand(weight.shape, generator=self.generator, dtype=torch.float64)
         return scores.to(weight.device)

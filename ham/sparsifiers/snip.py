@@ -1,4 +1,4 @@
-"""SNIP: prune at initialization what the loss would miss least.
+"""SNIP: pruning at initialization of the weights with the least effect on the loss.
 
 Reference: Lee, Ajanthan and Torr, "SNIP: Single-shot Network Pruning Based on Connection
 Sensitivity", ICLR 2019, https://arxiv.org/abs/1810.02340.
@@ -22,13 +22,13 @@ class SNIP(MaskedSparsifier):
     """Keep the largest ``|gradient * weight|`` on one minibatch, over all layers together.
 
     Args:
-        batch_statistics: score with the batch's own statistics in norms, or with the running
-            ones of the untrained model.
+        batch_statistics: True scores with the batch's own statistics in norms, False with the
+            running statistics of the untrained model.
         **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`.
 
-    Deviations: scored on the very weights that are trained, as in the authors' code and unlike
-        ports that draw others; biases are never pruned, which that code does; batch statistics
-        are the default, where that code uses running ones.
+    Deviations: the scored weights are those that are trained, as in the authors' code; some ports
+        draw other weights. Biases are never pruned; the authors' code prunes them. Batch
+        statistics are the default; the authors' code uses running statistics.
     """
 
     def __init__(self, sparsity: float, *, batch_statistics: bool = True, **common: Any) -> None:
@@ -36,7 +36,7 @@ class SNIP(MaskedSparsifier):
         self.batch_statistics = batch_statistics
 
     def choose_masks(self, model: nn.Module, batches: Iterable[Batch], loss: Loss) -> None:
-        """Score on the first batch."""
+        """Set the masks by scores on the first batch."""
         inputs, labels = first_batch(batches, "SNIP")
         with scored_copy(model, training=self.batch_statistics) as scored:
             weights = {

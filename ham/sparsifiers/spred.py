@@ -1,4 +1,4 @@
-"""spred: L1 regularization by redundant factors and ordinary gradient descent.
+"""spred: L1 regularization by two factors per weight and ordinary gradient descent.
 
 Reference: Ziyin and Wang, "spred: Solving L1 Penalty with SGD", ICML 2023,
 https://arxiv.org/abs/2210.01212.
@@ -22,27 +22,27 @@ from ham.sparsifiers.common.prunable import stored_tensors
 class Spred(PenalizedFactors):
     """Train ``theta = m * w`` with weight decay on both factors: an exact L1 penalty on theta.
 
-    At ``settle_at`` the largest ``|m * w|`` over all layers are kept and trained on, which is the
+    At ``freeze_at`` the largest ``|m * w|`` over all layers are kept and train on. This is the
     paper's threshold and fine-tuning at a given sparsity.
 
     Args:
-        init: ``balanced`` begins at the model's own weights with ``|m| = |w|``; ``independent``
-            follows the released code, whose factors are two independent draws: m is the weight's
-            own values in another random order, so that theta begins as a product of both.
+        init: ``balanced`` starts at the model's own weights with ``|m| = |w|``. ``independent``
+            follows the released code, whose factors are two independent draws: m holds the
+            weight's values in another random order, so theta starts as the product of both.
         **common: see :class:`~ham.sparsifiers.common.factors.PenalizedFactors`. The default
-            penalty has the pull 5, measured on digits; the papers' sweep over penalties of 1e-6 to
-            1e-2.
+            penalty has the total decay 5, chosen by measurements on digits; the authors sweep
+            penalties of 1e-6 to 1e-2.
 
-    Deviations: threshold over all layers together, where the authors' scripts take one per layer
-        or a fixed magnitude. The fine-tuning keeps the recipe's learning rate schedule.
+    Deviations: one threshold holds over all layers together; the authors' scripts use one per
+        layer or a fixed magnitude. The fine-tuning keeps the recipe's learning rate schedule.
     """
 
-    pull = 5.0
-    # The scripts' fine-tuning: 50 epochs after 200 on CIFAR, after 100 on ImageNet. Neither
-    # stores the penalty of the published rows (UNVERIFIED).
+    total_decay = 5.0
+    # The authors' scripts fine-tune for 50 epochs, after 200 on CIFAR and after 100 on ImageNet.
+    # They do not store the penalty of the published rows (UNVERIFIED).
     presets: ClassVar[Presets] = {
-        "imagenet": {"settle_at": 100 / 150},
-        "cifar": {"settle_at": 200 / 250},
+        "imagenet": {"freeze_at": 100 / 150},
+        "cifar": {"freeze_at": 200 / 250},
     }
 
     def __init__(
@@ -64,7 +64,7 @@ class Spred(PenalizedFactors):
     def attach(
         self, model: nn.Module, batches: Iterable[Batch] = (), loss: Loss = cross_entropy
     ) -> list[ParamGroup]:
-        """Split the weights into factors."""
+        """Split the weights into factors; draw m anew with ``init="independent"``."""
         groups = super().attach(model, batches, loss)
         if self.init == "independent":
             self._draw_factors()

@@ -1,4 +1,4 @@
-"""SynFlow: prune at initialization by synaptic flow, without data and without layer collapse.
+"""SynFlow: pruning at initialization by synaptic flow, without data and layer collapse.
 
 Reference: Tanaka, Kunin, Yamins and Ganguli, "Pruning Neural Networks without Any Data by
 Iteratively Conserving Synaptic Flow", NeurIPS 2020, https://arxiv.org/abs/2006.05467, Algorithm 1.
@@ -20,16 +20,16 @@ from ham.sparsifiers.common.scoring import first_batch, scored_copy
 
 
 class SynFlow(MaskedSparsifier):
-    """Prune in rounds to density ``(1 - sparsity)^(k / rounds)``, lowest synaptic flow first.
+    """Prune in round k to density ``(1 - sparsity)^(k / rounds)``, lowest synaptic flow first.
 
-    The flow of a weight is ``|dR/dw * w|``, where R sums the outputs of the network of absolute
-    weights for an input of ones. Of the batches, only the shape is read.
+    The flow of a weight is ``|dR/dw * w|``. R is the sum of the outputs of the network with
+    absolute weights for an input of ones. Only the shape of the batches is read.
 
     Args:
-        rounds: prunings, >= 1; 100 as in the paper.
+        rounds: number of prunings, >= 1; 100 as in the paper.
         **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`.
 
-    Deviations: computed in float64, since flows of deep networks overflow float32.
+    Deviations: flows are computed in float64, since those of deep networks overflow float32.
     """
 
     def __init__(self, sparsity: float, *, rounds: int = 100, **common: Any) -> None:
@@ -39,7 +39,7 @@ class SynFlow(MaskedSparsifier):
         self.rounds = rounds
 
     def choose_masks(self, model: nn.Module, batches: Iterable[Batch], loss: Loss) -> None:
-        """Prune a copy in rounds."""
+        """Set the masks by pruning a copy of the model in rounds."""
         inputs, _ = first_batch(batches, "SynFlow")
         ones = torch.ones(1, *inputs.shape[1:], dtype=torch.float64, device=inputs.device)
         with scored_copy(model, training=False) as linear:
@@ -57,7 +57,7 @@ class SynFlow(MaskedSparsifier):
     ) -> None:
         flows = synaptic_flow(linear, list(weights.values()), ones)
         scores = {
-            # Pruned weights rank below kept ones whose flow is zero.
+            # Pruned weights rank below kept weights of zero flow.
             name: flow.masked_fill(~self.masks[name], -1.0)
             for name, flow in zip(weights, flows, strict=True)
         }
@@ -67,19 +67,19 @@ class SynFlow(MaskedSparsifier):
 
 
 def synaptic_flow(linear: nn.Module, weights: list[Tensor], ones: Tensor) -> list[Tensor]:
-    """Return ``|dR/dw * w|`` of each weight, R being the sum of the outputs.
+    """Return ``|dR/dw * w|`` of each weight; R is the sum of the outputs.
 
     Args:
-        linear: the model of absolute values.
-        weights: parameters of it.
-        ones: an input of ones.
+        linear: the model with absolute values as parameters and buffers.
+        weights: parameters of this model.
+        ones: an input of ones, (1, *shape of an example).
     """
     gradients = torch.autograd.grad(linear(ones).sum(), weights)
     return [(w.detach() * grad).abs() for w, grad in zip(weights, gradients, strict=True)]
 
 
 def _linearize(model: nn.Module) -> None:
-    """Make every parameter and buffer its absolute value, in float64."""
+    """Convert the model to float64, with absolute values as parameters and buffers."""
     model.double()
     for tensor in model.state_dict().values():
         tensor.abs_()

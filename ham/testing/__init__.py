@@ -1,4 +1,4 @@
-"""Test classes that define what works: plug-in writers inherit them and give one fixture."""
+"""Contract tests for plug-ins: a test class inherits one and gives a fixture."""
 
 from ham.testing.sparsifier_contract import SparsifierContract
 

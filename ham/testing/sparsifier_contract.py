@@ -1,11 +1,11 @@
-"""What every sparsifier must do, whatever its method.
+"""The contract tests that every sparsifier must pass.
 
     class TestMyMethod(SparsifierContract):
         @pytest.fixture
         def make_sparsifier(self):
             return MyMethod
 
-``make_sparsifier(sparsity, total_steps=..., steps_per_epoch=..., seed=...)`` builds one.
+``make_sparsifier(sparsity, total_steps=..., steps_per_epoch=..., seed=...)`` builds a sparsifier.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MakeOptimizer = Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
 STEPS_PER_EPOCH = 5
 EPOCHS = 12
 TOTAL_STEPS = EPOCHS * STEPS_PER_EPOCH
-HALTS = (1, 23, 44)  # amid an epoch, before and after a change of phase
+HALTS = (1, 23, 44)  # inside an epoch, before and after a change of phase
 
 OPTIMIZERS: dict[str, MakeOptimizer] = {
     "sgd": lambda groups: torch.optim.SGD(groups, lr=0.05, momentum=0.9, weight_decay=1e-3),
@@ -43,7 +43,7 @@ OPTIMIZERS: dict[str, MakeOptimizer] = {
 
 
 def small_model() -> nn.Module:
-    """Build a network with every kind of layer that matters: 1,008 prunable weights."""
+    """Build a network of convolutions, a norm and linear layers: 1,008 prunable weights."""
     return nn.Sequential(
         nn.Conv2d(1, 6, 3, padding=1, bias=False),
         nn.BatchNorm2d(6),
@@ -58,7 +58,7 @@ def small_model() -> nn.Module:
 
 
 def batch(step: int) -> tuple[Tensor, Tensor]:
-    """Return the batch of a step: noise around one pattern per class."""
+    """Return (images, labels) of a step: noise around one pattern per class."""
     generator = torch.Generator().manual_seed(step)
     labels = torch.arange(12) % 3
     patterns = torch.eye(4)[:3].reshape(3, 1, 2, 2)
@@ -67,7 +67,7 @@ def batch(step: int) -> tuple[Tensor, Tensor]:
 
 @dataclass
 class Run:
-    """A model in training: what a user's own loop holds."""
+    """A model in training, with the objects of a user's own loop."""
 
     model: nn.Module
     sparsifier: Sparsifier
@@ -82,7 +82,7 @@ class Run:
             self.optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return a checkpoint that shares nothing with the live objects."""
+        """Return a checkpoint as a deep copy."""
         return copy.deepcopy(
             {
                 "model": self.model.state_dict(),
@@ -99,7 +99,7 @@ class Run:
 
 
 def start(make: MakeSparsifier, sparsity: float, optimizer: str = "sgd", seed: int = 0) -> Run:
-    """Begin a training from seeded weights, as ``ham.training`` does."""
+    """Prepare a training from seeded weights, as ``ham.training`` does."""
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         model = small_model()
@@ -113,7 +113,7 @@ def start(make: MakeSparsifier, sparsity: float, optimizer: str = "sgd", seed: i
 
 
 def tensors_of(value: Any) -> Iterator[Tensor]:
-    """Yield every tensor of a nested state."""
+    """Yield every tensor of a nested structure of dictionaries, lists and tuples."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, dict):
@@ -125,7 +125,7 @@ def tensors_of(value: Any) -> Iterator[Tensor]:
 
 
 def live_gradients(model: nn.Module) -> dict[str, int]:
-    """Return for how many weights of each layer anything that is stored has a gradient."""
+    """Return the number of weights of each layer whose stored tensors have a nonzero gradient."""
     live = {}
     for name, layer in prunable_layers(model).items():
         gradients = [t.grad for t in stored_tensors(layer) if t.grad is not None]
@@ -136,7 +136,7 @@ def live_gradients(model: nn.Module) -> dict[str, int]:
 
 
 def outputs(model: nn.Module) -> Tensor:
-    """Return what a model computes from a fixed batch, in eval mode."""
+    """Return the outputs of a model for a fixed batch, in eval mode."""
     images, _ = batch(0)
     with torch.no_grad():
         outputs: Tensor = model.eval()(images)
@@ -144,10 +144,10 @@ def outputs(model: nn.Module) -> Tensor:
 
 
 class SparsifierContract:
-    """Inherit, and give the fixture ``make_sparsifier``.
+    """The contract. Inherit from this class and give the fixture ``make_sparsifier``.
 
     Attributes:
-        sparsities: at which the contract is tried; a method for dense training has ``(0.0,)``.
+        sparsities: sparsities of the tests, each in [0, 1); dense training has ``(0.0,)``.
     """
 
     sparsities: tuple[float, ...] = (0.0, 0.5, 0.9)

@@ -32,7 +32,7 @@ STEPS = 24  # IMP and LRR take 22 trainings to a sparsity of 0.99
 
 @st.composite
 def networks(draw: st.DrawFn) -> nn.Module:
-    """Draw one to three convolutions and a linear layer, norms and biases at will."""
+    """Draw up to two convolutions and two linear layers, with random norms and biases."""
     layers: list[nn.Module] = []
     channels = 2
     for _ in range(draw(st.integers(0, 2))):

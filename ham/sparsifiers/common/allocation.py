@@ -1,7 +1,7 @@
-"""From one target sparsity to a density per layer.
+"""Allocation of one target sparsity over the layers: a density per layer.
 
-Shapes are those of weights: ``(out, in, *kernel)``. Each function takes shapes by name and the
-overall sparsity in [0, 1), and returns the density of every layer, in (0, 1].
+Each allocation takes the weights' shapes ``(out, in, *kernel)`` by layer name and the overall
+sparsity in [0, 1). It returns the density of every layer, in (0, 1].
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ def uniform(shapes: Shapes, sparsity: float) -> dict[str, float]:
 def erdos_renyi_kernel(shapes: Shapes, sparsity: float) -> dict[str, float]:
     """Give layer l the density ``min(1, eps * sum(shape_l) / prod(shape_l))`` (ERK).
 
-    Layers whose share exceeds 1 become dense, and ``eps`` is solved again for the others until
-    none does; the total then meets the sparsity.
+    A layer whose density would exceed 1 becomes dense, and ``eps`` is solved again for the other
+    layers until no density exceeds 1. The total then meets the sparsity.
 
     Reference: Evci et al., "Rigging the Lottery", ICML 2020, section 3 (1), and the authors' code,
         https://arxiv.org/abs/1911.11134. Erdos-Renyi for linear layers: Mocanu et al., 2018.
@@ -45,13 +45,14 @@ def erdos_renyi_kernel(shapes: Shapes, sparsity: float) -> dict[str, float]:
 
 
 def balanced(shapes: Shapes, sparsity: float) -> dict[str, float]:
-    """Give every layer the same number of nonzeros, or all of its weights where it has fewer.
+    """Give every layer the same number of nonzeros; a smaller layer keeps all of its weights.
 
     Reference: Gadhikar, Mukherjee and Burkholz, "Why Random Pruning Is All We Need to Start
         Sparse", ICML 2023, https://arxiv.org/abs/2210.02412.
 
-    Deviations: the published codes cap small layers without handing all of their surplus on,
-        and so end sparser than asked; here the level is filled until the total is met.
+    Deviations: the published implementations cap small layers and do not pass all of their
+        surplus on, so they end sparser than the target. This function passes all of it on
+        (water-filling), so the total meets the target.
     """
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     budget = (1 - sparsity) * sum(sizes.values())
@@ -65,10 +66,10 @@ def balanced(shapes: Shapes, sparsity: float) -> dict[str, float]:
 
 
 def published_dense(allocation: str) -> tuple[str, ...]:
-    """Return which layers stay dense under an allocation: the first one under ``uniform``.
+    """Return the layers that stay dense under an allocation: the first one under ``uniform``.
 
-    Reference: Evci et al., "Rigging the Lottery", ICML 2020, section 3 (1): uniform densities
-        spare the first layer, ERK none.
+    Reference: Evci et al., "Rigging the Lottery", ICML 2020, section 3 (1): the first layer stays
+        dense under uniform densities; no layer stays dense under ERK.
     """
     return ("first",) if allocation == "uniform" else ()
 
@@ -83,10 +84,19 @@ ALLOCATIONS: dict[str, Callable[[Shapes, float], dict[str, float]]] = {
 def allocate(
     name: str, shapes: Shapes, sparsity: float, dense_layers: Collection[str] = ()
 ) -> dict[str, float]:
-    """Allocate by name; ``dense_layers`` keep density 1 and take no part in the allocation.
+    """Return the densities of a named allocation.
+
+    Args:
+        name: ``uniform``, ``erk`` or ``balanced``.
+        shapes: weight shapes by layer name.
+        sparsity: fraction of zeros over the layers that are allocated, in [0, 1).
+        dense_layers: names of layers with density 1; the allocation leaves them out.
+
+    Returns:
+        The density of every layer, in (0, 1].
 
     Raises:
-        UnknownName: no allocation, or no layer, has that name.
+        UnknownName: no allocation or no layer has this name.
     """
     if name not in ALLOCATIONS:
         raise UnknownName("allocation", name, ALLOCATIONS)

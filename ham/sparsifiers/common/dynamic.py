@@ -1,4 +1,4 @@
-"""Dynamic sparse training: at intervals, drop small weights and grow as many elsewhere."""
+"""Dynamic sparse training: drop the smallest weights at intervals and grow as many elsewhere."""
 
 from __future__ import annotations
 
@@ -14,49 +14,51 @@ from ham.sparsifiers.common.protocol import Presets
 from ham.sparsifiers.common.schedules import cosine_drop_fraction
 from ham.sparsifiers.common.topk import exact_floor, largest
 
-LONGEST_INTERVAL = 100
-SHORTEST_INTERVAL = 4  # RigL spends a step on each update
-FEWEST_UPDATES = 15
+MAX_UPDATE_INTERVAL = 100
+MIN_UPDATE_INTERVAL = 4  # RigL skips the optimizer step at each update
+MIN_UPDATES = 15
 
 
 def drop_and_grow(weight: Tensor, mask: Tensor, count: int, growth_scores: Tensor) -> Tensor:
-    """Return the mask after dropping ``count`` active weights and growing as many.
+    """Return the mask after ``count`` active weights are dropped and as many are grown.
 
-    The smallest active magnitudes are dropped. Grown are the highest growth scores among all
-    positions that were not kept, the ones just dropped included.
+    The active weights of smallest magnitude are dropped. The positions of highest growth score
+    are grown, among all positions that are not kept; a weight that was just dropped may grow.
 
     Args:
         weight: (out, in, *kernel).
-        mask: boolean, the shape of ``weight``.
-        count: how many to replace, in [0, mask.sum()].
-        growth_scores: the shape of ``weight``.
+        mask: boolean, same shape as ``weight``; True where a weight is active.
+        count: number of weights to replace, in [0, mask.sum()].
+        growth_scores: same shape as ``weight``.
 
     Returns:
         A boolean mask with as many True as ``mask``.
     """
-    # Inactive weights tie at zero with freshly grown ones: rank them strictly last.
+    # Inactive weights and freshly grown ones are both zero: rank the inactive strictly last.
     magnitude = weight.detach().abs().masked_fill(~mask, -1.0)
     kept = largest(magnitude, int(mask.count_nonzero()) - count)
     return kept | largest(growth_scores.masked_fill(kept, -torch.inf), count)
 
 
 class DynamicSparsifier(MaskedSparsifier):
-    """A mask with a constant number of weights per layer whose positions move.
+    """Keep a constant number of active weights per layer and change their positions.
 
     Args:
         allocation: densities per layer: ``erk``, ``uniform`` or ``balanced``.
-        drop_fraction: share of a layer's active weights replaced by the first update, in [0, 1];
-            it falls to 0 along a cosine.
-        update_interval: optimizer steps between updates. By default 100 as published, or less
-            where a short training would otherwise see fewer than 15 updates, but at least 4.
+        drop_fraction: share of a layer's active weights that the first update replaces, in
+            [0, 1]. It falls to 0 along a cosine.
+        update_interval: optimizer steps between updates, >= 1. The default is the published 100.
+            A training that would have fewer than 15 updates gets a shorter interval, of at least
+            4 steps.
         update_end: fraction of all steps after which masks are frozen, in (0, 1].
-        first_dense_from: sparsity from which the first layer stays dense under ERK as well, as
-            the authors have it at 99 % on ImageNet; it stays so under ``uniform`` at any.
+        first_dense_from: sparsity in [0, 1] from which the first layer stays dense under any
+            allocation. The authors keep it dense at 99 % on ImageNet. Under ``uniform`` it stays
+            dense at any sparsity.
         **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`.
     """
 
-    # Evci et al., section 4: updates until step 25,000 of 32,000, and until 75,000 of 97,656.
-    # Their code for CIFAR leaves the first layer dense.
+    # Evci et al., section 4: updates until step 25,000 of 32,000 (ImageNet) and until step 75,000
+    # of 97,656 (CIFAR). Their CIFAR code leaves the first layer dense.
     presets: ClassVar[Presets] = {
         "imagenet": {
             "update_interval": 100,
@@ -97,26 +99,31 @@ class DynamicSparsifier(MaskedSparsifier):
         self.update_interval = update_interval or default_interval(self.end_step)
 
     def published_dense_layers(self) -> tuple[str, ...]:
-        """Spare the first layer under uniform densities, and at the highest sparsities."""
+        """Return the first layer under uniform densities or from ``first_dense_from`` on."""
         if self.sparsity >= self.first_dense_from:
             return ("first",)
         return published_dense(self.allocation)
 
     def choose_masks(self, model: nn.Module, batches: Any, loss: Any) -> None:
-        """Draw random masks to start from."""
+        """Draw the initial random masks."""
         self.draw_random_masks(self.allocation)
 
     def is_update(self, step: int) -> bool:
-        """Tell whether masks move at this step."""
+        """Return whether the masks are updated at this step."""
         return step < self.end_step and step % self.update_interval == 0
 
     def growth_scores(self, name: str, weight: Tensor) -> Tensor:
-        """Score every position of a weight; the highest are grown."""
+        """Return a score for every position of a weight; the highest scores are grown.
+
+        Args:
+            name: name of the weight.
+            weight: (out, in, *kernel); the scores have the same shape.
+        """
         raise NotImplementedError
 
     @torch.no_grad()
     def update_masks(self, step: int) -> None:
-        """Drop and grow in every layer that is not dense; new weights start at zero."""
+        """Drop and grow in every layer that is not dense; grown weights start at zero."""
         fraction = cosine_drop_fraction(step, self.end_step, self.drop_fraction)
         for name, weight in self.masks.weights.items():
             old = self.masks[name]
@@ -126,14 +133,14 @@ class DynamicSparsifier(MaskedSparsifier):
                 continue
             new = drop_and_grow(weight, old, count, self.growth_scores(name, weight))
             self.masks.set(name, new)
-            self.forget(name, ~(old & new))
+            self.reset_weights(name, ~(old & new))
 
 
 def default_interval(end_step: int) -> int:
-    """Return 100 steps, or fewer for 15 updates before the end, but at least 4.
+    """Return an update interval in steps: at most 100, at least 4, short enough for 15 updates.
 
     >>> default_interval(25_000), default_interval(135)
     (100, 8)
     """
-    for_fewest = (end_step - 1) // FEWEST_UPDATES
-    return max(SHORTEST_INTERVAL, min(LONGEST_INTERVAL, for_fewest))
+    for_fewest = (end_step - 1) // MIN_UPDATES
+    return max(MIN_UPDATE_INTERVAL, min(MAX_UPDATE_INTERVAL, for_fewest))

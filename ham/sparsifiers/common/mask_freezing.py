@@ -1,11 +1,15 @@
-"""From a sparsity that emerges to one that is exact.
+"""Mask freezing: an exact target sparsity for methods whose sparsity emerges.
 
-The sparsity of penalty methods emerges and meets no target by itself. So that methods can be
-compared at equal sparsity, training has two phases. First the method runs as its paper says.
-Then, at ``settle_at``, masks are fixed to the target by the method's own score, and the rest of
-the training runs under them; what the method had reached by itself is reported as ``emerged``. In
-the papers it is a person who does this: by trying penalties, or by cutting the smallest weights
-and fine-tuning.
+The sparsity of a penalty method emerges from the penalty and meets no target by itself. Methods
+are compared at equal sparsity, so training has two phases:
+
+1. Until ``freeze_at`` the method runs as its paper says.
+2. Then the masks are frozen at the target sparsity, by the method's own score, and the rest of
+   the training runs under these masks.
+
+The report holds the sparsity that the method reached by itself as ``emerged``. In the papers a
+person does the second step: they try several penalties, or prune the smallest weights and
+fine-tune.
 """
 
 from __future__ import annotations
@@ -21,63 +25,65 @@ from ham.sparsifiers.common.topk import exact_floor
 
 
 class MaskFreezingSparsifier(ReparametrizedSparsifier):
-    """Lets sparsity emerge, then settles on masks of exactly the target sparsity.
+    """Let sparsity emerge, then freeze masks of exactly the target sparsity.
 
-    Until it settles, every weight counts as trained: none of the methods saves work before.
+    Every weight counts as trained until the masks are frozen: no method saves work before.
 
     Args:
-        settle_at: fraction of all steps after which masks are fixed, in (0, 1].
+        freeze_at: fraction of all steps after which the masks are frozen, in (0, 1].
         **common: see :class:`~ham.sparsifiers.common.reparametrized.ReparametrizedSparsifier`.
 
     Attributes:
-        settled: whether the masks are fixed.
-        emerged: sparsity that the method had reached by itself when it settled; None before.
+        masks_frozen: whether the masks are frozen.
+        emerged: sparsity in [0, 1] that the method had reached by itself when its masks were
+            frozen; None before.
     """
 
-    def __init__(self, sparsity: float, *, settle_at: float = 0.75, **common: Any) -> None:
+    def __init__(self, sparsity: float, *, freeze_at: float = 0.75, **common: Any) -> None:
         super().__init__(sparsity, **common)
-        if not 0 < settle_at <= 1:
-            raise InvalidConfig("settle_at", settle_at, "it must be in (0, 1]")
-        self.settle_step = max(1, exact_floor(settle_at * self.total_steps))
-        self.settled = False
+        if not 0 < freeze_at <= 1:
+            raise InvalidConfig("freeze_at", freeze_at, "it must be in (0, 1]")
+        self.freeze_step = max(1, exact_floor(freeze_at * self.total_steps))
+        self.masks_frozen = False
 
     def scores(self) -> dict[str, Tensor]:
-        """Score the weights of every layer that takes part; the highest are kept."""
+        """Return a score per weight of every sparsified layer; the highest scores are kept."""
         raise NotImplementedError
 
     def emerged_zeros(self) -> int:
-        """Return how many weights the method has dropped by itself so far."""
+        """Return the number of weights that the method has dropped by itself so far."""
         raise NotImplementedError
 
     def after_step(self, step: int) -> None:
-        """Mask the weights, then settle where the method's own phase ends."""
+        """Mask the weights; at ``freeze_step`` freeze the masks."""
         super().after_step(step)
-        if step == self.settle_step:
-            self.settle()
+        if step == self.freeze_step:
+            self.freeze_masks()
             for name in self.layers:
-                self.forget(name, ~self.masks[name])
+                self.reset_weights(name, ~self.masks[name])
 
     @torch.no_grad()
-    def settle(self) -> None:
-        """Fix the masks to the target by the method's own score, over all layers together."""
+    def freeze_masks(self) -> None:
+        """Freeze the masks at the target, by the method's own score over all layers together."""
         size = sum(layer.weight.numel() for layer in self.layers.values())
         if size:
             self.emerged = self.emerged_zeros() / size
             self.keep_highest(self.scores(), self.sparsity)
-        self.settled = True
+        self.masks_frozen = True
         self.masks.apply_()
 
     def finalize(self) -> None:
-        """Fold every weight; settle first where the training ended before."""
-        if not self.settled:
-            self.settle()
+        """Fold every weight; freeze the masks first if the training ended before ``freeze_at``."""
+        if not self.masks_frozen:
+            self.freeze_masks()
         super().finalize()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the phase, beside the state of the base class."""
-        return super().state_dict() | {"settled": self.settled, "emerged": self.emerged}
+        """Return the state of the base class, the phase and the emerged sparsity."""
+        own = {"masks_frozen": self.masks_frozen, "emerged": self.emerged}
+        return super().state_dict() | own
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` gave."""
+        """Restore a state that :meth:`state_dict` returned."""
         super().load_state_dict(state)
-        self.settled, self.emerged = state["settled"], state["emerged"]
+        self.masks_frozen, self.emerged = state["masks_frozen"], state["emerged"]

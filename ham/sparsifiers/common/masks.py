@@ -1,7 +1,7 @@
-"""One mask per prunable weight, and the act of holding weights at exactly zero.
+"""One mask per prunable weight, applied to weights and gradients.
 
-Zeros are hard: the stored weight itself is zero where its mask is False, so that the saved model
-is sparse without any further step, and so that HAM, which maps zero to zero, leaves it so.
+Zeros are hard: the stored weight itself is zero where its mask is False. The saved model is
+therefore sparse without a further step, and HAM, which maps zero to zero, keeps it sparse.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from torch import Tensor
 class MaskSet:
     """Masks of named weights; every weight is kept until :meth:`set` says otherwise.
 
-    Masks are held in the weights' own type, since one fused multiplication of floats is five
-    times cheaper than one by booleans, and it runs twice a step.
+    Masks are stored in the data type of their weights: one fused multiplication by floats is five
+    times cheaper than one by booleans, and it runs twice per step.
 
     Args:
-        weights: by name; the set refers to these parameters and never copies them.
+        weights: parameters by name; the set refers to them and never copies them.
     """
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         self.weights = dict(weights)
-        self._factors = {
+        self._float_masks = {
             name: torch.ones_like(weight, requires_grad=False)
             for name, weight in self.weights.items()
         }
@@ -35,30 +35,30 @@ class MaskSet:
 
     def __getitem__(self, name: str) -> Tensor:
         """Return the boolean mask of a weight, True where it is kept."""
-        return self._factors[name] != 0
+        return self._float_masks[name] != 0
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.weights)
 
     def set(self, name: str, mask: Tensor) -> None:
         """Replace the mask of one weight; the weight itself changes at the next :meth:`apply_`."""
-        self._factors[name].copy_(mask)
+        self._float_masks[name].copy_(mask)
         for packed in self._packed.values():
             packed.pop(name, None)
-        self._kept[name] = int(self._factors[name].count_nonzero())
+        self._kept[name] = int(self._float_masks[name].count_nonzero())
         if name in self._explored:
             self._explored[name] |= self[name]
 
     @torch.no_grad()
     def apply_(self) -> None:
-        """Zero every weight that its mask drops."""
-        torch._foreach_mul_(list(self.weights.values()), list(self._factors.values()))
+        """Zero every dropped weight."""
+        torch._foreach_mul_(list(self.weights.values()), list(self._float_masks.values()))
 
     @torch.no_grad()
     def apply_to_gradients_(self) -> None:
         """Zero the gradient of every dropped weight; weights without gradient are skipped."""
         pairs = [
-            (weight.grad, self._factors[name])
+            (weight.grad, self._float_masks[name])
             for name, weight in self.weights.items()
             if weight.grad is not None
         ]
@@ -67,16 +67,16 @@ class MaskSet:
             torch._foreach_mul_(gradients, factors)
 
     def kept(self) -> dict[str, int]:
-        """Return how many weights each mask keeps."""
+        """Return the number of weights that each mask keeps."""
         return dict(self._kept)
 
-    def start_exploring(self) -> None:
-        """Begin to remember which weights have ever been kept."""
+    def start_exploration(self) -> None:
+        """Start to record which weights have been kept at any time."""
         self._explored = {name: self[name] for name in self}
         self._packed["explored"].clear()
 
     def explored(self) -> float:
-        """Return the share of weights kept at any time since :meth:`start_exploring`, in [0, 1].
+        """Return the share of weights kept at any time since :meth:`start_exploration`, in [0, 1].
 
         Reference: Liu et al., "Do We Actually Need Dense Over-Parameterization?", ICML 2021,
             section 3.1 (the in-time over-parameterization rate R_s).
@@ -85,9 +85,9 @@ class MaskSet:
         return ever / sum(mask.numel() for mask in self._explored.values())
 
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
-        """Return the masks and what they have explored, one bit per weight each.
+        """Return the masks and the record of weights that were ever kept, one bit per weight each.
 
-        Masks change seldom, and states are taken after every epoch, so bits are not packed anew.
+        Packed bits are cached, since masks change less often than states are saved.
         """
         kept, explored = self._packed["kept"], self._packed["explored"]
         kept.update({name: _pack(self[name]) for name in self if name not in kept})
@@ -95,7 +95,7 @@ class MaskSet:
         return {"kept": dict(kept), "explored": dict(explored)}
 
     def load_state_dict(self, state: Mapping[str, dict[str, Tensor]]) -> None:
-        """Restore what :meth:`state_dict` gave."""
+        """Restore a state that :meth:`state_dict` returned."""
         for name, weight in self.weights.items():
             self.set(name, _unpack(state["kept"][name], weight.shape))
         self._explored = {

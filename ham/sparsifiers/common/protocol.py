@@ -1,6 +1,6 @@
-"""The protocol of a sparsifier, and what all of them share.
+"""The protocol of a sparsifier, and the base class with the parts that all methods share.
 
-The life of a sparsifier, beside a training loop that need not know it::
+A sparsifier acts through the step hooks of the optimizer, so the training loop stays as it is::
 
     sparsifier = RigL(0.9, total_steps=1000)
     groups = sparsifier.attach(model)          # masks the model
@@ -9,9 +9,9 @@ The life of a sparsifier, beside a training loop that need not know it::
     ...                                        #   before_step(t), the step, after_step(t)
     sparsifier.finalize()                      # the model is an ordinary sparse model
 
-A sparsifier binds to the optimizer that moves the weights: HAM, or the base where there is no
-HAM. Steps are counted by that optimizer's hooks, so a step that AMP skips is not counted. Where
-the gradients come from a closure, ``before_step`` follows its evaluation.
+Bind a sparsifier to the optimizer that moves the weights: HAM, or the base optimizer in a
+training without HAM. The hooks of that optimizer count the steps, so a step that AMP skips is not
+counted. If the gradients come from a closure, ``before_step`` runs after its evaluation.
 """
 
 from __future__ import annotations
@@ -34,16 +34,17 @@ Presets = Mapping[str, Mapping[str, Any]]
 
 
 class Sparsifier(Protocol):
-    """What a training loop asks of a sparsifier."""
+    """The methods of a sparsifier that a training loop relies on."""
 
     def attach(
         self, model: nn.Module, batches: Iterable[Batch] = (), loss: Loss = cross_entropy
     ) -> list[ParamGroup]:
-        """Take hold of a model, once, before its optimizer exists.
+        """Prepare a model for sparse training; called once, before its optimizer is built.
 
         Args:
             model: on its device, with its initial weights.
-            batches: training batches for methods that score weights on data; read lazily.
+            batches: (inputs, labels) of the training data, for methods that score weights on
+                data; read lazily.
             loss: maps (outputs, labels) to a scalar, for the same methods.
 
         Returns:
@@ -51,48 +52,48 @@ class Sparsifier(Protocol):
         """
 
     def bind(self, optimizer: Optimizer) -> None:
-        """Follow the steps of the optimizer that moves the weights."""
+        """Register the step hooks on the optimizer that moves the weights."""
 
     def before_step(self, step: int) -> None:
-        """Act when gradients are ready and weights have not moved; ``step`` counts from 1."""
+        """Run before an optimizer step, with gradients ready; ``step`` counts from 1."""
 
     def after_step(self, step: int) -> None:
-        """Act when the optimizer has moved the weights in its ``step``-th step."""
+        """Run after an optimizer step has moved the weights; ``step`` counts from 1."""
 
     def finalize(self) -> None:
-        """Leave an ordinary model of plain tensors whose dropped weights are exactly zero."""
+        """Turn the model into an ordinary one of plain tensors, dropped weights exactly zero."""
 
     def report(self) -> SparsityReport:
-        """Count target and realised sparsity now, without side effects."""
+        """Return the target sparsity and the present counts, without side effects."""
 
     def kept(self) -> dict[str, int]:
-        """Return how many weights of each layer train at present; cheap, called every step."""
+        """Return the number of kept weights of each layer; cheap, called every step."""
 
     def explored(self) -> float:
-        """Return the share of prunable weights that have trained at any time, in [0, 1]."""
+        """Return the share of prunable weights that have been kept at any time, in [0, 1]."""
 
     def reads_dense_gradient(self, step: int) -> bool:
-        """Tell whether this step needs the gradient of dropped weights, which costs more."""
+        """Return whether this step needs the gradient of dropped weights, which costs more."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that a bit-equal continuation needs, beside model and optimizer."""
+        """Return the state that a bit-equal resume needs beside model and optimizer."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` gave, after :meth:`attach`."""
+        """Restore a state that :meth:`state_dict` returned; call it after :meth:`attach`."""
 
 
 class BaseSparsifier:
-    """Arguments, step counting, randomness and saved state of every sparsifier.
+    """Arguments, step count, random generator and saved state of every sparsifier.
 
     Args:
         sparsity: fraction of zeros over all prunable weights, in [0, 1).
         total_steps: optimizer steps of the whole training, >= 1.
         steps_per_epoch: optimizer steps of one epoch, >= 1.
-        seed: of the sparsifier's own generator; the global one is never used.
+        seed: seed of the sparsifier's own generator; the global generator is never used.
 
     Attributes:
-        presets: the options of published trainings by the scale they are meant for, ``imagenet``
-            or ``cifar``; what a preset leaves out is the default.
+        presets: options of published trainings by scale, ``imagenet`` or ``cifar``. An option
+            that a preset leaves out has its default.
 
     Raises:
         InvalidConfig: an argument is outside its range.
@@ -147,7 +148,7 @@ class BaseSparsifier:
         return args[:1], kwargs | {"closure": with_gradients}
 
     def reads_dense_gradient(self, step: int) -> bool:
-        """Answer no."""
+        """Return False: no step needs the gradient of dropped weights."""
         return False
 
     def before_step(self, step: int) -> None:
@@ -164,7 +165,7 @@ class BaseSparsifier:
         return {"steps_taken": self.steps_taken, "generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` gave."""
+        """Restore a state that :meth:`state_dict` returned."""
         self.steps_taken = state["steps_taken"]
         self.generator.set_state(state["generator"].cpu())
 

@@ -1,8 +1,8 @@
-"""Which tensors may be pruned: the weights of convolutions and linear layers, and nothing else.
+"""The prunable weights of a model: those of convolutions and linear layers.
 
-Biases and the affine parameters of norms are never pruned: they are few, and without them
-units saturate. Every method counts sparsity over this same set, so that "90 %" means the same
-number of weights whichever method is measured.
+Biases and the affine parameters of norms are never pruned: they are few, and without them units
+saturate. Every method counts sparsity over this same set, so "90 %" means the same number of
+weights under every method.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PrunableLayer = nn.Conv1d | nn.Conv2d | nn.Conv3d | nn.Linear
 
 
 def prunable_layers(model: nn.Module) -> dict[str, PrunableLayer]:
-    """Return the layers whose ``weight`` may be pruned, by module name, each tensor once."""
+    """Return the layers whose ``weight`` may be pruned, by module name; a shared weight once."""
     layers: dict[str, PrunableLayer] = {}
     seen: set[int] = set()
     for name, module in model.named_modules():
@@ -27,7 +27,7 @@ def prunable_layers(model: nn.Module) -> dict[str, PrunableLayer]:
 
 
 def stored_tensors(layer: PrunableLayer) -> tuple[Tensor, ...]:
-    """Return the parameters that a layer's weight is computed from: itself, or its originals."""
+    """Return the stored parameters of a layer's weight: the weight itself, or its originals."""
     if not parametrize.is_parametrized(layer, "weight"):
         return (layer.weight,)
     originals: nn.Module = layer.parametrizations["weight"]  # type: ignore[index, assignment]
@@ -35,14 +35,15 @@ def stored_tensors(layer: PrunableLayer) -> tuple[Tensor, ...]:
 
 
 def weight_name(layer: str) -> str:
-    """Return the ``state_dict`` name of the weight of a layer, given by its module name."""
+    """Return the ``state_dict`` name of a layer's weight, from the layer's module name."""
     return f"{layer}.weight" if layer else "weight"
 
 
 def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
     """Return the prunable weights of a model, by their name in the plain architecture.
 
-    Where a layer is re-parameterized this is the weight that it computes with, not its factors.
+    The weight of a re-parameterized layer is the tensor that the layer computes with, not its
+    factors.
 
     Raises:
         InvalidConfig: the model has no convolution and no linear layer.

@@ -1,8 +1,8 @@
-"""The base of every method that trains weights through another parameterization.
+"""The base class of every method that trains weights through another parameterization.
 
-``torch.nn.utils.parametrize`` computes the weight of each layer from what is trained in its place:
-factors, or a weight with a threshold or a gate. :meth:`finalize` folds it back, so that the saved
-model is the plain architecture.
+``torch.nn.utils.parametrize`` computes the weight of each layer from the trained tensors: two
+factors, or a weight with a threshold or a gate. :meth:`ReparametrizedSparsifier.finalize` folds
+the weight back, so the saved model is the plain architecture.
 """
 
 from __future__ import annotations
@@ -30,28 +30,29 @@ from ham.sparsifiers.common.report import SparsityReport, measure_sparsity
 
 
 class ReparametrizedSparsifier(MaskedSparsifier):
-    """Trains re-parameterized weights under masks; a method adds the parameterization.
+    """Train re-parameterized weights under masks; a method adds the parameterization.
 
-    Of the tensors that are stored for a layer, one carries the mask: held at zero, it makes the
-    weight zero. The tensors that are no weights in the ordinary sense (factors, thresholds,
-    gates) are auxiliary: they have a parameter group of their own, which HAM leaves alone.
+    One of the stored tensors of a layer carries the mask: the weight is zero where this tensor is
+    zero. Tensors that are no weights in the ordinary sense (factors, thresholds, gates) are
+    auxiliary: they have their own parameter group, and HAM does not act on it.
 
     Args:
-        **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`; ``dense_layers`` stay
-        plain.
+        **common: see :class:`~ham.sparsifiers.common.MaskedSparsifier`; ``dense_layers`` are not
+            re-parameterized.
 
     Attributes:
-        layers: the layers that take part, by the name of their weight in the plain architecture.
+        layers: the re-parameterized layers, by the name of their weight in the plain
+            architecture.
     """
 
     emerged: float | None = None
 
     def parametrization(self, weight: Tensor) -> nn.Module:
-        """Return the module that computes a layer's weight from what is stored for it."""
+        """Return the module that computes a layer's weight from its stored tensors."""
         raise NotImplementedError
 
     def auxiliary_options(self) -> ParamGroup:
-        """Return the entries of the auxiliary parameter group; HAM leaves it alone."""
+        """Return the options of the auxiliary parameter group; they switch HAM off for it."""
         return {"ham_alpha": 0.0, "ham_beta": 0.0}
 
     def attach(
@@ -60,7 +61,7 @@ class ReparametrizedSparsifier(MaskedSparsifier):
         """Re-parameterize the layers; see :meth:`ham.sparsifiers.common.Sparsifier.attach`.
 
         Raises:
-            InvalidConfig: a weight is shared by two layers, or re-parameterized already.
+            InvalidConfig: a weight is shared by two layers or already re-parameterized.
         """
         require_own_weights(model)
         super().attach(model, batches, loss)
@@ -77,10 +78,11 @@ class ReparametrizedSparsifier(MaskedSparsifier):
         return [group for group in groups if group["params"]]
 
     def bind(self, optimizer: Optimizer) -> None:
-        """Follow an optimizer that was built from the groups that :meth:`attach` returned.
+        """Register the step hooks on an optimizer that was built from the groups of ``attach``.
 
         Raises:
-            HamError: it was not, so that decay and HAM would act on the wrong tensors.
+            HamError: the optimizer was built from other groups, so weight decay and HAM would act
+                on the wrong tensors.
         """
         for group in optimizer.param_groups:
             inside = [id(tensor) in self._auxiliary for tensor in group["params"]]
@@ -93,7 +95,7 @@ class ReparametrizedSparsifier(MaskedSparsifier):
         super().bind(optimizer)
 
     def auxiliary_groups(self) -> list[ParamGroup]:
-        """Return the bound optimizer's groups of auxiliary tensors."""
+        """Return the parameter groups of the bound optimizer that hold auxiliary tensors."""
         return [
             group
             for group in self.optimizer.param_groups
@@ -101,19 +103,19 @@ class ReparametrizedSparsifier(MaskedSparsifier):
         ]
 
     def set_auxiliary_decay(self, weight_decay: float) -> None:
-        """Change the weight decay of the auxiliary tensors."""
+        """Set the weight decay of the auxiliary tensors."""
         for group in self.auxiliary_groups():
             group["weight_decay"] = weight_decay
 
     def finalize(self) -> None:
-        """Fold every weight into the plain architecture; nothing but its storage changes."""
+        """Fold every weight into the plain architecture; the outputs stay the same."""
         super().finalize()
         for layer in self.layers.values():
             if parametrize.is_parametrized(layer, "weight"):
                 fold(layer)
 
     def report(self) -> SparsityReport:
-        """Count target and realised sparsity now, on the weights that the model computes with."""
+        """Return the target sparsity and the counts of the computed weights."""
         with torch.no_grad():
             weights = {name: layer.weight for name, layer in self._all_layers.items()}
         return measure_sparsity(self.sparsity, weights, self.masks.kept(), self.emerged)
@@ -125,15 +127,16 @@ def parametrization_of(layer: PrunableLayer) -> Any:
 
 
 def carrier(layer: PrunableLayer) -> Tensor:
-    """Return the stored tensor that is held at zero where a weight is dropped: the last one."""
+    """Return the stored tensor that carries the mask of a layer: the last one."""
     return stored_tensors(layer)[-1]
 
 
 def auxiliary_of(layer: PrunableLayer) -> list[Tensor]:
     """Return the trained tensors of a layer that are no weights in the ordinary sense.
 
-    Those of the parametrization itself, and what is stored for it where that is several factors;
-    a single stored tensor is an ordinary weight that the parametrization shrinks.
+    These are the parameters of the parametrization itself, and the stored tensors if there are
+    several (factors). A single stored tensor is an ordinary weight that the parametrization
+    shrinks.
     """
     stored = stored_tensors(layer)
     factors = list(stored) if len(stored) > 1 else []
@@ -141,24 +144,33 @@ def auxiliary_of(layer: PrunableLayer) -> list[Tensor]:
 
 
 def fold(layer: PrunableLayer) -> None:
-    """Store the weight that a layer computes with as its plain parameter."""
+    """Replace the parametrization of a layer by the weight that it computes."""
     parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
-    # The plain architecture lists the weight before the bias, and optimizers go by that order.
+    # The plain architecture lists the weight before the bias, and optimizers rely on that order.
     layer.register_parameter("bias", layer._parameters.pop("bias"))
 
 
-def path_length(group: ParamGroup, total_steps: int) -> float:
-    """Return ``lr * steps / (1 - momentum)``: how far a constant gradient of 1 moves a weight.
+def gradient_flow_time(group: ParamGroup, total_steps: int) -> float:
+    """Return ``lr * steps / (1 - momentum)``: the distance that a constant gradient of 1 moves.
 
-    What a penalty does over a training goes by its strength times this length, so a strength that
-    was published for one length can be carried over to another. The peak learning rate counts.
+    The effect of a penalty over a training depends on its strength times this time. A strength
+    that was published for one training therefore carries over to a shorter or longer one. The
+    learning rate is the peak of its schedule.
+
+    Args:
+        group: parameter group of the optimizer.
+        total_steps: optimizer steps of the whole training.
     """
     rate = float(group["initial_lr"] if "initial_lr" in group else group["lr"])
     return rate * total_steps / (1 - float(group.get("momentum", 0.0)))
 
 
 def require_own_weights(model: nn.Module) -> None:
-    """Raise where a weight is shared by two layers, or re-parameterized already."""
+    """Refuse a model in which two layers share a weight or a weight is re-parameterized.
+
+    Raises:
+        InvalidConfig: a weight is shared by two layers or already re-parameterized.
+    """
     named = model.named_parameters(remove_duplicate=False)
     users = Counter(id(parameter) for _, parameter in named)
     for name, layer in prunable_layers(model).items():

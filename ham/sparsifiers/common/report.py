@@ -1,4 +1,4 @@
-"""What sparsity a model really has, counted on its weights."""
+"""The sparsity report: counts of kept and nonzero weights, per layer and overall."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LayerSparsity:
-    """One layer's counts.
+    """The counts of one layer.
 
     Attributes:
-        name: the weight's name in the model's ``state_dict``.
-        size: its number of weights.
-        kept: how many the sparsifier lets train.
-        nonzeros: how many differ from zero now; at most ``kept``, less where a kept weight is
-            still at the zero from which it was grown.
+        name: name of the weight in the model's ``state_dict``.
+        size: number of weights.
+        kept: number of weights that the mask keeps.
+        nonzeros: number of weights that differ from zero now, at most ``kept``. It is less than
+            ``kept`` if a grown weight is still at its initial zero.
     """
 
     name: str
@@ -37,10 +37,10 @@ class SparsityReport:
     """Target and realised sparsity over all prunable weights.
 
     Attributes:
-        target: the fraction of zeros that was asked for, in [0, 1).
+        target: requested fraction of zeros, in [0, 1).
         layers: counts per prunable weight, in the order of the model.
-        emerged: the fraction of zeros that a method had reached by itself when its masks were
-            fixed to the target; None where sparsity does not emerge, or before that point.
+        emerged: fraction of zeros in [0, 1] that a method had reached by itself when its masks
+            were frozen at the target; None before that, and for methods without mask freezing.
     """
 
     target: float
@@ -54,7 +54,7 @@ class SparsityReport:
 
     @property
     def kept(self) -> int:
-        """Number of prunable weights that the sparsifier lets train."""
+        """Number of prunable weights that the masks keep."""
         return sum(layer.kept for layer in self.layers)
 
     @property
@@ -68,7 +68,7 @@ class SparsityReport:
         return 1 - self.nonzeros / self.prunable
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain dictionaries and numbers, the totals included."""
+        """Return the report and its totals as plain dictionaries and numbers."""
         return {
             "target": self.target,
             "realised": self.realised,
@@ -86,7 +86,14 @@ def measure_sparsity(
     kept: Mapping[str, int],
     emerged: float | None = None,
 ) -> SparsityReport:
-    """Count the zeros of named weights; ``kept`` holds what the sparsifier lets train."""
+    """Count the zeros of named weights.
+
+    Args:
+        target: requested fraction of zeros, in [0, 1).
+        weights: prunable weights by name.
+        kept: number of kept weights by name.
+        emerged: see :class:`SparsityReport`.
+    """
     layers = (
         LayerSparsity(name, weight.numel(), kept[name], int(weight.count_nonzero()))
         for name, weight in weights.items()

@@ -1,4 +1,4 @@
-"""How quantities of a sparsifier move over a training: pure functions of the step."""
+"""Schedules over a training: drop fraction and sparsity as pure functions of the step."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ def cosine_drop_fraction(step: int, end: int, start_fraction: float) -> float:
     """Return the share of active weights to replace: ``a/2 (1 + cos(pi t / T_end))``.
 
     Args:
-        step: steps taken, >= 0; from ``end`` on the fraction is 0.
-        end: the step at which updates stop, > 0.
-        start_fraction: the fraction at step 0, in [0, 1].
+        step: t, optimizer steps taken, >= 0; from ``end`` on the fraction is 0.
+        end: T_end, the step at which updates stop, > 0.
+        start_fraction: a, the fraction at step 0, in [0, 1].
 
     Reference: Evci et al., "Rigging the Lottery", ICML 2020, section 3 (2).
     """
@@ -24,10 +24,10 @@ def cubic_sparsity(step: int, begin: int, end: int, final_sparsity: float) -> fl
     """Return the sparsity of gradual pruning: ``s_f (1 - (1 - (t - t0) / (t_end - t0))^3)``.
 
     Args:
-        step: steps taken, >= 0.
-        begin: the step until which nothing is pruned.
-        end: the step from which the sparsity is final, > begin.
-        final_sparsity: in [0, 1).
+        step: t, optimizer steps taken, >= 0.
+        begin: t0, the last step without pruning.
+        end: t_end, the step from which the sparsity is final, > begin.
+        final_sparsity: s_f, in [0, 1).
 
     Reference: Zhu and Gupta, "To Prune, or Not to Prune", 2017, equation (1), with initial
         sparsity 0, https://arxiv.org/abs/1710.01878.

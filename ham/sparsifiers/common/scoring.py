@@ -1,4 +1,4 @@
-"""Looking at a model and at data before training, without leaving a trace in either."""
+"""Scoring before training: a copy of the model that may be changed, and batches to score on."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from ham.sparsifiers.common.protocol import Batch
 
 @contextmanager
 def scored_copy(model: nn.Module, *, training: bool) -> Iterator[nn.Module]:
-    """Give a copy of the model, so that weights, gradients and running statistics stay as are.
+    """Yield a copy of the model; the model's weights, gradients and running statistics stay.
 
-    Scores are computed in the model's own precision, whatever the caller's autocast.
+    Autocast is off inside, so scores are computed in the model's own precision. The global random
+    generator is restored at the end.
 
     Args:
         model: at its initial weights.
-        training: True for batch statistics in norms, False for running ones.
+        training: True for batch statistics in norms, False for running statistics.
     """
     devices = {p.device for p in model.parameters()}
     cuda = [device for device in devices if device.type == "cuda"]
@@ -36,7 +37,7 @@ def first_batch(batches: Iterable[Batch], method: str) -> Batch:
     """Return the first batch.
 
     Raises:
-        HamError: there is none.
+        HamError: there is no batch.
     """
     for batch in batches:
         return batch
@@ -44,9 +45,9 @@ def first_batch(batches: Iterable[Batch], method: str) -> Batch:
 
 
 def examples_per_class(batches: Iterable[Batch], count: int, classes: int) -> Batch:
-    """Return ``count`` examples of each class, from as many batches as that takes.
+    """Return ``count`` examples of each class, from as many batches as necessary.
 
-    Classes that the batches do not hold often enough contribute what there is.
+    A class with fewer than ``count`` examples in all batches contributes all of its examples.
 
     Args:
         batches: (inputs, labels) pairs; labels in 0..classes-1.
@@ -54,7 +55,11 @@ def examples_per_class(batches: Iterable[Batch], count: int, classes: int) -> Ba
         classes: number of classes.
 
     Returns:
-        Inputs and labels, ordered by the time of drawing, class after class in turn.
+        Inputs and labels: the first example of every class, then the second of every class, and
+        so on.
+
+    Raises:
+        HamError: the batches hold no example.
     """
     found: list[list[Tensor]] = [[] for _ in range(classes)]
     device = torch.device("cpu")
@@ -72,6 +77,6 @@ def examples_per_class(batches: Iterable[Batch], count: int, classes: int) -> Ba
         for example in examples[turn : turn + 1]
     ]
     if not picked:
-        raise HamError("GraSP scores weights on data: pass batches to attach(model, batches)")
+        raise HamError("there is no example to score on: pass batches to attach(model, batches)")
     inputs = torch.stack([example for example, _ in picked])
     return inputs, torch.tensor([label for _, label in picked], device=device)

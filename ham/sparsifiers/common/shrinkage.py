@@ -1,4 +1,4 @@
-"""Weights that are stored as they are and shrunk when they are used: by a threshold, by a gate."""
+"""Parametrizations that shrink a stored weight at every use, by a threshold or a gate."""
 
 from __future__ import annotations
 
@@ -13,57 +13,57 @@ from ham.sparsifiers.common.reparametrized import parametrization_of
 
 
 class Shrinkage(nn.Module):
-    """The parametrization ``w -> shrink(w)`` until it is lifted, the identity from then on."""
+    """The parametrization ``w -> shrink(w)``; once disabled it is the identity."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.lifted = False
+        self.disabled = False
 
     def shrink(self, weight: Tensor, shift: float = 0.0) -> Tensor:
         """Return the weight that the model computes with.
 
         Args:
-            weight: as stored.
-            shift: <= 0, by how much scores may fall short and still pass.
+            weight: the stored weight.
+            shift: <= 0; a weight whose score is above ``shift`` passes.
         """
         raise NotImplementedError
 
     def forward(self, weight: Tensor) -> Tensor:
-        """Shrink, unless that is over."""
-        return weight if self.lifted else self.shrink(weight)
+        """Return the shrunken weight, or the stored one if shrinking is disabled."""
+        return weight if self.disabled else self.shrink(weight)
 
 
 class ShrinkingSparsifier(MaskFreezingSparsifier):
-    """Learns how far to shrink; on settling, the shrunken weights take the place of the stored.
+    """Learn how far to shrink each weight; mask freezing stores the shrunken weights.
 
-    A score above zero means that the method lets the weight through. Where it lets more through
-    than the target, settling changes the dropped weights only. Where it lets fewer through, all
-    scores are raised by the one amount at which the target is met, so that no kept weight is
-    left shut, and a network that was shut altogether trains again.
+    A score above zero means that the method lets the weight pass. If more weights pass than the
+    target keeps, mask freezing changes only the dropped weights. If fewer pass, all scores are
+    raised by the one amount at which the target is met: no kept weight stays at zero, and a
+    network in which no weight passed trains again.
 
-    From then on training is that of plain weights under a mask. HAM acts on the stored weights
-    all along.
+    After mask freezing the training is that of plain weights under a mask. HAM acts on the stored
+    weights throughout.
     """
 
     @torch.no_grad()
-    def settle(self) -> None:
-        """Fix the masks and store the shrunken weights."""
+    def freeze_masks(self) -> None:
+        """Freeze the masks and store the shrunken weights."""
         scores = self.scores()
-        super().settle()
+        super().freeze_masks()
         lowest = [float(s[self.masks[n]].min()) for n, s in scores.items() if self.masks[n].any()]
         for layer in self.layers.values():
             weight = stored_tensors(layer)[0]
             weight.copy_(parametrization_of(layer).shrink(weight, min([*lowest, 0.0])))
         self.masks.apply_()
-        self.lift()
+        self.disable_shrinkage()
 
-    def lift(self) -> None:
-        """Use the stored weights as they are."""
+    def disable_shrinkage(self) -> None:
+        """Use the stored weights unchanged from now on."""
         for layer in self.layers.values():
-            parametrization_of(layer).lifted = True
+            parametrization_of(layer).disabled = True
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` gave."""
+        """Restore a state that :meth:`state_dict` returned."""
         super().load_state_dict(state)
-        if self.settled:
-            self.lift()
+        if self.masks_frozen:
+            self.disable_shrinkage()

@@ -1,4 +1,4 @@
-"""Selecting exactly so many weights."""
+"""Exact counts: masks with exactly so many weights, by score or at random."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-ROUND_OFF = (
-    1e-6  # int(0.15 * 1000) is 149 in floating point; no layer is so large that this matters
-)
+# int(0.15 * 1000) is 149 in floating point. No layer is so large that 1e-6 matters.
+ROUND_OFF = 1e-6
 
 
 def exact_floor(value: float) -> int:
-    """Round down, but take what is an integer up to floating-point error as that integer."""
+    """Round down; a value within 1e-6 below an integer becomes that integer."""
     return math.floor(value + ROUND_OFF)
 
 
 def kept_count(size: int, sparsity: float) -> int:
-    """Return how many of ``size`` weights stay at a sparsity: ``size - floor(sparsity * size)``.
+    """Return the number of kept weights at a sparsity: ``size - floor(sparsity * size)``.
 
     >>> kept_count(1000, 0.9)
     100
@@ -30,14 +29,14 @@ def kept_count(size: int, sparsity: float) -> int:
 
 
 def largest(scores: Tensor, count: int) -> Tensor:
-    """Return the mask of the ``count`` largest scores; among equals the first in memory wins.
+    """Return the mask of the ``count`` largest scores; of equal scores the first in memory wins.
 
-    A stable sort, and not ``scores > threshold``: scores tie often (freshly grown weights are all
-    exactly zero), and a threshold then keeps too many or too few.
+    A stable sort selects, and not ``scores > threshold``: scores often tie (freshly grown weights
+    are all exactly zero), and a threshold then keeps too many or too few.
 
     Args:
-        scores: any shape; NaN counts as the largest, so that the count is exact even then.
-        count: how many to select, in [0, scores.numel()].
+        scores: any shape; NaN ranks as the largest, so the count is exact with NaN too.
+        count: number of positions to select, in [0, scores.numel()].
 
     Returns:
         A boolean tensor of the shape of ``scores`` with exactly ``count`` True.
@@ -49,9 +48,14 @@ def largest(scores: Tensor, count: int) -> Tensor:
 
 
 def random_subset(candidates: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """Return the mask of ``count`` of the True positions of ``candidates``, uniformly at random.
+    """Return a mask of ``count`` of the True positions of ``candidates``, uniformly at random.
 
-    The draw is made on the CPU, so that a seed gives one mask whatever the device.
+    The draw is made on the CPU, so a seed gives the same mask on every device.
+
+    Args:
+        candidates: boolean, any shape.
+        count: number of positions to select, in [0, candidates.sum()].
+        generator: a CPU generator.
     """
     scores = torch.rand(candidates.shape, generator=generator, dtype=torch.float64)
     scores.masked_fill_(~candidates.cpu(), -1.0)
@@ -61,7 +65,7 @@ def random_subset(candidates: Tensor, count: int, generator: torch.Generator) ->
 def largest_overall(scores: Mapping[str, Tensor], count: int) -> dict[str, Tensor]:
     """Return masks of the ``count`` largest scores over all tensors together.
 
-    Among equals the first tensor, and in it the first in memory, wins.
+    Of equal scores the one in the first tensor wins, and within a tensor the first in memory.
     """
     together = largest(torch.cat([score.flatten() for score in scores.values()]), count)
     parts = together.split([score.numel() for score in scores.values()])

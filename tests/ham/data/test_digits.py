@@ -1,4 +1,4 @@
-"""The digits are split once and for all."""
+"""The splits of the digits are fixed, disjoint and stratified."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def test_content_of_the_splits_never_changes() -> None:
 
 
 def test_splits_have_the_registered_sizes_and_shape() -> None:
-    row, splits = DATASETS.get("digits"), load()
+    spec, splits = DATASETS.get("digits"), load()
     parts = (splits.train, splits.validation, splits.test)
-    assert tuple(len(part) for part in parts) == row.sizes == (797, 500, 500)
+    assert tuple(len(part) for part in parts) == spec.sizes == (797, 500, 500)
     for part in parts:
         images, labels = part.tensors
-        assert images.shape[1:] == row.shape
+        assert images.shape[1:] == spec.shape
         assert images.min() == 0 and images.max() == 1
-        assert set(labels.tolist()) == set(range(row.classes))
+        assert set(labels.tolist()) == set(range(spec.classes))
 
 
 def test_splits_share_no_image() -> None:

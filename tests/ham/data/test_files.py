@@ -42,7 +42,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def small_cifar10(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two training files and a test file, with their own checksums in torchvision's tables."""
+    """Two training files and a test file; torchvision's tables get their checksums."""
     folder = data_dir / CIFAR10.base_folder
     train = [write_pickle(folder / f"data_batch_{i}", cifar_part(i, "labels", 10)) for i in (1, 2)]
     test = [write_pickle(folder / "test_batch", cifar_part(3, "labels", 10, count=20))]
@@ -67,7 +67,7 @@ def test_cifar10_is_read_and_split_by_class(small_cifar10: Path) -> None:
     assert len(both.unique(dim=0)) == 80
 
 
-def test_cifar_batches_are_normalized_on_the_way(small_cifar10: Path) -> None:
+def test_cifar_batches_are_normalized(small_cifar10: Path) -> None:
     splits = cifar.load_cifar10()
     (images, _), *_ = batches_of(splits.test, 20, CPU, transforms=[splits.prepare]).epoch(0)
     raw = splits.test.tensors[0].double() / 255
@@ -91,7 +91,7 @@ def test_cifar100_reads_fine_labels(data_dir: Path, monkeypatch: pytest.MonkeyPa
     assert set(splits.test.tensors[1].tolist()) == set(range(100))
 
 
-def test_damaged_or_missing_cifar_says_where_it_belongs(small_cifar10: Path) -> None:
+def test_damaged_or_missing_cifar_names_its_folder(small_cifar10: Path) -> None:
     (small_cifar10 / "test_batch").write_bytes(b"damaged")
     with pytest.raises(DataNotFound, match=r"cifar-10-batches-py; put it there, or set HAM_DATA"):
         cifar.load_cifar10()
@@ -111,7 +111,7 @@ def small_imagenet(data_dir: Path) -> Path:
     return data_dir / "imagenet"
 
 
-def test_imagenet_holds_ten_images_per_class_out(small_imagenet: Path) -> None:
+def test_imagenet_holds_out_ten_images_per_class(small_imagenet: Path) -> None:
     splits = imagenet.load()
     assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [8, 20, 4]
     assert not set(splits.train.indices) & set(splits.validation.indices)
@@ -139,7 +139,7 @@ def test_lazy_training_batches_repeat_with_seed_and_epoch(small_imagenet: Path) 
     assert all(torch.equal(a, b) for (a, _), (b, _) in zip(first, second, strict=True))
 
 
-def test_missing_imagenet_says_where_it_belongs(data_dir: Path) -> None:
+def test_missing_imagenet_names_its_variable(data_dir: Path) -> None:
     with pytest.raises(DataNotFound, match="HAM_DATA_DIR"):
         imagenet.load()
 

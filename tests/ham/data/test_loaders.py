@@ -74,7 +74,7 @@ def test_batch_larger_than_the_training_set_is_refused(dataset: Dataset[Any]) ->
 
 @pytest.mark.parametrize("options", [{}, {"shuffle_seed": 0}], ids=["evaluation", "training"])
 @pytest.mark.parametrize("of", [2, 3])
-def test_parts_of_the_batches_are_all_of_them_once(
+def test_parts_of_a_batch_hold_every_example_once(
     dataset: Dataset[Any], options: dict[str, Any], of: int
 ) -> None:
     batches = batches_of(dataset, 4, CPU, **options)

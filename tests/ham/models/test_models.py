@@ -1,4 +1,4 @@
-"""Every registered model fits the datasets that it says it accepts."""
+"""Every registered model runs on the datasets that its spec accepts."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ WEIGHTS = {
 
 @pytest.mark.parametrize(("model", "dataset"), PAIRS)
 def test_model_gives_one_output_per_class(model: str, dataset: str) -> None:
-    row = DATASETS.get(dataset)
+    spec = DATASETS.get(dataset)
     with torch.device("meta"):  # shapes without arithmetic
-        network = MODELS.get(model).load()(num_classes=row.classes)
-        assert network(torch.zeros(2, *row.shape)).shape == (2, row.classes)
+        network = MODELS.get(model).load()(num_classes=spec.classes)
+        assert network(torch.zeros(2, *spec.shape)).shape == (2, spec.classes)
 
 
 @pytest.mark.parametrize("model", MODELS.names())

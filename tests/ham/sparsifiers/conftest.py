@@ -1,4 +1,4 @@
-"""Small models and gradients by hand, so that each mask update can be checked alone."""
+"""The sparsifier tests run torch on one thread."""
 
 from __future__ import annotations
 

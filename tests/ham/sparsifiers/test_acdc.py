@@ -1,4 +1,4 @@
-"""AC/DC's phases begin and end where the paper says."""
+"""AC/DC: phases at the paper's epochs, compression and decompression."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ham.testing.sparsifier_contract import TOTAL_STEPS, small_model, start
 
 
 def sparse_epochs(acdc: ACDC, epochs: int, steps_per_epoch: int) -> list[int]:
-    """Replay the phases and return the epochs, from 0, that are trained sparse."""
+    """Replay the phases and return the sparse epochs, counted from 0."""
     sparse, found = False, []
     for step in range(epochs * steps_per_epoch):
         if step in acdc.compress_steps:
@@ -58,7 +58,7 @@ def test_sparse_phases_hold_the_sparsity_and_dense_phases_begin_from_zero(
             sparse, support = True, {name: acdc.masks[name] for name in weights}
         elif step in acdc.decompress_steps:
             sparse = False
-            # Nothing has moved yet: pruned weights are zero and all momentum is forgotten.
+            # Before the first dense step pruned weights are zero and all momentum is cleared.
             assert all(not weight[~support[name]].any() for name, weight in weights.items())
             for parameter, state in run.optimizer.state.items():
                 for value in state.values():

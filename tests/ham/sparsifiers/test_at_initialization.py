@@ -1,4 +1,4 @@
-"""SNIP, GraSP and SynFlow: scores against independent calculations; no trace left behind."""
+"""SNIP, GraSP and SynFlow: scores against independent calculations, the model unchanged."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def test_total_kept_is_exact(method: type[MaskedSparsifier], sparsity: float) ->
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_scoring_leaves_no_trace(method: type[MaskedSparsifier]) -> None:
+def test_scoring_leaves_the_model_and_the_generator_unchanged(
+    method: type[MaskedSparsifier],
+) -> None:
     model = small_model().train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     generator = torch.get_rng_state()
@@ -77,7 +79,7 @@ def test_methods_that_read_batches_ask_for_them(method: type[MaskedSparsifier]) 
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_dense_layers_are_spared(method: type[MaskedSparsifier]) -> None:
+def test_dense_layers_are_not_pruned(method: type[MaskedSparsifier]) -> None:
     sparsifier = method(0.9, total_steps=1, dense_layers=("0.weight",))
     sparsifier.attach(small_model(), batches())
     first, *others = sparsifier.report().layers
@@ -89,7 +91,7 @@ def test_dense_layers_are_spared(method: type[MaskedSparsifier]) -> None:
 def forward_backward(
     w1: np.ndarray, w2: np.ndarray, x: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the gradients of the mean cross-entropy of relu(x w1') w2' by hand."""
+    """Return the gradients of the mean cross-entropy of relu(x w1') w2', computed by hand."""
     hidden = np.maximum(x @ w1.T, 0)
     logits = hidden @ w2.T
     p = np.exp(logits - logits.max(1, keepdims=True))

@@ -1,4 +1,4 @@
-"""Continuous sparsification: gates, temperature, rounds, penalty, ticket."""
+"""Continuous sparsification: gates, temperature, rounds, penalty and ticket."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 @given(st.lists(st.floats(-3, 3), min_size=1, max_size=9), st.floats(-1, 1), st.floats(1, 200))
-def test_weight_passes_as_far_as_its_gate_is_open(
+def test_weight_is_scaled_by_its_gate(
     values: list[float], start: float, temperature: float
 ) -> None:
     s = torch.tensor([values], dtype=torch.float64)
@@ -46,7 +46,7 @@ def test_weight_passes_as_far_as_its_gate_is_open(
 
 
 def test_temperature_rises_exponentially_over_each_round() -> None:
-    cs = CS(0.9, total_steps=120, settle_at=0.75, rounds=3)  # rounds of 30 steps
+    cs = CS(0.9, total_steps=120, freeze_at=0.75, rounds=3)  # rounds of 30 steps
     for start_of_round in (0, 30, 60):
         assert cs.temperature(start_of_round) == pytest.approx(1)
         assert cs.temperature(start_of_round + 15) == pytest.approx(math.sqrt(200))
@@ -90,7 +90,7 @@ def test_penalty_adds_its_gradient_to_the_gates_alone() -> None:
         assert torch.equal(one, other)
 
 
-def test_gates_neither_decay_nor_take_hams_step() -> None:
+def test_gates_get_neither_weight_decay_nor_the_step_of_ham() -> None:
     model = small_model()
     sparsifier, groups = ham.sparsify(model, "cs", sparsity=0.9, total_steps=60, penalty=0.0)
     base = torch.optim.SGD(groups, lr=0.05, weight_decay=0.1)
@@ -112,7 +112,7 @@ def test_ticket_is_the_gates_that_are_most_open(sparsity: float) -> None:
     assert isinstance(cs, CS)
     s = {name: gate.gate.detach().numpy().copy() for name, gate in gates(run).items()}
     together = np.sort(np.concatenate([x.ravel() for x in s.values()]))[::-1]
-    cs.settle()
+    cs.freeze_masks()
     cut = together[kept_count(together.size, sparsity) - 1]
     for name in s:
         mask = cs.masks[name].numpy()
@@ -130,12 +130,14 @@ def test_wrong_options_are_refused(options: dict[str, float]) -> None:
         CS(0.9, total_steps=10, **options)
 
 
-REWOUND = partial(CS, rounds=2, settle_at=0.5, rewind_at=0.1)
+WITH_REWINDING = partial(CS, rounds=2, freeze_at=0.5, rewind_at=0.1)
 
 
 @pytest.mark.parametrize("rewind_at", [0.0, 0.1])
-def test_ticket_is_retrained_from_the_early_model_with_a_fresh_optimizer(rewind_at: float) -> None:
-    run = start(partial(CS, settle_at=0.5, rewind_at=rewind_at), 0.8)
+def test_ticket_is_retrained_from_the_early_model_with_a_new_optimizer_state(
+    rewind_at: float,
+) -> None:
+    run = start(partial(CS, freeze_at=0.5, rewind_at=rewind_at), 0.8)
     early = {name: value.clone() for name, value in run.model.state_dict().items()}
     for step in range(1, TOTAL_STEPS // 2 + 1):
         run.train(step, step)
@@ -146,7 +148,7 @@ def test_ticket_is_retrained_from_the_early_model_with_a_fresh_optimizer(rewind_
     assert not run.optimizer.state_dict()["state"]
     stored = {id(value): name for name, value in cs.masks.weights.items()}
     for name, value in run.model.state_dict(keep_vars=True).items():
-        if id(value) in stored:  # an open gate passes 1 / sigmoid(s_0) of the weight
+        if id(value) in stored:  # an open gate scales the weight by 1 / sigmoid(s_0)
             mask = cs.masks[stored[id(value)]]
             torch.testing.assert_close(value.data, early[name] * mask * (1 + math.exp(0.1)))
         elif "gate" not in name:
@@ -158,7 +160,7 @@ def test_ticket_is_retrained_from_the_early_model_with_a_fresh_optimizer(rewind_
 
 @pytest.mark.parametrize("halt", [3, 20, 45])
 def test_retraining_resumes_bit_equal(halt: int) -> None:
-    whole, resumed = start(REWOUND, 0.8), start(REWOUND, 0.8)
+    whole, resumed = start(WITH_REWINDING, 0.8), start(WITH_REWINDING, 0.8)
     whole.train(1, halt)
     resumed.load_state_dict(whole.state_dict())
     for run in (whole, resumed):
@@ -168,7 +170,7 @@ def test_retraining_resumes_bit_equal(halt: int) -> None:
         assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize("options", [{"rewind_at": 0.8}, {"rewind_at": 0.1, "settle_at": 1.0}])
+@pytest.mark.parametrize("options", [{"rewind_at": 0.8}, {"rewind_at": 0.1, "freeze_at": 1.0}])
 def test_rewinding_without_time_to_retrain_is_refused(options: dict[str, float]) -> None:
     with pytest.raises(InvalidConfig, match="rewind_at"):
         CS(0.9, total_steps=100, **options)

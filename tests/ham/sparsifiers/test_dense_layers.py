@@ -1,4 +1,4 @@
-"""Which layers stay dense: those that each method's authors leave so, and no other."""
+"""The layers that each method's authors leave dense stay dense, and no others."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.ham.sparsifiers.test_contract import SPARSE
 STEPS = 24
 FIRST, SHORTCUT, LAST = "conv1.weight", "downsample.0.weight", "fc.weight"
 PRUNED = "conv2.weight"
-# What sparsifiers.md gives per paper and code; whatever is not here is pruned everywhere.
+# Dense layers per paper and code, as in docs/sparsifiers.md. Other methods prune every layer.
 PRESETS = {
     ("set", "cifar"): {FIRST},
     ("rigl", "cifar"): {FIRST},
@@ -44,7 +44,7 @@ OPTIONS: list[tuple[str, float, dict[str, Any], set[str]]] = [
 
 
 class Block(nn.Module):
-    """A stem, a block with a shortcut of its own, and a classifier."""
+    """A stem, a block with a convolution as shortcut, and a classifier."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ def test_presets_leave_dense_what_the_authors_do(name: str, preset: str) -> None
 
 
 def _named(value: object) -> str:
-    """The same in every process: sets of strings have no order of their own."""
+    """Return a test id that is the same in every process: a set of strings has no order."""
     return str(sorted(value) if isinstance(value, set) else value)
 
 
@@ -113,11 +113,11 @@ def test_options_decide_what_stays_dense(
     require_dense(trained(name, sparsity, **options), dense, sparsity)
 
 
-def test_the_catalogue_says_so() -> None:
+def test_catalog_names_the_methods_that_leave_layers_dense() -> None:
     leaving = {name for name, _ in PRESETS} | {"random", "acdc"}
-    assert {row.name for row in SPARSIFIERS if row.leaves_dense} == leaving
+    assert {spec.name for spec in SPARSIFIERS if spec.leaves_dense} == leaving
 
 
-def test_wrong_share_is_refused() -> None:
+def test_first_dense_from_outside_its_range_is_refused() -> None:
     with pytest.raises(InvalidConfig, match="first_dense_from"):
         trained("rigl", 0.9, first_dense_from=2.0)

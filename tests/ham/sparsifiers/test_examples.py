@@ -1,4 +1,4 @@
-"""The examples on the page and in the README run as they are written; every method is named."""
+"""The examples of the page and of the README run as written; the page names every method."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EPOCHS = 3
 
 
 def blocks(page: Path) -> list[str]:
-    """Return the Python of a page that is no doctest."""
+    """Return the Python blocks of a page that are not doctests."""
     found = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
     return [block for block in found if ">>>" not in block]
 
@@ -75,10 +75,10 @@ def test_four_lines_of_the_readme_make_a_training_sparse(loader: DataLoader[Any]
 
 
 class StandIn(nn.Module):
-    """What the example asks of Lightning's module, so that the tests need no Lightning.
+    """The part of ``LightningModule`` that the example uses, so the tests need no Lightning.
 
-    Hooks come in Lightning's order; the optimizer is given a closure, as automatic optimization
-    does. The page says with which version of the real one the example was tried.
+    Hooks run in Lightning's order. The optimizer gets a closure, as in automatic optimization.
+    The page names the version of Lightning with which the example was tried.
     """
 
     trainer: SimpleNamespace
@@ -143,7 +143,7 @@ def test_lightning_module_of_the_page_trains_as_the_loop_does(loader: DataLoader
         assert all(torch.equal(by_hand, other) for other in others)
 
 
-def test_iterative_pruning_of_the_page_begins_its_learning_rate_anew() -> None:
+def test_iterative_pruning_of_the_page_restarts_its_learning_rate() -> None:
     names: dict[str, Any] = {"torch": torch, "ham": ham, "model": mlp(), "steps_of_one": 5}
     exec(block_with("CosineAnnealingWarmRestarts"), names)
     assert names["trainings"] == 12
@@ -167,7 +167,7 @@ def test_sign_in_of_the_page_takes_a_pruned_model(
         assert torch.equal(weight != 0, pruned.state_dict()[name] != 0)
 
 
-def test_no_example_of_the_page_is_left_untried() -> None:
+def test_every_example_of_the_page_is_run() -> None:
     tried = ("LightningModule", "CosineAnnealingWarmRestarts", '"sign_in"')
     assert len(blocks(PAGE)) == len(tried)
     assert all(block_with(text) for text in tried)

@@ -1,4 +1,4 @@
-"""GMP follows the cubic ramp, prunes the smallest and never revives."""
+"""GMP follows the cubic ramp and prunes the smallest weights for good."""
 
 from __future__ import annotations
 
@@ -70,12 +70,12 @@ def test_gmp_holds_the_ramp_in_every_layer_and_masks_are_nested(optimizer: str) 
 
 
 @pytest.mark.parametrize("scope", ["layer", "global"])
-def test_cut_agrees_with_a_numpy_sort(scope: str) -> None:
+def test_pruning_agrees_with_a_numpy_sort(scope: str) -> None:
     model = small_model()
     gmp = GMP(0.9, total_steps=10, scope=scope)  # type: ignore[arg-type]
     gmp.bind(torch.optim.SGD(gmp.attach(model), lr=0.1))
     weights = {n: w.detach().numpy().copy() for n, w in prunable_weights(model).items()}
-    gmp.cut(0.6)
+    gmp.prune(0.6)
     if scope == "layer":
         keep = {
             n: np.sort(abs(w), axis=None)[::-1][kept_count(w.size, 0.6) - 1]
@@ -89,13 +89,13 @@ def test_cut_agrees_with_a_numpy_sort(scope: str) -> None:
         np.testing.assert_array_equal(weight.detach().numpy(), expected)
 
 
-def test_each_event_happens_once_and_the_last_is_the_end() -> None:
+def test_prunings_come_at_the_interval_and_end_with_the_ramp() -> None:
     gmp = GMP(0.9, total_steps=10_000, begin=0.1, end=0.9, update_interval=1000)
     events = [step for step in range(1, 10_001) if gmp.is_update(step)]
     assert events == [2000, 3000, 4000, 5000, 6000, 7000, 8000, 9000]
 
 
-def test_dense_layers_are_spared() -> None:
+def test_dense_layers_are_not_pruned() -> None:
     run = start(partial(GMP, dense_layers=("0.weight",)), 0.9)
     run.train(1, TOTAL_STEPS)
     first, *others = run.sparsifier.report().layers

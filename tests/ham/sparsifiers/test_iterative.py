@@ -1,4 +1,4 @@
-"""IMP and LRR: rounds of pruning and rewinding, at every step of a whole run."""
+"""IMP and LRR: pruning and rewinding between trainings, at every step of a whole run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ham.catalog import SPARSIFIERS, prunings
 from ham.errors import InvalidConfig
-from ham.sparsifiers.common.iterative import IterativePruner
+from ham.sparsifiers.common.iterative import IterativeSparsifier
 from ham.sparsifiers.common.topk import kept_count
 from ham.sparsifiers.imp import IMP
 from ham.sparsifiers.lrr import LRR
@@ -29,30 +29,32 @@ def model_of(run: Run) -> dict[str, Tensor]:
 
 
 def masks_of(run: Run) -> dict[str, Tensor]:
-    assert isinstance(run.sparsifier, IterativePruner)
+    assert isinstance(run.sparsifier, IterativeSparsifier)
     return {name: run.sparsifier.masks[name] for name in run.sparsifier.masks}
 
 
-def first_steps(pruner: IterativePruner) -> dict[int, int]:
-    """Return which training begins at which step, the first one left out."""
+def first_steps(pruner: IterativeSparsifier) -> dict[int, int]:
+    """Return the number of the training that begins at a step, without the first training."""
     return {pruner.steps_before(k) + 1: k for k in range(1, pruner.trainings)}
 
 
 @given(st.floats(0, 0.99), st.floats(0.05, 0.95))
-def test_rounds_are_the_fewest_that_reach_the_sparsity(sparsity: float, fraction: float) -> None:
+def test_number_of_prunings_is_the_smallest_that_reaches_the_sparsity(
+    sparsity: float, fraction: float
+) -> None:
     rounds = prunings(sparsity, fraction)
     assert (1 - fraction) ** rounds <= (1 - sparsity) * (1 + 1e-6)
     assert rounds == 0 or (1 - fraction) ** (rounds - 1) > (1 - sparsity) * (1 - 1e-6)
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.2, 0.36, 0.5, 0.8, 0.9, 0.95, 0.99])
-@pytest.mark.parametrize("name", [row.name for row in SPARSIFIERS if row.takes_sparsity])
-def test_catalogue_and_method_agree_on_the_number_of_trainings(name: str, sparsity: float) -> None:
-    row = SPARSIFIERS.get(name)
+@pytest.mark.parametrize("name", [spec.name for spec in SPARSIFIERS if spec.takes_sparsity])
+def test_catalog_and_method_agree_on_the_number_of_trainings(name: str, sparsity: float) -> None:
+    spec = SPARSIFIERS.get(name)
     for preset in (None, "imagenet", "cifar"):
-        options = row.load().presets[preset] if preset else {}
-        method = row.load()(sparsity, total_steps=1000, **options)
-        assert row.trainings(sparsity) == getattr(method, "trainings", 1)
+        options = spec.load().presets[preset] if preset else {}
+        method = spec.load()(sparsity, total_steps=1000, **options)
+        assert spec.trainings(sparsity) == getattr(method, "trainings", 1)
 
 
 def test_densities_are_powers_of_four_fifths_and_the_last_is_the_target() -> None:
@@ -63,8 +65,8 @@ def test_densities_are_powers_of_four_fifths_and_the_last_is_the_target() -> Non
 
 @settings(max_examples=15, deadline=None)
 @given(st.sampled_from([IMP, LRR]), st.floats(0, 0.99), st.integers(22, 60), st.integers(0, 99))
-def test_each_round_has_its_density_and_masks_are_nested(
-    method: type[IterativePruner], sparsity: float, total_steps: int, seed: int
+def test_each_training_has_its_density_and_masks_are_nested(
+    method: type[IterativeSparsifier], sparsity: float, total_steps: int, seed: int
 ) -> None:
     pruner = method(sparsity, total_steps=total_steps)
     torch.manual_seed(seed)
@@ -87,7 +89,7 @@ def test_each_round_has_its_density_and_masks_are_nested(
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "ham"])
 @pytest.mark.parametrize("rewind_at", [0.0, REWIND_AT])
-def test_imp_goes_back_to_the_early_model_with_a_fresh_optimizer(
+def test_imp_rewinds_to_the_early_model_with_a_new_optimizer_state(
     optimizer: str, rewind_at: float
 ) -> None:
     run = start(partial(IMP, rewind_at=rewind_at), 0.8, optimizer)
@@ -107,7 +109,7 @@ def test_imp_goes_back_to_the_early_model_with_a_fresh_optimizer(
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "ham"])
-def test_lrr_keeps_what_was_trained_and_restarts_the_optimizer(optimizer: str) -> None:
+def test_lrr_keeps_the_trained_weights_and_restarts_the_optimizer(optimizer: str) -> None:
     run = start(LRR, 0.8, optimizer)
     begins = first_steps(run.sparsifier)  # type: ignore[arg-type]
     for step in range(1, TOTAL_STEPS + 1):
@@ -135,7 +137,7 @@ def test_pruning_agrees_with_a_numpy_sort_over_all_layers() -> None:
         np.testing.assert_array_equal(mask.numpy(), abs(weights[name]) >= threshold)
 
 
-def test_what_a_training_ends_with_stays_until_the_next_begins() -> None:
+def test_final_weights_of_a_training_stay_until_the_next_begins() -> None:
     run = start(IMP, 0.5)
     assert isinstance(run.sparsifier, IMP)
     run.train(1, run.sparsifier.steps_before(1))
@@ -155,7 +157,7 @@ def test_what_a_training_ends_with_stays_until_the_next_begins() -> None:
     ],
 )
 def test_options_outside_their_range_are_refused(
-    method: type[IterativePruner], options: dict[str, Any]
+    method: type[IterativeSparsifier], options: dict[str, Any]
 ) -> None:
     with pytest.raises(InvalidConfig, match=next(iter(options))):
         method(0.9, **({"total_steps": 100} | options))

@@ -1,4 +1,4 @@
-"""PILoT: the initialization, the course of the penalty, and what factors recover."""
+"""PILoT: the initialization, the penalty over a training, and recovery of a sparse truth."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ham.sparsifiers.common.prunable import prunable_layers, stored_tensors
 from ham.sparsifiers.pilot import PILoT
 from ham.testing.sparsifier_contract import EPOCHS, STEPS_PER_EPOCH, Run, batch, small_model, start
 
-WATCHED = [batch(step) for step in range(100, 104)]  # the first four that ``start`` gives
+ACCURACY_DATA = [batch(step) for step in range(100, 104)]  # the first four that ``start`` gives
 
 
 def training_accuracy(model: nn.Module) -> float:
     model.eval()
-    hits = [model(images).argmax(1) == labels for images, labels in WATCHED]
+    hits = [model(images).argmax(1) == labels for images, labels in ACCURACY_DATA]
     model.train()
     return float(torch.cat(hits).float().mean())
 
@@ -39,7 +39,7 @@ def test_factors_begin_with_the_scale_between_their_squares() -> None:
 def test_penalty_follows_the_algorithm(norm_floor: float) -> None:
     growth = 1.3
     run = start(
-        partial(PILoT, growth=growth, norm_floor=norm_floor, penalty=1e-3, settle_at=1.0), 0.9
+        partial(PILoT, growth=growth, norm_floor=norm_floor, penalty=1e-3, freeze_at=1.0), 0.9
     )
     group, expected, last, ways = run.optimizer.param_groups[1], 1e-3, 0.0, set()
     for epoch in range(1, EPOCHS):
@@ -59,7 +59,7 @@ def test_default_penalty_grows_at_most_tenfold() -> None:
     assert PILoT(0.9, total_steps=3, steps_per_epoch=10).growth == pytest.approx(10)
 
 
-def test_looking_at_the_accuracy_changes_neither_modes_nor_statistics() -> None:
+def test_measuring_the_accuracy_changes_neither_modes_nor_statistics() -> None:
     run = start(PILoT, 0.9)
     run.model[1].eval()  # a norm that the user has frozen
     before = {n: b.clone() for n, b in run.model.named_buffers()}

@@ -27,7 +27,7 @@ def test_each_layer_keeps_exactly_its_share(allocation: str, sparsity: float) ->
         assert layer.kept == kept_count(sizes[layer.name], 1 - densities[layer.name])
 
 
-def test_mask_depends_on_the_seed_and_never_moves() -> None:
+def test_mask_depends_on_the_seed_and_never_changes() -> None:
     runs = [start(Random, 0.8, "ham", seed) for seed in (0, 0, 1)]
     masks = [
         {name: weight != 0 for name, weight in prunable_weights(run.model).items()} for run in runs
@@ -46,7 +46,7 @@ def test_dense_layers_stay_dense() -> None:
     assert all(layer.sparsity > 0 for layer in sparsifier.report().layers[1:3])
 
 
-def test_dense_layers_are_named_by_their_place_or_refused() -> None:
+def test_dense_layers_are_named_by_their_role_or_refused() -> None:
     sparsifier = Random(0.9, total_steps=1, dense_layers=("first", "last"))
     sparsifier.attach(small_model())
     dense = [layer.sparsity == 0 for layer in sparsifier.report().layers]

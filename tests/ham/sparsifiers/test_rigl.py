@@ -1,4 +1,4 @@
-"""RigL's updates, one at a time."""
+"""RigL: single mask updates, the count of active weights, and the end of the updates."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def weights(run: Run) -> dict[str, torch.Tensor]:
 
 def test_rigl_keeps_the_count_of_each_layer_at_every_step(run: Run) -> None:
     first = {name: int(mask.sum()) for name, mask in masks(run).items()}
-    moved = 0
+    updates = 0
     for step in range(1, TOTAL_STEPS + 1):
         before = masks(run)
         run.train(step, step)
         assert {name: int(mask.sum()) for name, mask in masks(run).items()} == first
         assert all(not w[~masks(run)[name]].any() for name, w in weights(run).items())
-        moved += any(not torch.equal(before[name], mask) for name, mask in masks(run).items())
-    assert moved >= 5
+        updates += any(not torch.equal(before[name], mask) for name, mask in masks(run).items())
+    assert updates >= 5
 
 
-def test_rigl_update_drops_and_grows_as_numpy_does_and_moves_nothing_else(run: Run) -> None:
+def test_rigl_update_drops_and_grows_as_numpy_does_and_changes_nothing_else(run: Run) -> None:
     run.train(1, INTERVAL - 1)
     old_masks, old_weights = masks(run), weights(run)
     biases = [p.detach().clone() for p in run.model.parameters() if p.dim() == 1]

@@ -1,4 +1,4 @@
-"""SET's updates: magnitude drops, chance grows, the count stays."""
+"""SET: drop by magnitude, grow at random, at a constant count per layer."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ def masks(run: Run) -> dict[str, torch.Tensor]:
 
 def test_set_keeps_the_count_of_each_layer_at_every_step(run: Run) -> None:
     first = {name: int(mask.sum()) for name, mask in masks(run).items()}
-    moved = 0
+    updates = 0
     for step in range(1, TOTAL_STEPS + 1):
         before = masks(run)
         run.train(step, step)
         assert {name: int(mask.sum()) for name, mask in masks(run).items()} == first
-        moved += any(not torch.equal(before[name], mask) for name, mask in masks(run).items())
-    assert moved >= 5
+        updates += any(not torch.equal(before[name], mask) for name, mask in masks(run).items())
+    assert updates >= 5
 
 
-def test_set_drops_only_the_smallest_and_new_weights_begin_at_zero(run: Run) -> None:
+def test_set_drops_only_the_smallest_and_grown_weights_start_at_zero(run: Run) -> None:
     run.train(1, INTERVAL - 1)
     old = masks(run)
     before_update: dict[str, torch.Tensor] = {}
 
-    def remember(*_: object) -> None:
+    def save_weights(*_: object) -> None:
         weights = prunable_weights(run.model)
         before_update.update({n: (w * old[n]).detach().clone() for n, w in weights.items()})
 
-    # This hook runs after the step itself and, being put first, before SET's.
-    run.optimizer.register_step_post_hook(remember)
+    # This hook runs after the step itself. Moved to the first position, it runs before SET's.
+    run.optimizer.register_step_post_hook(save_weights)
     run.optimizer._optimizer_step_post_hooks.move_to_end(
         next(iter(run.optimizer._optimizer_step_post_hooks))
     )

@@ -1,4 +1,4 @@
-"""Sign-In: any mask at initialization, and rebalancing that leaves the weights as they are."""
+"""Sign-In: masks chosen at initialization or given, and rebalancing at unchanged weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ham.sparsifiers.common.allocation import allocate
 from ham.sparsifiers.common.prunable import prunable_layers, stored_tensors
 from ham.sparsifiers.common.topk import kept_count
 from ham.sparsifiers.rigl import RigL
-from ham.sparsifiers.sign_in import SignIn, choosers
+from ham.sparsifiers.sign_in import SignIn, mask_methods
 from ham.sparsifiers.snip import SNIP
 from ham.testing.sparsifier_contract import batch, small_model, start
 
@@ -23,7 +23,7 @@ NEVER = 10**9
 
 
 @pytest.mark.parametrize("mask", ["random", "snip", "grasp", "synflow"])
-def test_mask_is_chosen_at_initialization_and_never_moves(mask: str) -> None:
+def test_mask_is_chosen_at_initialization_and_never_changes(mask: str) -> None:
     run = start(partial(SignIn, mask=mask), 0.8)
     sparsifier = run.sparsifier
     assert isinstance(sparsifier, SignIn)
@@ -105,7 +105,7 @@ def test_step_is_that_of_two_factors_under_a_mask_in_numpy() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_rebalancing_keeps_the_weights_and_forgets_the_momentum(optimizer: str) -> None:
+def test_rebalancing_keeps_the_weights_and_clears_the_momentum(optimizer: str) -> None:
     run = start(partial(SignIn, reset_interval=NEVER), 0.8, optimizer)
     sparsifier = run.sparsifier
     assert isinstance(sparsifier, SignIn)
@@ -133,7 +133,7 @@ def test_rebalancing_happens_at_its_interval() -> None:
     assert SignIn(0.5, total_steps=10).reset_interval == 1
 
 
-def test_optimizer_state_is_kept_where_asked() -> None:
+def test_reset_optimizer_false_keeps_the_optimizer_state() -> None:
     run = start(partial(SignIn, reset_interval=5, reset_optimizer=False), 0.5)
     run.train(1, 5)
     for layer in prunable_layers(run.model).values():
@@ -143,7 +143,7 @@ def test_optimizer_state_is_kept_where_asked() -> None:
 def test_wrong_options_are_refused() -> None:
     with pytest.raises(InvalidConfig, match="allowed: random, snip, grasp, synflow"):
         SignIn(0.9, total_steps=10, mask="rigl")
-    assert "sign_in" not in choosers()
+    assert "sign_in" not in mask_methods()
     with pytest.raises(InvalidConfig, match="reset_interval"):
         SignIn(0.9, total_steps=10, reset_interval=0)
     with pytest.raises(InvalidConfig, match="scale"):

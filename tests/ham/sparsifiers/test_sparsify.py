@@ -1,4 +1,4 @@
-"""``ham.sparsify`` in a loop of one's own."""
+"""``ham.sparsify`` in a training loop of the user's own."""
 
 from __future__ import annotations
 
@@ -99,12 +99,12 @@ def test_nothing_revives_a_dropped_weight_after_the_last_update(name: str) -> No
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 @pytest.mark.parametrize("name", [name for name in SPARSE if name != "acdc"])
-def test_optimizer_remembers_nothing_of_dropped_weights(name: str, optimizer: str) -> None:
-    """AC/DC alone keeps momentum where it compresses, and clears all of it at decompression."""
+def test_optimizer_state_of_dropped_weights_is_zero(name: str, optimizer: str) -> None:
+    """AC/DC is left out: it keeps momentum at compression and clears it at decompression."""
     run = start(SPARSIFIERS.get(name).load(), 0.9, optimizer)
     if not isinstance(run.sparsifier, MaskedSparsifier):
         pytest.skip("it drops weights by its own parametrization")
-    remembered = 0
+    nonzeros = 0
     for step in range(1, TOTAL_STEPS + 1):
         run.train(step, step)
         for weight, value in run.sparsifier.masks.weights.items():  # as stored and optimized
@@ -112,8 +112,8 @@ def test_optimizer_remembers_nothing_of_dropped_weights(name: str, optimizer: st
             for state in run.optimizer.state.get(value, {}).values():
                 if torch.is_tensor(state) and state.shape == value.shape:
                     assert not state[dropped].any()
-                    remembered += int(state.count_nonzero())
-    assert remembered
+                    nonzeros += int(state.count_nonzero())
+    assert nonzeros
 
 
 def test_steps_that_amp_skips_are_not_counted() -> None:
@@ -162,8 +162,8 @@ def test_option_overrides_the_preset() -> None:
 def test_method_without_presets_takes_its_defaults_at_every_scale(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    row = replace(SPARSIFIERS.get("random"), name="bare", factory=f"{__name__}:BARE")
-    monkeypatch.setitem(SPARSIFIERS._specs, "bare", row)
+    spec = replace(SPARSIFIERS.get("random"), name="bare", factory=f"{__name__}:BARE")
+    monkeypatch.setitem(SPARSIFIERS._specs, "bare", spec)
     monkeypatch.setitem(globals(), "BARE", lambda *args, **options: Random(*args, **options))
     sparsifier, _ = ham.sparsify(
         small_model(), "bare", sparsity=0.5, total_steps=10, preset="cifar"

@@ -1,4 +1,4 @@
-"""spred: the L1 penalty that decayed factors amount to."""
+"""spred: the factors, and the L1 penalty that their weight decay adds to the weight."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_decayed_factors_solve_the_lasso_of_an_orthogonal_design() -> None:
     with torch.no_grad():
         layer.weight.copy_(target.sign())
     sparsifier, groups = ham.sparsify(
-        layer, "spred", sparsity=0.0, total_steps=3000, penalty=0.2, settle_at=1.0
+        layer, "spred", sparsity=0.0, total_steps=3000, penalty=0.2, freeze_at=1.0
     )
     optimizer = torch.optim.SGD(groups, lr=0.3)
     sparsifier.bind(optimizer)
@@ -58,7 +58,7 @@ def test_decayed_factors_solve_the_lasso_of_an_orthogonal_design() -> None:
     soft = target.sign() * (target.abs() - 0.2).relu()
     torch.testing.assert_close(layer.weight, soft, atol=1e-4, rtol=0)
     [(m, w)] = factors(layer)
-    torch.testing.assert_close(m.abs(), w.abs(), atol=1e-4, rtol=0)  # balanced where it rests
+    torch.testing.assert_close(m.abs(), w.abs(), atol=1e-4, rtol=0)  # stationary: balanced
 
 
 def test_step_is_that_of_two_factors_in_numpy_and_the_imbalance_decays() -> None:
@@ -80,13 +80,13 @@ def test_step_is_that_of_two_factors_in_numpy_and_the_imbalance_decays() -> None
         )
         np.testing.assert_allclose(m1.detach().numpy(), expected[0], rtol=1e-4, atol=1e-6)
         np.testing.assert_allclose(w1.detach().numpy(), expected[1], rtol=1e-4, atol=1e-6)
-        # d(m^2 - w^2)/dt = -2 lambda (m^2 - w^2), whatever the loss
+        # d(m^2 - w^2)/dt = -2 lambda (m^2 - w^2) for every loss
         imbalance = (m1**2 - w1**2).detach().numpy()
         second_order = 0.05**2 * (np.square(theta_grad) + 0.2) * (m0**2 + w0**2 + 0.1)
         assert (abs(imbalance - (1 - 2 * 0.05 * 0.3) * (m0**2 - w0**2)) <= second_order).all()
 
 
-def test_settling_keeps_the_largest_products_and_ends_the_penalty() -> None:
+def test_mask_freezing_keeps_the_largest_products_and_ends_the_penalty() -> None:
     run = start(Spred, 0.8)
     run.train(1, TOTAL_STEPS * 3 // 4 - 1)
     assert run.optimizer.param_groups[1]["weight_decay"] > 0
@@ -99,19 +99,19 @@ def test_settling_keeps_the_largest_products_and_ends_the_penalty() -> None:
     assert magnitudes[kept - 1] > 0
 
 
-def test_penalty_goes_on_where_asked() -> None:
+def test_penalty_after_keeps_the_penalty() -> None:
     run = start(partial(Spred, penalty=0.01, penalty_after=True), 0.8)
     run.train(1, TOTAL_STEPS)
     assert run.optimizer.param_groups[1]["weight_decay"] == 0.01
 
 
-def test_default_penalty_does_the_same_in_a_longer_training() -> None:
+def test_default_penalty_has_the_same_total_decay_in_a_longer_training() -> None:
     decays = []
     for steps, rate in ((100, 0.1), (1000, 0.05)):
         sparsifier, groups = ham.sparsify(small_model(), "spred", sparsity=0.9, total_steps=steps)
         sparsifier.bind(torch.optim.SGD(groups, lr=rate, momentum=0.9))
         decays.append(groups[-1]["weight_decay"] * rate * steps / (1 - 0.9))
-    assert decays == pytest.approx([Spred.pull] * 2)
+    assert decays == pytest.approx([Spred.total_decay] * 2)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""STR's threshold, its course and its projection."""
+"""STR: the soft threshold, its decay over a training, and mask freezing."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ import ham
 from ham.errors import InvalidConfig
 from ham.sparsifiers.common import prunable_weights
 from ham.sparsifiers.common.prunable import prunable_layers, stored_tensors
-from ham.sparsifiers.common.reparametrized import parametrization_of, path_length
+from ham.sparsifiers.common.reparametrized import gradient_flow_time, parametrization_of
 from ham.sparsifiers.common.topk import kept_count
 from ham.sparsifiers.str import STR, SoftThreshold
 from ham.testing.sparsifier_contract import TOTAL_STEPS, Run, batch, small_model, start
 
-AWAKE = partial(STR, threshold=-4.0, threshold_decay=1e-3, stop_at_target=False)
+ACTIVE_THRESHOLD = partial(STR, threshold=-4.0, threshold_decay=1e-3, stop_at_target=False)
 
 
 def sigmoid(s: float) -> float:
@@ -87,23 +87,23 @@ def test_realised_sparsity_grows_with_the_threshold(
     assert sparsities[0] <= sparsities[1]
 
 
-def test_undriven_threshold_follows_momentum_on_its_decay() -> None:
+def test_threshold_without_gradient_follows_momentum_on_its_decay() -> None:
     run = start(partial(STR, threshold=-200.0, threshold_decay=0.05), 0.9)
-    s, momentum, course = -200.0, 0.0, [-200.0]
+    s, momentum, values = -200.0, 0.0, [-200.0]
     for step in range(1, 16):
         run.train(step, step)
         momentum = 0.9 * momentum + 0.05 * s
         s -= 0.05 * momentum
-        if s > -100:  # from where sigmoid(s) is no longer zero in single precision
+        if s > -100:  # sigmoid(s) is no longer zero in single precision
             break
         assert [t.item() for t in thresholds(run.model)] == pytest.approx([s] * 4, rel=1e-5)
-        course.append(s)
-    assert len(course) > 5
-    assert course == sorted(course)
+        values.append(s)
+    assert len(values) > 5
+    assert values == sorted(values)
 
 
 @pytest.mark.parametrize("threshold", [-3200.0, -200.0, -20.0])
-def test_default_decay_takes_thresholds_to_the_published_place_in_time(threshold: float) -> None:
+def test_default_decay_moves_thresholds_to_the_published_value_in_time(threshold: float) -> None:
     model = nn.Linear(2, 2)
     sparsifier, groups = ham.sparsify(
         model, "str", sparsity=0.9, total_steps=50_000, threshold=threshold
@@ -124,7 +124,7 @@ def test_default_decay_is_the_published_one_for_the_published_training() -> None
     own = sparsifier.attach(nn.Linear(2, 2))
     sparsifier.bind(torch.optim.SGD(own, lr=0.256, momentum=0.875))
     assert own[1]["weight_decay"] == pytest.approx(2.251757813e-5, rel=0.02)
-    assert path_length(own[1], 500_500) == pytest.approx(0.256 * 500_500 * 8)
+    assert gradient_flow_time(own[1], 500_500) == pytest.approx(0.256 * 500_500 * 8)
     assert "weight_decay" not in groups[1]  # set once the optimizer is known
 
 
@@ -148,8 +148,8 @@ def test_ham_moves_thresholds_only_when_asked(on_thresholds: bool) -> None:
 
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.3, 0.6, 0.9])
-def test_pull_ends_where_the_target_is_met(sparsity: float) -> None:
-    run = start(partial(STR, threshold=-8.0, threshold_decay=0.3, settle_at=1.0), sparsity)
+def test_threshold_decay_stops_at_the_target(sparsity: float) -> None:
+    run = start(partial(STR, threshold=-8.0, threshold_decay=0.3, freeze_at=1.0), sparsity)
     sparsifier, group = run.sparsifier, run.optimizer.param_groups[1]
     assert isinstance(sparsifier, STR)
     for step in range(1, TOTAL_STEPS):
@@ -160,7 +160,7 @@ def test_pull_ends_where_the_target_is_met(sparsity: float) -> None:
 
 
 def test_weight_below_its_threshold_has_no_gradient() -> None:
-    run = start(AWAKE, 0.9)
+    run = start(ACTIVE_THRESHOLD, 0.9)
     run.train(1, 1)
     for layer in prunable_layers(run.model).values():
         weight = stored_tensors(layer)[0]
@@ -176,29 +176,31 @@ def test_weight_below_its_threshold_has_no_gradient() -> None:
 
 
 @pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.9, 0.99])
-def test_settling_keeps_the_largest_margins_and_their_shrunken_weights(sparsity: float) -> None:
-    run = start(AWAKE, sparsity)
+def test_mask_freezing_keeps_the_largest_margins_and_their_shrunken_weights(
+    sparsity: float,
+) -> None:
+    run = start(ACTIVE_THRESHOLD, sparsity)
     run.train(1, 20)
     sparsifier = run.sparsifier
     assert isinstance(sparsifier, STR)
     weights = stored(run.model)
     limits = dict(zip(weights, [sigmoid(t.item()) for t in thresholds(run.model)], strict=True))
     margins = {name: abs(weights[name]) - np.float32(limits[name]) for name in weights}
-    sparsifier.settle()
+    sparsifier.freeze_masks()
     together = np.sort(np.concatenate([m.ravel() for m in margins.values()]))[::-1]
     cut = together[kept_count(together.size, sparsity) - 1]
     emerged = np.mean(together <= 0)
     assert sparsifier.emerged == pytest.approx(emerged, abs=2 / together.size)
     for name, value in prunable_weights(run.model).items():
-        # too few above their threshold: all thresholds are lowered until enough are
+        # Too few magnitudes exceed their threshold: all thresholds are lowered until enough do.
         shrunken = np.maximum(margins[name] - min(cut, 0), 0)
         shrunken = np.sign(weights[name]) * np.minimum(shrunken, abs(weights[name]))
         expected = np.where(margins[name] >= cut - 1e-7, shrunken, 0)
         np.testing.assert_allclose(value.detach().numpy(), expected, atol=1e-6)
 
 
-def test_thresholds_are_lowered_where_they_have_shut_the_network() -> None:
-    run = start(partial(STR, threshold=2.0, threshold_decay=0.0, settle_at=0.5), 0.5)
+def test_thresholds_that_drop_every_weight_are_lowered() -> None:
+    run = start(partial(STR, threshold=2.0, threshold_decay=0.0, freeze_at=0.5), 0.5)
     run.train(1, 29)
     assert run.sparsifier.report().realised == 1.0
     run.train(30, TOTAL_STEPS)

@@ -1,4 +1,4 @@
-"""Weight shapes of the networks that the field reports on, written down without building them."""
+"""Weight shapes of the networks in published results, listed without building the networks."""
 
 from __future__ import annotations
 

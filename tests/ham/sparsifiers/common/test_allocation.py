@@ -1,4 +1,4 @@
-"""Densities per layer, against the published algorithm's values on real architectures."""
+"""Densities per layer against values of the published algorithms on real architectures."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_every_allocation_meets_the_total_within_one_weight_per_layer(
     assert wanted - 1e-3 <= kept <= wanted + 2 * len(shapes)
 
 
-def test_dense_layers_are_dense_and_take_no_part() -> None:
+def test_dense_layers_are_dense_and_left_out_of_the_allocation() -> None:
     shapes = resnet20()
     densities = allocate("uniform", shapes, 0.9, dense_layers=("conv1",))
     assert densities["conv1"] == 1.0

@@ -1,4 +1,4 @@
-"""Drop and grow, against a plain NumPy calculation; and when it happens."""
+"""Drop and grow against a plain NumPy calculation, and the steps of the updates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHAPES = [(1,), (5,), (4, 5), (2, 9, 1), (2, 2, 4, 4)]
 def drop_and_grow_in_numpy(
     weight: np.ndarray, mask: np.ndarray, count: int, scores: np.ndarray
 ) -> np.ndarray:
-    """Loop over positions, one at a time, as the paper's Algorithm 1 reads."""
+    """Drop and grow one position at a time, as in the paper's Algorithm 1."""
     kept = set(np.flatnonzero(mask))
     for _ in range(count):
         kept.remove(min(kept, key=lambda i: (abs(weight.flat[i]), -i)))
@@ -39,7 +39,7 @@ def test_drop_and_grow_agrees_with_numpy_one_position_at_a_time(
 ) -> None:
     rng = np.random.default_rng(seed)
     mask = rng.random(shape) < 0.5
-    # Few distinct values and zeros among active weights: ties as after a growth.
+    # Few distinct values, and zeros among active weights: ties as after a growth.
     weight = rng.integers(-2, 3, shape).astype(np.float32) * mask
     scores = rng.integers(0, 4, shape).astype(np.float32)
     count = data.draw(st.integers(0, int(mask.sum())))

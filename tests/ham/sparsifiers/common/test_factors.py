@@ -1,4 +1,4 @@
-"""Weights as products of factors."""
+"""Factors of a weight multiply to the weight and have the given difference of squares."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_factors_of_the_published_formula() -> None:
     assert (m**2 + w**2).item() == pytest.approx(1.1661903790, abs=1e-10)
 
 
-def test_zero_weight_has_a_free_and_a_zero_factor() -> None:
+def test_zero_weight_has_zero_w_and_m_is_the_root_of_the_scale() -> None:
     zero = torch.zeros(1)
     assert [x.item() for x in factorize(zero, 1.0)] == [1, 0]
     assert [x.item() for x in factorize(zero, 0.0)] == [0, 0]

@@ -10,8 +10,8 @@ from torch import nn
 
 from ham.errors import InvalidConfig
 from ham.sparsifiers.common import MaskSet, prunable_weights
+from ham.sparsifiers.common.optimizer_state import zero_optimizer_state
 from ham.sparsifiers.common.prunable import prunable_layers
-from ham.sparsifiers.common.regrowth import zero_optimizer_state
 from ham.sparsifiers.common.report import LayerSparsity, SparsityReport, measure_sparsity
 
 
@@ -75,7 +75,7 @@ def test_masks_survive_a_checkpoint_of_one_bit_per_weight(model: nn.Module) -> N
 def test_exploration_counts_every_weight_that_was_ever_kept() -> None:
     masks = MaskSet({"a": torch.zeros(4)})
     masks.set("a", torch.tensor([True, False, False, False]))
-    masks.start_exploring()
+    masks.start_exploration()
     assert masks.explored() == 0.25
     masks.set("a", torch.tensor([False, True, False, False]))
     masks.set("a", torch.tensor([True, False, False, False]))
@@ -86,12 +86,14 @@ def test_exploration_counts_every_weight_that_was_ever_kept() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 15), st.booleans()), max_size=8))
-def test_every_state_is_that_of_its_moment(changes: list[tuple[str, int, bool]]) -> None:
+def test_every_saved_state_holds_the_masks_of_its_moment(
+    changes: list[tuple[str, int, bool]],
+) -> None:
     weights = {"a": torch.zeros(4), "b": torch.zeros(4)}
     masks, states, expected = MaskSet(weights), [], []
     for name, bits, explores in changes:
         if explores:
-            masks.start_exploring()
+            masks.start_exploration()
         masks.set(name, torch.tensor([bool(bits >> i & 1) for i in range(4)]))
         states.append(masks.state_dict())
         explored = masks.explored() if states[-1]["explored"] else None
@@ -104,7 +106,7 @@ def test_every_state_is_that_of_its_moment(changes: list[tuple[str, int, bool]])
 
 
 @pytest.mark.parametrize("optimizer_name", ["SGD", "AdamW", "RMSprop", "Adagrad", "NAdam"])
-def test_forgetting_zeroes_every_state_of_the_weights_shape(optimizer_name: str) -> None:
+def test_reset_zeroes_every_optimizer_state_of_the_weights_shape(optimizer_name: str) -> None:
     weight = nn.Parameter(torch.randn(4, 3))
     kwargs = {"momentum": 0.9} if optimizer_name in ("SGD", "RMSprop") else {}
     optimizer = getattr(torch.optim, optimizer_name)([weight], lr=0.1, **kwargs)

@@ -1,4 +1,4 @@
-"""What all re-parameterized methods share: groups, HAM, settling, folding."""
+"""Re-parameterized methods: parameter groups, HAM, mask freezing, folding."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ham.errors import HamError, InvalidConfig
 from ham.sparsifiers.common import prunable_weights
 from ham.sparsifiers.common.mask_freezing import MaskFreezingSparsifier
 from ham.sparsifiers.common.prunable import prunable_layers, stored_tensors
-from ham.sparsifiers.common.reparametrized import auxiliary_of, path_length
+from ham.sparsifiers.common.reparametrized import auxiliary_of, gradient_flow_time
 from ham.sparsifiers.common.topk import kept_count
 from ham.testing.sparsifier_contract import TOTAL_STEPS, Run, batch, outputs, small_model, start
 
 METHODS = ["str", "spred", "pilot", "cs", "sign_in"]
-SETTLING = [name for name in METHODS if name != "sign_in"]
+FREEZING = [name for name in METHODS if name != "sign_in"]
 FACTORS = ["spred", "pilot", "sign_in"]
 
 
@@ -29,7 +29,7 @@ def begin(name: str, sparsity: float = 0.9, optimizer: str = "sgd") -> Run:
     return start(SPARSIFIERS.get(name).load(), sparsity, optimizer)
 
 
-def settling(run: Run) -> MaskFreezingSparsifier:
+def mask_freezing(run: Run) -> MaskFreezingSparsifier:
     assert isinstance(run.sparsifier, MaskFreezingSparsifier)
     return run.sparsifier
 
@@ -48,7 +48,7 @@ def test_attaching_leaves_the_weights_and_outputs_as_they_were(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_parameter_is_in_one_group_and_ham_leaves_the_auxiliary_ones_alone(
+def test_every_parameter_is_in_one_group_and_ham_is_off_for_the_auxiliary_group(
     name: str,
 ) -> None:
     run = begin(name, 0.5, "ham")
@@ -124,10 +124,10 @@ def test_dense_layers_stay_plain_and_dense(name: str) -> None:
     assert 0 <= sum(layer.kept for layer in others) - kept_count(size, 0.9) <= len(others)
 
 
-@pytest.mark.parametrize("name", SETTLING)
-def test_method_trains_densely_until_it_settles_on_exactly_the_target(name: str) -> None:
+@pytest.mark.parametrize("name", FREEZING)
+def test_method_trains_densely_until_its_masks_freeze_at_exactly_the_target(name: str) -> None:
     run = begin(name)
-    sparsifier, last = settling(run), TOTAL_STEPS * 3 // 4
+    sparsifier, last = mask_freezing(run), TOTAL_STEPS * 3 // 4
     size = sparsifier.report().prunable
     run.train(1, last - 1)
     assert (sparsifier.report().kept, sparsifier.report().emerged) == (size, None)
@@ -146,7 +146,7 @@ def test_method_trains_densely_until_it_settles_on_exactly_the_target(name: str)
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.sampled_from(SETTLING), st.floats(0, 0.99), st.integers(0, 12))
+@given(st.sampled_from(FREEZING), st.floats(0, 0.99), st.integers(0, 12))
 def test_training_that_stops_at_any_step_saves_the_target(
     name: str, sparsity: float, steps: int
 ) -> None:
@@ -163,27 +163,27 @@ def test_training_that_stops_at_any_step_saves_the_target(
     assert torch.equal(outputs(plain), outputs(run.model))
 
 
-@pytest.mark.parametrize("name", SETTLING)
-def test_settling_on_more_than_emerged_changes_no_kept_weight(name: str) -> None:
+@pytest.mark.parametrize("name", FREEZING)
+def test_masks_sparser_than_the_emerged_sparsity_change_no_kept_weight(name: str) -> None:
     run = begin(name, 0.99)
     run.train(1, 5)
-    if name == "cs":  # whose gates are all more closed than open at first
-        for gate in settling(run).scores().values():
+    if name == "cs":  # its gates are all more closed than open at first
+        for gate in mask_freezing(run).scores().values():
             gate.abs_()
     before = {n: w.detach().clone() for n, w in prunable_weights(run.model).items()}
-    settling(run).settle()
+    mask_freezing(run).freeze_masks()
     for weight, value in prunable_weights(run.model).items():
-        assert torch.equal(value, before[weight] * settling(run).masks[weight])
+        assert torch.equal(value, before[weight] * mask_freezing(run).masks[weight])
 
 
-@pytest.mark.parametrize("name", SETTLING)
-@pytest.mark.parametrize("settle_at", [0.0, 1.01, -0.5, math.nan])
-def test_settling_outside_the_training_is_refused(name: str, settle_at: float) -> None:
-    with pytest.raises(InvalidConfig, match="settle_at"):
-        SPARSIFIERS.get(name).load()(0.9, total_steps=10, settle_at=settle_at)
+@pytest.mark.parametrize("name", FREEZING)
+@pytest.mark.parametrize("freeze_at", [0.0, 1.01, -0.5, math.nan])
+def test_mask_freezing_outside_the_training_is_refused(name: str, freeze_at: float) -> None:
+    with pytest.raises(InvalidConfig, match="freeze_at"):
+        SPARSIFIERS.get(name).load()(0.9, total_steps=10, freeze_at=freeze_at)
 
 
-def test_path_length_counts_the_peak_rate_and_momentum() -> None:
-    assert path_length({"lr": 0.1}, 50) == pytest.approx(5)
+def test_gradient_flow_time_counts_the_peak_rate_and_momentum() -> None:
+    assert gradient_flow_time({"lr": 0.1}, 50) == pytest.approx(5)
     group = {"lr": 0.01, "initial_lr": 0.2, "momentum": 0.9}
-    assert path_length(group, 10) == pytest.approx(20)
+    assert gradient_flow_time(group, 10) == pytest.approx(20)

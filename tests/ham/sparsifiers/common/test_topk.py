@@ -1,4 +1,4 @@
-"""Selections hold exactly as many weights as asked, ties and NaN included."""
+"""Selections hold exactly the requested number of weights, also with ties and NaN."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_kept_count_rounds_zeros_down(size: int, sparsity: float, kept: int) -> 
     assert kept_count(size, sparsity) == kept
 
 
-def test_exact_floor_mends_round_off() -> None:
+def test_exact_floor_corrects_round_off() -> None:
     assert int(0.29 * 100) == 28
     assert exact_floor(0.29 * 100) == 29
     assert exact_floor(28.9) == 28

@@ -1,4 +1,4 @@
-"""What the optimizer remembers of a weight that is dropped or begins anew."""
+"""Reset of optimizer state for weights that are dropped, grown or rewound."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from torch.optim import Optimizer
 
 
 def zero_optimizer_state(optimizer: Optimizer, weight: Tensor, where: Tensor) -> None:
-    """Zero every state tensor of the weight's shape at the positions of a mask.
+    """Zero every state tensor of the weight's shape where a boolean mask is True.
 
-    This covers momentum, Adam's moments and their like without naming an optimizer. State of
-    other shapes (Adafactor's rows and columns, step counts) cannot be told apart by position and
-    is left as it is.
+    This covers momentum, Adam's moments and similar state of any optimizer. State of other shapes
+    (Adafactor's row and column statistics, step counts) has no entry per weight and stays as it
+    is.
 
     Args:
-        optimizer: the one that moves ``weight``.
+        optimizer: the optimizer that updates ``weight``.
         weight: (out, in, *kernel).
-        where: boolean, the shape of ``weight``; True where the state is forgotten.
+        where: boolean, same shape as ``weight``; True where the state becomes zero.
     """
     for value in optimizer.state.get(weight, {}).values():
         if torch.is_tensor(value) and value.shape == weight.shape:
@@ -25,7 +25,7 @@ def zero_optimizer_state(optimizer: Optimizer, weight: Tensor, where: Tensor) ->
 
 
 def restart_optimizer(optimizer: Optimizer) -> None:
-    """Drop all state of all parameters, step counts included, as in an optimizer just built."""
+    """Remove all state of all parameters, step counts included, as in a new optimizer."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             optimizer.state.pop(parameter, None)
