@@ -47,7 +47,7 @@ from service.storage.operations.events import EventStore
 from service.storage.operations.keys import KeyStore
 from service.storage.operations.logs import LogStore
 from service.storage.operations.monitor import Monitor
-from service.storage.results.combination_list import CombinationStore
+from service.storage.results.combinations import CombinationStore
 from service.storage.results.pareto_fronts import ParetoFrontStore
 from service.storage.results.recommendations import RecommendationStore
 from service.storage.runs.export import Exports
@@ -98,7 +98,7 @@ class Storage:
         self.monitor = Monitor(database, clock)
 
 
-def open_storage(settings: Settings, patience: float = 0.0) -> Storage:
+def open_storage(settings: Settings, max_wait: float = 0.0) -> Storage:
     """Open the storage that the settings name. Its tables must exist (``hamtune migrate``).
 
     Args:
@@ -108,7 +108,7 @@ def open_storage(settings: Settings, patience: float = 0.0) -> Storage:
             whose calls may be repeated may wait.
     """
     return Storage(
-        Database(settings.database, patience),
+        Database(settings.database, max_wait),
         max_attempts=settings.max_attempts,
         limits=settings.limits,
     )

@@ -122,7 +122,7 @@ class StudyRow(Base):
     combination_id: Mapped[int] = mapped_column(ForeignKey("combination.id"))
     submitter: Mapped[str] = mapped_column(ForeignKey("submitter.name"))
     sweep_id: Mapped[str | None] = mapped_column(ForeignKey("sweep.id"))
-    place: Mapped[int] = mapped_column(default=0)
+    queue_order: Mapped[int] = mapped_column("place", default=0)
     """Minus the priority, so that one ascending index gives the order of a queue."""
     state: Mapped[StudyState]
     request: Mapped[dict[str, Any]]

@@ -15,7 +15,7 @@ from service import logs
 from service.settings import Settings
 from service.storage import open_storage
 from service.storage.engine.migrate import migrate
-from service.storage.engine.retries import PATIENCE_OF_WORKERS
+from service.storage.engine.retries import WORKER_MAX_WAIT
 from service.workers.cluster import connection
 from service.workers.cluster.checkpoints import check_checkpoint_store
 from service.workers.cluster.worker_pool import open_pool
@@ -37,7 +37,7 @@ def main() -> None:
         die_with_parent()
     settings = Settings()
     logs.configure(settings)
-    storage = open_storage(settings, PATIENCE_OF_WORKERS)
+    storage = open_storage(settings, WORKER_MAX_WAIT)
     migrate(storage.database)
     open_optuna_storage(settings.optuna_database)
     try:

@@ -79,7 +79,7 @@ class FaultHarness:
     def __init__(self, folder: Path, postgres: OwnServer, stack: ExitStack) -> None:
         self.postgres = postgres
         settings = Settings(data_dir=folder / "work", database_url=postgres.url)
-        self.storage: Storage = open_storage(settings, patience=120)
+        self.storage: Storage = open_storage(settings, max_wait=120)
         stack.callback(self.storage.database.close)
         migrate(self.storage.database)
         short = stack.enter_context(

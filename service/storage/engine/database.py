@@ -12,13 +12,14 @@ from typing import Any
 from psycopg import OperationalError
 from pydantic_core import from_json, to_json
 from sqlalchemy import Connection, Engine, Select, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import Session
 
-from service.storage.operations.event_log import write_noted_events
+from service.storage.engine.event_log import write_noted_events
 
-_IMPATIENT = {"connect_timeout": 5, "tcp_user_timeout": 30_000}
+_CONNECT_ARGS = {"connect_timeout": 5, "tcp_user_timeout": 30_000}
 """Of connections to PostgreSQL: seconds to connect, milliseconds until silence is a loss."""
 
 _POOL = {"pool_size": 15, "max_overflow": 0, "pool_use_lifo": True}
@@ -28,7 +29,7 @@ _JSON = {
     "json_deserializer": from_json,
 }
 """Pydantic's: a third of the time of Python's own, which a page of studies is made of."""
-_SECONDS_TRUSTED = 1.0
+_PING_AFTER_SECONDS = 1.0
 
 
 class Database:
@@ -42,23 +43,23 @@ class Database:
         patience: seconds that stores wait for it where it is away (``resilience.py``).
     """
 
-    def __init__(self, url: str, patience: float = 0.0) -> None:
+    def __init__(self, url: str, max_wait: float = 0.0) -> None:
         self.url = url
-        self.patience = patience
+        self.max_wait = max_wait
         self.is_sqlite = url.startswith("sqlite")
         if self.is_sqlite:
             path = make_url(url).database
             assert path is not None
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             self.engine = create_engine(url, connect_args={"timeout": 30}, **_JSON)
-            _take_over_transactions(self.engine)
+            _control_transactions(self.engine)
             self._reader = self.engine
         else:
-            self.engine = create_engine(url, connect_args=_IMPATIENT, **_POOL, **_JSON)
-            _ask_the_idle(self.engine)
+            self.engine = create_engine(url, connect_args=_CONNECT_ARGS, **_POOL, **_JSON)
+            _ping_idle_connections(self.engine)
             self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ")
-        self._peeker: Any = None
-        self._peeking = Lock()
+        self._peek_connection: Any = None
+        self._peek_lock = Lock()
         self._texts: dict[Select[Any], str] = {}
         self._writer = self.engine.execution_options(hamtune_write=True)
 
@@ -84,18 +85,18 @@ class Database:
         if self.is_sqlite:
             with self.read() as session:
                 return session.execute(query, values).all()
-        with self._peeking:
+        with self._peek_lock:
             if query not in self._texts:
                 self._texts[query] = str(query.compile(dialect=self.engine.dialect))
-            if self._peeker is not None:
+            if self._peek_connection is not None:
                 try:
-                    return _fetched(self._peeker, self._texts[query], values)
+                    return _fetched(self._peek_connection, self._texts[query], values)
                 except OperationalError:
-                    self._peeker.close()
-            self._peeker = self._own_connection()
-            return _fetched(self._peeker, self._texts[query], values)
+                    self._peek_connection.close()
+            self._peek_connection = self._open_peek_connection()
+            return _fetched(self._peek_connection, self._texts[query], values)
 
-    def _own_connection(self) -> Any:
+    def _open_peek_connection(self) -> Any:
         """Return a connection of the driver that no pool knows."""
         pooled = self.engine.connect().connection
         connection: Any = pooled.driver_connection
@@ -105,15 +106,21 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
-        if self._peeker is not None:
-            self._peeker.close()
-            self._peeker = None
+        if self._peek_connection is not None:
+            self._peek_connection.close()
+            self._peek_connection = None
         self.engine.dispose()
 
 
 def _fetched(connection: Any, text: str, values: dict[str, Any]) -> Sequence[Sequence[Any]]:
     rows: Sequence[Sequence[Any]] = connection.execute(text, values).fetchall()
     return rows
+
+
+def insert_for(session: Session) -> Any:
+    """Return the INSERT of this database that knows ON CONFLICT."""
+    postgres = session.get_bind().dialect.name == "postgresql"
+    return postgresql.insert if postgres else sqlite.insert
 
 
 def write_ahead(engine: Engine) -> None:
@@ -130,7 +137,7 @@ def write_ahead(engine: Engine) -> None:
         cursor.close()
 
 
-def _take_over_transactions(engine: Engine) -> None:
+def _control_transactions(engine: Engine) -> None:
     write_ahead(engine)
 
     @event.listens_for(engine, "connect")
@@ -144,7 +151,7 @@ def _take_over_transactions(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def _ask_the_idle(engine: Engine) -> None:
+def _ping_idle_connections(engine: Engine) -> None:
     """Ask a connection whether it still is one, unless it was used a moment ago.
 
     As ``pool_pre_ping`` does, which asks every time.
@@ -157,7 +164,7 @@ def _ask_the_idle(engine: Engine) -> None:
     @event.listens_for(engine, "checkout")
     def ask(connection: Any, record: Any, _proxy: Any) -> None:
         used_at = record.info.get("used_at")
-        if used_at is None or monotonic() - used_at < _SECONDS_TRUSTED:
+        if used_at is None or monotonic() - used_at < _PING_AFTER_SECONDS:
             return
         try:
             engine.dialect.do_ping(connection)

@@ -19,7 +19,7 @@ from ham.client.records import CombinationFilter
 from service.storage.results.combinations import matches
 from service.storage.tables import CombinationRow, ExternalRunRow, RunRow, StudyRow
 
-_FEW = ("study_id", "sweep_id")
+_SMALL_GROUPS = ("study_id", "sweep_id")
 """What one of these stands for is few enough to be sorted."""
 
 
@@ -49,22 +49,22 @@ def newest(
     matching = select(CombinationRow.id).where(*matches(which))
     if which == CombinationFilter():
         return query.where(*wanted(table))
-    if not fixed.keys().isdisjoint(_FEW):
+    if not fixed.keys().isdisjoint(_SMALL_GROUPS):
         return query.where(*wanted(table), table.combination_id.in_(matching))
 
-    def nth(row: Any, place: int, combination: Any, of: Any) -> ScalarSelect[Any]:
+    def nth_newest_id(row: Any, rank: int, combination: Any, of: Any) -> ScalarSelect[Any]:
         """Return the id at a place of a combination's list, counted from its newest."""
         ids = select(row.id).where(row.combination_id == combination, *wanted(row))
-        ids = ids.order_by(row.id.desc()).offset(place).limit(1)
+        ids = ids.order_by(row.id.desc()).offset(rank).limit(1)
         return ids.correlate(of).scalar_subquery()
 
-    row, of_first, of_last = _aliases(table)
-    first = nth(of_first, 0, CombinationRow.id, CombinationRow)
-    lanes = matching.order_by(func.coalesce(first, "").desc()).limit(limit).cte("lanes")
-    last = nth(of_last, limit - 1, lanes.c.id, lanes)
+    row, first_row, last_row = _aliases(table)
+    first = nth_newest_id(first_row, 0, CombinationRow.id, CombinationRow)
+    chosen = matching.order_by(func.coalesce(first, "").desc()).limit(limit).cte("chosen")
+    last = nth_newest_id(last_row, limit - 1, chosen.c.id, chosen)
     ids = (
         select(row.id)
-        .join(lanes, row.combination_id == lanes.c.id)
+        .join(chosen, row.combination_id == chosen.c.id)
         .where(*wanted(row), row.id >= func.coalesce(last, ""))
         .order_by(row.id.desc())
         .limit(limit)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 
 from service.settings import OPTUNA_SCHEMA
 from service.storage.engine.database import Database
-from service.storage.engine.retries import persist
+from service.storage.engine.retries import retry
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 _SECONDS_FOR_OTHERS = 60.0
@@ -28,8 +28,8 @@ def migrate(database: Database, revision: str = "head") -> None:
     Raises:
         Unavailable: the database is away.
     """
-    patience = _SECONDS_FOR_OTHERS if database.is_sqlite else database.patience
-    persist(lambda: _migrate(database, revision), patience)
+    max_wait = _SECONDS_FOR_OTHERS if database.is_sqlite else database.max_wait
+    retry(lambda: _migrate(database, revision), max_wait)
 
 
 def _migrate(database: Database, revision: str) -> None:

@@ -22,35 +22,35 @@ T = TypeVar("T")
 Store = TypeVar("Store")
 
 ATTEMPTS = 5
-PATIENCE_OF_WORKERS = 120.0
+WORKER_MAX_WAIT = 120.0
 """Seconds; a database that is only started anew costs no study its runner."""
-_LONGEST_PAUSE = 0.05
-_SECONDS_BETWEEN_LOOKS = 1.0
+_MAX_PAUSE_SECONDS = 0.05
+_RETRY_EVERY_SECONDS = 1.0
 
 _SERIALIZATION_FAILURE, _DEADLOCK = "40001", "40P01"
-_AWAY = ("08", "53", "57P")
+_UNREACHABLE = ("08", "53", "57P")
 """SQLSTATEs of lost connections, of a server out of resources, and of one that shuts down."""
-_AWAY_SQLITE = ("SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_FULL")
+_UNREACHABLE_SQLITE = ("SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_FULL")
 
 
-def resilient(store: type[Store]) -> type[Store]:
+def retry_transactions(store: type[Store]) -> type[Store]:
     """Run every public method of a store by :func:`persist`; it needs a ``_database``."""
     for name, method in list(vars(store).items()):
         plain = inspect.isfunction(method) and not inspect.isgeneratorfunction(method)
         if plain and not name.startswith("_"):
-            setattr(store, name, _persisting(method))
+            setattr(store, name, _retrying(method))
     return store
 
 
-def _persisting(method: Callable[..., T]) -> Callable[..., T]:
+def _retrying(method: Callable[..., T]) -> Callable[..., T]:
     @wraps(method)
     def run(self: Any, *args: Any, **options: Any) -> T:
-        return persist(lambda: method(self, *args, **options), self._database.patience)
+        return retry(lambda: method(self, *args, **options), self._database.max_wait)
 
     return run
 
 
-def persist(attempt: Callable[[], T], patience: float = 0.0) -> T:
+def retry(attempt: Callable[[], T], max_wait: float = 0.0) -> T:
     """Return what a transaction returns.
 
     Args:
@@ -61,36 +61,36 @@ def persist(attempt: Callable[[], T], patience: float = 0.0) -> T:
     Raises:
         Unavailable: it is away for longer.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + max_wait
     failures = 0
     while True:
         try:
             return attempt()
         except (DBAPIError, TimeoutError) as error:
-            if _gave_way(error):
+            if _is_transient(error):
                 failures += 1
                 if failures == ATTEMPTS:
                     raise
-                time.sleep(random.uniform(0, failures * _LONGEST_PAUSE))
-            elif not _is_away(error):
+                time.sleep(random.uniform(0, failures * _MAX_PAUSE_SECONDS))
+            elif not _is_unreachable(error):
                 raise
             elif time.monotonic() >= deadline:
                 raise Unavailable(_reason(error)) from error
             else:
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
+                time.sleep(_RETRY_EVERY_SECONDS)
 
 
-def _gave_way(error: Exception) -> bool:
+def _is_transient(error: Exception) -> bool:
     return _state(error) in (_SERIALIZATION_FAILURE, _DEADLOCK)
 
 
-def _is_away(error: Exception) -> bool:
+def _is_unreachable(error: Exception) -> bool:
     if not isinstance(error, DBAPIError) or error.connection_invalidated:
         return True
     if (name := getattr(error.orig, "sqlite_errorname", None)) is not None:
-        return str(name).startswith(_AWAY_SQLITE)
+        return str(name).startswith(_UNREACHABLE_SQLITE)
     if (state := _state(error)) is not None:
-        return state.startswith(_AWAY)
+        return state.startswith(_UNREACHABLE)
     return type(error.orig).__name__ in ("OperationalError", "ConnectionTimeout")  # no connection
 
 

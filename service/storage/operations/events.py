@@ -6,11 +6,11 @@ from sqlalchemy import func, select
 
 from ham.client.records import StudyEvent, StudyState
 from service.storage.engine.database import Database
-from service.storage.engine.retries import resilient
+from service.storage.engine.retries import retry_transactions
 from service.storage.tables import StudyEventRow
 
 
-@resilient
+@retry_transactions
 class EventStore:
     """Events of studies. Their ids grow in the order in which they become visible."""
 

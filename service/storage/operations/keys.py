@@ -20,7 +20,7 @@ from service.errors import NotFound
 from service.ids import new_id
 from service.records import UNLIMITED, ApiKey, Limits, Scope
 from service.storage.engine.database import Database
-from service.storage.engine.retries import resilient
+from service.storage.engine.retries import retry_transactions
 from service.storage.studies.quotas import key_limits
 from service.storage.tables import ApiKeyRow
 
@@ -29,7 +29,7 @@ _TOKEN = re.compile(r"hamtune_([0-9a-z]{26})_([A-Za-z0-9_-]{43})")
 _NO_DIGEST = "0" * 64
 
 
-@resilient
+@retry_transactions
 class KeyStore:
     """API keys: created, verified with every request, revoked."""
 

@@ -10,12 +10,12 @@ from sqlalchemy import Select, delete, func, select
 from ham.client.records import LogLevel, LogLine, NewLogLine
 from service.records import StudyLease
 from service.storage.engine.database import Database
-from service.storage.engine.retries import resilient
-from service.storage.studies.queue import stale
+from service.storage.engine.retries import retry_transactions
+from service.storage.studies.queue import stale_lease
 from service.storage.tables import LogLineRow, StudyRow
 
 
-@resilient
+@retry_transactions
 class LogStore:
     """Log lines of studies and runs, until they are removed."""
 
@@ -30,7 +30,7 @@ class LogStore:
         """
         with self._database.write() as session:
             if session.scalar(_held_last_by(lease)) is None:
-                raise stale(lease)
+                raise stale_lease(lease)
             session.add_all(
                 LogLineRow(study_id=lease.study_id, **line.model_dump()) for line in lines
             )

@@ -14,14 +14,14 @@ from service.errors import NotReady
 from service.records import Snapshot
 from service.storage.engine.database import Database
 from service.storage.engine.migrate import MIGRATIONS
-from service.storage.engine.retries import resilient
+from service.storage.engine.retries import retry_transactions
 from service.storage.studies.queue import in_state
 from service.storage.tables import RunRow, StudyRow
 
-LATELY = timedelta(minutes=5)
+RECENT = timedelta(minutes=5)
 
 
-@resilient
+@retry_transactions
 class Monitor:
     """Readiness of the database and numbers for metrics."""
 
@@ -56,7 +56,7 @@ class Monitor:
             waiting, oldest = session.execute(claimable).one()
             recent = (
                 select(RunRow.purpose, RunRow.state, func.count())
-                .where((RunRow.ended_at > now - LATELY) | RunRow.ended_at.is_(None))
+                .where((RunRow.ended_at > now - RECENT) | RunRow.ended_at.is_(None))
                 .group_by(RunRow.purpose, RunRow.state)
             )
             runs = {(purpose, state): count for purpose, state, count in session.execute(recent)}

@@ -1,19 +1,73 @@
-"""Combinations: one row each, made when first used."""
+"""Combinations: one row each, inserted when a combination is first used."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Row, Select, func, select
 from sqlalchemy.orm import Session
 
-from ham.client.records import CombinationFilter
+from ham.client.records import ALL_COMBINATIONS, CombinationEntry, CombinationFilter
 from ham.config import Combination
-from service.storage.tables import CombinationRow
+from service.errors import NotFound
+from service.storage.engine.database import Database, insert_for
+from service.storage.engine.retries import retry_transactions
+from service.storage.tables import CombinationRow, RecommendationRow, StudyRow
 
 _MADE_HERE = "combinations made in this transaction"
+
+
+@retry_transactions
+class CombinationStore:
+    """Combinations that have been requested."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, combination_id: int) -> CombinationEntry:
+        """Return a combination with the numbers of its studies and recommendations.
+
+        Raises:
+            NotFound: there is no such combination.
+        """
+        with self._database.read() as session:
+            query = _entries().where(CombinationRow.id == combination_id)
+            row = session.execute(query).one_or_none()
+            if row is None:
+                raise NotFound(
+                    f"there is no combination {combination_id}; GET /v1/combinations lists those "
+                    "that were ever asked for"
+                )
+            return _record(row)
+
+    def list(
+        self, which: CombinationFilter = ALL_COMBINATIONS, *, limit: int = 50, after: int = 0
+    ) -> list[CombinationEntry]:
+        """Return at most ``limit`` combinations with ids above ``after``, oldest first."""
+        query = _entries().where(CombinationRow.id > after, *matches(which))
+        with self._database.read() as session:
+            found = session.execute(query.order_by(CombinationRow.id).limit(limit))
+            return [_record(row) for row in found]
+
+
+def _entries() -> Select[Any]:
+    def count_of(table: type[StudyRow] | type[RecommendationRow]) -> Any:
+        mine = table.combination_id == CombinationRow.id
+        return select(func.count()).where(mine).correlate(CombinationRow).scalar_subquery()
+
+    return select(CombinationRow, count_of(StudyRow), count_of(RecommendationRow))
+
+
+def _record(row: Row[*tuple[Any, ...]]) -> CombinationEntry:
+    combination, studies, recommendations = row
+    return CombinationEntry(
+        id=combination.id,
+        key=combination.key,
+        combination=combination_record(combination),
+        studies=studies,
+        recommendations=recommendations,
+    )
 
 
 def combination_id(
@@ -41,12 +95,6 @@ def combination_id(
     )
     made.add(combination.key)
     return session.scalars(query).one()
-
-
-def insert_for(session: Session) -> Any:
-    """Return the INSERT of this database that knows ON CONFLICT."""
-    postgres = session.get_bind().dialect.name == "postgresql"
-    return postgresql.insert if postgres else sqlite.insert
 
 
 def combination_record(row: CombinationRow) -> Combination:

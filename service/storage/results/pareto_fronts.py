@@ -6,12 +6,12 @@ from sqlalchemy import select
 
 from ham.client.records import ALL_COMBINATIONS, CombinationFilter, NewParetoFront, ParetoFront
 from service.storage.engine.database import Database
-from service.storage.engine.retries import resilient
+from service.storage.engine.retries import retry_transactions
 from service.storage.results.combinations import matches
 from service.storage.tables import ParetoFrontRow, StudyRow
 
 
-@resilient
+@retry_transactions
 class ParetoFrontStore:
     """Pareto fronts: the results of studies of two objectives."""
 

@@ -20,7 +20,7 @@ from ham.client.records import (
 from ham.config import Combination
 from service.errors import NotFound
 from service.storage.engine.database import Database
-from service.storage.engine.retries import resilient
+from service.storage.engine.retries import retry_transactions
 from service.storage.results.combinations import combination_record, matches
 from service.storage.tables import CombinationRow, RecommendationRow, StudyEventRow, StudyRow
 
@@ -41,7 +41,7 @@ NEWS = (
 )
 
 
-@resilient
+@retry_transactions
 class RecommendationStore:
     """Recommendations: numbered versions for each combination."""
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import joinedload
 from ham.client.records import ALL_COMBINATIONS, CombinationFilter, EpochMetrics, Purpose, Run
 from ham.config import Combination
 from service.storage.engine.database import Database
-from service.storage.engine.retries import persist
+from service.storage.engine.retries import retry
 from service.storage.results.combinations import combination_record, matches
 from service.storage.runs.store import epoch_record, run_record
 from service.storage.tables import RunMetricRow, RunRow
@@ -40,7 +40,7 @@ class Exports:
         if purpose is not None:
             query = query.where(RunRow.purpose == purpose)
         last = ""
-        while page := persist(partial(self._page, query.where(RunRow.id > last))):
+        while page := retry(partial(self._page, query.where(RunRow.id > last))):
             yield page
             last = page[-1][0].id
 
@@ -48,7 +48,7 @@ class Exports:
         self, which: CombinationFilter = ALL_COMBINATIONS
     ) -> Iterator[list[tuple[str, EpochMetrics]]]:
         """Yield pages of (run id, epoch metrics), run by run, one transaction each."""
-        place = tuple_(RunMetricRow.run_id, RunMetricRow.epoch)
+        position = tuple_(RunMetricRow.run_id, RunMetricRow.epoch)
         query = (
             select(RunMetricRow)
             .join(RunRow, RunRow.id == RunMetricRow.run_id)
@@ -58,7 +58,7 @@ class Exports:
             .limit(PAGE)
         )
         last = ("", 0)
-        while page := persist(partial(self._points, query.where(place > last))):
+        while page := retry(partial(self._points, query.where(position > last))):
             yield page
             last = (page[-1][0], page[-1][1].epoch)
 

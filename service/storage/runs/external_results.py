@@ -16,14 +16,14 @@ from service.clock import Clock
 from service.ids import new_id
 from service.storage.engine.database import Database
 from service.storage.engine.keyset import newest
-from service.storage.engine.retries import resilient
+from service.storage.engine.retries import retry_transactions
 from service.storage.results.combinations import combination_id, combination_record
 from service.storage.tables import ExternalRunRow
 
 _NOT_STORED_AS_THEY_ARE = {"model", "dataset", "sparsifier", "sparsity", "optimizer", "recipe"}
 
 
-@resilient
+@retry_transactions
 class ExternalRunStore:
     """Runs that were made outside of this service, apart from its own runs."""
 

@@ -11,15 +11,15 @@ from sqlalchemy.orm import Session
 from ham.client.records import ENDED, Purpose, RunState, Study
 from service.records import BestRun, RunCount, StudyRunCounts
 from service.storage.engine.database import Database
-from service.storage.engine.retries import resilient
+from service.storage.engine.retries import retry_transactions
 from service.storage.runs.store import ham_config_record
 from service.storage.tables import RunRow, StudyRow
 
-_KEPT = 10_000
+_MAX_CACHED = 10_000
 """Studies whose tallies stay in memory, at most."""
 
 
-@resilient
+@retry_transactions
 class RunCountStore:
     """Counts of the runs of studies.
 
@@ -28,13 +28,13 @@ class RunCountStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._ended: dict[str, StudyRunCounts] = {}
-        self._keeping = Lock()
+        self._cache: dict[str, StudyRunCounts] = {}
+        self._lock = Lock()
 
     def of(self, studies: Sequence[Study]) -> dict[str, StudyRunCounts]:
         """Return the run counts of each study by its id, with two queries for all of them."""
-        kept = self._ended
-        found = {study.id: kept[study.id] for study in studies if study.id in kept}
+        cache = self._cache
+        found = {study.id: cache[study.id] for study in studies if study.id in cache}
         missing = [study.id for study in studies if study.id not in found]
         if missing:
             with self._database.read() as session:
@@ -43,13 +43,15 @@ class RunCountStore:
                 for row in _counts(session, missing):
                     counts[row.study_id].append(row)
             found |= {id: StudyRunCounts(tuple(counts[id]), best.get(id)) for id in missing}
-            self._keep({study.id: found[study.id] for study in studies if study.state in ENDED})
+            self._remember(
+                {study.id: found[study.id] for study in studies if study.state in ENDED}
+            )
         return found
 
-    def _keep(self, ended: dict[str, StudyRunCounts]) -> None:
-        with self._keeping:
-            fresh = self._ended | ended
-            self._ended = fresh if len(fresh) <= _KEPT else ended
+    def _remember(self, ended: dict[str, StudyRunCounts]) -> None:
+        with self._lock:
+            fresh = self._cache | ended
+            self._cache = fresh if len(fresh) <= _MAX_CACHED else ended
 
 
 def _counts(session: Session, study_ids: Sequence[str]) -> list[RunCount]:

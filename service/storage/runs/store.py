@@ -24,15 +24,15 @@ from service.errors import NotFound, StaleLease
 from service.ids import new_id
 from service.records import Job, Outcome, StudyLease
 from service.storage.engine.database import Database
+from service.storage.engine.event_log import note_event
 from service.storage.engine.keyset import newest
-from service.storage.engine.retries import resilient
-from service.storage.operations.event_log import note_event
+from service.storage.engine.retries import retry_transactions
 from service.storage.results.combinations import combination_id, combination_record, matches
-from service.storage.studies.queue import guard
+from service.storage.studies.queue import lock_leased_study
 from service.storage.tables import RunMetricRow, RunRow, StudyRow
 
 
-@resilient
+@retry_transactions
 class RunStore:
     """Runs of studies and their learning curves."""
 
@@ -59,7 +59,7 @@ class RunStore:
             StaleLease: the lease is no longer valid.
         """
         with self._database.write() as session:
-            study = guard(session, lease)
+            study = lock_leased_study(session, lease)
             combination = _combination_of(session, study, job)
             row = session.scalars(
                 select(RunRow).where(RunRow.study_id == study.id, RunRow.job == job.name)
@@ -85,8 +85,8 @@ class RunStore:
                     started_at=self._clock(),
                 )
                 session.add(row)
-                if same_as is not None and (twin := _twin(session, row, same_as)):
-                    _reuse(row, twin)
+                if same_as is not None and (twin := _find_identical(session, row, same_as)):
+                    _copy_result(row, twin)
                     study.runs_ended += 1
             elif row.state == RunState.RUNNING:  # its runner was lost: from the start again
                 row.alpha, row.beta, row.seed = job.setting.alpha, job.setting.beta, job.seed
@@ -279,7 +279,7 @@ class RunStore:
         )
 
     def _running(self, session: Session, lease: StudyLease, run_id: str) -> RunRow:
-        guard(session, lease)
+        lock_leased_study(session, lease)
         row = session.get(RunRow, run_id)
         if row is None or row.study_id != lease.study_id or row.state != RunState.RUNNING:
             raise StaleLease(f"run {run_id} is not running in study {lease.study_id}")
@@ -294,7 +294,9 @@ def _combination_of(session: Session, study: StudyRow, job: Job) -> int:
     return combination_id(session, Combination.stored(**asdict(own) | {"sparsity": job.sparsity}))
 
 
-def _twin(session: Session, row: RunRow, environment: Mapping[str, Any]) -> RunRow | None:
+def _find_identical(
+    session: Session, row: RunRow, environment: Mapping[str, Any]
+) -> RunRow | None:
     """Return a run of any study whose result a new run would only repeat."""
     query = select(RunRow).where(
         RunRow.combination_id == row.combination_id,
@@ -313,7 +315,7 @@ def _twin(session: Session, row: RunRow, environment: Mapping[str, Any]) -> RunR
         return next(same, None)
 
 
-def _reuse(row: RunRow, twin: RunRow) -> None:
+def _copy_result(row: RunRow, twin: RunRow) -> None:
     row.state = RunState.SUCCEEDED
     row.reused_from = twin.id
     row.epochs_done = twin.epochs_done

@@ -26,12 +26,12 @@ from service.errors import StaleLease
 from service.ids import new_id
 from service.records import ControlFlags, StudyLease
 from service.storage.engine.database import Database
-from service.storage.engine.retries import resilient
+from service.storage.engine.retries import retry_transactions
 from service.storage.results.pareto_fronts import pareto_front_record
 from service.storage.results.recommendations import recommendation_record
 from service.storage.studies.quotas import Quotas
 from service.storage.studies.store import study_record
-from service.storage.studies.transitions import move
+from service.storage.studies.transitions import transition
 from service.storage.tables import (
     CombinationRow,
     ParetoFrontRow,
@@ -44,21 +44,21 @@ from service.storage.tables import (
 _NO_PAUSE = timedelta(0)
 
 
-def guard(session: Session, lease: StudyLease) -> StudyRow:
+def lock_leased_study(session: Session, lease: StudyLease) -> StudyRow:
     """Lock the study of a claim for this transaction, or raise :class:`StaleLease`."""
-    row = session.scalars(_held(lease).with_for_update(of=StudyRow)).one_or_none()
+    row = session.scalars(_leased(lease).with_for_update(of=StudyRow)).one_or_none()
     if row is None:
-        raise stale(lease)
+        raise stale_lease(lease)
     return row
 
 
-def _held(lease: StudyLease) -> Select[StudyRow]:
+def _leased(lease: StudyLease) -> Select[StudyRow]:
     return select(StudyRow).where(
         StudyRow.id == lease.study_id, StudyRow.token == lease.token, StudyRow.state.in_(HELD)
     )
 
 
-def stale(lease: StudyLease) -> StaleLease:
+def stale_lease(lease: StudyLease) -> StaleLease:
     """Return the refusal of a write under an old token."""
     return StaleLease(
         f"study {lease.study_id} is no longer held under token {lease.token}: it has ended "
@@ -75,7 +75,7 @@ def _lock_combination(session: Session, study: StudyRow) -> None:
     )
 
 
-def _judged(session: Session, combination_id: int) -> bool:
+def _has_measured_recommendation(session: Session, combination_id: int) -> bool:
     """Tell whether a combination has a recommendation that was measured on held-out seeds."""
     measured = select(RecommendationRow.id).where(
         RecommendationRow.combination_id == combination_id,
@@ -93,7 +93,7 @@ def _cost_of_all(session: Session, study: StudyRow) -> Cost:
     return Cost(seconds=seconds or 0.0, gpu_seconds=gpu_seconds or 0.0)
 
 
-@resilient
+@retry_transactions
 class StudyQueue:
     """The queue of studies: which runner works on which study."""
 
@@ -119,10 +119,10 @@ class StudyQueue:
         with self._database.write() as session:
             while (row := self._next(session)) is not None:
                 if row.state in (StudyState.PAUSING, StudyState.DRAINING):
-                    self._let_go(session, row, "its runner vanished")
+                    self._give_back(session, row, "its runner vanished")
                 elif row.attempts >= self._max_attempts:
                     row.lease_owner = owner
-                    self._move(session, row, StudyState.FAILED, self._given_up(row))
+                    self._transition(session, row, StudyState.FAILED, self._give_up_reason(row))
                 else:
                     break
             if row is None:
@@ -136,7 +136,7 @@ class StudyQueue:
             row.claimable_at = self._clock() + duration
             session.get_one(SubmitterRow, row.submitter).served_at = self._clock()
             reason = "taken over: its lease ran out" if taken_over else "claimed"
-            self._move(session, row, StudyState.RUNNING, reason)
+            self._transition(session, row, StudyState.RUNNING, reason)
             return study_record(row), StudyLease(study_id=row.id, token=row.token)
 
     def heartbeat(self, lease: StudyLease, duration: timedelta) -> None:
@@ -146,7 +146,7 @@ class StudyQueue:
             StaleLease: the lease is no longer valid.
         """
         with self._database.write() as session:
-            guard(session, lease).claimable_at = self._clock() + duration
+            lock_leased_study(session, lease).claimable_at = self._clock() + duration
 
     def control_flags(self, lease: StudyLease) -> ControlFlags:
         """Return the control flags that people have set on a running study.
@@ -155,9 +155,9 @@ class StudyQueue:
             StaleLease: the study was cancelled, or another runner has taken it over.
         """
         with self._database.read() as session:
-            row = session.scalars(_held(lease)).one_or_none()
+            row = session.scalars(_leased(lease)).one_or_none()
             if row is None:
-                raise stale(lease)
+                raise stale_lease(lease)
             pause_requested = row.state != StudyState.RUNNING
             return ControlFlags(
                 pause_requested=pause_requested, plan=Plan.model_validate(row.plan)
@@ -172,7 +172,7 @@ class StudyQueue:
             StaleLease: the lease is no longer valid.
         """
         with self._database.write() as session:
-            row = guard(session, lease)
+            row = lock_leased_study(session, lease)
             plan = Plan.model_validate(row.plan)
             begun = session.scalars(select(RunRow.id).where(RunRow.study_id == row.id).limit(1))
             if begun.one_or_none() is None:
@@ -206,15 +206,15 @@ class StudyQueue:
             StaleLease: the lease is no longer valid.
         """
         with self._database.write() as session:
-            row = guard(session, lease)
+            row = lock_leased_study(session, lease)
             if so_far is not None and row.state == StudyState.DRAINING:
                 _lock_combination(session, row)
-                if not _judged(session, row.combination_id):
-                    self._publish(session, row, so_far)
+                if not _has_measured_recommendation(session, row.combination_id):
+                    self._add_recommendation(session, row, so_far)
             if not lost:
                 row.attempts -= 1
             row.error = reason
-            self._let_go(session, row, reason)
+            self._give_back(session, row, reason)
             if row.state == StudyState.QUEUED:
                 row.claimable_at = self._clock() + pause
 
@@ -225,10 +225,10 @@ class StudyQueue:
             StaleLease: the lease is no longer valid.
         """
         with self._database.write() as session:
-            study = guard(session, lease)
+            study = lock_leased_study(session, lease)
             _lock_combination(session, study)
-            row = self._publish(session, study, result)
-            self._move(session, study, StudyState.SUCCEEDED, None)
+            row = self._add_recommendation(session, study, result)
+            self._transition(session, study, StudyState.SUCCEEDED, None)
             session.flush()
             return recommendation_record(row)
 
@@ -239,12 +239,12 @@ class StudyQueue:
             StaleLease: the lease is no longer valid.
         """
         with self._database.write() as session:
-            study = guard(session, lease)
+            study = lock_leased_study(session, lease)
             row = ParetoFrontRow(
                 study_id=study.id, created_at=self._clock(), result=result.model_dump(mode="json")
             )
             session.add(row)
-            self._move(session, study, StudyState.SUCCEEDED, None)
+            self._transition(session, study, StudyState.SUCCEEDED, None)
             return pareto_front_record(row)
 
     def fail(self, lease: StudyLease, reason: str) -> None:
@@ -254,7 +254,7 @@ class StudyQueue:
             StaleLease: the lease is no longer valid.
         """
         with self._database.write() as session:
-            self._move(session, guard(session, lease), StudyState.FAILED, reason)
+            self._transition(session, lock_leased_study(session, lease), StudyState.FAILED, reason)
 
     def _next(self, session: Session) -> StudyRow | None:
         """Return a study whose lease ran out, else the one whose turn it is, locked."""
@@ -265,21 +265,21 @@ class StudyQueue:
         )
         if (row := _first(session, lost)) is not None:
             return row
-        for submitter in self._by_turn(session):
+        for submitter in self._submitters_by_turn(session):
             if not self._quotas.may_begin(session, submitter, self._clock()):
                 continue
             if (row := _first(session, self._queue(submitter))) is not None:
                 return row
         return None
 
-    def _by_turn(self, session: Session) -> list[str]:
+    def _submitters_by_turn(self, session: Session) -> list[str]:
         """Return the submitters who have something waiting, the one whose turn it is first.
 
         The highest priority goes first. Between equals it is the one with the fewest studies in
         work, then the one served longest ago: all get the same share, however many they queue.
         """
-        first = self._queue(SubmitterRow.name).with_only_columns(StudyRow.place).limit(1)
-        place = first.correlate(SubmitterRow).scalar_subquery()
+        first = self._queue(SubmitterRow.name).with_only_columns(StudyRow.queue_order).limit(1)
+        queue_order = first.correlate(SubmitterRow).scalar_subquery()
         in_work = (
             select(func.count())
             .where(in_state(*HELD), StudyRow.submitter == SubmitterRow.name)
@@ -287,14 +287,14 @@ class StudyQueue:
             .scalar_subquery()
         )
         turns = select(
-            SubmitterRow.name, place.label("place"), in_work.label("in_work")
+            SubmitterRow.name, queue_order.label("queue_order"), in_work.label("in_work")
         ).subquery()
         query = (
             select(turns.c.name)
             .join(SubmitterRow, SubmitterRow.name == turns.c.name)
-            .where(turns.c.place.is_not(None))
+            .where(turns.c.queue_order.is_not(None))
             .order_by(
-                turns.c.place,
+                turns.c.queue_order,
                 turns.c.in_work,
                 SubmitterRow.served_at.nulls_first(),
                 turns.c.name,
@@ -311,16 +311,16 @@ class StudyQueue:
                 StudyRow.submitter == submitter,
                 StudyRow.claimable_at <= self._clock(),
             )
-            .order_by(StudyRow.place, StudyRow.id)
+            .order_by(StudyRow.queue_order, StudyRow.id)
         )
 
-    def _given_up(self, row: StudyRow) -> str:
+    def _give_up_reason(self, row: StudyRow) -> str:
         return (
             f"given up after {row.attempts} runners ended over it without a result "
             f"(HAMTUNE_MAX_ATTEMPTS); the last reason: {row.error or 'its runner vanished'}"
         )
 
-    def _publish(
+    def _add_recommendation(
         self, session: Session, study: StudyRow, result: NewRecommendation
     ) -> RecommendationRow:
         cost = _cost_of_all(session, study)
@@ -346,13 +346,13 @@ class StudyQueue:
         session.add(row)
         return row
 
-    def _let_go(self, session: Session, row: StudyRow, reason: str) -> None:
-        self._move(session, row, LET_GO[row.state], reason)
+    def _give_back(self, session: Session, row: StudyRow, reason: str) -> None:
+        self._transition(session, row, LET_GO[row.state], reason)
 
-    def _move(
+    def _transition(
         self, session: Session, row: StudyRow, state: StudyState, reason: str | None
     ) -> None:
-        move(session, self._clock, row, state, by=row.lease_owner, reason=reason)
+        transition(session, self._clock, row, state, by=row.lease_owner, reason=reason)
 
 
 def in_state(*states: StudyState) -> ColumnElement[bool]:

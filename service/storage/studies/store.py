@@ -25,21 +25,21 @@ from ham.client.records.lifecycle import COMMANDS
 from service.clock import Clock
 from service.errors import Conflict, NotFound
 from service.ids import new_id
-from service.storage.engine.database import Database
+from service.storage.engine.database import Database, insert_for
+from service.storage.engine.event_log import note_event
 from service.storage.engine.keyset import newest
-from service.storage.engine.retries import resilient
-from service.storage.operations.event_log import note_event
-from service.storage.results.combinations import combination_id, insert_for
+from service.storage.engine.retries import retry_transactions
+from service.storage.results.combinations import combination_id
 from service.storage.studies.idempotency import keep_key, known_key, once, other_request
 from service.storage.studies.quotas import Quotas
-from service.storage.studies.transitions import move
+from service.storage.studies.transitions import transition
 from service.storage.tables import StudyRow, SubmitterRow
 
 StudyEdit = Callable[[Study], Study]
 """Returns a study with another priority or plan; it is called while the study is locked."""
 
 
-@resilient
+@retry_transactions
 class StudyStore:
     """Studies: submitted once, read often."""
 
@@ -115,7 +115,7 @@ class StudyStore:
                 )
             if ways[row.state] != row.state:
                 why = reason or f"asked to {command.value}"
-                move(session, self._clock, row, ways[row.state], by=by, reason=why)
+                transition(session, self._clock, row, ways[row.state], by=by, reason=why)
             return study_record(row)
 
     def change(self, study_id: str, edit: StudyEdit, *, by: str = LOCAL) -> Study:
@@ -140,7 +140,7 @@ class StudyStore:
                 )
             before = study_record(row)
             changed = edit(before)
-            row.place, row.plan = -changed.priority, changed.plan.model_dump(mode="json")
+            row.queue_order, row.plan = -changed.priority, changed.plan.model_dump(mode="json")
             details = _difference(before, changed)
             if details:
                 note_event(session, self._clock, row, EventKind.CHANGE, by=by, details=details)
@@ -159,7 +159,7 @@ class StudyStore:
                 if study.request != request:
                     raise other_request(key, f"study {study.id}")
                 return study, False
-            self._intake.know_submitter(session, submitter)
+            self._intake.add_submitter(session, submitter)
             self._quotas.check(session, submitter, 1, now)
             row = self._intake.add(session, request, plan, submitter)
             if key is not None:
@@ -179,7 +179,7 @@ class Intake:
         self._submitters: set[str] = set()
         self._combinations: dict[str, int] = {}
 
-    def know_submitter(self, session: Session, name: str) -> None:
+    def add_submitter(self, session: Session, name: str) -> None:
         """Make a row for a submitter who is new."""
         if name in self._submitters:
             return
@@ -205,7 +205,7 @@ class Intake:
             combination_id=combination_id(session, plan.combination, self._combinations),
             submitter=submitter,
             sweep_id=sweep_id,
-            place=-request.priority,
+            queue_order=-request.priority,
             state=StudyState.QUEUED,
             request=request.model_dump(mode="json"),
             plan=plan.model_dump(mode="json"),
@@ -243,7 +243,7 @@ def study_record(row: StudyRow) -> Study:
         id=row.id,
         state=row.state,
         submitter=row.submitter,
-        priority=-row.place,
+        priority=-row.queue_order,
         sweep_id=row.sweep_id,
         request=StudyRequest.model_validate(row.request),
         plan=Plan.model_validate(row.plan),

@@ -21,14 +21,14 @@ from service.clock import Clock
 from service.errors import NotFound
 from service.ids import new_id
 from service.storage.engine.database import Database
-from service.storage.engine.retries import resilient
+from service.storage.engine.retries import retry_transactions
 from service.storage.studies.idempotency import keep_key, known_key, once, other_request
 from service.storage.studies.quotas import Quotas
 from service.storage.studies.store import Intake
 from service.storage.tables import StudyRow, SweepRow
 
 
-@resilient
+@retry_transactions
 class SweepStore:
     """Sweeps: one request, many studies."""
 
@@ -122,7 +122,7 @@ class SweepStore:
         with self._database.write() as session:
             if known := self._known(session, submitter, key, request):
                 return known, False
-            self._intake.know_submitter(session, submitter)
+            self._intake.add_submitter(session, submitter)
             self._quotas.check(session, submitter, len(planned), self._clock())
             row = self._add(session, request, left_out, submitter)
             for study, plan in planned:

@@ -7,13 +7,13 @@ from sqlalchemy.orm import Session
 
 from ham.client.records import ENDED, HELD, EventKind, RunState, StudyState
 from service.clock import Clock
-from service.storage.operations.event_log import note_event
+from service.storage.engine.event_log import note_event
 from service.storage.tables import RunRow, StudyRow
 
 _WAITING = StudyState.QUEUED
 
 
-def move(
+def transition(
     session: Session,
     clock: Clock,
     row: StudyRow,

@@ -10,13 +10,13 @@ from sqlalchemy import DDL
 
 from ham.client.records.lifecycle import TRANSITIONS
 
-_WAYS = ", ".join(
+_ALLOWED = ", ".join(
     f"'{source}>{target}'" for source, targets in TRANSITIONS.items() for target in targets
 )
 
 EVENT_CHECK = (
     "kind <> 'state' OR (source IS NULL AND state = 'queued') "
-    f"OR (source || '>' || state) IN ({_WAYS})"
+    f"OR (source || '>' || state) IN ({_ALLOWED})"
 )
 
 _REFUSED = "a study cannot go that way"
@@ -26,7 +26,7 @@ SQLITE = (
 WHEN NEW.state <> 'queued'
 BEGIN SELECT RAISE(ABORT, '{_REFUSED}'); END""",
     f"""CREATE TRIGGER study_transition BEFORE UPDATE OF state ON study
-WHEN NEW.state <> OLD.state AND (OLD.state || '>' || NEW.state) NOT IN ({_WAYS})
+WHEN NEW.state <> OLD.state AND (OLD.state || '>' || NEW.state) NOT IN ({_ALLOWED})
 BEGIN SELECT RAISE(ABORT, '{_REFUSED}'); END""",
 )
 
@@ -36,7 +36,7 @@ AS $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'check_violation', MESSAGE = '{_REFU
     """CREATE TRIGGER study_begins_queued BEFORE INSERT ON study
 FOR EACH ROW WHEN (NEW.state <> 'queued') EXECUTE FUNCTION refuse_study_transition()""",
     f"""CREATE TRIGGER study_transition BEFORE UPDATE OF state ON study
-FOR EACH ROW WHEN (NEW.state <> OLD.state AND (OLD.state || '>' || NEW.state) NOT IN ({_WAYS}))
+FOR EACH ROW WHEN (NEW.state <> OLD.state AND (OLD.state || '>' || NEW.state) NOT IN ({_ALLOWED}))
 EXECUTE FUNCTION refuse_study_transition()""",
 )
 

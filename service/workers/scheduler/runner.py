@@ -32,7 +32,7 @@ from service.errors import StaleLease, StudyFailed
 from service.records import StudyLease
 from service.settings import Settings
 from service.storage import Storage, open_storage
-from service.storage.engine.retries import PATIENCE_OF_WORKERS
+from service.storage.engine.retries import WORKER_MAX_WAIT
 from service.workers.cluster import connection
 from service.workers.cluster.engine import Engine
 from service.workers.scheduler.processes import (
@@ -62,7 +62,7 @@ def main() -> None:
     die_with_parent()
     settings = Settings()
     logs.configure(settings)
-    storage = open_storage(settings, PATIENCE_OF_WORKERS)
+    storage = open_storage(settings, WORKER_MAX_WAIT)
     engine = _engine(settings, args.ray_address)
     for number, order in enumerate(control_flags, start=1):
         task = StudyAssignment.model_validate_json(order)

@@ -118,9 +118,9 @@ def test_stream_of_events_outlives_an_outage(
         threading.Timer(1.0, server.start).start()
 
         def later() -> None:
-            storage.database.patience = 30
+            storage.database.max_wait = 30
             seconds.append(submit(storage))
-            storage.database.patience = 0
+            storage.database.max_wait = 0
 
         seconds: list[str] = []
         worker = threading.Thread(target=later)

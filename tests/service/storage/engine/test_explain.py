@@ -48,7 +48,7 @@ ASKED: dict[str, Callable[[Storage], Any]] = {
     "trainings of a combination": lambda storage: storage.runs.trainings(ONE, 200),
     "trainings of a model": lambda storage: storage.runs.trainings(MODEL, 200),
     "earlier runs": lambda storage: storage.runs.earlier(STUDY),
-    "tallies": lambda storage: RunCountStore(storage.database).of(storage.studies.list()),
+    "run counts": lambda storage: RunCountStore(storage.database).of(storage.studies.list()),
     "accuracies": lambda storage: storage.runs.accuracies(STUDY, [1, 2]),
     "studies": lambda storage: storage.studies.list(),
     "studies of a state": lambda storage: storage.studies.list(state=StudyState.FAILED),

@@ -66,7 +66,7 @@ def test_database_that_is_away_is_told_at_once_or_waited_for(
     server: OwnServer, storage: Storage
 ) -> None:
     known = submit(storage)
-    patient = Storage(Database(storage.database.url, patience=60.0))
+    patient = Storage(Database(storage.database.url, max_wait=60.0))
     server.stop()
     threading.Timer(2.0, server.start).start()
     began = time.monotonic()

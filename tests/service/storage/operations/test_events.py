@@ -11,7 +11,7 @@ from sqlalchemy import select
 from ham.client.records import EventKind, StudyEvent, StudyState
 from service.clock import utc_now
 from service.storage import Storage
-from service.storage.operations.event_log import note_event, write_noted_events
+from service.storage.engine.event_log import note_event, write_noted_events
 from service.storage.tables import StudyRow
 from tests.service.builders import a_job, a_result, done_run, submit
 

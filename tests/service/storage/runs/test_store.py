@@ -170,7 +170,7 @@ def test_unknown_run_is_not_found(storage: Storage) -> None:
     assert storage.runs.of_study("study_none") == []
 
 
-def tally(storage: Storage, study_id: str) -> StudyRunCounts:
+def counts_of(storage: Storage, study_id: str) -> StudyRunCounts:
     return storage.run_counts.of([storage.studies.get(study_id)])[study_id]
 
 
@@ -198,20 +198,20 @@ def test_counts_are_by_study_purpose_and_state(
     }
     both = storage.run_counts.of([storage.studies.get(id) for id in (study_id, other_id)])
     assert {id: set(row.counts) for id, row in both.items()} == {study_id: mine, other_id: others}
-    assert tally(storage, other_id) == both[other_id]
+    assert counts_of(storage, other_id) == both[other_id]
     assert storage.run_counts.of([]) == {}
 
 
 def test_tally_follows_a_study_until_it_ends_and_is_then_read_once(
     storage: Storage, lease: StudyLease
 ) -> None:
-    assert tally(storage, lease.study_id) == ((), None)
+    assert counts_of(storage, lease.study_id) == ((), None)
     run = done_run(storage, lease, a_job(trial_number=0))
-    (count,), best = tally(storage, lease.study_id)
+    (count,), best = counts_of(storage, lease.study_id)
     assert (count.runs, best and best.run_id) == (1, run.id)
     storage.runs.begin(lease, a_job(trial_number=1), EPOCHS)
     storage.queue.fail(lease, "enough")
-    states = {row.state: row.runs for row in tally(storage, lease.study_id).counts}
+    states = {row.state: row.runs for row in counts_of(storage, lease.study_id).counts}
     assert states == {RunState.SUCCEEDED: 1, RunState.CANCELLED: 1}
     ended = storage.studies.get(lease.study_id)
     statements: list[str] = []
@@ -240,8 +240,8 @@ def test_best_search_run_is_a_finished_one_of_the_search(
     diverged = storage.runs.begin(lease, a_job(trial_number=10), EPOCHS)
     storage.runs.end(lease, diverged.id, Outcome(validation_accuracy=0.97, error="diverged"))
     earliest = (lease.study_id, search[1].id, search[1].setting, 0.8)
-    assert tally(storage, lease.study_id).best == earliest, "of the equally good"
-    assert tally(storage, other.study_id).best is None
+    assert counts_of(storage, lease.study_id).best == earliest, "of the equally good"
+    assert counts_of(storage, other.study_id).best is None
 
 
 def test_a_pruned_run_keeps_its_fidelity_and_is_never_the_best(
@@ -256,5 +256,5 @@ def test_a_pruned_run_keeps_its_fidelity_and_is_never_the_best(
     )
     assert (pruned.state, pruned.epochs_done, pruned.epochs) == (RunState.PRUNED, 1, EPOCHS)
     assert [point.epoch for point in storage.runs.curve(weak.id)] == [1]
-    best = tally(storage, lease.study_id).best
+    best = counts_of(storage, lease.study_id).best
     assert best is not None and best.run_id == full.id

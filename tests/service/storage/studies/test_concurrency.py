@@ -98,7 +98,7 @@ def test_processes_share_the_queue_without_ever_sharing_a_study(
     assert sorted(study_id for share in worked for study_id in share) == ids
     run_counts = storage.run_counts.of([storage.studies.get(id) for id in ids]).values()
     assert {
-        (row.purpose, row.state, row.runs) for tally in run_counts for row in tally.counts
+        (row.purpose, row.state, row.runs) for counts in run_counts for row in counts.counts
     } == {(Purpose.SEARCH, RunState.SUCCEEDED, 2)}
     [latest] = storage.recommendations.latest()
     assert latest.version == len(ids), "versions without a gap, though studies ended at once"

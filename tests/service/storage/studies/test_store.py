@@ -94,13 +94,13 @@ def test_what_a_failed_submission_made_is_made_again_by_the_next(
     request, plan = a_request(), a_plan()
     for number in range(3):
         with pytest.raises(KeyError), database.write() as session:
-            intake.know_submitter(session, "ada")
+            intake.add_submitter(session, "ada")
             for _ in range(2):
                 intake.add(session, request, plan, "ada")
             raise KeyError
         with database.read() as session:
             assert session.scalar(select(func.count()).select_from(StudyRow)) == number
         with database.write() as session:
-            intake.know_submitter(session, "ada")
+            intake.add_submitter(session, "ada")
             row = intake.add(session, request, plan, "ada")
         assert row.submitter == "ada"
