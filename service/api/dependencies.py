@@ -12,6 +12,7 @@ from fastapi import Depends, Header, Path, Request, Response
 
 from ham.catalog import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
 from ham.client.records import LOCAL, CombinationFilter, Study
+from service.api.pagination import EXAMPLE_ULID, ULID
 from service.domain.planning.permissions import require_owner
 from service.records import Principal
 from service.storage import Storage
@@ -63,25 +64,25 @@ IdempotencyKey = Annotated[
 StudyId = Annotated[
     str,
     Path(
-        pattern="^study_[0-9a-z]{26}$",
+        pattern=f"^study_{ULID}$",
         description="Id of a study.",
-        examples=["study_01kb0f4q8e9w3m5r7t1v6x2y4z"],
+        examples=[f"study_{EXAMPLE_ULID}"],
     ),
 ]
 RunId = Annotated[
     str,
     Path(
-        pattern="^run_[0-9a-z]{26}$",
+        pattern=f"^run_{ULID}$",
         description="Id of a run.",
-        examples=["run_01kb0f4q8e9w3m5r7t1v6x2y4z"],
+        examples=[f"run_{EXAMPLE_ULID}"],
     ),
 ]
 RecommendationId = Annotated[
     str,
     Path(
-        pattern="^rec_[0-9a-z]{26}$",
+        pattern=f"^rec_{ULID}$",
         description="Id of a recommendation.",
-        examples=["rec_01kb0f4q8e9w3m5r7t1v6x2y4z"],
+        examples=[f"rec_{EXAMPLE_ULID}"],
     ),
 ]
 

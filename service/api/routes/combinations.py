@@ -9,13 +9,28 @@ from fastapi import APIRouter, Path, Query
 from ham.client.records import CombinationEntry, Page, Recommendation
 from service.api.dependencies import StorageDep, check_names
 from service.api.errors.problems import documented
-from service.api.queries import CombinationListQuery, VersionQuery
+from service.api.pagination import PageQuery, limit_field, number_cursor, page_of
+from service.api.queries import CombinationQuery
 
 router = APIRouter(prefix="/v1/combinations", tags=["recommendations"])
 
 CombinationId = Annotated[
     int, Path(ge=1, le=2**31 - 1, description="Id of a combination.", examples=[1])
 ]
+
+
+class CombinationListQuery(CombinationQuery):
+    """Which combinations, and which part of their list."""
+
+    limit: int = limit_field(50, largest=500, of="Combinations")
+    cursor: str | None = number_cursor()
+
+
+class VersionQuery(PageQuery):
+    """Which part of the versions of a recommendation."""
+
+    limit: int = limit_field(50, largest=200, of="Versions")
+    cursor: str | None = number_cursor()
 
 
 @router.get(
@@ -27,12 +42,12 @@ def list_combinations(
     query: Annotated[CombinationListQuery, Query()], storage: StorageDep
 ) -> Page[CombinationEntry]:
     """Return the combinations that were ever asked for, oldest first, and how often."""
-    found = storage.combinations.list(
-        check_names(query.combinations()), limit=query.limit + 1, after=int(query.cursor or 0)
+    which, after = check_names(query.combinations()), int(query.cursor or 0)
+    return page_of(
+        lambda limit: storage.combinations.list(which, limit=limit, after=after),
+        limit=query.limit,
+        cursor=lambda entry: entry.id,
     )
-    more = len(found) > query.limit
-    found = found[: query.limit]
-    return Page(items=found, next_cursor=str(found[-1].id) if more else None)
 
 
 @router.get(
@@ -55,11 +70,9 @@ def list_versions(
 ) -> Page[Recommendation]:
     """Return the recommendations that a combination ever had, newest first. None ever changes."""
     storage.combinations.get(combination_id)
-    found = storage.recommendations.history(
-        combination_id,
-        limit=query.limit + 1,
-        before=None if query.cursor is None else int(query.cursor),
+    before = None if query.cursor is None else int(query.cursor)
+    return page_of(
+        lambda limit: storage.recommendations.history(combination_id, limit=limit, before=before),
+        limit=query.limit,
+        cursor=lambda recommendation: recommendation.version,
     )
-    more = len(found) > query.limit
-    found = found[: query.limit]
-    return Page(items=found, next_cursor=str(found[-1].version) if more else None)

@@ -12,7 +12,7 @@ from ham.client.records import Page, StudyEvent
 from service.api.dependencies import StorageDep, StudyId
 from service.api.errors.problems import documented
 from service.api.event_feed import EventFeed
-from service.api.queries import EventQuery
+from service.api.pagination import PageQuery, limit_field, number_cursor, page_of
 
 router = APIRouter(prefix="/v1", tags=["events"])
 
@@ -36,6 +36,13 @@ After = Annotated[
         examples=[1234],
     ),
 ]
+
+
+class EventQuery(PageQuery):
+    """Which part of a history."""
+
+    limit: int = limit_field(100, largest=500, of="Events")
+    cursor: str | None = number_cursor()
 
 
 async def _feed(request: Request) -> EventFeed:
@@ -107,11 +114,12 @@ def list_history(
     study_id: KnownStudy, query: Annotated[EventQuery, Query()], storage: StorageDep
 ) -> Page[StudyEvent]:
     """Return the events of a study, oldest first: each transition with who, when and why."""
-    position = int(query.cursor or 0)
-    events = storage.events.after(position, study_id=study_id, limit=query.limit + 1)
-    more = len(events) > query.limit
-    events = events[: query.limit]
-    return Page(items=events, next_cursor=str(events[-1].id) if more else None)
+    after = int(query.cursor or 0)
+    return page_of(
+        lambda limit: storage.events.after(after, study_id=study_id, limit=limit),
+        limit=query.limit,
+        cursor=lambda event: event.id,
+    )
 
 
 def _sent(event: StudyEvent) -> ServerSentEvent:

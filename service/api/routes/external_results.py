@@ -11,10 +11,18 @@ from ham.config import Combination
 from search_spaces import recipe_for
 from service.api.dependencies import PrincipalDep, StorageDep, check_names
 from service.api.errors.problems import documented
-from service.api.queries import ExternalRunQuery
+from service.api.pagination import id_cursor, limit_field, page_of
+from service.api.queries import CombinationQuery
 from service.domain.transfer.published import published_results
 
 router = APIRouter(prefix="/v1", tags=["runs"])
+
+
+class ExternalRunQuery(CombinationQuery):
+    """Which runs made elsewhere, and which part of their list."""
+
+    limit: int = limit_field(50, largest=200, of="Runs")
+    cursor: str | None = id_cursor("external")
 
 
 @router.post(
@@ -49,12 +57,12 @@ def list_external_runs(
     query: Annotated[ExternalRunQuery, Query()], storage: StorageDep
 ) -> Page[ExternalRun]:
     """Return reported runs, newest first, each with who reported it from where."""
-    found = storage.external_runs.list(
-        check_names(query.combinations()), limit=query.limit + 1, before=query.cursor
+    which = check_names(query.combinations())
+    return page_of(
+        lambda limit: storage.external_runs.list(which, limit=limit, before=query.cursor),
+        limit=query.limit,
+        cursor=lambda run: run.id,
     )
-    more = len(found) > query.limit
-    found = found[: query.limit]
-    return Page(items=found, next_cursor=found[-1].id if more else None)
 
 
 @router.get("/published", summary="List published results")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query
+from pydantic import Field
 
 from ham.client.records import Leaderboard, Overview, Page
 from service.api.dependencies import StorageDep, last_modified
 from service.api.errors.problems import documented
-from service.api.queries import LeaderboardQuery
+from service.api.pagination import PageQuery, limit_field, page_of
 from service.domain.evidence import leaderboards
 from service.domain.evidence.overview import overview
 
@@ -18,15 +19,28 @@ router = APIRouter(
 )
 
 
+class LeaderboardQuery(PageQuery):
+    """Which part of the list of leaderboards."""
+
+    limit: int = limit_field(20, largest=100, of="Leaderboards")
+    cursor: str | None = Field(
+        None,
+        max_length=300,
+        description="The `next_cursor` of the page before.",
+        examples=["digits_cnn-digits-0.90-digits@1"],
+    )
+
+
 @router.get("", summary="List leaderboards", responses=documented(422))
 def list_leaderboards(
     query: Annotated[LeaderboardQuery, Query()], storage: StorageDep
 ) -> Page[Leaderboard]:
     """Return leaderboards by name, each of them whole."""
-    found = leaderboards.page(storage.recommendations, query.limit + 1, query.cursor or "")
-    more = len(found) > query.limit
-    found = found[: query.limit]
-    return Page(items=found, next_cursor=found[-1].benchmark.name if more else None)
+    return page_of(
+        lambda limit: leaderboards.page(storage.recommendations, limit, query.cursor or ""),
+        limit=query.limit,
+        cursor=lambda board: board.benchmark.name,
+    )
 
 
 @router.get("/overview", summary="Look at all leaderboards at once")

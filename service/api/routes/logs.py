@@ -6,15 +6,24 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import PlainTextResponse
+from pydantic import Field
 
-from ham.client.records import LogLine, Page
+from ham.client.records import LogLevel, LogLine, Page
 from service.api.dependencies import RunId, StorageDep, StudyId
 from service.api.errors.problems import documented
 from service.api.logs import tail
-from service.api.queries import LogQuery
+from service.api.pagination import PageQuery, limit_field, number_cursor, page_of
 from service.storage import Storage
 
 router = APIRouter(prefix="/v1")
+
+
+class LogQuery(PageQuery):
+    """Which part of a log."""
+
+    level: LogLevel = Field(LogLevel.DEBUG, description="Only lines that matter as much.")
+    limit: int = limit_field(200, largest=1000, of="Lines")
+    cursor: str | None = number_cursor(digits=18)
 
 
 @router.get(
@@ -73,13 +82,11 @@ def get_output(
 def _page(
     storage: Storage, query: LogQuery, study_id: str | None = None, run_id: str | None = None
 ) -> Page[LogLine]:
-    lines = storage.logs.page(
-        study_id=study_id,
-        run_id=run_id,
-        least=query.level,
-        limit=query.limit + 1,
-        after=int(query.cursor or 0),
+    after = int(query.cursor or 0)
+    return page_of(
+        lambda limit: storage.logs.page(
+            study_id=study_id, run_id=run_id, least=query.level, limit=limit, after=after
+        ),
+        limit=query.limit,
+        cursor=lambda line: line.id,
     )
-    more = len(lines) > query.limit
-    lines = lines[: query.limit]
-    return Page(items=lines, next_cursor=str(lines[-1].id) if more else None)

@@ -14,7 +14,8 @@ from ham.errors import InvalidConfig
 from search_spaces import recipe_for
 from service.api.dependencies import StorageDep, check_names, last_modified
 from service.api.errors.problems import documented
-from service.api.queries import CombinationQuery, RecommendationQuery
+from service.api.pagination import id_cursor, limit_field, page_of
+from service.api.queries import CombinationQuery
 from service.domain.planning.plans import resolve
 from service.domain.transfer.paper_default import paper_default
 from service.domain.transfer.transferred import transferred
@@ -23,6 +24,13 @@ from service.errors import NotFound
 router = APIRouter(
     prefix="/v1/recommendations", tags=["recommendations"], dependencies=[Depends(last_modified)]
 )
+
+
+class RecommendationQuery(CombinationQuery):
+    """Which recommendations, and which part of their list."""
+
+    limit: int = limit_field(50, largest=200, of="Recommendations")
+    cursor: str | None = id_cursor("rec")
 
 
 @router.get("", summary="Look up recommended settings", responses=documented(404, 422))
@@ -38,12 +46,14 @@ def list_recommendations(
     """
     which = check_names(query.combinations())
     asked = _named(which)
-    found = storage.recommendations.latest(which, limit=query.limit + 1, before=query.cursor)
-    if not found and asked is not None:
+    page = page_of(
+        lambda limit: storage.recommendations.latest(which, limit=limit, before=query.cursor),
+        limit=query.limit,
+        cursor=lambda recommendation: recommendation.id,
+    )
+    if not page.items and asked is not None:
         raise NotFound(_how_to_submit(asked))
-    more = len(found) > query.limit
-    found = found[: query.limit]
-    return Page(items=found, next_cursor=found[-1].id if more else None)
+    return page
 
 
 @router.get(

@@ -15,6 +15,7 @@ from ham.client.records import (
     Run,
     Study,
     StudyRequest,
+    StudyState,
     StudyView,
 )
 from service.api.dependencies import (
@@ -27,7 +28,8 @@ from service.api.dependencies import (
     check_names,
 )
 from service.api.errors.problems import documented
-from service.api.queries import StudyQuery, StudyRunsQuery
+from service.api.pagination import EXAMPLE_ULID, ULID, PageQuery, id_cursor, limit_field, page_of
+from service.api.queries import CombinationQuery
 from service.clock import utc_now
 from service.domain.planning.estimates import estimate
 from service.domain.planning.permissions import require_priority
@@ -42,6 +44,40 @@ SUBMITTED: dict[int | str, dict[str, Any]] = {
     200: {"model": StudyView, "description": "This Idempotency-Key already stands for it."},
     **documented(400, 409, 422, 429),
 }
+
+
+class StudyQuery(CombinationQuery):
+    """Which studies, and which part of their list."""
+
+    state: StudyState | None = Field(None, description="Only studies in this state.")
+    submitter: str | None = Field(
+        None,
+        max_length=100,
+        pattern="^[0-9A-Za-z_.-]+$",
+        description="Only studies of his.",
+        examples=[f"key_{EXAMPLE_ULID}"],
+    )
+    sweep_id: str | None = Field(
+        None,
+        pattern=f"^sweep_{ULID}$",
+        description="Only studies of this sweep.",
+        examples=[f"sweep_{EXAMPLE_ULID}"],
+    )
+    limit: int = limit_field(50, largest=200, of="Studies")
+    cursor: str | None = id_cursor("study")
+
+
+class StudyRunsQuery(PageQuery):
+    """Which part of the runs of a study."""
+
+    limit: int = limit_field(200, largest=1000, of="Runs")
+    cursor: str | None = id_cursor("run")
+
+
+class StageRunsQuery(StudyRunsQuery):
+    """Which runs of a study, and which part of their list."""
+
+    purpose: Purpose | None = Field(None, description="Only runs of this stage.")
 
 
 @router.post(
@@ -91,17 +127,20 @@ def plan_study(request: StudyRequest, storage: StorageDep) -> PlanView:
 @router.get("", summary="List studies", responses=documented(422))
 def list_studies(query: Annotated[StudyQuery, Query()], storage: StorageDep) -> Page[StudyView]:
     """Return studies with their progress, newest first."""
-    studies = storage.studies.list(
-        state=query.state,
-        which=check_names(query.combinations()),
-        submitter=query.submitter,
-        sweep_id=query.sweep_id,
-        limit=query.limit + 1,
-        before=query.cursor,
-    )
-    more = len(studies) > query.limit
-    studies = studies[: query.limit]
-    return Page(items=views(storage, studies), next_cursor=studies[-1].id if more else None)
+    which = check_names(query.combinations())
+
+    def read(limit: int) -> list[StudyView]:
+        studies = storage.studies.list(
+            state=query.state,
+            which=which,
+            submitter=query.submitter,
+            sweep_id=query.sweep_id,
+            limit=limit,
+            before=query.cursor,
+        )
+        return views(storage, studies)
+
+    return page_of(read, limit=query.limit, cursor=lambda study: study.id)
 
 
 @router.get("/{study_id}", summary="Show a study", responses=documented(404, 422))
@@ -120,10 +159,6 @@ def list_trials(
     return _runs(storage, study_id, query, Purpose.SEARCH)
 
 
-class _StageQuery(StudyRunsQuery):
-    purpose: Purpose | None = Field(None, description="Only runs of this stage.")
-
-
 @router.get(
     "/{study_id}/early-stopping",
     summary="Show what early stopping did",
@@ -136,7 +171,7 @@ def show_early_stopping(study_id: StudyId, storage: StorageDep) -> EarlyStopping
 
 @router.get("/{study_id}/runs", summary="List the runs of a study", responses=documented(404, 422))
 def list_runs(
-    study_id: StudyId, query: Annotated[_StageQuery, Query()], storage: StorageDep
+    study_id: StudyId, query: Annotated[StageRunsQuery, Query()], storage: StorageDep
 ) -> Page[Run]:
     """Return the runs of all stages, oldest first."""
     return _runs(storage, study_id, query, query.purpose)
@@ -146,12 +181,13 @@ def _runs(
     storage: Storage, study_id: str, query: StudyRunsQuery, purpose: Purpose | None
 ) -> Page[Run]:
     storage.studies.get(study_id)  # an unknown study is NotFound, not an empty list
-    runs = storage.runs.page(
-        study_id=study_id, purpose=purpose, limit=query.limit + 1, after=query.cursor or ""
+    return page_of(
+        lambda limit: storage.runs.page(
+            study_id=study_id, purpose=purpose, limit=limit, after=query.cursor or ""
+        ),
+        limit=query.limit,
+        cursor=lambda run: run.id,
     )
-    more = len(runs) > query.limit
-    runs = runs[: query.limit]
-    return Page(items=runs, next_cursor=runs[-1].id if more else None)
 
 
 def submitted(storage: Storage, response: Response, study: Study, new: bool) -> StudyView:

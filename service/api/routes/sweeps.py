@@ -15,7 +15,7 @@ from service.api.dependencies import (
     SubmitterDep,
 )
 from service.api.errors.problems import documented
-from service.api.queries import SweepQuery
+from service.api.pagination import EXAMPLE_ULID, ULID, PageQuery, id_cursor, limit_field, page_of
 from service.domain.planning.permissions import require_priority
 from service.domain.planning.sweeps import expand
 from service.storage import Storage
@@ -25,11 +25,18 @@ router = APIRouter(prefix="/v1/sweeps", tags=["sweeps"])
 SweepId = Annotated[
     str,
     Path(
-        pattern="^sweep_[0-9a-z]{26}$",
+        pattern=f"^sweep_{ULID}$",
         description="Id of a sweep.",
-        examples=["sweep_01kb0f4q8e9w3m5r7t1v6x2y4z"],
+        examples=[f"sweep_{EXAMPLE_ULID}"],
     ),
 ]
+
+
+class SweepQuery(PageQuery):
+    """Which part of the list of sweeps."""
+
+    limit: int = limit_field(50, largest=200, of="Sweeps")
+    cursor: str | None = id_cursor("sweep")
 
 
 @router.post(
@@ -70,10 +77,11 @@ def submit_sweep(
 @router.get("", summary="List sweeps", responses=documented(422))
 def list_sweeps(query: Annotated[SweepQuery, Query()], storage: StorageDep) -> Page[SweepView]:
     """Return sweeps with their progress, newest first."""
-    sweeps = storage.sweeps.list(limit=query.limit + 1, before=query.cursor)
-    more = len(sweeps) > query.limit
-    sweeps = sweeps[: query.limit]
-    return Page(items=_views(storage, sweeps), next_cursor=sweeps[-1].id if more else None)
+    return page_of(
+        lambda limit: _views(storage, storage.sweeps.list(limit=limit, before=query.cursor)),
+        limit=query.limit,
+        cursor=lambda sweep: sweep.id,
+    )
 
 
 @router.get("/{sweep_id}", summary="Show a sweep", responses=documented(404, 422))
