@@ -57,7 +57,7 @@ ONLY: dict[str, tuple[str, ...]] = {
     "ray": ("service.workers", "benchmarks"),
     "optuna": ("service.workers", "service.api.dashboard", "benchmarks"),
     "optuna_dashboard": ("service.api.dashboard",),
-    "fastapi": ("service.api", "service.web", "service.cli.serving"),
+    "fastapi": ("service.api", "service.web", "service.cli.server"),
     "starlette": ("service.api", "service.web"),
     "sqlalchemy": ("service.storage",),
     "alembic": ("service.storage",),

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -22,11 +23,11 @@ from ham.client.address import ADDRESS_FILE, ServiceAddress
 from ham.client.client import Client
 from ham.client.errors import ClientError
 from ham.client.records import StudyRequest, StudyState, StudyView
-from service.cli.errors import INTERRUPTED, PORT_TAKEN
-from service.cli.output import leaderboard_table, recommendation_table
+from service.cli.errors import INTERRUPTED, PORT_TAKEN, report_errors
+from service.cli.options import DataDir, settings_of
+from service.cli.output import console, leaderboard_table, recommendation_table
 from service.cli.scheduler_process import environment
 from service.cli.watch import watch
-from service.domain.planning.plans import resolve
 from service.settings import Settings
 
 MODELS = ("digits_cnn", "digits_mlp")
@@ -39,6 +40,18 @@ REQUESTS = tuple(
 _START_WITHIN = 120.0
 _STOP_WITHIN = 40.0
 _MOST_RETRIES = 100
+
+
+def demo(
+    exit: Annotated[
+        bool, typer.Option("--exit", help="Stop when everything is shown, for scripts.")
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Tune six small combinations on real data and show what came out."""
+    with report_errors():
+        settings = settings_of(data_dir=data_dir)
+        run_demo(settings, console, stay=not exit)
 
 
 def run_demo(settings: Settings, console: Console, *, stay: bool) -> None:
@@ -121,6 +134,8 @@ def submit_once(client: Client, request: StudyRequest) -> StudyView:
     The key holds the recipe's version and the whole request, so a changed recipe or budget is
     tuned anew; a study that failed or was cancelled is replaced by a new one.
     """
+    from service.domain.planning.plans import resolve  # lazy: it imports numpy and SQLAlchemy
+
     resolved = resolve(request)
     digest = hashlib.sha256(request.model_dump_json().encode()).hexdigest()[:8]
     for attempt in range(_MOST_RETRIES):

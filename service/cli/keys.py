@@ -11,18 +11,15 @@ import typer
 from rich.console import Console
 
 from service.cli.errors import NOT_FOUND, fail, report_errors
-from service.cli.options import Json
+from service.cli.options import DataDir, Json, settings_of
 from service.cli.output import print_json, table_of
 from service.errors import NotFound
 from service.records import ApiKey, Limits, Scope
-from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.storage.operations.keys import KeyStore
 
 app = typer.Typer(no_args_is_help=True, help="Give out, list and revoke API keys.")
-
-DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded databases.")]
 
 
 @app.command()
@@ -81,7 +78,7 @@ def revoke(
 @contextmanager
 def _keys(data_dir: Path | None) -> Iterator[KeyStore]:
     with report_errors():
-        settings = Settings() if data_dir is None else Settings(data_dir=data_dir)
+        settings = settings_of(data_dir=data_dir)
         from service.storage import open_storage  # lazy: most commands need no database
         from service.storage.engine.migrate import migrate  # lazy: the same
 

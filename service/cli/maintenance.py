@@ -1,4 +1,4 @@
-"""``hamtune backup`` and ``hamtune clean``: what an operator does now and then."""
+"""``hamtune migrate``, ``backup`` and ``clean``: upkeep of the databases and the data folder."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ import typer
 from rich.console import Console
 
 from service.cli.errors import report_errors
+from service.cli.options import DataDir, settings_of
+from service.cli.output import console
 from service.errors import NotFound
-from service.settings import Settings
 
 if TYPE_CHECKING:
     from service.storage.studies.store import StudyStore
@@ -25,7 +26,16 @@ if TYPE_CHECKING:
 DATABASES = ("hamtune.sqlite3", "optuna.sqlite3")
 _STUDY = re.compile(r"study_[0-9a-z]{26}")
 
-DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded databases and logs.")]
+
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database to this version's tables (serve and worker do so by themselves)."""
+    with report_errors():
+        settings = settings_of(data_dir=data_dir)
+        from service.storage import Database  # lazy: see serve
+        from service.storage.engine.migrate import migrate as run  # lazy: see serve
+
+        run(Database(settings.database))
+        console.print("the database is up to date")
 
 
 def backup(
@@ -34,7 +44,7 @@ def backup(
 ) -> None:
     """Copy the embedded databases, whole, while the service runs (PostgreSQL has pg_dump)."""
     with report_errors():
-        settings = _settings(data_dir)
+        settings = settings_of(data_dir=data_dir)
         if settings.database_url is not None:
             raise ValueError(
                 "hamtune backup copies the embedded databases; this service keeps its data on "
@@ -44,7 +54,7 @@ def backup(
         found = [name for name in DATABASES if (settings.data_dir / name).exists()]
         for name in found:
             _copy(settings.data_dir / name, folder / name)
-    Console().print(f"{', '.join(found) or 'nothing'} copied to {folder}", markup=False)
+    console.print(f"{', '.join(found) or 'nothing'} copied to {folder}", markup=False)
 
 
 def clean(
@@ -54,7 +64,7 @@ def clean(
 ) -> None:
     """Remove logs, checkpoints and Ray's folders of studies that ended long ago, never results."""
     with report_errors():
-        settings = _settings(data_dir)
+        settings = settings_of(data_dir=data_dir)
         from service.storage import open_storage  # lazy: most commands need no database
         from service.workers.cluster import checkpoints  # lazy: and no buckets
 
@@ -120,7 +130,3 @@ def _copy(source: Path, target: Path) -> None:
     target.unlink(missing_ok=True)
     with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
         old.backup(new)
-
-
-def _settings(data_dir: Path | None) -> Settings:
-    return Settings() if data_dir is None else Settings(data_dir=data_dir)

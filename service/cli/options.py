@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from ham.config import Schedule
 from search_spaces import JOINT, SCHEDULED
+from service.settings import Settings
 
 Url = Annotated[
     str | None,
@@ -18,6 +20,7 @@ Url = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, and nothing else.")]
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded databases and logs.")]
 Dataset = Annotated[str, typer.Option(help="Name of the dataset.")]
 Sparsity = Annotated[float, typer.Option(help="Fraction of zero weights, 0 <= sparsity < 1.")]
 Optimizer = Annotated[str, typer.Option(help="Base optimizer.")]
@@ -44,3 +47,8 @@ def levels(listed: str | None) -> tuple[float, ...]:
         ValueError: one is no number.
     """
     return tuple(float(level) for level in listed.split(",")) if listed else ()
+
+
+def settings_of(**options: Any) -> Settings:
+    """Return the service's settings; an option that was given replaces its variable."""
+    return Settings(**{name: value for name, value in options.items() if value is not None})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 
 from pydantic import BaseModel
@@ -37,6 +38,11 @@ from service.formatting import (
     stage,
     strength,
 )
+
+_WIDTH_OF_FILES = 120
+
+console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
+"""Standard output; in columns of 120 characters where it is not a terminal."""
 
 _COLOURS = {"succeeded": "green", "failed": "red", "cancelled": "red", "queued": "dim"}
 _ROLES = {"tuned": "+ HAM, tuned", "paper": "+ HAM, paper", "no HAM": "without HAM"}

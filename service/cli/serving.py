@@ -1,132 +1,65 @@
-"""What ``hamtune serve`` does: database, scheduler, API, and their end."""
+"""``hamtune serve`` and ``hamtune worker``: run the service, or a scheduler alone."""
 
 from __future__ import annotations
 
-import errno
-import gc
 import os
-import signal
-import socket
-from collections.abc import Callable
+import sys
+from typing import Annotated
 
-import uvicorn
-from fastapi import FastAPI
+import typer
 
-from ham.client.address import ADDRESS_FILE, ServiceAddress
-from service import logs
-from service.api.app import create_app
-from service.api.middleware.local_only import LocalOnly
-from service.cli.errors import PortTaken
-from service.cli.scheduler_process import SchedulerProcess
+from service.cli.errors import report_errors
+from service.cli.options import DataDir, settings_of
+from service.cli.output import console
 from service.settings import Settings
-from service.storage import open_storage
-from service.storage.engine.migrate import migrate
-
-_SECONDS_FOR_OPEN_REQUESTS = 5
 
 
-def serve(settings: Settings, scheduler: bool, announce: Callable[[str], None]) -> None:
-    """Run the service until SIGINT or SIGTERM.
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", min=1, max=65535)] = None,
+    data_dir: DataDir = None,
+    scheduler: Annotated[
+        bool, typer.Option(help="Run a scheduler beside the API; without it, only answer.")
+    ] = True,
+    die_with_parent: Annotated[bool, typer.Option("--die-with-parent", hidden=True)] = False,
+) -> None:
+    """Start the service: API, page, Optuna dashboard and a scheduler."""
+    with report_errors():
+        settings = settings_of(host=host, port=port, data_dir=data_dir)
+        from service.cli.server import serve as run  # lazy: the other commands start without it
+        from service.workers.scheduler import processes  # lazy: the same
 
-    Args:
-        settings: where it listens and keeps its data.
-        scheduler: whether to run a scheduler beside the API.
-        announce: called with the address once the API answers.
+        if die_with_parent:
+            processes.die_with_parent()
+        if scheduler and settings.checkpoints is not None:
+            from service.workers.cluster import checkpoints  # lazy: only buckets need it
 
-    Raises:
-        PortTaken: something listens on the port already.
-    """
-    logs.configure(settings)
-    listener = _listen(settings.host, settings.port)
-    storage = open_storage(settings)
-    migrate(storage.database)
-    app = create_app(settings, storage)
-    keeper = SchedulerProcess(settings) if scheduler else None
-    # Uvicorn raises the signal again when it has shut down; this turns it into an exception.
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        if keeper:
-            keeper.start()
-        _Server(app, settings, announce).run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        _forget_address(settings, app)
-        if keeper:
-            keeper.stop()
-        storage.database.close()
+            checkpoints.check_checkpoint_store(settings.checkpoint_location)
+        run(settings, scheduler, lambda url: _announce(url, settings))
 
 
-class _Server(uvicorn.Server):
-    """A server that tells when it answers, and writes its address into the data folder."""
+def worker(
+    join: Annotated[
+        bool,
+        typer.Option(help="Make this machine a node of the cluster at RAY_ADDRESS, without CPUs."),
+    ] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Run a scheduler only: on more machines, beside one database."""
+    with report_errors():
+        settings = settings_of(data_dir=data_dir)
+        if join and settings.ray_address is None:
+            raise ValueError("--join needs the address of a Ray cluster; set RAY_ADDRESS")
+        from service.cli.scheduler_process import environment  # lazy: see serve
 
-    def __init__(self, app: FastAPI, settings: Settings, announce: Callable[[str], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app if settings.keys_required else LocalOnly(app),
-                host=settings.host,
-                log_config=None,
-                access_log=False,
-                log_level="warning",
-                timeout_graceful_shutdown=_SECONDS_FOR_OPEN_REQUESTS,
-            )
-        )
-        self._app, self._settings, self._announce = app, settings, announce
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start listening, then tell."""
-        await super().startup(sockets)
-        gc.collect()
-        gc.freeze()  # modules and schemas stay: to look through them takes 0.1 s, again and again
-        url = _url(self._settings)
-        _remember_address(self._settings, self._app, url)
-        self._announce(url)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams, which would not end by themselves, then wait for open requests."""
-        self._app.state.feed.closed = True
-        await super().shutdown(sockets)
+        command = [sys.executable, "-m", "service.workers", *(["--join"] if join else [])]
+        os.execve(sys.executable, command, {**os.environ, **environment(settings)})
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio switches Nagle's algorithm off only where the protocol is named: 40 ms per answer.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortTaken(
-                f"port {port} of {host} is taken, perhaps by another hamtune; choose another: "
-                f"hamtune serve --port {port + 1}"
-            ) from None
-        raise ValueError(f"cannot listen on {host}:{port}: {error.strerror}") from None
-    return listener
-
-
-def _url(settings: Settings) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)
-    return f"http://{host}:{settings.port}"
-
-
-def _remember_address(settings: Settings, app: FastAPI, url: str) -> None:
-    """Let commands that run beside the data folder find the service, whatever its port."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    address = ServiceAddress(url=url, instance=app.state.instance, pid=os.getpid())
-    path = settings.data_dir / ADDRESS_FILE
-    whole = path.with_suffix(".new")
-    whole.write_text(address.model_dump_json())
-    whole.replace(path)  # at once: nobody reads half of it
-
-
-def _forget_address(settings: Settings, app: FastAPI) -> None:
-    path = settings.data_dir / ADDRESS_FILE
-    if path.exists() and app.state.instance in path.read_text():
-        path.unlink()
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+def _announce(url: str, settings: Settings) -> None:
+    console.print(f"hamtune answers at [bold]{url}[/]")
+    console.print(f"  API {url}/docs · Optuna dashboard {url}/dashboard", highlight=False)
+    console.print(f"  data and logs in {settings.data_dir.resolve()}", highlight=False)
+    if settings.keys_required:
+        console.print("  an API key is needed; make one with: hamtune keys create NAME")
+    console.print("  Ctrl-C stops it; studies go on from where they were when it starts again.")
