@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 def config(
     json: Json = False,
-    markdown: Annotated[bool, typer.Option(help="Write the table of docs/settings.md.")] = False,
+    markdown: Annotated[bool, typer.Option(help="Write the table of docs/reference/settings.md.")] = False,
 ) -> None:
     """Show all settings, their values and where these come from; secrets are masked."""
     with report_errors():
@@ -65,7 +65,7 @@ def settings_rows(settings: Settings) -> Iterator[Row]:
 
 
 def documented() -> str:
-    """Return the table of docs/settings.md, as Markdown."""
+    """Return the table of docs/reference/settings.md, as Markdown."""
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         variable = str(field.validation_alias or f"HAMTUNE_{name.upper()}")

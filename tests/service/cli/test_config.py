@@ -84,4 +84,4 @@ def test_addresses_of_a_cluster_are_kept(address: str) -> None:
 
 def test_docs_list_the_settings_that_there_are() -> None:
     table = CliRunner(env={}).invoke(app, ["config", "--markdown"]).stdout
-    assert table in (ROOT / "docs/settings.md").read_text()
+    assert table in (ROOT / "docs/reference/settings.md").read_text()
