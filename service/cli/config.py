@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 def config(
     json: Json = False,
-    markdown: Annotated[bool, typer.Option(help="Write the table of docs/reference/settings.md.")] = False,
+    markdown: Annotated[bool, typer.Option(help="Write the table of the docs.")] = False,
 ) -> None:
     """Show all settings, their values and where these come from; secrets are masked."""
     with report_errors():
