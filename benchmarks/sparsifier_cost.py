@@ -1,13 +1,13 @@
-"""Time a training step under each sparsifier over the dense step, outside of mask updates.
+"""Time of a training step under each sparsifier relative to the dense step.
 
     python -m benchmarks.sparsifier_cost [--threads 1] [--rounds 100]
 
-All methods step in turns, so that a busy moment of the machine meets each of them, and each step
-is compared with the dense one of its own turn: reported is the median of these ratios, with the
-interval that holds the true median in 95 % of cases (a sign test's, from order statistics alone).
-Each method has its own copy of one model and is at its sparse state (GMP cut, AC/DC compressed)
-before the clock runs; steps at which masks move or are scored are not timed. On a machine that
-others use as well, the processor time of the one thread says more than the time on the clock.
+All methods step in turns, so a busy moment of the machine affects each of them. Each step is
+compared with the dense step of its own turn. The table shows the median of these ratios with the
+95 % confidence interval of a sign test, from order statistics. Each method has its own copy of
+one model and is sparse before the first timed step (GMP pruned, AC/DC compressed). Steps that
+update or score masks are not timed. On a machine with other load the processor time of the one
+thread is more reliable than the wall time.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ from ham.sparsifiers.gmp import GMP
 
 METHODS = ("dense", "random", "set", "rigl", "gmp", "acdc")
 SPARSITY = 0.9
-TOTAL_STEPS = 1_000_000  # so long that no update falls into the measured steps
+TOTAL_STEPS = 1_000_000  # no mask update falls into the timed steps
 BATCHES = {"digits_cnn": 64, "resnet20": 32}
 
 
 def stepper(model_name: str, method: str, data: tuple[Tensor, Tensor]) -> Callable[[], object]:
-    """Return a whole training step (forward, backward, SGD and HAM) under a method."""
+    """Return a function that takes a training step (forward, backward, SGD, HAM) of a method."""
     torch.manual_seed(0)
     model = MODELS.get(model_name).load()()
     sparsifier, groups = ham.sparsify(
@@ -62,33 +62,33 @@ def stepper(model_name: str, method: str, data: tuple[Tensor, Tensor]) -> Callab
     return step
 
 
-class Taken(NamedTuple):
-    """Milliseconds of one step."""
+class StepTime(NamedTuple):
+    """Time of one step, in milliseconds."""
 
-    clock: float
+    wall: float
     processor: float
 
 
-def timed(step: Callable[[], object]) -> Taken:
-    """Take a step and time it; processor time is that of the calling thread."""
-    clock, processor = time.perf_counter(), time.thread_time()
+def timed(step: Callable[[], object]) -> StepTime:
+    """Take a step and return its wall time and the processor time of this thread."""
+    wall, processor = time.perf_counter(), time.thread_time()
     step()
-    return Taken(1e3 * (time.perf_counter() - clock), 1e3 * (time.thread_time() - processor))
+    return StepTime(1e3 * (time.perf_counter() - wall), 1e3 * (time.thread_time() - processor))
 
 
-def times_of(model_name: str, rounds: int) -> dict[str, list[Taken]]:
-    """Return the times of each step by method, taken in turns."""
-    shape = next(row.shape for row in DATASETS if MODELS.get(model_name).accepts(row))
+def times_of(model_name: str, rounds: int) -> dict[str, list[StepTime]]:
+    """Return the times of all steps by method; the methods step in turns."""
+    shape = next(spec.shape for spec in DATASETS if MODELS.get(model_name).accepts(spec))
     size = BATCHES[model_name]
     data = torch.randn(size, *shape), torch.randint(10, (size,))
     steps = {method: stepper(model_name, method, data) for method in METHODS}
-    times: dict[str, list[Taken]] = {method: [] for method in METHODS}
+    times: dict[str, list[StepTime]] = {method: [] for method in METHODS}
     for index in range(-3, rounds):
         turn = METHODS[index % len(METHODS) :] + METHODS[: index % len(METHODS)]
         for method in turn:
-            taken = timed(steps[method])
+            step_time = timed(steps[method])
             if index >= 0:
-                times[method].append(taken)
+                times[method].append(step_time)
     return times
 
 
@@ -113,16 +113,16 @@ def main() -> None:
         f"{platform.machine()}, {options.threads} threads, torch {torch.__version__}, "
         f"{options.rounds} rounds, sparsity {SPARSITY}, SGD with momentum and HAM\n"
     )
-    print("| model | batch | method | ms on the clock | x dense | ms of processor | x dense |")
+    print("| model | batch | method | wall time, ms | x dense | processor time, ms | x dense |")
     print("|---|---|---|---|---|---|---|")
     for model_name in options.models:
         size = BATCHES[model_name]
         times = times_of(model_name, options.rounds)
         columns = {method: list(zip(*taken, strict=True)) for method, taken in times.items()}
-        for method, kinds in columns.items():
+        for method, measures in columns.items():
             cells = [
                 f"{median(values):.2f} | {median_ratio(values, dense)}"
-                for values, dense in zip(kinds, columns["dense"], strict=True)
+                for values, dense in zip(measures, columns["dense"], strict=True)
             ]
             print(f"| {model_name} | {size} | {method} | {' | '.join(cells)} |", flush=True)
 

@@ -1,17 +1,17 @@
-"""Accuracy of every sparsifier with and without HAM, paired by seed.
+"""Test accuracy of every sparsifier with HAM and as a baseline, without HAM, paired by seed.
 
     python -m benchmarks.sparsifiers train digits_cnn [--minutes 4] [--file runs.csv]
     python -m benchmarks.sparsifiers table [--file runs.csv]
 
-``train`` adds the trainings that the file lacks (by default what is recorded in truth/), until the
-minutes are over; call it again to go on. ``table`` prints what is there. Test data is measured
-once per training, and nothing is chosen by it: all methods of a network are trained with one
-setting of HAM, or without.
+``train`` runs the trainings that are missing in the file, by default the record in truth/, until
+the minutes are over; call it again to continue. ``table`` prints the file as tables. The test
+accuracy is measured once per training and nothing is chosen by it: all methods of a network are
+trained with one configuration of HAM, and as a baseline with the recipe's values.
 
 ResNet-20 is trained on the same digits in three equal channels. It is the CIFAR network, weight by
 weight; on 8x8 images instead of 32x32 it is sixteen times cheaper. Six epochs on 797 images show
-that the methods train a residual network, not what they reach on CIFAR. Methods of many trainings
-are left out there unless ``--methods`` names them.
+that the methods train a residual network, and not the accuracy that they reach on CIFAR. Methods
+of many trainings are left out there unless ``--methods`` names them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch.utils.data import Dataset, TensorDataset
@@ -38,10 +38,12 @@ from search_spaces import recipe_for
 from service.domain.evidence.statistics import estimate, paired_gain
 from service.formatting import interval, points
 
-# One setting per network, chosen on validation data and on seeds that are not used here. Digits
-# CNN: the best mean over the eight combinations of this recipe in benchmarks/truth/digits.csv.
-# ResNet-20: of twelve settings under `random` at 0.9 and three seeds (alpha 0 to 36, beta 0 to
-# 0.3), the weakest alpha within 0.1 points of the best.
+Branch = Literal["ham", "baseline"]
+
+# One configuration per network, chosen on validation data and on seeds that are not used here.
+# Digits CNN: the best mean over the eight combinations of this recipe in
+# benchmarks/truth/digits.csv. ResNet-20: among twelve configurations under `random` at 0.9 and
+# three seeds (alpha 0 to 36, beta 0 to 0.3), the weakest alpha within 0.1 points of the best.
 HAM = {
     "digits_cnn": HamConfig(alpha=40.0, beta=0.3),
     "resnet20_8x8": HamConfig(alpha=10.0, beta=0.3),
@@ -64,7 +66,7 @@ FEW_EPOCHS = Recipe(
 
 @cache
 def load_digits_rgb() -> Splits:
-    """Return the digits as images of shape (3, 8, 8), split as the original."""
+    """Return the digits as images of shape (3, 8, 8), with the splits of the original."""
     splits = digits.load()
     parts = [in_three_channels(part) for part in (splits.train, splits.validation, splits.test)]
     content = hash_tensors(*(tensor for part in parts for tensor in part.tensors))
@@ -78,7 +80,7 @@ def in_three_channels(part: Dataset[Any]) -> TensorDataset:
 
 
 def register_small_resnet() -> None:
-    """Add the data and the network on it to the catalogue of this process, as a plug-in would."""
+    """Register the data and its network in this process, as a plug-in would."""
     if "digits_rgb" in DATASETS:
         return
     shape = (3, 8, 8)
@@ -96,52 +98,51 @@ def register_small_resnet() -> None:
 def configs(
     model: str, methods: Sequence[str], sparsities: Sequence[float]
 ) -> Iterator[RunConfig]:
-    """Yield the trainings, all methods of a seed before the next seed."""
+    """Yield the trainings; all methods of a seed come before the next seed."""
     dataset, recipe = ("digits", recipe_for("digits"))
     if model != "digits_cnn":
         dataset, recipe = "digits_rgb", FEW_EPOCHS
     for sparsity in sparsities:
         for seed in SEEDS:
             for method in methods:
-                row = SPARSIFIERS.get(method)
-                takes = row.takes_sparsity
-                if not takes and sparsity != sparsities[0]:
+                spec = SPARSIFIERS.get(method)
+                if not spec.takes_sparsity and sparsity != sparsities[0]:
                     continue
-                for setting in (
-                    (RECIPE_BASELINE, HAM[model]) if row.takes_ham else (RECIPE_BASELINE,)
+                for ham_config in (
+                    (RECIPE_BASELINE, HAM[model]) if spec.takes_ham else (RECIPE_BASELINE,)
                 ):
                     yield RunConfig(
                         combination=Combination(
                             model=model,
                             dataset=dataset,
                             sparsifier=method,
-                            sparsity=sparsity if takes else 0.0,
+                            sparsity=sparsity if spec.takes_sparsity else 0.0,
                             optimizer="sgd",
                             recipe=recipe.id,
                         ),
                         recipe=recipe,
-                        setting=setting,
+                        setting=ham_config,
                         seed=seed,
                     )
 
 
 def identity(config: RunConfig) -> dict[str, str]:
-    """Return what tells a training from all others here, as it stands in the file."""
-    combination, setting = config.combination, config.setting
+    """Return the columns that identify a training, as text of the file."""
+    combination, ham_config = config.combination, config.setting
     values = (
         combination.model,
         combination.sparsifier,
         combination.sparsity,
         combination.recipe,
-        setting.alpha,
-        setting.beta,
+        ham_config.alpha,
+        ham_config.beta,
         config.seed,
     )
     return dict(zip(IDENTITY, map(str, values), strict=True))
 
 
 def read(path: Path) -> list[dict[str, str]]:
-    """Return what was trained so far and what came out, as text."""
+    """Return the recorded trainings and their outcomes, as text."""
     if not path.exists():
         return []
     with path.open(newline="") as file:
@@ -149,7 +150,16 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def train_missing(wanted: Sequence[RunConfig], path: Path, minutes: float) -> int:
-    """Train what the file lacks, until the time is over; return how many are left."""
+    """Run the trainings that are missing in the file until the time is over.
+
+    Args:
+        wanted: all trainings.
+        path: the file; each finished training is appended.
+        minutes: wall time after which no further training begins.
+
+    Returns:
+        The number of trainings that are left.
+    """
     done = [{name: row[name] for name in IDENTITY} for row in read(path)]
     missing = [config for config in wanted if identity(config) not in done]
     deadline = time.monotonic() + 60 * minutes
@@ -166,7 +176,7 @@ def train_missing(wanted: Sequence[RunConfig], path: Path, minutes: float) -> in
 
 
 def outcome(config: RunConfig) -> dict[str, Any]:
-    """Train one configuration; a diverged training has no accuracy."""
+    """Run one training; a diverged training has no accuracy."""
     try:
         result = train(config, measure_test=True, device="cpu")
     except DivergedRun:
@@ -177,17 +187,17 @@ def outcome(config: RunConfig) -> dict[str, Any]:
 
 def print_table(path: Path) -> None:
     """Print one Markdown table per model."""
-    tests: dict[tuple[str, float, str], dict[bool, dict[int, float]]] = defaultdict(
-        lambda: {True: {}, False: {}}
+    tests: dict[tuple[str, float, str], dict[Branch, dict[int, float]]] = defaultdict(
+        lambda: {"ham": {}, "baseline": {}}
     )
     realised: dict[tuple[str, float, str], list[float]] = defaultdict(list)
     failed: dict[tuple[str, float, str], int] = defaultdict(int)
     for row in read(path):
         key = (row["model"], float(row["sparsity"]), row["sparsifier"])
-        without_ham = float(row["alpha"]) == float(row["beta"]) == 0
-        of_seed = tests[key][without_ham]
+        is_baseline = float(row["alpha"]) == float(row["beta"]) == 0
+        by_seed = tests[key]["baseline" if is_baseline else "ham"]
         if row["test"]:
-            of_seed[int(row["seed"])] = float(row["test"])
+            by_seed[int(row["seed"])] = float(row["test"])
             realised[key].append(float(row["realised"]))
         else:
             failed[key] += 1
@@ -195,20 +205,18 @@ def print_table(path: Path) -> None:
     for key in sorted(tests, key=lambda key: (key[0], key[1], SPARSIFIERS.names().index(key[2]))):
         if key[0] != model:
             model = key[0]
-            print(f"\n**{model}**\n\n| sparsity | method | no HAM % | HAM % ", end="")
-            print(
-                "| HAM - no HAM, 95 % interval | seeds | realised |\n|---|---|---|---|---|---|---|"
-            )
+            print(f"\n**{model}**\n\n| sparsity | method | baseline % | HAM % ", end="")
+            print("| HAM - baseline, 95 % interval | seeds | realised % |\n" + "|---" * 7 + "|")
         print(table_row(key, tests[key], realised[key], failed[key]))
 
 
 def table_row(
     key: tuple[str, float, str],
-    tests: dict[bool, dict[int, float]],
+    tests: dict[Branch, dict[int, float]],
     realised: Sequence[float],
     failed: int,
 ) -> str:
-    """Return one line: means with the half-width of their intervals, and the paired difference."""
+    """Return a table row: means with half-widths of their intervals, and the paired difference."""
     _, sparsity, method = key
 
     def mean(values: dict[int, float]) -> str:
@@ -217,18 +225,19 @@ def table_row(
         found = estimate(list(values.values()))
         return f"{100 * found.mean:.1f} ± {100 * (found.high - found.mean):.1f}"
 
-    pairs = len(tests[True].keys() & tests[False].keys())
-    gain = paired_gain(tests[False], tests[True]) if pairs >= 2 else None
+    ham, baseline = tests["ham"], tests["baseline"]
+    pairs = len(ham.keys() & baseline.keys())
+    gain = paired_gain(ham, baseline) if pairs >= 2 else None
     shown = f"{points(gain.mean)} ({interval(gain)})" if gain else "–"
-    seeds = f"{pairs or len(tests[True])}" + (f", {failed} runs diverged" if failed else "")
+    seeds = f"{pairs or len(baseline)}" + (f", {failed} runs diverged" if failed else "")
     low, high = min(realised), max(realised)
     exact = f"{100 * low:.2f}" if high - low < 5e-5 else f"{100 * low:.2f} to {100 * high:.2f}"
-    cells = [f"{sparsity:g}", method, mean(tests[True]), mean(tests[False]), shown, seeds, exact]
+    cells = [f"{sparsity:g}", method, mean(baseline), mean(ham), shown, seeds, exact]
     return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
-    """Train, or print."""
+    """Run the command ``train`` or ``table``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     commands = parser.add_subparsers(dest="command", required=True)
     table = commands.add_parser("table")
@@ -247,10 +256,10 @@ def main() -> None:
     torch.set_num_threads(1)
     small = options.model == "digits_cnn"
     methods = options.methods or [
-        row.name for row in SPARSIFIERS if small or row.prune_fraction is None
+        spec.name for spec in SPARSIFIERS if small or spec.prune_fraction is None
     ]
     sparsities = options.sparsities or (SPARSITIES if small else SPARSITIES[:1])
-    wanted = sorted(  # what takes many trainings comes last
+    wanted = sorted(  # methods of many trainings come last
         configs(options.model, methods, sparsities),
         key=lambda config: config.combination.trainings,
     )

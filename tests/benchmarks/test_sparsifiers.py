@@ -1,4 +1,4 @@
-"""The table of sparsifiers: paired, resumable, on the data that it names."""
+"""The benchmark of sparsifiers: paired by seed, resumable, on the data that it names."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ham.data import digits
 
 
 @pytest.fixture(autouse=True)
-def catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the benchmark registers is gone after the test."""
+def catalog(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The benchmark's specs are registered for one test."""
     for registry in (DATASETS, MODELS):
         monkeypatch.setattr(registry, "_specs", dict(registry._specs))
     bench.register_small_resnet()
@@ -24,8 +24,8 @@ def catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_method_is_trained_with_and_without_ham_on_the_same_seeds() -> None:
     wanted = list(bench.configs("digits_cnn", SPARSIFIERS.names(), bench.SPARSITIES))
     pairs = Counter((config.combination, config.seed) for config in wanted)
-    for (combination, _), settings in pairs.items():
-        assert settings == 1 + SPARSIFIERS.get(combination.sparsifier).takes_ham
+    for (combination, _), count in pairs.items():
+        assert count == 1 + SPARSIFIERS.get(combination.sparsifier).takes_ham
     assert len({config.setting for config in wanted}) == 2
     sparse = len(SPARSIFIERS.names()) - 1
     assert len(pairs) == 5 * (1 + sparse * len(bench.SPARSITIES))

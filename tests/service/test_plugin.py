@@ -1,4 +1,4 @@
-"""A sparsifier of somebody else's package, from its installation to a leaderboard."""
+"""A sparsifier from another package, from its installation to a leaderboard."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
 PATIENCE_SECONDS = 240
 BUDGET = Budget(trials=4, finalists=1, screening_seeds=1, confirmation_seeds=3)
-ROW = """
+SPEC = """
 from ham.catalog import SparsifierSpec
 
 CHECKERBOARD = SparsifierSpec(
@@ -49,33 +49,35 @@ class Checkerboard(MaskedSparsifier):
     def choose_masks(self, model, batches, loss):
         for name, weight in self.masks.weights.items():
             count = kept_count(weight.numel(), self.sparsity)
-            places = torch.linspace(0, weight.numel() - 1, count).long()
+            positions = torch.linspace(0, weight.numel() - 1, count).long()
             mask = torch.zeros(weight.numel(), dtype=torch.bool)
-            mask[places] = True
+            mask[positions] = True
             self.masks.set(name, mask.view_as(weight))
 """
 
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """A folder as ``pip install`` leaves it: a package, its entry points, and a broken one."""
+    """A folder as after ``pip install``: a package with a valid and a broken entry point."""
     package, metadata = tmp_path / "site" / "checkers", tmp_path / "site" / "checkers-1.dist-info"
     package.mkdir(parents=True)
     metadata.mkdir()
     (package / "__init__.py").touch()
-    (package / "rows.py").write_text(ROW)
+    (package / "specs.py").write_text(SPEC)
     (package / "method.py").write_text(METHOD)
     (package / "space.toml").write_text(SPACE)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: checkers\nVersion: 1\n")
     (metadata / "entry_points.txt").write_text(
-        "[ham.sparsifiers]\ncheckerboard = checkers.rows:CHECKERBOARD\nbroken = checkers.no:ROW\n"
+        "[ham.sparsifiers]\n"
+        "checkerboard = checkers.specs:CHECKERBOARD\n"
+        "broken = checkers.missing:SPEC\n"
     )
     return tmp_path / "site"
 
 
 @pytest.fixture
 def client(installed: Path, tmp_path: Path) -> Iterator[Client]:
-    """A client of ``hamtune serve``, scheduler and all, where the plug-in is installed."""
+    """A client of ``hamtune serve`` with its scheduler, with the plug-in installed."""
     data_dir, port = tmp_path / "data", free_port()
     paths = [str(installed), os.environ.get("PYTHONPATH", "")]
     service = subprocess.Popen(
@@ -100,8 +102,8 @@ def until(done: object) -> None:
 
 def test_a_plugin_is_listed_tuned_recommended_and_ranked(client: Client) -> None:
     listed = client._http.get("/v1/plugins").json()
-    assert "checkerboard" in str(listed) and "checkers.no" in str(listed)
-    names = [row["name"] for row in client._http.get("/v1/sparsifiers").json()["items"]]
+    assert "checkerboard" in str(listed) and "checkers.missing" in str(listed)
+    names = [spec["name"] for spec in client._http.get("/v1/sparsifiers").json()["items"]]
     assert "checkerboard" in names
     spaces = client._http.get("/v1/search-spaces").json()["items"]
     (space,) = [space for space in spaces if "checkerboard" in space["applies_to"]]
@@ -119,9 +121,9 @@ def test_a_plugin_is_listed_tuned_recommended_and_ranked(client: Client) -> None
     until(lambda: client.study(study.id).state in (StudyState.SUCCEEDED, StudyState.FAILED))
 
     assert client.study(study.id).state == StudyState.SUCCEEDED, client.study(study.id).error
-    searched = [run.setting for run in client.runs(study.id, Purpose.SEARCH)]
-    assert all(5 <= setting.alpha <= 50 for setting in searched if setting.alpha)
-    (found,) = client.recommendations(sparsifier="checkerboard")
-    assert found.evidence[0].sparsity == pytest.approx(0.9, abs=0.005)
+    ham_configs = [run.setting for run in client.runs(study.id, Purpose.SEARCH)]
+    assert all(5 <= ham_config.alpha <= 50 for ham_config in ham_configs if ham_config.alpha)
+    (recommendation,) = client.recommendations(sparsifier="checkerboard")
+    assert recommendation.evidence[0].sparsity == pytest.approx(0.9, abs=0.005)
     board = client.leaderboard("digits_mlp-digits-0.90-digits@1")
-    assert {row.sparsifier for row in board.rows} == {"checkerboard"}
+    assert {entry.sparsifier for entry in board.rows} == {"checkerboard"}
