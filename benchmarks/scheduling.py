@@ -33,6 +33,7 @@ from ray.tune.search.optuna import OptunaSearch
 
 from ham.client.records import Budget, Run, StudyRequest, StudyState
 from ham.config import RunConfig
+from ham.results import EpochMetrics
 from service.domain.planning.plans import resolve
 from service.settings import Settings
 from service.storage import Storage, open_storage
@@ -80,17 +81,9 @@ class Row:
         )
 
 
-@dataclass
-class Report:
-    """An epoch of a training that trains nothing."""
-
-    epoch: int
-    validation_accuracy: float
-    train_loss: float = 0.0
-    learning_rate: float = 0.1
-    seconds: float = 0.0
-    sign_flips: float = 0.0
-    mask_churn: float = 0.0
+def metrics_of(epoch: int, accuracy: float) -> EpochMetrics:
+    """Return the metrics of an epoch in which nothing was trained."""
+    return EpochMetrics(epoch, 0.0, accuracy, 0.1, 0.0, 0.0, 0.0)
 
 
 class Result(NamedTuple):
@@ -110,7 +103,7 @@ class Result(NamedTuple):
             "measures": {},
             "sparsity": {"realised": self.sparsity},
             "environment": self.span._asdict(),
-            "curve": [asdict(Report(epoch, self.accuracy)) for epoch in range(1, EPOCHS + 1)],
+            "curve": [asdict(metrics_of(epoch, self.accuracy)) for epoch in range(1, EPOCHS + 1)],
         }
 
 
@@ -132,13 +125,13 @@ class Sleep:
         """True after the last epoch."""
         return self.epochs_done >= EPOCHS
 
-    def run_epoch(self) -> Report:
+    def run_epoch(self) -> EpochMetrics:
         """Sleep; what an epoch sleeps too long, the next one sleeps less."""
         began = time.time()
         self.epochs_done += 1
         time.sleep(max(self._seconds * self.epochs_done / EPOCHS - self._trained, 0))
         self._trained += time.time() - began
-        return Report(self.epochs_done, self._accuracy)
+        return metrics_of(self.epochs_done, self._accuracy)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of a real training."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from ham.config import RECIPE_BASELINE, HamConfig, RunConfig
 from ham.errors import HamError, InvalidConfig
-from ham.training import EpochReport, RunResult, train
+from ham.training import EpochMetrics, RunResult, train
 
 RUN_FIELDS = "combination, recipe, setting and seed, as RunConfig.to_json() writes them"
 
@@ -125,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _print_epoch(epoch: EpochReport) -> None:
+def _print_epoch(epoch: EpochMetrics) -> None:
     print(
         f"  epoch {epoch.epoch}: loss {epoch.train_loss:.4f}, "
         f"validation accuracy {epoch.validation_accuracy:.4f}",

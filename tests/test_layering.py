@@ -19,7 +19,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("ham", "search_spaces", "service", "benchmarks")
 
-L0 = ("ham.catalog", "ham.specs", "ham.registry", "ham.config", "ham.errors")
+L0 = (
+    "ham.catalog",
+    "ham.specs",
+    "ham.registry",
+    "ham.config",
+    "ham.errors",
+    "ham.results",
+)
 L1 = ("search_spaces",)
 RECORDS = ("ham.client.records",)
 L3 = (

@@ -21,6 +21,7 @@ _LARGEST_PAGE = 100  # every list of the API allows pages of so many items
 _PROBLEM = "application/problem+json"
 
 M = TypeVar("M", bound=BaseModel)
+Item = TypeVar("Item")  # of a list: a model, or a dataclass
 
 
 class Transport:
@@ -70,10 +71,10 @@ class Transport:
         return self._send("GET", path, params=query)
 
     def _walk(
-        self, item: type[M], path: str, /, *, limit: int | None = None, **query: Any
-    ) -> list[M]:
+        self, item: type[Item], path: str, /, *, limit: int | None = None, **query: Any
+    ) -> list[Item]:
         """Return the first ``limit`` items of a list, page by page; None returns all."""
-        items: list[M] = []
+        items: list[Item] = []
         while True:
             if limit is not None:
                 query["limit"] = min(limit - len(items), _LARGEST_PAGE)

@@ -27,10 +27,11 @@ from torch import Tensor, distributed, nn
 from ham.config import RunConfig
 from ham.data import Part
 from ham.errors import HamError, InvalidConfig
+from ham.results import EpochMetrics
 from ham.training.checkpoints import pack_checkpoint, unpack_checkpoint
 from ham.training.device_group import DeviceGroup
 from ham.training.loop import Training
-from ham.training.results import EpochReport, RunResult
+from ham.training.results import RunResult
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +166,7 @@ class ParallelTraining:
         """True if every epoch of the run is trained."""
         return self._training.finished
 
-    def run_epoch(self) -> EpochReport:
+    def run_epoch(self) -> EpochMetrics:
         """Train one epoch and measure the validation accuracy."""
         self._send(_run_epoch)
         return self._training.run_epoch()

@@ -23,12 +23,13 @@ from ham.errors import HamError, InvalidConfig
 from ham.optim.factory import build_optimizer
 from ham.optim.ham_schedules import StrengthSchedule
 from ham.optim.lr_schedules import learning_rate_schedule
+from ham.results import EpochMetrics
 from ham.sparsifiers import sparsify
 from ham.training.device_group import SINGLE_DEVICE, DeviceGroup
 from ham.training.divergence import require_finite
 from ham.training.environment import describe_environment
 from ham.training.evaluate import accuracy
-from ham.training.results import EpochReport, RunResult
+from ham.training.results import RunResult
 from ham.training.seeding import reproducible, stream_seed
 from ham.training.sparsity_metrics import SparsityMetrics
 
@@ -63,7 +64,7 @@ class Training:
         self.config = config
         self._device_group = device_group
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self._curve: list[EpochReport] = []
+        self._curve: list[EpochMetrics] = []
         with self._reproducible("weights"):
             self._load_data()
             self._build_model()
@@ -139,7 +140,7 @@ class Training:
         """True if every epoch of the run is trained."""
         return self.epochs_done >= self.config.epochs
 
-    def run_epoch(self) -> EpochReport:
+    def run_epoch(self) -> EpochMetrics:
         """Train one epoch and measure the validation accuracy.
 
         Raises:
@@ -155,7 +156,7 @@ class Training:
             losses = self._train_epoch(epoch)
             sign_flips, mask_churn = self._metrics.changes()
             validation_accuracy = accuracy(self.model, self._validation, self._device_group)
-        report = EpochReport(
+        report = EpochMetrics(
             epoch=epoch,
             train_loss=float(losses.mean()),
             validation_accuracy=validation_accuracy,
@@ -245,7 +246,7 @@ class Training:
         self.sparsifier.load_state_dict(state["sparsifier"])
         self._metrics.training_flops = state["training_flops"]
         self._metrics.examples = state["examples"]
-        self._curve = [EpochReport(**report) for report in state["curve"]]
+        self._curve = [EpochMetrics(**report) for report in state["curve"]]
 
     def _evaluation_batches(self, split: Dataset[Any]) -> Batches:
         return batches_of(split, EVALUATION_BATCH, self.device, transforms=(self._splits.prepare,))

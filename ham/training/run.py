@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ham.config import RunConfig
+from ham.results import EpochMetrics
 from ham.training.data_parallel import training_on
 from ham.training.loop import Training
-from ham.training.results import EpochReport, RunResult
+from ham.training.results import RunResult
 
 
 def train(
     config: RunConfig,
     *,
-    report: Callable[[EpochReport], object] | None = None,
+    report: Callable[[EpochMetrics], object] | None = None,
     measure_test: bool = False,
     device: str | None = None,
     devices: int = 1,

@@ -6,8 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ham.client.records.runs import EpochMetrics, Purpose
+from ham.client.records.runs import Purpose
 from ham.config import HamConfig
+from ham.results import EpochMetrics
 
 
 class Job(BaseModel):

@@ -31,7 +31,7 @@ from ham.client.records.recommendations import (
     NewRecommendation,
     Recommendation,
 )
-from ham.client.records.runs import Cost, EpochMetrics, Purpose, Run, RunState
+from ham.client.records.runs import Cost, Purpose, Run, RunState
 from ham.client.records.studies import (
     ALL_COMBINATIONS,
     LOCAL,
@@ -62,6 +62,7 @@ from ham.client.records.transfers import (
     Untuned,
 )
 from ham.client.records.views import Health, Page, PlanView, Reason, StudyView, SweepView
+from ham.results import EpochMetrics
 
 __all__ = [
     "ALL_COMBINATIONS",

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ham.client.records.runs import EpochMetrics
 from ham.config import Combination, HamConfig
+from ham.results import EpochMetrics
 
 _LONGEST_JSON = 20_000
 

@@ -29,24 +29,6 @@ class RunState(StrEnum):
     CANCELLED = "cancelled"
 
 
-class EpochMetrics(BaseModel):
-    """One point of a learning curve."""
-
-    model_config = ConfigDict(frozen=True)
-
-    epoch: int = Field(ge=1)
-    train_loss: float
-    validation_accuracy: float = Field(description="Fraction.")
-    learning_rate: float
-    seconds: float = Field(description="Wall time of the epoch, evaluation included.")
-    sign_flips: float = Field(
-        description="Share of weights, nonzero before and after the epoch, that changed sign."
-    )
-    mask_churn: float = Field(
-        description="Share of the weights nonzero after the epoch that were zero before it."
-    )
-
-
 class Cost(BaseModel):
     """What trainings have cost together; a run that was reused cost nothing."""
 

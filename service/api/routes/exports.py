@@ -313,7 +313,7 @@ def _events(storage: Storage, _which: CombinationFilter) -> tuple[Pages, list[Co
 
 def _curves(storage: Storage, which: CombinationFilter) -> tuple[Pages, list[Column]]:
     pages = (
-        [{"run_id": run_id, **point.model_dump()} for run_id, point in page]
+        [{"run_id": run_id, **vars(point)} for run_id, point in page]
         for page in storage.exports.curves(which)
     )
     return pages, _POINT

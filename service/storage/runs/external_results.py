@@ -76,5 +76,5 @@ def _record(row: ExternalRunRow) -> ExternalRun:
         seconds=row.seconds,
         measures=row.measures,
         environment=row.environment,
-        curve=tuple(EpochMetrics.model_validate(point) for point in row.curve),
+        curve=tuple(EpochMetrics(**point) for point in row.curve),
     )

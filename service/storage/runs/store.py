@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import func, select
@@ -30,6 +30,8 @@ from service.storage.engine.retries import retry_transactions
 from service.storage.results.combinations import combination_id, combination_record, matches
 from service.storage.studies.queue import lock_leased_study
 from service.storage.tables import RunMetricRow, RunRow, StudyRow
+
+_EPOCH_COLUMNS = [field.name for field in fields(EpochMetrics)]
 
 
 @retry_transactions
@@ -131,9 +133,7 @@ class RunStore:
             row.error = outcome.error
             row.epochs_done = max((point.epoch for point in outcome.curve), default=0)
             row.ended_at = self._clock()
-            session.add_all(
-                RunMetricRow(run_id=run_id, **point.model_dump()) for point in outcome.curve
-            )
+            session.add_all(RunMetricRow(run_id=run_id, **vars(point)) for point in outcome.curve)
             study = session.get_one(StudyRow, lease.study_id)
             study.seconds += row.seconds or 0.0
             study.gpu_seconds += row.gpu_seconds or 0.0
@@ -336,15 +336,7 @@ def _end_state(outcome: Outcome) -> RunState:
 
 def epoch_record(row: RunMetricRow) -> EpochMetrics:
     """Turn a row into a point of a curve."""
-    return EpochMetrics(
-        epoch=row.epoch,
-        train_loss=row.train_loss,
-        validation_accuracy=row.validation_accuracy,
-        learning_rate=row.learning_rate,
-        seconds=row.seconds,
-        sign_flips=row.sign_flips,
-        mask_churn=row.mask_churn,
-    )
+    return EpochMetrics(**{name: getattr(row, name) for name in _EPOCH_COLUMNS})
 
 
 def ham_config_record(alpha: float, beta: float, joint: dict[str, Any] | None) -> HamConfig:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ham.config import RunConfig
 from ham.errors import DivergedRun
+from ham.results import EpochMetrics
 from service.workers.cluster.checkpoint_files import State, write_state
 
 _BYTES_PER_MAXRSS = 1 if sys.platform == "darwin" else 1024
@@ -58,8 +59,8 @@ class EpochByEpoch(Protocol):
     def finished(self) -> bool:
         """True once all are trained."""
 
-    def run_epoch(self) -> Any:
-        """Train one epoch and return its report, a dataclass."""
+    def run_epoch(self) -> EpochMetrics:
+        """Train one epoch and return its metrics."""
 
     def finish(self, *, measure_test: bool) -> Any:
         """Return the result, which has ``to_json``."""

@@ -86,7 +86,7 @@ class StudySearcher(Searcher):
             logger.warning("%s", warning, extra={"run_id": self._run_ids[trial_id]})
         if EPOCH not in result:
             return True
-        metrics = EpochMetrics.model_validate_json(result[EPOCH])
+        metrics = EpochMetrics(**json.loads(result[EPOCH]))
         verdict = self._guarded(self._course.report, self._run_ids[trial_id], metrics) or GO_ON
         if verdict.stop:
             self._stopped[trial_id] = verdict, json.loads(result[ENVIRONMENT])

@@ -16,7 +16,7 @@ from ham.config import RECIPE_BASELINE, HamConfig, RunConfig
 from ham.data import digits
 from ham.errors import DivergedRun, HamError, InvalidConfig
 from ham.sparsifiers.gmp import GMP
-from ham.training import EpochReport, RunResult, Training, train
+from ham.training import EpochMetrics, RunResult, Training, train
 from ham.training.evaluate import accuracy
 from ham.training.seeding import stream_seed
 from tests.ham.training.conftest import MakeConfig
@@ -184,7 +184,7 @@ def test_realised_sparsity_is_counted_on_the_trained_weights(make_config: MakeCo
 
 
 def test_result_and_reports_are_plain_json(make_config: MakeConfig) -> None:
-    reports: list[EpochReport] = []
+    reports: list[EpochMetrics] = []
     result = train(make_config(), report=reports.append)
     facts = json.loads(json.dumps(result.to_json()))
     assert facts["curve"][0] == dataclasses.asdict(reports[0])

@@ -52,7 +52,7 @@ class Pretended(tune.Trainable):
         done = self._epoch == EPOCHS
         result = {
             METRIC: accuracy,
-            EPOCH: json.dumps(metrics(self._epoch, accuracy).model_dump()),
+            EPOCH: json.dumps(vars(metrics(self._epoch, accuracy))),
             ENVIRONMENT: json.dumps(HERE),
             "done": done,
         }

@@ -95,7 +95,7 @@ def test_curves_and_events_are_exported_whole(
     points = exported(client, "curves", "jsonl", sparsifier="rigl")
     runs = exported(client, "runs", "jsonl", sparsifier="rigl")
     expected = [
-        {"run_id": run["id"], **point.model_dump()}
+        {"run_id": run["id"], **vars(point)}
         for run in runs
         for point in storage.runs.curve(run["id"])
     ]

@@ -7,7 +7,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 import ray
 
-from ham.client.records import Budget, Plan, Purpose, Run, RunState, StudyRequest
+from ham.client.records import Budget, EpochMetrics, Plan, Purpose, Run, RunState, StudyRequest
 from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig, RunConfig
 from service.domain.planning.plans import resolve
 from service.records import StudyLease
@@ -36,19 +35,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 RUN_SECONDS = 15.0
 SECONDS_OF_A_LONG_EPOCH = 1.1
 LOST_IN = (4, 9)  # a long epoch, and a short one
-
-
-@dataclass
-class Report:
-    """An epoch."""
-
-    epoch: int
-    train_loss: float
-    validation_accuracy: float
-    learning_rate: float
-    seconds: float
-    sign_flips: float
-    mask_churn: float
 
 
 class Result:
@@ -81,17 +67,17 @@ class Fake:
     def finished(self) -> bool:
         return self.epochs_done >= self._run.recipe.epochs
 
-    def run_epoch(self) -> Report:
+    def run_epoch(self) -> EpochMetrics:
         self._trouble(self._run, self.epochs_done + 1)
         self.epochs_done += 1
-        return Report(**metrics(self.epochs_done, self._accuracy).model_dump())
+        return metrics(self.epochs_done, self._accuracy)
 
     def finish(self, *, measure_test: bool) -> Result:
         return Result(self._run, measure_test, self.state_dict()["curve"])
 
     def state_dict(self) -> dict[str, Any]:
         epochs = range(1, self.epochs_done + 1)
-        return {"curve": [metrics(epoch, self._accuracy).model_dump() for epoch in epochs]}
+        return {"curve": [vars(metrics(epoch, self._accuracy)) for epoch in epochs]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epochs_done = len(state["curve"])

@@ -33,13 +33,11 @@ def run(plan: Plan) -> dict[str, Any]:
 
 
 def epochs(advance: Advance) -> list[int]:
-    return [EpochMetrics.model_validate_json(epoch).epoch for epoch in advance.epochs]
+    return [EpochMetrics(**json.loads(epoch)).epoch for epoch in advance.epochs]
 
 
 def curve(advance: Advance) -> list[float]:
-    return [
-        EpochMetrics.model_validate_json(epoch).validation_accuracy for epoch in advance.epochs
-    ]
+    return [EpochMetrics(**json.loads(epoch)).validation_accuracy for epoch in advance.epochs]
 
 
 FIRST_TRAINING = """
