@@ -1,8 +1,10 @@
-"""What the catalogue page shows: the registries, plug-ins included."""
+"""The catalog page: everything that a request can name, plug-ins included."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from fastapi import APIRouter, Request, Response
 
 from ham.catalog import (
     DATASETS,
@@ -16,10 +18,13 @@ from ham.catalog import (
 )
 from ham.registry import Plugin
 from search_spaces import plugins, space_for, tunable_sparsifiers
+from service.web.templating import page_response
+
+router = APIRouter()
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class CatalogPage:
     """Everything that can be named, and the search space by sparsifier, where there is one."""
 
     sparsifiers: list[SparsifierSpec]
@@ -30,9 +35,15 @@ class Catalogue:
     plugins: list[Plugin]
 
 
-def catalogue() -> Catalogue:
+@router.get("/catalogue")
+def show_catalog(request: Request) -> Response:
+    """Show what can be named in a study, and which plug-ins are broken."""
+    return page_response(request, "catalog.html", page=catalog_page())
+
+
+def catalog_page() -> CatalogPage:
     """Read the registries."""
-    return Catalogue(
+    return CatalogPage(
         sparsifiers=SPARSIFIERS.list(),
         models=MODELS.list(),
         datasets=DATASETS.list(),

@@ -1,9 +1,11 @@
-"""What the front page shows, read from the storage in a few queries."""
+"""The home page: studies under way, recommendations, Pareto fronts and leaderboards."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+
+from fastapi import APIRouter, Request, Response
 
 from ham.client.records import (
     HELD,
@@ -15,19 +17,24 @@ from ham.client.records import (
     Study,
     StudyState,
 )
+from service.api.dependencies import StorageDep
+from service.clock import utc_now
 from service.domain.evidence.leaderboards import leaderboards
 from service.domain.planning.progress import progress_of
 from service.storage import Storage
+from service.web.templating import page_response
+
+router = APIRouter()
 
 ACTIVE = (*HELD, StudyState.QUEUED, StudyState.PAUSED)
 MOST_ACTIVE = 50
 MOST_FAILED = 5
-MOST_FRONTS = 20
+MOST_PARETO_FRONTS = 20
 
 
 @dataclass(frozen=True)
 class Axis:
-    """A horizontal axis that places values in percent of its width."""
+    """A horizontal axis from ``low`` to ``high``."""
 
     low: float
     high: float
@@ -35,13 +42,14 @@ class Axis:
     @classmethod
     def around(cls, estimates: list[Estimate], *also: float) -> Axis:
         """Return an axis that holds all intervals and the values ``also``, with a margin."""
-        values = [value for row in estimates for value in (row.low, row.high)] + list(also)
+        ends = [end for estimate in estimates for end in (estimate.low, estimate.high)]
+        values = [*ends, *also]
         low, high = min(values, default=0.0), max(values, default=1.0)
         margin = 0.06 * (high - low) or 0.01
         return cls(low - margin, high + margin)
 
     def coordinate(self, value: float) -> float:
-        """Return where a value stands, 0 to 100."""
+        """Return where a value lies on the axis, in percent of its width."""
         return round(100 * (value - self.low) / (self.high - self.low), 2)
 
 
@@ -62,37 +70,46 @@ class Board:
 
 
 @dataclass(frozen=True)
-class Overview:
-    """Everything on the front page."""
+class HomePage:
+    """Everything on the home page."""
 
     active: list[StudyCard]
     more_active: bool
     recommendations: list[Recommendation]
     gains: Axis
-    fronts: list[ParetoFront]
+    pareto_fronts: list[ParetoFront]
     boards: list[Board]
     failed: list[Study]
 
     @property
     def is_empty(self) -> bool:
-        """True where nothing was ever asked for."""
-        return not (self.active or self.recommendations or self.fronts or self.failed)
+        """True where no study was ever submitted."""
+        return not (self.active or self.recommendations or self.pareto_fronts or self.failed)
 
 
-def overview(storage: Storage, now: datetime) -> Overview:
-    """Read the front page's contents."""
-    recommendations = sorted(storage.recommendations.latest(), key=lambda row: row.combination.key)
+@router.get("/")
+def show_home(request: Request, storage: StorageDep) -> Response:
+    """Show leaderboards, recommendations and the studies under way."""
+    address = str(request.base_url).rstrip("/")
+    return page_response(request, "home.html", page=home_page(storage, utc_now()), address=address)
+
+
+def home_page(storage: Storage, now: datetime) -> HomePage:
+    """Read the home page's contents, in a few queries."""
+    recommendations = sorted(
+        storage.recommendations.latest(), key=lambda found: found.combination.key
+    )
     by_state = [storage.studies.list(state=state, limit=MOST_ACTIVE) for state in ACTIVE]
     active = [study for studies in by_state for study in reversed(studies)]
     progress = progress_of(storage.run_counts, active, now)
-    return Overview(
+    return HomePage(
         active=[StudyCard(study, progress[study.id]) for study in active],
         more_active=MOST_ACTIVE in map(len, by_state),
         recommendations=recommendations,
-        gains=Axis.around([row.gain for row in recommendations if row.gain], 0.0),
-        fronts=storage.fronts.list(limit=MOST_FRONTS),
+        gains=Axis.around([found.gain for found in recommendations if found.gain], 0.0),
+        pareto_fronts=storage.fronts.list(limit=MOST_PARETO_FRONTS),
         boards=[
-            Board(board, Axis.around([row.test_accuracy for row in board.rows]))
+            Board(board, Axis.around([entry.test_accuracy for entry in board.rows]))
             for board in leaderboards(storage.recommendations)
         ],
         failed=storage.studies.list(state=StudyState.FAILED, limit=MOST_FAILED),

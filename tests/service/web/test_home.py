@@ -1,14 +1,158 @@
-"""The numbers behind the page."""
+"""The home page, in a real browser."""
 
 from __future__ import annotations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from playwright.sync_api import Browser, Page, expect
 
 from ham.client.records import Estimate
-from service.formatting import duration, points
+from service.formatting import joint_notes, percent, strength
+from service.storage import Storage
 from service.web.home import Axis
+from tests.service import studies
+from tests.service.web.layout import CONTRAST, PHONE
+
+
+def test_empty_page_says_how_to_submit_a_study(page: Page, url: str) -> None:
+    page.goto(url)
+    expect(page.get_by_text("Nothing has been tuned yet")).to_be_visible()
+    command = page.locator("#submit code").first
+    expect(command).to_be_visible()
+    expect(command).to_contain_text(f"curl -X POST {url}/v1/studies")
+
+
+def test_recommendation_shows_setting_gain_and_interval(
+    page: Page, url: str, storage: Storage
+) -> None:
+    studies.submit(storage, studies.request_for())
+    stored = studies.finish(storage)
+    page.goto(url)
+    table = page.get_by_role("table").first
+    row = table.get_by_role("row").filter(has_text="confirmed")
+    expect(row).to_contain_text("digits_cnn")
+    expect(row).to_contain_text(strength(stored.setting.alpha))
+    expect(row).to_contain_text(percent(stored.accuracy.mean))
+    plot = row.get_by_role("img")
+    expect(plot).to_have_attribute("class", "interval better")
+    zero = float(plot.locator(".zero").get_attribute("x1") or "nan")
+    low = float(plot.locator(".span").get_attribute("x1") or "nan")
+    assert zero < low, "an interval above zero lies right of the line of no difference"
+    expect(page.get_by_text(stored.message)).to_be_visible()
+
+
+def test_what_was_tuned_jointly_is_said_wherever_a_setting_is(
+    page: Page, url: str, storage: Storage
+) -> None:
+    tune = ("learning_rate", "alpha_schedule")
+    study = studies.submit(storage, studies.request_for(tune=tune))
+    stored = studies.finish(storage)
+    page.goto(url)
+    tuned, without = joint_notes(stored.candidate), joint_notes(stored.control)
+    assert tuned.startswith("learning rate x") and without.startswith("learning rate x")
+    expect(page.get_by_text(f"To be trained with {', '.join(stored.train_with)}.")).to_be_visible()
+    board = page.locator(".board tbody tr")
+    expect(board.filter(has_text="tuned")).to_contain_text(tuned)
+    expect(board.filter(has_text="without HAM")).to_contain_text(without)
+    page.locator("details[id^=evidence] summary").click()
+    evidence = page.locator("details[id^=evidence]")
+    expect(evidence.get_by_role("row").filter(has_text="recipe baseline")).to_be_visible()
+    page.goto(f"{url}/studies/{study.id}")
+    expect(
+        page.get_by_text(
+            "In both branches, HAM and baseline, learning rate 0.2 to 5 times the recipe"
+        )
+    ).to_be_visible()
+    expect(page.get_by_text("Alpha schedule: constant or linear or cosine.")).to_be_visible()
+    expect(page.get_by_text(tuned).first).to_be_visible()
+    run = next(r for r in storage.runs.of_study(study.id) if r.setting == stored.candidate)
+    page.goto(f"{url}/runs/{run.id}")
+    expect(page.locator(".lead")).to_contain_text(tuned)
+
+
+def test_leaderboard_shows_ranks_in_order(page: Page, url: str, storage: Storage) -> None:
+    studies.submit(storage, studies.request_for())
+    studies.finish(storage)
+    page.goto(url)
+    board = page.locator(".board")
+    ranks = board.locator("td[data-label=Rank]").all_inner_texts()
+    assert ranks == sorted(ranks)
+    expect(board.locator("tbody tr").first).to_contain_text("+ HAM, tuned")
+
+
+def test_progress_moves_without_reloading(page: Page, url: str, storage: Storage) -> None:
+    study = studies.submit(storage, studies.request_for())
+    page.goto(url)
+    card = page.locator(".card")
+    expect(card).to_contain_text("queued")
+    expect(card).to_contain_text("0 of 4")
+    _, held = studies.claim(storage)
+    studies.search(storage, study, held, 3)
+    expect(card).to_contain_text("search", timeout=10_000)
+    expect(card).to_contain_text("3 of 4")
+    assert card.locator("progress").evaluate("bar => bar.value") == 3
+
+
+def test_opened_evidence_stays_open_while_the_page_refreshes(
+    page: Page, url: str, storage: Storage
+) -> None:
+    studies.submit(storage, studies.request_for())
+    studies.finish(storage)
+    study = studies.submit(storage, studies.request_for("rigl"))
+    page.goto(url)
+    summary = page.locator("details[id^=evidence] summary")
+    summary.click()
+    _, held = studies.claim(storage)
+    studies.search(storage, study, held, 2)
+    expect(page.locator(".card")).to_contain_text("2 of 4", timeout=10_000)
+    expect(page.locator("details[id^=evidence] pre")).to_be_visible()
+    expect(summary).to_be_focused()
+
+
+def test_failed_study_shows_its_reason_as_text(page: Page, url: str, storage: Storage) -> None:
+    studies.submit(storage, studies.request_for())
+    _, held = studies.claim(storage)
+    storage.queue.fail(held, "no trial gave a result: <script>alert(1)</script>")
+    page.goto(url)
+    reason = page.get_by_text("no trial gave a result: <script>alert(1)</script>")
+    expect(reason).to_be_visible()
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_page_fits_a_phone(page: Page, url: str, storage: Storage, opened: bool) -> None:
+    for sparsifier, gain in (("random", 0.03), ("rigl", -0.02)):
+        studies.submit(storage, studies.request_for(sparsifier))
+        studies.finish(storage, gain)
+    studies.submit(storage, studies.request_for())
+    page.set_viewport_size({"width": PHONE["width"], "height": PHONE["height"]})
+    page.goto(url)
+    if opened:
+        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    outside = page.evaluate(
+        """() => [...document.querySelectorAll("main :not(pre, pre *, thead, thead *)")]
+            .filter((e) => e.getBoundingClientRect().right > innerWidth)
+            .map((e) => e.outerHTML.slice(0, 80))"""
+    )
+    assert outside == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_enough_contrast(
+    browser: Browser, url: str, storage: Storage, scheme: str
+) -> None:
+    """WCAG 2.2 AA: 4.5 to 1 for every piece of text."""
+    for sparsifier, gain in (("random", 0.03), ("rigl", -0.02), ("dense", 0.0)):
+        studies.submit(storage, studies.request_for(sparsifier, 0.9 * (sparsifier != "dense")))
+        studies.finish(storage, gain)
+    studies.submit(storage, studies.request_for())
+    page = browser.new_page(color_scheme="dark" if scheme == "dark" else "light")
+    page.goto(url)
+    weak = page.evaluate(CONTRAST)
+    page.close()
+    assert weak == []
+
 
 finite = st.floats(-1, 1, allow_subnormal=False)
 
@@ -25,22 +169,3 @@ def test_axis_holds_every_interval_and_zero(pairs: list[tuple[float, float]]) ->
 def test_axis_keeps_order(a: float, b: float) -> None:
     axis = Axis(-1.5, 1.5)
     assert (axis.coordinate(a) <= axis.coordinate(b)) or a > b
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (None, "–"),
-        (0.4, "0 s"),
-        (59.6, "1 min 00 s"),
-        (80, "1 min 20 s"),
-        (1900, "31 min"),
-        (7500, "2 h 05 min"),
-    ],
-)
-def test_duration_is_as_fine_as_matters(seconds: float | None, text: str) -> None:
-    assert duration(seconds) == text
-
-
-def test_points_carry_their_sign() -> None:
-    assert (points(0.0211), points(-0.0004), points(0.0)) == ("+2.11", "-0.04", "+0.00")

@@ -1,127 +1,16 @@
-"""The pages of a study and of a run show what a real training measured."""
+"""The measures of a run that the pages show."""
 
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
 
-from ham import RunConfig, train
-from ham.client.records import Purpose, Run
-from service.formatting import amount, count, percent
-from service.records import Job, Outcome
-from service.storage import Storage
-from service.web.measures import line, measured
-from service.workers.cluster.trainer import facts_of
-from tests.service import studies
-from tests.service.web.test_page import CONTRAST, page
-
-__all__ = ["page"]
-
-
-@pytest.fixture
-def run(storage: Storage) -> Run:
-    """A real training under RigL, stored as the service stores it."""
-    return trained(storage, "rigl")
-
-
-def trained(storage: Storage, sparsifier: str) -> Run:
-    study = studies.submit(storage, studies.request_for(sparsifier))
-    plan, held = study.plan, studies.claim(storage)[1]
-    job = Job(purpose=Purpose.CONFIRMATION, setting=plan.baselines[0], seed=7)
-    config = RunConfig(
-        combination=plan.combination, recipe=plan.recipe, setting=job.setting, seed=job.seed
-    )
-    begun = storage.runs.begin(held, job, plan.run_epochs)
-    result = train(config, measure_test=True, device="cpu")
-    outcome = Outcome.model_validate(facts_of(result))
-    return storage.runs.end(held, begun.id, outcome)
-
-
-def test_pages_show_every_measure_of_a_run(page: Page, url: str, run: Run) -> None:
-    m = measured(run)
-    assert {name for name, value in vars(m).items() if value is None} == {"emerged"}
-    page.goto(f"{url}/studies/{run.study_id}")
-    row = page.get_by_role("row").filter(has_text="succeeded")
-    for text in (
-        percent(run.test_accuracy),
-        percent(m.realised),
-        count(m.nonzeros),
-        percent(m.training_share),
-        percent(m.inference_share),
-        percent(m.explored),
-    ):
-        expect(row).to_contain_text(text)
-    row.get_by_role("link").click()
-    expect(page).to_have_url(f"{url}/runs/{run.id}")
-    shown = page.locator(".measures")
-    for text in (percent(m.target), amount(m.training_flops), amount(m.inference_flops)):
-        expect(shown).to_contain_text(text)
-    expect(page.get_by_role("img", name="Sign flips over 15 epochs")).to_be_visible()
-    expect(page.get_by_role("img", name="Mask churn over 15 epochs")).to_be_visible()
-    layers = page.get_by_role("region", name="Layers").get_by_role("row")
-    expect(layers).to_have_count(1 + len(m.layers))
-    expect(layers.last).to_contain_text(count(m.layers[-1]["nonzeros"]))
-    page.locator("#curve summary").click()
-    expect(page.locator("#curve tbody tr")).to_have_count(15)
-
-
-def test_page_tells_the_sparsity_that_emerged(page: Page, url: str, storage: Storage) -> None:
-    run = trained(storage, "str")
-    m = measured(run)
-    assert m.emerged is not None
-    page.goto(f"{url}/runs/{run.id}")
-    shown = page.locator(".measures div").filter(has_text="emerged")
-    expect(shown).to_contain_text(percent(m.emerged))
+from ham.client.records import Run
+from service.web.measures import measured
 
 
 def test_measures_hold_together(run: Run) -> None:
-    m = measured(run)
-    assert m.nonzeros == sum(layer["nonzeros"] for layer in m.layers)
-    assert m.realised == pytest.approx(1 - (m.nonzeros or 0) / (m.prunable or 1))
-    assert 0 < (m.inference_share or 0) < (m.training_share or 0) < 1
-    assert (m.explored or 0) > 1 - (m.target or 0)
-
-
-def test_front_page_leads_to_a_studys_runs(page: Page, url: str, storage: Storage) -> None:
-    study = studies.submit(storage, studies.request_for())
-    studies.finish(storage)
-    page.goto(url)
-    page.locator(".board a.method").first.click()
-    expect(page).to_have_url(f"{url}/studies/{study.id}")
-    expect(page.get_by_text("Early stopping is off.")).to_be_visible()
-    confirmation = page.get_by_role("region", name="Confirmation")
-    expect(confirmation.get_by_role("row")).to_have_count(1 + 3 * 3)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_fit_a_phone_and_have_enough_contrast(
-    browser: Browser, url: str, run: Run, scheme: str
-) -> None:
-    dark = scheme == "dark"
-    page = browser.new_page(color_scheme="dark" if dark else "light")
-    page.set_viewport_size({"width": 390, "height": 844})
-    for path in (f"/studies/{run.study_id}", f"/runs/{run.id}", "/catalogue"):
-        page.goto(url + path)
-        assert page.evaluate("document.documentElement.scrollWidth") == 390, path
-        assert page.evaluate(CONTRAST) == [], path
-    page.close()
-
-
-def test_unknown_study_and_run_are_not_found(page: Page, url: str) -> None:
-    for path in ("/studies/study_" + "0" * 26, "/runs/run_" + "0" * 26):
-        response = page.request.get(url + path)
-        assert response.status == 404
-
-
-def test_line_keeps_values_in_its_box_and_the_flat_one_at_its_foot() -> None:
-    assert line("t", [1.0, 3.0, 2.0]).points == "0.00,29.00 50.00,1.00 100.00,15.00"
-    assert line("t", [0.0, 0.0]).points == "0.00,29.00 100.00,29.00"
-    assert line("t", [5.0]).points == "0.00,29.00"
-
-
-@pytest.mark.parametrize(
-    ("number", "text"),
-    [(None, "–"), (0, "0"), (999, "999"), (999.7, "1 k"), (1_234_567, "1.23 M"), (4e15, "4 P")],
-)
-def test_amount_has_three_digits(number: float | None, text: str) -> None:
-    assert amount(number) == text
+    found = measured(run)
+    assert found.nonzeros == sum(layer["nonzeros"] for layer in found.layers)
+    assert found.realised == pytest.approx(1 - (found.nonzeros or 0) / (found.prunable or 1))
+    assert 0 < (found.inference_share or 0) < (found.training_share or 0) < 1
+    assert (found.explored or 0) > 1 - (found.target or 0)

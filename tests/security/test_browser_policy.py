@@ -1,4 +1,4 @@
-"""What we forbid browsers (Content-Security-Policy) breaks none of our pages; a key opens all."""
+"""The Content-Security-Policy breaks no page, and one key opens all of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -15,12 +16,15 @@ from service.settings import Settings
 from service.storage import Storage
 from tests.service import studies
 from tests.service.api.test_dashboard import make_an_optuna_study
+from tests.service.web.conftest import storage, url
+
+__all__ = ["storage", "url"]
 
 
 @pytest.fixture
-def settings(settings: Settings) -> Settings:
+def settings(tmp_path: Path) -> Settings:
     """A service that demands keys."""
-    return settings.model_copy(update={"require_keys": True})
+    return Settings(data_dir=tmp_path, require_keys=True)
 
 
 @pytest.fixture
@@ -37,7 +41,7 @@ def page(browser: Browser, storage: Storage, url: str) -> Iterator[Page]:
     assert complaints == []
 
 
-def test_front_page_refreshes_behind_the_gate(page: Page, url: str, storage: Storage) -> None:
+def test_home_page_refreshes_behind_the_gate(page: Page, url: str, storage: Storage) -> None:
     study = studies.submit(storage, studies.request_for())
     page.goto(url)
     _, held = studies.claim(storage)

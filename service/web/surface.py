@@ -6,8 +6,14 @@ import math
 from dataclasses import dataclass
 from itertools import pairwise
 
+from fastapi import APIRouter, Request, Response
+
 from ham.client.records import SurfaceGrid
+from service.api.dependencies import RecommendationId, StorageDep
 from service.formatting import strength
+from service.web.templating import PICTURE_HEADERS, templates
+
+router = APIRouter()
 
 WIDTH, HEIGHT = 440, 330
 LEFT, RIGHT, TOP, BOTTOM = 62, 16, 14, 46
@@ -80,6 +86,21 @@ class _Axis:
     def ticks(self) -> list[float]:
         decades = range(math.ceil(math.log10(self._low)), math.floor(math.log10(self._high)) + 1)
         return [10.0**decade for decade in decades]
+
+
+@router.get("/recommendations/{recommendation_id}/surface.svg")
+def show_surface(
+    request: Request, recommendation_id: RecommendationId, storage: StorageDep
+) -> Response:
+    """Draw the response surface behind a recommendation. Raises NotFound."""
+    drawn = surface_map(storage.recommendations.surface(recommendation_id))
+    return templates.TemplateResponse(
+        request,
+        "surface.svg",
+        {"map": drawn, "width": WIDTH, "height": HEIGHT},
+        headers=PICTURE_HEADERS,
+        media_type="image/svg+xml",
+    )
 
 
 def surface_map(grid: SurfaceGrid) -> SurfaceMap:
