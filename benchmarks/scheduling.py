@@ -41,7 +41,7 @@ from service.storage.engine.migrate import migrate
 from service.workers.cluster import connection
 from service.workers.cluster.trainer import EpochByEpoch, Trainer
 from service.workers.cluster.worker_pool import open_pool
-from service.workers.scheduler.scheduler import Scheduler
+from service.workers.scheduler.study_scheduler import StudyScheduler
 from service.workers.study.optuna_storage import open_optuna_storage
 
 EPOCHS = 15
@@ -181,7 +181,7 @@ def ours(seconds: float, folder: Path) -> Row:
     open_optuna_storage(settings.optuna_database)
     address = connection.start_local(settings)
     open_pool(sleeping_trainer(seconds))
-    scheduler = Scheduler(storage, settings, address)
+    scheduler = StudyScheduler(storage, settings, address)
     try:
         ids = [_submit(storage, seconds, sparsity) for sparsity in (0.9, 0.8)]
         started = time.time()
@@ -215,7 +215,7 @@ def _submit(storage: Storage, seconds: float, sparsity: float) -> str:
     return storage.studies.submit(request, resolve(request))[0].id
 
 
-def _run_until_ended(scheduler: Scheduler, storage: Storage, ids: list[str]) -> None:
+def _run_until_ended(scheduler: StudyScheduler, storage: Storage, ids: list[str]) -> None:
     waiting = list(ids)
     while waiting:
         scheduler.step()

@@ -20,14 +20,14 @@ from service.workers.cluster import connection
 from service.workers.cluster.checkpoints import check_checkpoint_store
 from service.workers.cluster.worker_pool import open_pool
 from service.workers.scheduler.processes import die_with_parent
-from service.workers.scheduler.scheduler import Scheduler
+from service.workers.scheduler.study_scheduler import StudyScheduler
 from service.workers.study.optuna_storage import open_optuna_storage
 
 logger = logging.getLogger("service.workers")
 
 
 def main() -> None:
-    """Run a scheduler until SIGTERM or SIGINT."""
+    """Run a study scheduler until SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--die-with-parent", action="store_true")
     parser.add_argument("--join", action="store_true", help="be a node of RAY_ADDRESS")
@@ -46,7 +46,7 @@ def main() -> None:
         sys.exit(str(error))
     with _cluster(settings, args.join) as address:
         logger.info("Ray at %s", address)
-        scheduler = Scheduler(storage, settings, address)
+        scheduler = StudyScheduler(storage, settings, address)
         try:
             scheduler.run_forever()
         except KeyboardInterrupt:
@@ -57,7 +57,7 @@ def main() -> None:
 
 @contextmanager
 def _cluster(settings: Settings, join: bool) -> Iterator[str]:
-    """Yield the address of the cluster that the operator names, or of a local one."""
+    """Yield the address of the cluster at RAY_ADDRESS, or else of a local one started here."""
     address = settings.ray_address
     if address is None:
         address = connection.start_local(settings)
@@ -76,7 +76,7 @@ def _cluster(settings: Settings, join: bool) -> Iterator[str]:
 def warm_up() -> None:
     """Start the workers of a local Ray before there is a study.
 
-    Not on GPUs: what a worker takes of one depends on the model.
+    With GPUs it starts none, since the share of a GPU that a worker takes depends on the model.
     """
     if not ray.cluster_resources().get("GPU"):
         open_pool().warm.remote({"CPU": 1.0})

@@ -160,7 +160,7 @@ class FaultHarness:
 
 
 @contextmanager
-def laboratory(folder: Path, postgres: OwnServer) -> Iterator[FaultHarness]:
+def running_installation(folder: Path, postgres: OwnServer) -> Iterator[FaultHarness]:
     """Start all the rest of it; stop and remove it after."""
     with ExitStack() as stack:
         yield FaultHarness(folder, postgres, stack)

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from ham.client.records import ENDED, Budget, RunState, StudyRequest
-from tests.faults.harness import FaultHarness, kill, laboratory
+from tests.faults.harness import FaultHarness, kill, running_installation
 from tests.postgres import OwnServer
 
 ROUNDS = int(os.environ.get("HAMTUNE_TEST_FAULTS", "1"))
@@ -47,35 +47,35 @@ Results = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def lab(server: OwnServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultHarness]:
-    with laboratory(Path(tmp_path_factory.mktemp("lab")), server) as lab:
-        yield lab
+def harness(server: OwnServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultHarness]:
+    with running_installation(Path(tmp_path_factory.mktemp("harness")), server) as harness:
+        yield harness
 
 
-def an_api(lab: FaultHarness) -> bool:
-    return kill(random.choice(lab.apis).pid)
+def an_api(harness: FaultHarness) -> bool:
+    return kill(random.choice(harness.apis).pid)
 
 
-def a_scheduler(lab: FaultHarness) -> bool:
-    return kill(random.choice(lab.schedulers).pid)
+def a_scheduler(harness: FaultHarness) -> bool:
+    return kill(random.choice(harness.schedulers).pid)
 
 
-def a_runner(lab: FaultHarness) -> bool:
-    return _kill(lab.runner())
+def a_runner(harness: FaultHarness) -> bool:
+    return _kill(harness.runner())
 
 
-def a_ray_worker(lab: FaultHarness) -> bool:
-    return _kill(lab.trainer())
+def a_ray_worker(harness: FaultHarness) -> bool:
+    return _kill(harness.trainer())
 
 
-def the_ray_head(lab: FaultHarness) -> bool:
-    return _kill(lab.gcs())
+def the_ray_head(harness: FaultHarness) -> bool:
+    return _kill(harness.gcs())
 
 
-def the_database(lab: FaultHarness) -> bool:
-    lab.postgres.stop()
+def the_database(harness: FaultHarness) -> bool:
+    harness.postgres.stop()
     time.sleep(SECONDS_WITHOUT_DATABASE)
-    lab.postgres.start()
+    harness.postgres.start()
     return True
 
 
@@ -83,57 +83,57 @@ FAULTS: list[Fault] = [an_api, a_scheduler, a_runner, a_ray_worker, the_ray_head
 
 
 @pytest.mark.timeout(ROUNDS * SECONDS_PER_ROUND + 600)
-def test_results_are_those_of_an_undisturbed_run_whatever_is_killed(lab: FaultHarness) -> None:
+def test_results_are_those_of_an_undisturbed_run_whatever_is_killed(harness: FaultHarness) -> None:
     luck = random.Random(os.environ.get("HAMTUNE_TEST_FAULTS_SEED", "0"))
-    undisturbed = play(lab, [])
+    undisturbed = play(harness, [])
     trainings = sum(len(row["runs"]) for row in undisturbed.values())
     print(f"undisturbed: {trainings} trainings")
     for number in range(ROUNDS):
         faults = luck.sample(FAULTS, len(FAULTS))
         at = sorted(luck.randrange(1, max(2, int(0.8 * trainings))) for _ in faults)
         began = time.monotonic()
-        results = play(lab, list(zip(at, faults, strict=True)))
+        results = play(harness, list(zip(at, faults, strict=True)))
         print(f"round {number}: {time.monotonic() - began:.0f} s", flush=True)
         assert results == undisturbed
 
 
-def play(lab: FaultHarness, faults: list[tuple[int, Fault]]) -> Results:
+def play(harness: FaultHarness, faults: list[tuple[int, Fault]]) -> Results:
     """Submit the studies, inject each fault after so many trainings, and return what came out."""
-    lab.forget()
-    ids = [submit(lab, number, request) for number, request in enumerate(REQUESTS)]
+    harness.forget()
+    ids = [submit(harness, number, request) for number, request in enumerate(REQUESTS)]
     deadline = time.monotonic() + SECONDS_PER_ROUND
     while True:
-        studies = [lab.storage.studies.get(id) for id in ids]
+        studies = [harness.storage.studies.get(id) for id in ids]
         if all(study.state in ENDED for study in studies):
             break
-        run_counts = lab.storage.run_counts.of(studies).values()
+        run_counts = harness.storage.run_counts.of(studies).values()
         counts = chain.from_iterable(tally.counts for tally in run_counts)
         done = sum(row.runs for row in counts if row.state != "running")
-        if faults and done >= faults[0][0] and faults[0][1](lab):
+        if faults and done >= faults[0][0] and faults[0][1](harness):
             print(f"after {done} trainings: {faults[0][1].__name__}", flush=True)
             faults.pop(0)
-        assert time.monotonic() < deadline, [lab.storage.studies.get(id) for id in ids]
+        assert time.monotonic() < deadline, [harness.storage.studies.get(id) for id in ids]
         time.sleep(0.2)
     for _, fault in faults:  # the studies were over before their turn came
         print(f"not injected: {fault.__name__}")
-    return {REQUESTS[number].sparsifier: outcome(lab, id) for number, id in enumerate(ids)}
+    return {REQUESTS[number].sparsifier: outcome(harness, id) for number, id in enumerate(ids)}
 
 
-def submit(lab: FaultHarness, number: int, request: StudyRequest) -> str:
+def submit(harness: FaultHarness, number: int, request: StudyRequest) -> str:
     """Submit under a key, twice: both APIs take it for one study."""
     body = request.model_dump(mode="json")
     options: dict[str, Any] = {"json": body, "headers": {"Idempotency-Key": f"study-{number}"}}
-    first, again = (lab.ask("POST", "/v1/studies", **options) for _ in range(2))
+    first, again = (harness.ask("POST", "/v1/studies", **options) for _ in range(2))
     assert first.status_code in (200, 202), first.text
     assert first.json()["id"] == again.json()["id"]
     return str(first.json()["id"])
 
 
-def outcome(lab: FaultHarness, study_id: str) -> Results:
+def outcome(harness: FaultHarness, study_id: str) -> Results:
     """Return what a study found, without what may differ: ids, times and attempts."""
-    study = lab.storage.studies.get(study_id)
+    study = harness.storage.studies.get(study_id)
     assert study.state == "succeeded", study.error
-    runs = lab.storage.runs.of_study(study_id)
+    runs = harness.storage.runs.of_study(study_id)
     by_job = {
         (run.purpose, run.trial_number, run.setting, run.seed): (
             run.state,
@@ -145,7 +145,7 @@ def outcome(lab: FaultHarness, study_id: str) -> Results:
     }
     assert len(by_job) == len(runs), "no job was counted twice"
     assert all(run.state == RunState.SUCCEEDED for run in runs)
-    found = lab.storage.recommendations.of_study(study_id)
+    found = harness.storage.recommendations.of_study(study_id)
     assert found is not None
     told = found.model_dump(include={"grade", "setting", "candidate", "gain", "seeds", "message"})
     return {"runs": by_job, "recommendation": told}

@@ -1,6 +1,8 @@
-"""Files of states of trainings, by epoch and length: one that was cut off is not taken for one.
+"""Reads and writes the file that holds the newest checkpoint of one training.
 
-Nothing here knows torch, Ray or buckets: workers and trainables write them alike.
+The file name states the epoch and the length in bytes, for example ``4-81920.state``, so that a
+truncated file is recognised. This module imports neither torch nor Ray, since workers and
+trainables both use it.
 """
 
 from __future__ import annotations
@@ -14,46 +16,47 @@ from typing import NamedTuple
 _FILE = re.compile(r"([0-9]+)-([0-9]+)\.state")
 
 
-class State(NamedTuple):
-    """What a training goes on from.
+class TrainingCheckpoint(NamedTuple):
+    """A checkpoint of one training.
 
     Attributes:
-        epoch: the last that it contains.
-        written: the state itself.
+        epoch: the last epoch that is trained in it.
+        content: the packed checkpoint, as :mod:`ham.training.checkpoints` makes it.
     """
 
     epoch: int
-    written: bytes
+    content: bytes
 
 
-def write_state(folder: str | Path, state: State) -> None:
-    """Put a state into a folder that exists, and then remove those that were there."""
-    before = _states_in(folder)
-    new = f"{folder}/{state.epoch}-{len(state.written)}.state"
+def write_checkpoint(folder: str | Path, checkpoint: TrainingCheckpoint) -> None:
+    """Write a checkpoint into an existing folder, and then remove the other checkpoints there."""
+    earlier = _files_in(folder)
+    new = f"{folder}/{checkpoint.epoch}-{len(checkpoint.content)}.state"
     with open(new, "wb") as file:
-        file.write(state.written)
-    for _, _, path in before:
+        file.write(checkpoint.content)
+    for _, _, path in earlier:
         if path != new:
             with suppress(FileNotFoundError):
                 os.unlink(path)
 
 
-def read_state(folder: str | Path) -> State | None:
-    """Return the newest whole state in a folder; None where there is none.
+def read_checkpoint(folder: str | Path) -> TrainingCheckpoint | None:
+    """Return the checkpoint of the highest epoch in a folder; None if it has no complete one.
 
-    Its process or the copying of it may have ended halfway, so its name tells its length.
+    A file is complete if its length is the one that its name states. It is shorter if its
+    process ended while it was written or copied.
     """
-    for epoch, length, path in sorted(_states_in(folder), reverse=True):
+    for epoch, length, path in sorted(_files_in(folder), reverse=True):
         try:
-            written = Path(path).read_bytes()
-        except FileNotFoundError:  # one taken for lost still trains, and keeps a newer one
+            content = Path(path).read_bytes()
+        except FileNotFoundError:  # a worker that was taken for lost still trains and replaced it
             continue
-        if len(written) == length:
-            return State(epoch, written)
+        if len(content) == length:
+            return TrainingCheckpoint(epoch, content)
     return None
 
 
-def _states_in(folder: str | Path) -> list[tuple[int, int, str]]:
-    """Return epoch, length and path of each; pathlib would take twice as long."""
+def _files_in(folder: str | Path) -> list[tuple[int, int, str]]:
+    """Return epoch, length and path of each file; ``pathlib`` would take twice as long."""
     named = [(_FILE.fullmatch(name), f"{folder}/{name}") for name in os.listdir(folder)]
     return [(int(name[1]), int(name[2]), path) for name, path in named if name]

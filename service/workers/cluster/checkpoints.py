@@ -1,8 +1,9 @@
-"""States of trainings under way, in a folder or a bucket: no crash costs more than an epoch.
+"""The checkpoint store: checkpoints of all running trainings, in a folder or a bucket.
 
-``PLACE/STUDY/RUN-DIGEST/checkpoint_000003/4-81920.state`` is copied there by Ray Tune, and
-``PLACE/STUDY/RUN-DIGEST/4-81920.state`` is written by a worker. A training finds its own again,
-whichever runner takes it up on whichever machine that reaches the place.
+A crash costs a training at most the epoch that it was in. Each run has one folder in the store,
+``STUDY/RUN-DIGEST``. Ray Tune copies checkpoints to numbered folders in it, for example
+``checkpoint_000003/4-81920.state``. A worker writes its checkpoint directly into it, for example
+``4-81920.state``. Any runner, on any machine that reaches the store, finds the folder again.
 """
 
 from __future__ import annotations
@@ -29,29 +30,32 @@ _NUMBERED = re.compile(r"checkpoint_([0-9]+)")
 
 
 class CheckpointStore(NamedTuple):
-    """Where the states of all studies are kept.
+    """The folder or bucket that holds the checkpoints of all studies.
 
     Attributes:
-        files: what reads and writes there.
-        folder: path, as ``files`` understands it.
+        files: the file system of the store.
+        folder: path of the store in ``files``.
     """
 
     files: FileSystem
     folder: str
 
-    def checkpoints(self, folder: str) -> list[int]:
-        """Return the numbers of the checkpoints in a folder of the place, newest first."""
+    def checkpoint_numbers(self, folder: str) -> list[int]:
+        """Return the numbers of Tune's checkpoints in a folder of the store, highest first."""
         named = (_NUMBERED.fullmatch(entry.base_name) for entry in self._entries(folder))
         return sorted((int(found[1]) for found in named if found), reverse=True)
 
     def remove_older(self, folder: str, number: int) -> None:
-        """Remove the checkpoints of a folder that are older than one of them."""
-        for other in self.checkpoints(folder):
+        """Remove Tune's checkpoints with a number below ``number`` from a folder."""
+        for other in self.checkpoint_numbers(folder):
             if other < number:
                 self.remove(f"{folder}/checkpoint_{other:06d}")
 
     def studies(self) -> Iterator[tuple[str, datetime | None]]:
-        """Yield the folders of the place that belong to studies, and when they last changed."""
+        """Yield each study that has a folder in the store, and the time of its last change.
+
+        The time is None if the file system knows no times.
+        """
         for entry in self._entries(""):
             if entry.type == FileType.Directory and _STUDY.fullmatch(entry.base_name):
                 within = self._entries(entry.base_name, recursive=True)
@@ -59,7 +63,7 @@ class CheckpointStore(NamedTuple):
                 yield entry.base_name, max(times, default=None)
 
     def remove(self, folder: str) -> None:
-        """Remove a folder of the place with all that is in it, if it is there."""
+        """Remove a folder of the store with its contents, if it exists."""
         path = f"{self.folder}/{folder}"
         if self.files.get_file_info(path).type != FileType.NotFound:
             self.files.delete_dir(path)
@@ -72,32 +76,35 @@ class CheckpointStore(NamedTuple):
 
 
 @cache
-def open_checkpoint_store(place: str) -> CheckpointStore:
-    """Return a place by its absolute path or its address, as ``s3://bucket/folder``.
+def open_checkpoint_store(location: str) -> CheckpointStore:
+    """Open the checkpoint store at a location.
+
+    Args:
+        location: an absolute path, or an address such as ``s3://bucket/folder``.
 
     Raises:
-        ValueError: the address is of no kind that is known.
-        OSError: it cannot be reached.
+        ValueError: the kind of the address is unknown.
+        OSError: the location cannot be reached.
     """
-    files, folder = FileSystem.from_uri(place)
+    files, folder = FileSystem.from_uri(location)
     return CheckpointStore(files, folder.rstrip("/"))
 
 
-def path_of(place: str, folder: str) -> Path | None:
-    """Return where a folder of a place lies among files; None where the place is a bucket."""
-    if "://" in place and not place.startswith("file://"):
+def path_of(location: str, folder: str) -> Path | None:
+    """Return the path of a folder of the store; None if the store is a bucket."""
+    if "://" in location and not location.startswith("file://"):
         return None
-    return Path(open_checkpoint_store(place).folder, folder)
+    return Path(open_checkpoint_store(location).folder, folder)
 
 
-def check_checkpoint_store(place: str) -> None:
-    """Write a file there and remove it.
+def check_checkpoint_store(location: str) -> None:
+    """Write a file into the checkpoint store and remove it again.
 
     Raises:
-        ValueError: that cannot be done; it says why.
+        ValueError: the store cannot be written to, with the reason.
     """
     try:
-        files, folder = open_checkpoint_store(place)
+        files, folder = open_checkpoint_store(location)
         probe = f"{folder}/.probe-{secrets.token_hex(4)}"
         files.create_dir(folder)
         with files.open_output_stream(probe) as stream:
@@ -105,26 +112,28 @@ def check_checkpoint_store(place: str) -> None:
         files.delete_file(probe)
     except (OSError, ValueError) as error:
         raise ValueError(
-            f"HAMTUNE_CHECKPOINTS: states of trainings cannot be kept at {masked(place)}: "
+            f"HAMTUNE_CHECKPOINTS: checkpoints of trainings cannot be kept at {masked(location)}: "
             f"{masked(str(error))}; name a folder or a bucket that this machine may write to"
         ) from error
 
 
-def forget(place: str, folder: str) -> None:
-    """Remove a folder of a place; where that fails, it is left behind."""
+def remove_or_warn(location: str, folder: str) -> None:
+    """Remove a folder of the store; log a warning if that fails."""
     try:
-        open_checkpoint_store(place).remove(folder)
+        open_checkpoint_store(location).remove(folder)
     except OSError as error:
-        logger.warning("%s is left behind; `hamtune clean` removes it: %s", folder, error)
+        logger.warning("%s was not removed; `hamtune clean` removes it: %s", folder, error)
 
 
 def folder_of(study_id: str, run_id: str, run: dict[str, Any], code: str) -> str:
-    """Return the folder of a run's states; they fit this config and this code, and no other.
+    """Return the folder of a run's checkpoints in the store.
+
+    A changed config or changed code leads to another folder, since its checkpoints would not fit.
 
     Args:
-        study_id: the study that it belongs to.
-        run_id: whose states.
-        run: its config, ready for JSON.
+        study_id: id of the run's study.
+        run_id: id of the run.
+        run: the run's config, ready for JSON.
         code: digest of the code that trains it.
     """
     trained = json.dumps([code, run], sort_keys=True)

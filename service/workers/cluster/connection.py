@@ -1,4 +1,4 @@
-"""The Ray cluster: one that the operator names, or a local one."""
+"""Starts or joins the Ray cluster, and tells how many trainings it has room for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,31 +15,22 @@ import ray
 
 from ham.catalog import MODELS
 from service.settings import Settings
+from service.workers.cluster import ray_compat
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the old one is silent at verbose=0
-os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # relative paths go on meaning the same
-os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1e9")  # the database is the memory
-os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "64")  # trainables that may start at once
-os.environ.setdefault("TUNE_RESULT_BUFFER_LENGTH", "1000")  # over 1: trainables batch results
-
-# Tune looks for result files that its loggers, being off, have not written, and complains.
-logging.getLogger("ray.tune.analysis.experiment_analysis").setLevel(logging.CRITICAL)
-logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
+ray_compat.configure_ray()
 
 logger = logging.getLogger(__name__)
 
 _LOCAL_OBJECT_STORE_BYTES = 100 * 2**20  # results are small dictionaries
-_SECONDS_BETWEEN_LOOKS = 2.0
+_SECONDS_BETWEEN_COUNTS = 2.0
 _SECONDS_TO_LEAVE = 15.0
 
 
 def start_local(settings: Settings) -> str:
-    """Start a local Ray in this process's care and return its address.
+    """Start a local Ray that ends with this process, and return its address.
 
-    On a busy machine that may take longer than the 30 seconds that Ray allows: then once more.
+    Ray allows 30 seconds for its start, which a busy machine may exceed, so a failed start is
+    repeated once.
     """
     try:
         _start(settings)
@@ -64,15 +54,15 @@ def _start(settings: Settings) -> None:
 
 @contextmanager
 def joined(address: str) -> Iterator[None]:
-    """Make this machine a node of a cluster, for as long as this process lives; it trains nothing.
+    """Make this machine a node of a cluster, without CPUs or GPUs, until the context ends.
 
-    Whoever uses a cluster needs a node of it beside himself. Where the node ends by itself, this
-    process is told to stop: whoever watches over it starts both anew.
+    Every process that uses a cluster needs a node on its own machine. If the node ends by itself,
+    this process gets SIGTERM, so that its supervisor starts both again.
     """
-    command = [sys.executable, "-m", "ray.scripts.scripts", "start", f"--address={address}"]
     options = ["--num-cpus=0", "--num-gpus=0", "--disable-usage-stats", "--block"]
     memory = f"--object-store-memory={_LOCAL_OBJECT_STORE_BYTES}"
-    node = subprocess.Popen([*command, *options, memory], stdout=subprocess.DEVNULL)
+    command = [*ray_compat.RAY_COMMAND, "start", f"--address={address}", *options, memory]
+    node = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     over = threading.Event()
 
     def watch() -> None:
@@ -99,9 +89,11 @@ def connect(address: str) -> None:
 
 
 def resources_per_trial(settings: Settings, model: str) -> dict[str, float]:
-    """Return what one training occupies: a CPU for each GPU, and of GPUs what its model fills.
+    """Return what one training of a model occupies, in CPUs and GPUs.
 
-    That are no more GPUs than one machine has, for the devices of a training share one.
+    The number of GPUs comes from the settings, or else from the model's spec, but is at most that
+    of the largest machine: the devices of one training share a machine. The number of CPUs is
+    that of the GPUs, and at least 1.
     """
     gpus = settings.gpus_per_trial
     if gpus is None:
@@ -115,32 +107,32 @@ def _most_gpus() -> float:
 
 
 def resources_of_a_trial() -> dict[str, float]:
-    """Return what a Tune trial occupies itself: a place beside its runner, and next to nothing.
+    """Return what a Tune trial itself occupies: next to nothing, on the runner's machine.
 
-    Beside its runner, with which it ends. No CPU, or workers that hold all CPUs would wait for
-    trials, and trials for CPUs, for ever.
+    It is on the runner's machine because it ends with the runner. It occupies no CPU: otherwise
+    workers that hold all CPUs would wait for trials, and trials for CPUs, for ever.
     """
     here = f"node:{ray.util.get_node_ip_address()}"
     return {here: 0.001} if here in ray.cluster_resources() else {"memory": 1.0}
 
 
 class Slots:
-    """How many trainings the cluster can hold at once, now: it may grow and shrink.
+    """Counts the trainings that the cluster has room for; a cluster may grow and shrink.
 
     Args:
-        resources: what one occupies.
+        resources: what one training occupies.
     """
 
     def __init__(self, resources: dict[str, float]) -> None:
         self._resources = resources
-        self._looked_at = -_SECONDS_BETWEEN_LOOKS
+        self._counted_at = -_SECONDS_BETWEEN_COUNTS
         self._count = 1
 
     def count(self) -> int:
-        """Return the number, at least 1; at most a few seconds old."""
-        if monotonic() - self._looked_at >= _SECONDS_BETWEEN_LOOKS:
+        """Return the number of trainings, at least 1; it may be 2 seconds old."""
+        if monotonic() - self._counted_at >= _SECONDS_BETWEEN_COUNTS:
             total = ray.cluster_resources()
             fitting = [total.get(name, 0) / need for name, need in self._resources.items()]
             self._count = max(1, int(min(fitting)))
-            self._looked_at = monotonic()
+            self._counted_at = monotonic()
         return self._count

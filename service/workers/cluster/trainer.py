@@ -1,8 +1,9 @@
-"""A process that trains one run after another: torch and data stay loaded between them.
+"""The worker: a process that trains one run after another, with torch and the data kept loaded.
 
-Workers live in the pool (:mod:`service.workers.cluster.worker_pool`) and know nothing of Ray Tune,
-whose import alone takes seconds. Records travel as JSON text, states as bytes. To pass a state to
-Tune takes longer than many an epoch, so a worker keeps those of short epochs by itself.
+Workers belong to the worker pool (:mod:`service.workers.cluster.worker_pool`). They do not import
+Ray Tune, since that takes seconds. Records travel as JSON text, checkpoints as bytes. Passing a
+checkpoint to Tune takes longer than a short epoch, so a worker itself writes the checkpoints of
+epochs that are shorter than a second.
 """
 
 from __future__ import annotations
@@ -22,26 +23,27 @@ from typing import Any, NamedTuple, Protocol
 from ham.config import RunConfig
 from ham.errors import DivergedRun
 from ham.results import EpochMetrics
-from service.workers.cluster.checkpoint_files import State, write_state
+from service.workers.cluster.checkpoint_files import TrainingCheckpoint, write_checkpoint
 
 _BYTES_PER_MAXRSS = 1 if sys.platform == "darwin" else 1024
 _SHORT_EPOCH_SECONDS = 1.0
 
 
 class Advance(NamedTuple):
-    """What came of a while of training.
+    """What :meth:`Trainer.advance` returns.
 
     Attributes:
-        epochs: the epochs trained, as JSON.
+        epochs: the epochs trained in this call, each as JSON.
         outcome: how the training ended, as JSON; None while it goes on.
-        environment: where it is trained, as JSON; empty where it could not even be built.
-        state_is_due: the state of the last epoch is to be kept, and the worker has not done so.
+        environment: hardware and software of the training, as JSON; ``{}`` if the training could
+            not be built.
+        checkpoint_is_due: the last epoch needs a checkpoint that the worker has not written.
     """
 
     epochs: list[str]
     outcome: str | None
     environment: str
-    state_is_due: bool = False
+    checkpoint_is_due: bool = False
 
 
 class EpochByEpoch(Protocol):
@@ -49,45 +51,53 @@ class EpochByEpoch(Protocol):
 
     @property
     def environment(self) -> dict[str, Any]:
-        """Where it is trained, ready for JSON."""
+        """Hardware and software of the training, ready for JSON."""
 
     @property
     def epochs_done(self) -> int:
-        """Epochs trained so far."""
+        """Number of epochs trained so far."""
 
     @property
     def finished(self) -> bool:
-        """True once all are trained."""
+        """True once all epochs are trained."""
 
     def run_epoch(self) -> EpochMetrics:
         """Train one epoch and return its metrics."""
 
     def finish(self, *, measure_test: bool) -> Any:
-        """Return the result, which has ``to_json``."""
+        """Return the result, which has a method ``to_json``."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a bit-equal continuation needs."""
+        """Return all that a bit-equal continuation needs."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore it."""
+        """Restore the training from a ``state_dict``."""
 
 
 class Trainer:
-    """Trains what it is told to; an error of the training is an outcome, with its reason.
+    """Trains runs. An error of a training is an outcome with its reason, never an exception.
 
-    So whatever comes out of a call as an exception is a lost worker, the one cause worth a retry.
+    An exception of a call to a worker therefore means that the worker is lost. Only then is a
+    training worth a retry.
 
     Args:
-        make_training: makes a training from its config; by default on all GPUs of this process.
-        gpus: GPUs that belong to this process.
+        make_training: makes a training from its config; by default one on all GPUs of this
+            process.
+        gpus: number of GPUs that belong to this process.
+        clock: returns the time in seconds; it decides which epochs are short and when a call
+            returns.
     """
 
     def __init__(
-        self, make_training: Callable[[RunConfig], EpochByEpoch] | None = None, gpus: float = 0
+        self,
+        make_training: Callable[[RunConfig], EpochByEpoch] | None = None,
+        gpus: float = 0,
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
         self._make_training = make_training or partial(_training, gpus)
         self._needs_torch = make_training is None
         self._gpus = gpus
+        self._clock = clock
         self._training: EpochByEpoch | None = None
         self._environment: dict[str, Any] = {}
 
@@ -100,40 +110,42 @@ class Trainer:
         self,
         run: dict[str, Any],
         measure_test: bool,
-        state: bytes | None = None,
+        checkpoint: bytes | None = None,
         folder: Path | None = None,
-        seconds_between_states: float = math.inf,
+        seconds_between_checkpoints: float = math.inf,
     ) -> None:
-        """Take up a run; it is built when it first advances.
+        """Begin a run. Its training is built when it first advances.
 
         Args:
-            run: its config, ready for JSON.
-            measure_test: whether test data is measured at its end.
-            state: what it goes on from; the start where None.
-            folder: for states of short epochs; others keep them where this machine lacks it.
-            seconds_between_states: 0 keeps the state of every epoch.
+            run: the run's config, ready for JSON.
+            measure_test: whether the result includes the accuracy on test data.
+            checkpoint: the packed checkpoint to continue from; None begins at the first epoch.
+            folder: where to write the checkpoints of short epochs; None, or a folder that this
+                machine does not have, leaves all checkpoints to the caller.
+            seconds_between_checkpoints: least time between two checkpoints; 0 asks for one after
+                every epoch.
         """
-        self._run, self._measure_test, self._state = run, measure_test, state
+        self._run, self._measure_test, self._checkpoint = run, measure_test, checkpoint
         self._training, self._environment = None, {}
         self._folder = folder if folder is not None and folder.is_dir() else None
-        self._seconds_between_states = seconds_between_states
-        self._state_kept_at = perf_counter()
+        self._seconds_between_checkpoints = seconds_between_checkpoints
+        self._last_checkpoint_at = self._clock()
         if (torch := _torch_on_gpu()) is not None:
             torch.cuda.reset_peak_memory_stats()
 
     def advance(self, seconds: float, until: int | None = None) -> Advance:
-        """Train whole epochs until the time is over, an epoch is reached, or the end.
+        """Train whole epochs until the time is over, an epoch is reached, or the training ends.
 
-        It returns before that where a state is due that it cannot keep itself.
+        It also returns after an epoch whose checkpoint is due and that it does not write itself.
 
         Args:
-            seconds: no further epoch begins after so long; at least one is trained.
-            until: last epoch to train for now.
+            seconds: no further epoch begins after this time; at least one epoch is trained.
+            until: last epoch to train in this call.
         """
         epochs: list[str] = []
         due = False
         try:
-            due = self._train(epochs, perf_counter() + seconds, until)
+            due = self._train(epochs, self._clock() + seconds, until)
             outcome = self._outcome()
         except DivergedRun as error:
             outcome = self._failed(f"diverged: {error}")
@@ -143,72 +155,73 @@ class Trainer:
             self.stop()
         return Advance(epochs, outcome, json.dumps(self._environment), due)
 
-    def state(self) -> bytes:
-        """Return the state of the training under way, between two epochs, for somebody to keep."""
+    def checkpoint(self) -> bytes:
+        """Return the packed checkpoint of the current training, which is between two epochs."""
         from ham.training.checkpoints import pack_checkpoint  # lazy: imports torch
 
         assert self._training is not None
-        state = pack_checkpoint(self._training.state_dict())
-        self._state_kept_at = perf_counter()
-        return state
+        checkpoint = pack_checkpoint(self._training.state_dict())
+        self._last_checkpoint_at = self._clock()
+        return checkpoint
 
     def stop(self) -> None:
-        """Forget the training under way."""
-        self._training = self._state = None
+        """Forget the current training."""
+        self._training = self._checkpoint = None
 
     def _train(self, epochs: list[str], deadline: float, until: int | None) -> bool:
-        """Train for a while; return whether a state is due that was not kept here."""
+        """Train epochs; return whether a checkpoint is due that was not written here."""
         training = self._training = self._training or self._build(epochs)
         self._environment = training.environment
         while not training.finished:
-            began = perf_counter()
+            began = self._clock()
             epochs.append(json.dumps(vars(training.run_epoch())))
             if training.finished:
                 break
-            if self._leaves_state(perf_counter() - began):
+            if self._leaves_checkpoint_to_caller(self._clock() - began):
                 return True
             reached = until is not None and training.epochs_done >= until
-            if reached or perf_counter() >= deadline:
+            if reached or self._clock() >= deadline:
                 break
         return False
 
-    def _leaves_state(self, epoch_seconds: float) -> bool:
-        """Keep the state if it is due and the epoch was short; return whether others are to."""
-        if perf_counter() - self._state_kept_at < self._seconds_between_states:
+    def _leaves_checkpoint_to_caller(self, epoch_seconds: float) -> bool:
+        """Write a due checkpoint if the epoch was short; return whether it is still due."""
+        if self._clock() - self._last_checkpoint_at < self._seconds_between_checkpoints:
             return False
-        return epoch_seconds >= _SHORT_EPOCH_SECONDS or not self._has_kept_state()
+        return epoch_seconds >= _SHORT_EPOCH_SECONDS or not self._has_written_checkpoint()
 
-    def _has_kept_state(self) -> bool:
+    def _has_written_checkpoint(self) -> bool:
         if self._folder is None or self._training is None:
             return False
         try:
-            write_state(self._folder, State(self._training.epochs_done, self.state()))
-        except Exception:  # the disk is full, say: who leased this worker tries too, and tells
+            checkpoint = TrainingCheckpoint(self._training.epochs_done, self.checkpoint())
+            write_checkpoint(self._folder, checkpoint)
+        except Exception:  # for example a full disk: the caller tries too, and reports its error
             return False
         return True
 
     def _build(self, epochs: list[str]) -> EpochByEpoch:
-        """Make the training; epochs that a state brings with it are reported again."""
+        """Make the training; the epochs in its checkpoint are reported again."""
         run = RunConfig.from_json(self._run)
         return self._restored(run, epochs) or self._make_training(run)
 
     def _restored(self, run: RunConfig, epochs: list[str]) -> EpochByEpoch | None:
-        if self._state is None:
+        if self._checkpoint is None:
             return None
         try:
-            state = self._read(self._state)
+            state = self._unpack(self._checkpoint)
             training = self._make_training(run)
             training.load_state_dict(state)
-        except Exception:  # cut off while it was written, or of other code
+        except Exception:  # truncated, or written by other code
             traceback.print_exc()
             return None
         epochs.extend(json.dumps(epoch) for epoch in state["curve"])
         return training
 
-    def _read(self, state: bytes) -> dict[str, Any]:
+    def _unpack(self, checkpoint: bytes) -> dict[str, Any]:
         from ham.training.checkpoints import unpack_checkpoint  # lazy: imports torch
 
-        return unpack_checkpoint(state)
+        return unpack_checkpoint(checkpoint)
 
     def _failed(self, reason: str, trace: str | None = None) -> str:
         return json.dumps({"error": reason, "traceback": trace, "environment": self._environment})
@@ -226,21 +239,21 @@ class Trainer:
 
 
 def facts_of(result: Any) -> dict[str, Any]:
-    """Return what is stored of a finished training, in the shape of an Outcome."""
+    """Return what is stored of a finished training, as the fields of an Outcome."""
     facts: dict[str, Any] = result.to_json()
     facts["measures"]["sparsity"] = facts.pop("sparsity", None)
     return facts
 
 
 def peak_memory_bytes() -> int:
-    """Return the most memory held: by this training on its GPU, else by this process in RAM."""
+    """Return the peak memory in bytes: of this training on its GPU, or else of this process."""
     if (torch := _torch_on_gpu()) is not None:
         return int(torch.cuda.max_memory_allocated())
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _BYTES_PER_MAXRSS
 
 
 def _torch_on_gpu() -> Any:
-    """Return torch where it is loaded and finds a GPU; nothing is imported for the question."""
+    """Return torch if it is loaded already and finds a GPU, else None."""
     torch = sys.modules.get("torch")
     return torch if torch is not None and torch.cuda.is_available() else None
 

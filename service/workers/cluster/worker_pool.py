@@ -1,9 +1,9 @@
-"""Warm training processes for a whole cluster, leased to one run at a time.
+"""The worker pool: warm training processes of a whole cluster, each leased to one run at a time.
 
-A new process imports for seconds of CPU until it can train. So the workers outlive runs,
-studies and runners: one pool per cluster and version of the code hands them out, in the order in
-which they are asked for, to whichever study asks. It starts workers while the cluster has room,
-frees what a dead runner held, and ends workers that nobody has wanted for a while.
+A new process needs seconds of CPU time until it can train, so workers outlive runs, studies and
+runners. Each cluster has one pool per version of the code. The pool answers requests in their
+order, whichever study they come from. It starts workers while the cluster has room, takes back the
+workers of a dead runner, and ends workers that have been idle for ten minutes.
 """
 
 from __future__ import annotations
@@ -23,17 +23,18 @@ import ray
 from ray.exceptions import RayError
 
 import ham
+from service.workers.cluster.ray_compat import call_when_ready
 from service.workers.cluster.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
 NAMESPACE = "hamtune"
 IDLE_SECONDS = 600.0
-TEND_SECONDS = 2.0
+MAINTENANCE_SECONDS = 2.0
 _SECONDS_TO_STOP = 5.0
 
 Resources = dict[str, float]
-"""What one training occupies, in Ray's words: ``{"CPU": 1, "GPU": 0.5}``."""
+"""What one training occupies, as Ray names it: ``{"CPU": 1, "GPU": 0.5}``."""
 
 
 @dataclass(eq=False)
@@ -47,33 +48,34 @@ class _Worker:
 
 @dataclass(eq=False)
 class _Request:
-    """Somebody who wants a worker for a run."""
+    """A request for a worker for one run."""
 
     run_id: str
     resources: Resources
     answer: asyncio.Future[Any]
 
 
-class _Lease(NamedTuple):
-    """A worker, and whose request it answered."""
+class _WorkerLease(NamedTuple):
+    """A leased worker, and the request that it answered."""
 
     request: _Request
     worker: _Worker
 
 
 class WorkersLost(Exception):
-    """No worker is to be had: the pool is gone, and its cluster perhaps, or workers do not start.
+    """No worker can be had: the pool or its cluster is gone, or workers do not start.
 
-    No fault of the run that asked, which is not to be recorded as failed.
+    The run that asked is not at fault and is not to be recorded as failed.
     """
 
 
-class Pool:
-    """Hands out workers; an asyncio Ray actor, so no two of its steps run at once.
+class WorkerPool:
+    """Leases workers. It is an asyncio Ray actor, so no two of its steps run at the same time.
 
     Args:
         make_trainer: class of the workers.
-        idle_seconds: a worker that is not wanted for so long is ended, and then the pool.
+        idle_seconds: a worker is ended after this time without a lease, and so is the pool once
+            it has no workers.
     """
 
     def __init__(
@@ -84,27 +86,31 @@ class Pool:
         self._waiting: list[_Request] = []
         self._starting: list[_Worker] = []
         self._idle: list[_Worker] = []
-        self._leased: dict[str, _Lease] = {}
+        self._leased: dict[str, _WorkerLease] = {}
+        self._watched_holders = 0
         self._used_at = monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Begin to look after the workers; called once, by whoever finds or makes the pool."""
+        """Start the maintenance of the workers, unless it has been started."""
         if not self._tasks:
-            self._spawn(self._tend())
+            self._spawn(self._maintain())
 
     async def warm(self, resources: Resources) -> None:
-        """Start workers for trainings to come, as many as the cluster has room for."""
+        """Start as many workers as the cluster has room for, before they are requested."""
         while self._has_room(resources):
             self._start_worker(resources)
 
     async def lease(self, run_id: str, resources: Resources, holder: Any = None) -> Any:
-        """Wait for a worker and return it.
+        """Wait for a worker and return its actor handle.
 
         Args:
-            run_id: what the lease is called; a lease of that name which is left over ends.
+            run_id: name of the worker lease; an earlier lease of that name ends.
             resources: what the worker occupies.
             holder: actor whose death ends the lease.
+
+        Raises:
+            RuntimeError: the worker did not start.
         """
         await self.give_back(run_id)
         self._used_at = monotonic()
@@ -116,11 +122,11 @@ class Pool:
         return await request.answer
 
     async def give_back(self, run_id: str, lost: bool = False) -> None:
-        """End a lease, if there is one.
+        """End a worker lease; do nothing if there is none of that name.
 
         Args:
-            run_id: the lease.
-            lost: the worker is dead or hangs.
+            run_id: name of the lease.
+            lost: the worker is dead or hangs, so it is killed.
         """
         self._waiting = [request for request in self._waiting if request.run_id != run_id]
         lease = self._leased.pop(run_id, None)
@@ -134,24 +140,25 @@ class Pool:
             self._idle.append(worker)
         self._serve()
 
-    async def census(self) -> dict[str, int]:
-        """Count workers and requests."""
+    async def counts(self) -> dict[str, int]:
+        """Return the number of workers and requests in each state, and of watched holders."""
         return {
             "idle": len(self._idle),
             "leased": len(self._leased),
             "starting": len(self._starting),
             "waiting": len(self._waiting),
+            "watched_holders": self._watched_holders,
         }
 
     def _serve(self) -> None:
-        """Give idle workers to those who wait, in their order; start more for the rest."""
+        """Lease idle workers to requests in their order; start workers for the other requests."""
         starting = Counter(_key(worker.resources) for worker in self._starting)
         for request in list(self._waiting):
             fitting = [worker for worker in self._idle if worker.resources == request.resources]
             if fitting:
                 self._waiting.remove(request)
                 self._idle.remove(fitting[-1])
-                self._leased[request.run_id] = _Lease(request, fitting[-1])
+                self._leased[request.run_id] = _WorkerLease(request, fitting[-1])
                 request.answer.set_result(fitting[-1].handle)
             elif starting[_key(request.resources)] > 0:
                 starting[_key(request.resources)] -= 1
@@ -167,7 +174,7 @@ class Pool:
         return _fits(total, resources, workers)
 
     def _makes_room(self) -> bool:
-        """End an idle worker of another size than the one that is wanted."""
+        """End an idle worker, which is of another size than the requested one."""
         if not self._idle:
             return False
         ray.kill(self._idle.pop(0).handle)
@@ -203,7 +210,7 @@ class Pool:
                 return
 
     async def _stops(self, worker: _Worker) -> bool:
-        """Tell whether a worker is free within some seconds; one in a long epoch is not."""
+        """Tell whether a worker stops within 5 seconds; a worker in a long epoch does not."""
         try:
             await asyncio.wait_for(_ref(worker.handle.stop.remote()), _SECONDS_TO_STOP)
         except (RayError, TimeoutError):
@@ -211,27 +218,29 @@ class Pool:
         return True
 
     async def _watch(self, request: _Request, holder: Any) -> None:
-        """End a lease when its holder dies: calls to it wait, or fail if it is dead.
+        """End a worker lease when its holder dies.
 
-        Another holder may have a lease of that name by then, which goes on.
+        Another holder may have a lease of the same name by then; that lease goes on.
         """
-        while self._is_open(request):
-            try:
-                await holder.__ray_ready__.remote()
-            except RayError:
-                if self._is_open(request):
-                    await self.give_back(request.run_id)
-                return
-            await asyncio.sleep(TEND_SECONDS)
+        self._watched_holders += 1
+        try:
+            while self._is_open(request):
+                await call_when_ready(holder)
+                await asyncio.sleep(MAINTENANCE_SECONDS)
+        except RayError:
+            if self._is_open(request):
+                await self.give_back(request.run_id)
+        finally:
+            self._watched_holders -= 1
 
     def _is_open(self, request: _Request) -> bool:
         lease = self._leased.get(request.run_id)
         return request in self._waiting or (lease is not None and lease.request is request)
 
-    async def _tend(self) -> None:
-        """Use room that the cluster has gained; end what has idled for too long."""
+    async def _maintain(self) -> None:
+        """Every 2 seconds, use room that the cluster has gained and end what is idle too long."""
         while True:
-            await asyncio.sleep(TEND_SECONDS)
+            await asyncio.sleep(MAINTENANCE_SECONDS)
             self._serve()
             stale = monotonic() - self._idle_seconds
             for worker in [worker for worker in self._idle if worker.idle_since < stale]:
@@ -248,8 +257,8 @@ class Pool:
 
 
 def open_pool(make_trainer: Callable[..., Any] = Trainer) -> Any:
-    """Return the pool of the cluster that this process is connected to, making it if needed."""
-    actor = ray.remote(Pool).options(
+    """Return the actor handle of the cluster's worker pool; make the pool if there is none."""
+    actor = ray.remote(WorkerPool).options(
         name=f"workers-{code_digest()}",
         namespace=NAMESPACE,
         lifetime="detached",

@@ -1,4 +1,4 @@
-"""How the processes of the workers live and die together."""
+"""Shared by the scheduler process and its runners: assignments, exit status, common end."""
 
 from __future__ import annotations
 
@@ -17,22 +17,27 @@ PAUSE_AFTER_FAILURE = timedelta(seconds=10)
 _POLL_SECONDS = 0.5
 
 DONE = "done"
-"""A runner's reply to an order."""
+"""A runner's answer once it has ended a study well."""
 
 
 NO_CLUSTER = 69
-"""Exit status of a runner that found no Ray (EX_UNAVAILABLE): no fault of its study."""
+"""Exit status of a runner that cannot reach Ray (EX_UNAVAILABLE); its study is not at fault."""
 
 
 class StudyAssignment(BaseModel):
-    """What a scheduler tells a runner, as a line of JSON: the study to run, and where to log."""
+    """One line of JSON from the scheduler process to a runner: the study to run.
 
-    claim: StudyLease
+    Attributes:
+        lease: the study lease, which names the study.
+        log: file for the runner's output during the study.
+    """
+
+    lease: StudyLease
     log: Path
 
 
 def die_with_parent() -> None:
-    """Send this process SIGTERM as soon as its parent is gone, however that ended."""
+    """Send this process SIGTERM within half a second after its parent has ended in any way."""
     parent = os.getppid()
 
     def watch() -> None:

@@ -1,4 +1,4 @@
-"""A runner process as its scheduler sees it: it takes orders and says when it has done them."""
+"""A runner as its scheduler process sees it: a child process that takes study assignments."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class RunnerProcess:
     """Starts a runner.
 
     Args:
-        ray_address: the cluster that it works on.
-        log: where it writes before its first order.
+        ray_address: address of the Ray cluster that the runner uses.
+        log: file for its output before its first assignment.
     """
 
     def __init__(self, ray_address: str, log: Path) -> None:
@@ -31,30 +31,30 @@ class RunnerProcess:
                 stderr=errors,
             )
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._orders, self._replies = self._process.stdin, self._process.stdout
+        self._assignments, self._replies = self._process.stdin, self._process.stdout
         os.set_blocking(self._replies.fileno(), False)
 
     @property
     def status(self) -> int | None:
-        """Its exit status; None while it lives."""
+        """The runner's exit status; None while it lives."""
         return self._process.poll()
 
-    def send(self, order: StudyAssignment) -> None:
-        """Give it a study to run; a dead one does not take it, and its status tells."""
+    def send(self, assignment: StudyAssignment) -> None:
+        """Give the runner a study; a dead runner does not take it, and has a status."""
         with suppress(BrokenPipeError):
-            self._orders.write(order.model_dump_json().encode() + b"\n")
-            self._orders.flush()
+            self._assignments.write(assignment.model_dump_json().encode() + b"\n")
+            self._assignments.flush()
 
-    def has_done_it(self) -> bool:
-        """Tell once whether the order is done and the runner free for the next."""
+    def has_ended_its_study(self) -> bool:
+        """Return True once after the runner has ended its study well and is free for the next."""
         return DONE.encode() in (self._replies.read() or b"")
 
     def tell_to_stop(self) -> None:
-        """Ask it to give its study back and end."""
+        """Ask the runner to give its study back and end."""
         self._process.terminate()
 
     def wait(self, seconds: float) -> None:
-        """Wait for its end, and force it after some seconds."""
+        """Wait for the runner's end, and kill it after some seconds."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -63,6 +63,6 @@ class RunnerProcess:
 
     def close(self) -> None:
         """Close the pipes to a runner that has ended."""
-        for pipe in (self._orders, self._replies):
+        for pipe in (self._assignments, self._replies):
             with suppress(BrokenPipeError):
                 pipe.close()

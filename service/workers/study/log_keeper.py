@@ -1,4 +1,4 @@
-"""Keeps what a runner logs about its study with the study, where every API process finds it."""
+"""Stores a runner's log lines about its study in the database, where every API process reads."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from service.records import StudyLease
 from service.storage.operations.logs import LogStore
 
 SECONDS_BETWEEN_WRITES = 1.0
-MOST_WAITING = 10_000
+MAX_WAITING_LINES = 10_000
 _LONGEST_TEXT = 20_000
 _STANDARD = vars(logging.makeLogRecord({})).keys() | {"message", "asctime", "taskName"}
 
 
 @contextmanager
-def kept_logs(store: LogStore, claim: StudyLease) -> Iterator[None]:
-    """Store all that is logged meanwhile by this process's modules of ours, about once a second.
+def kept_logs(store: LogStore, lease: StudyLease) -> Iterator[None]:
+    """Store what the package ``service`` logs within the context, about once a second.
 
-    A line that cannot be stored stays in the runner's output: a log must not end a training.
+    Lines that cannot be stored remain in the runner's output; they raise no error.
     """
-    keeper = LogKeeper(store, claim)
+    keeper = LogKeeper(store, lease)
     ours = logging.getLogger("service")
     ours.addHandler(keeper)
     try:
@@ -40,31 +40,31 @@ def kept_logs(store: LogStore, claim: StudyLease) -> Iterator[None]:
 
 
 class LogKeeper(logging.Handler):
-    """A handler that writes in batches, from a thread of its own.
+    """A log handler that writes lines to the database in batches, from its own thread.
 
     Args:
-        store: where lines go.
-        claim: of the study they are about.
+        store: where lines are stored.
+        lease: the study lease of the study that the lines are about.
     """
 
-    def __init__(self, store: LogStore, claim: StudyLease) -> None:
+    def __init__(self, store: LogStore, lease: StudyLease) -> None:
         super().__init__()
         self._store = store
-        self._claim = claim
-        self._lines: queue.Queue[NewLogLine] = queue.Queue(MOST_WAITING)
+        self._lease = lease
+        self._lines: queue.Queue[NewLogLine] = queue.Queue(MAX_WAITING_LINES)
         self._over = threading.Event()
         self._writer = threading.Thread(target=self._write_on, name="log-keeper", daemon=True)
         self._writer.start()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record; one too many is dropped rather than waited for."""
+        """Take a record without waiting; it is dropped if 10,000 lines wait already."""
         try:
             self._lines.put_nowait(line_of(record))
         except queue.Full:
             pass
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the remaining lines and end the thread."""
         self._over.set()
         self._writer.join()
         super().close()
@@ -81,13 +81,13 @@ class LogKeeper(logging.Handler):
         if not lines:
             return
         try:
-            self._store.append(self._claim, lines)
-        except Exception as error:  # away, or no longer ours: the output has them
+            self._store.append(self._lease, lines)
+        except Exception as error:  # the database is away, or the lease lost: see the output
             print(f"{len(lines)} lines of the log are not stored: {error}", file=sys.stderr)
 
 
 def line_of(record: logging.LogRecord) -> NewLogLine:
-    """Turn a record into a line, without secrets."""
+    """Return a log record as a line to store, without secrets and with texts cut to 20,000."""
     details = {
         name: masked(value) if isinstance(value, str) else value
         for name, value in vars(record).items()

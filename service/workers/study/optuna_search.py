@@ -1,10 +1,10 @@
-"""The search of one study: Optuna proposes, its storage remembers.
+"""The search of one study: Optuna proposes configurations, and its storage keeps the history.
 
-Every COMPLETE row holds a full-length value. A trial that early stopping ended is PRUNED and one
-that ended without a finite value is FAIL, with its reason; both keep all that they reported. So
-nothing of a low fidelity is ever the best trial, and Optuna's samplers, which put PRUNED behind
-COMPLETE (TPE) or leave it out, never take it for more. The sampler is built anew for each trial
-from a seed and the stored history: no sampler state is lost when a runner dies.
+A COMPLETE trial always has a full-length value. A trial that early stopping ended is PRUNED. A
+trial that ended without a finite value is FAIL, with its reason. Both keep all that they reported.
+The best trial is therefore never one of low fidelity, and samplers, which rank PRUNED trials
+behind COMPLETE ones (TPE) or ignore them, never overrate one. The sampler is rebuilt for each
+trial from a seed and the stored history, so nothing is lost when a runner dies.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from search_spaces import Branch
 from service.domain.search.early_stopping import History
 from service.domain.search.objectives import MINIMIZED, value_of
 from service.records import Outcome
+from service.workers.study import optuna_compat
 from service.workers.study.optuna_storage import write_curve
-from service.workers.study.samplers import grid, sampler_for
+from service.workers.study.samplers import enqueued_points, sampler_for
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -40,10 +41,10 @@ _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class Proposal(NamedTuple):
-    """A trial, the setting that it tries, and the sparsity where that is searched as well."""
+    """A trial's number, the configuration that it tries, and its sparsity if that is searched."""
 
     number: int
-    setting: HamConfig
+    ham_config: HamConfig
     sparsity: float | None = None
 
 
@@ -54,9 +55,10 @@ def open_search(
 
     Args:
         storage: Optuna's storage.
-        name: unique in the storage; the branch ``baseline`` appends ``no HAM`` to it.
+        name: name of the Optuna study, unique in the storage; the branch ``baseline`` appends
+            ``no HAM`` to it.
         plan: space, sampler and seeds.
-        opening: settings to try first, where the search has not begun yet.
+        opening: configurations to try first; ignored if the search has begun.
     """
     first, *more = [
         OptunaSearch(storage, _study_name(name, branch), plan, opening, branch)
@@ -70,17 +72,19 @@ def _study_name(name: str, branch: Branch) -> str:
 
 
 class OptunaSearch:
-    """Ask for settings, tell results; trials that a lost runner left behind are asked again.
+    """Proposes configurations and takes their results, in one Optuna study.
+
+    Trials that a lost runner left unfinished are proposed again first.
 
     Args:
         storage: Optuna's storage.
-        name: the Optuna study's name, unique in the storage.
+        name: name of the Optuna study, unique in the storage.
         plan: space, sampler and seeds.
-        opening: settings to try first, where the search has not begun yet.
+        opening: configurations to try first; ignored if the search has begun.
         branch: the branch of the study that this search proposes for.
 
     Attributes:
-        asked: trials begun so far; those left behind count when they are asked again.
+        asked: number of trials begun; an unfinished trial counts once it is proposed again.
     """
 
     def __init__(
@@ -100,50 +104,50 @@ class OptunaSearch:
             directions=[_DIRECTIONS[objective in MINIMIZED] for objective in plan.objectives],
             load_if_exists=True,
         )
-        self._introduce(opening)
+        self._enqueue_first_trials(opening)
         self._trial_ids: dict[int, int] = {}
         self._unwritten: defaultdict[int, dict[int, float]] = defaultdict(dict)
         states = [trial.state for trial in self._trials()]
-        self._left_behind = [
+        self._unfinished = [
             number for number, state in enumerate(states) if state == TrialState.RUNNING
         ]
         self.asked = sum(state in _ENDED for state in states)
 
     def ask(self) -> Proposal:
-        """Return the next trial to train: one left behind by a lost runner, or a new one."""
-        if self._left_behind:
-            number = self._left_behind.pop(0)
+        """Return the next trial to train: one that a lost runner left unfinished, or a new one."""
+        if self._unfinished:
+            number = self._unfinished.pop(0)
             self._study.sampler = sampler_for(self._plan, number)
-            trial = optuna.Trial(self._study, self._trial_id(number))
+            trial = optuna_compat.trial_of(self._study, self._trial_id(number))
         else:
             self._study.sampler = sampler_for(self._plan, len(self._trials()))
             trial = self._study.ask()
         if self._plan.is_multi_objective:
-            _ = trial.relative_params  # gives a queued trial its generation as well
+            optuna_compat.assign_generation(trial)
         space, levels = self._plan.space, self._plan.sparsities
         sampled = self._suggest(trial)
-        setting = space.decode(sampled)
+        ham_config = space.decode(sampled)
         sparsity = trial.suggest_categorical(_SPARSITY, levels) if levels else None
         self.asked += 1
-        shown = {"alpha": setting.alpha, "beta": setting.beta, **setting.joint}
+        shown = {"alpha": ham_config.alpha, "beta": ham_config.beta, **ham_config.joint}
         trial.set_user_attr("setting", shown)
-        return Proposal(trial.number, setting, sparsity)
+        return Proposal(trial.number, ham_config, sparsity)
 
     def report(self, number: int, epoch: int, validation_accuracy: float) -> None:
-        """Note one epoch's validation accuracy of a running trial.
+        """Note one epoch's validation accuracy, from 0 to 1, of a running trial.
 
-        It is stored when told so, at the trial's end, and for the history.
+        :meth:`write`, :meth:`history` and :meth:`tell` store it.
         """
         if math.isfinite(validation_accuracy):
             self._unwritten[number][epoch] = validation_accuracy
 
     def write(self, number: int) -> None:
-        """Store what a running trial has reported."""
+        """Store the reported epochs of a running trial."""
         if values := self._unwritten.pop(number, None):
             write_curve(self._storage, self._trial_id(number), values)
 
     def history(self) -> History:
-        """Return what all trials have reported so far."""
+        """Store all reported epochs and return the curves and final values of all trials."""
         for number in list(self._unwritten):
             self.write(number)
         trials = self._trials()
@@ -157,7 +161,10 @@ class OptunaSearch:
         )
 
     def tell(self, number: int, outcome: Outcome) -> None:
-        """End a trial: COMPLETE with its full-length values, PRUNED, or FAIL with its reason."""
+        """End a trial as COMPLETE with its full-length values, PRUNED, or FAIL with its reason.
+
+        A trial that has ended already is left as it is.
+        """
         trial_id = self._trial_id(number)
         if self._storage.get_trial(trial_id).state in _ENDED:
             return
@@ -179,10 +186,10 @@ class OptunaSearch:
             self._study.tell(number, state=TrialState.FAIL)
 
     def _suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """Return a point of this branch's axes, and its choices.
+        """Return a value for each axis and choice of this branch.
 
-        A runner may have been lost between two of them. What it drew is kept, and drawn again in
-        vain, so that the next is what it would have been.
+        A lost runner may have drawn only some of the values. Each of those is kept, and drawn
+        again without use, so that the random numbers for the other values are the same.
         """
         space, branch = self._plan.space, self._branch
         distributions: dict[str, BaseDistribution] = {
@@ -196,23 +203,23 @@ class OptunaSearch:
             if name in drawn:
                 frozen = self._storage.get_trial(self._trial_id(trial.number))
                 self._study.sampler.sample_independent(self._study, frozen, name, distribution)
-            sampled[name] = trial._suggest(name, distribution)
+            sampled[name] = optuna_compat.suggest(trial, name, distribution)
         return sampled
 
-    def _introduce(self, opening: Sequence[HamConfig]) -> None:
-        """Queue the baselines and the opening, so that the sampler knows them from the start.
+    def _enqueue_first_trials(self, opening: Sequence[HamConfig]) -> None:
+        """Enqueue the baselines, the opening and the sampler's own points, in this order.
 
-        What is to be queued is written down first, at once: whoever goes on after a crash in
-        between queues the rest of it, and nothing twice. Nothing is asked before all is queued,
-        so the first trials are the queue, in its order.
+        The list is stored before any trial is enqueued. After a crash in between, the next runner
+        enqueues the rest of the list. No trial is asked before all are enqueued, so the first
+        trials are the list, in its order.
         """
-        study_id = self._study._study_id
+        study_id = optuna_compat.study_id(self._study)
         queue = self._storage.get_study_system_attrs(study_id).get(_QUEUE)
         if queue is None:
             queue = self._queue(opening)
             self._study.set_user_attr("combination", self._plan.combination.key)
             self._study.set_user_attr("search_space", self._plan.space.id)
-            self._study.set_user_attr("transferred", [asdict(setting) for setting in opening])
+            self._study.set_user_attr("transferred", [asdict(each) for each in opening])
             if self._plan.is_multi_objective:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", ExperimentalWarning)
@@ -224,13 +231,13 @@ class OptunaSearch:
     def _queue(self, opening: Sequence[HamConfig]) -> list[dict[str, Any]]:
         plan, branch = self._plan, self._branch
         if plan.is_multi_objective:
-            no_ham = plan.space.encode(RECIPE_BASELINE)
-            return [no_ham | {_SPARSITY: sparsity} for sparsity in plan.sparsities]
+            baseline = plan.space.encode(RECIPE_BASELINE)
+            return [baseline | {_SPARSITY: sparsity} for sparsity in plan.sparsities]
         first = list(dict.fromkeys([*plan.baselines, *opening]))
         if len(plan.branches) > 1:
-            first = [s for s in first if s.is_baseline == (branch == "baseline")]
-        queue = [plan.space.encode(setting, branch=branch) for setting in first]
-        return queue + (grid(plan, branch=branch) if plan.sampler == "grid" else [])
+            first = [each for each in first if each.is_baseline == (branch == "baseline")]
+        queue = [plan.space.encode(ham_config, branch=branch) for ham_config in first]
+        return queue + enqueued_points(plan, branch)
 
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
@@ -238,18 +245,18 @@ class OptunaSearch:
     def _trial_id(self, number: int) -> int:
         if number not in self._trial_ids:
             self._trial_ids[number] = self._storage.get_trial_id_from_study_id_trial_number(
-                self._study._study_id, number
+                optuna_compat.study_id(self._study), number
             )
         return self._trial_ids[number]
 
 
 class BranchedSearch:
-    """The searches of all branches of a study, asked in turns as one search.
+    """The searches of a study's branches, asked in turns, as if they were one search.
 
-    With n branches, trial ``number`` is trial ``number // n`` of branch ``number % n``.
+    The trial with number ``n`` of the branch with index ``b`` of ``B`` has the number ``n B + b``.
 
     Args:
-        searches: one for each branch, in the order of :attr:`Plan.branches`.
+        searches: one search for each branch, in the order of :attr:`Plan.branches`.
     """
 
     def __init__(self, searches: Sequence[OptunaSearch]) -> None:
@@ -257,45 +264,46 @@ class BranchedSearch:
 
     @property
     def asked(self) -> int:
-        """Trials begun so far."""
+        """Number of trials begun, of all branches."""
         return sum(search.asked for search in self._searches)
 
     def ask(self) -> Proposal:
-        """Return the next trial of the branch that has had the fewest."""
-        branch = min(range(len(self._searches)), key=lambda at: self._searches[at].asked)
-        number, setting, _ = self._searches[branch].ask()
-        return Proposal(self._number(branch, number), setting)
+        """Return the next trial of the branch with the fewest trials."""
+        index = min(range(len(self._searches)), key=lambda index: self._searches[index].asked)
+        number, ham_config, _ = self._searches[index].ask()
+        return Proposal(self._number(index, number), ham_config)
 
     def report(self, number: int, epoch: int, validation_accuracy: float) -> None:
-        """Note one epoch's validation accuracy of a running trial."""
-        search, own = self._own(number)
+        """Note one epoch's validation accuracy, from 0 to 1, of a running trial."""
+        search, own = self._branch(number)
         search.report(own, epoch, validation_accuracy)
 
     def write(self, number: int) -> None:
-        """Store what a running trial has reported."""
-        search, own = self._own(number)
+        """Store the reported epochs of a running trial."""
+        search, own = self._branch(number)
         search.write(own)
 
     def history(self) -> History:
-        """Return what all trials have reported so far."""
+        """Store all reported epochs and return the curves and final values of all trials."""
         accuracies, final = {}, {}
-        for branch, search in enumerate(self._searches):
+        for index, search in enumerate(self._searches):
             own = search.history()
-            accuracies.update({self._number(branch, n): r for n, r in own.accuracies.items()})
-            final.update({self._number(branch, n): value for n, value in own.final.items()})
+            accuracies.update({self._number(index, n): c for n, c in own.accuracies.items()})
+            final.update({self._number(index, n): value for n, value in own.final.items()})
         return History(accuracies, final)
 
     def tell(self, number: int, outcome: Outcome) -> None:
-        """End a trial."""
-        search, own = self._own(number)
+        """End a trial, see :meth:`OptunaSearch.tell`."""
+        search, own = self._branch(number)
         search.tell(own, outcome)
 
-    def _number(self, branch: int, own: int) -> int:
-        return own * len(self._searches) + branch
+    def _number(self, index: int, own: int) -> int:
+        return own * len(self._searches) + index
 
-    def _own(self, number: int) -> tuple[OptunaSearch, int]:
-        own, branch = divmod(number, len(self._searches))
-        return self._searches[branch], own
+    def _branch(self, number: int) -> tuple[OptunaSearch, int]:
+        """Return the search of a trial's branch, and the trial's number in it."""
+        own, index = divmod(number, len(self._searches))
+        return self._searches[index], own
 
 
 Search = OptunaSearch | BranchedSearch

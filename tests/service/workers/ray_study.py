@@ -64,11 +64,11 @@ class Pretended(tune.Trainable):
 
 
 class SearchOnly(StudyExecution):
-    """A course that is over when the search is."""
+    """A execution that is over when the search is."""
 
     @property
     def finished(self) -> bool:
-        return self._search.asked >= TRIALS and not self._under_way
+        return self._search.asked >= TRIALS and not self._running
 
     def next(self, workers: float = math.inf) -> Any:
         return super().next(workers) if self._search.asked < TRIALS else None
@@ -84,9 +84,9 @@ def main(folder: Path) -> None:
     request = StudyRequest(
         model="digits_mlp", dataset="digits", sparsifier="random", sparsity=0.9, budget=budget
     )
-    study, claim = claim_study(storage, request)
+    study, lease = claim_study(storage, request)
     search = OptunaSearch(open_optuna_storage(settings.optuna_database), "study", study.plan)
-    searcher = StudySearcher(SearchOnly(storage, claim, study.plan, search))
+    searcher = StudySearcher(SearchOnly(storage, lease, study.plan, search))
     connection.start_local(settings)
     tune.Tuner(
         Pretended,

@@ -1,4 +1,4 @@
-"""Simulated trainings through the real course and Optuna, epoch by epoch, without Ray."""
+"""Simulated trainings through the real execution and Optuna, epoch by epoch, without Ray."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from ham.config import RunConfig
 from service.domain.planning.plans import resolve
 from service.records import Outcome, StudyLease
 from service.storage import Storage
-from service.workers.study.execution import StudyExecution, TrainingAssignment
+from service.workers.study.assignments import TrainingAssignment
+from service.workers.study.execution import StudyExecution
 from service.workers.study.optuna_search import open_search
 from tests.service.workers.conftest import metrics
 
@@ -44,7 +45,7 @@ class Simulation:
 
     def __init__(self, storage: Storage, request: StudyRequest, curve: Curve) -> None:
         self.storage = storage
-        study, self.claim = claim_study(storage, request)
+        study, self.lease = claim_study(storage, request)
         self.plan, self.study_id = study.plan, study.id
         self._curve = curve
         self.assigned: list[str] = []
@@ -54,25 +55,25 @@ class Simulation:
     def search(self, slots: int = 2) -> None:
         """Run all search trials, ``slots`` at once, one epoch of each in turns."""
         optuna_search = open_search(self._optuna, self._name, self.plan)
-        course = StudyExecution(self.storage, self.claim, self.plan, optuna_search)
-        under_way: list[Iterator[None]] = []
-        while optuna_search.asked < self.plan.search_trials or under_way:
-            while len(under_way) < slots and optuna_search.asked < self.plan.search_trials:
-                assignment = course.next()
+        execution = StudyExecution(self.storage, self.lease, self.plan, optuna_search)
+        running: list[Iterator[None]] = []
+        while optuna_search.asked < self.plan.search_trials or running:
+            while len(running) < slots and optuna_search.asked < self.plan.search_trials:
+                assignment = execution.next()
                 assert assignment is not None
-                under_way.append(self._train(course, assignment))
-            under_way = [training for training in under_way if next(training, True) is None]
+                running.append(self._train(execution, assignment))
+            running = [training for training in running if next(training, True) is None]
 
     def run(self, slots: int = 2) -> StudyExecution:
         """Run the study to its end."""
         search = open_search(self._optuna, self._name, self.plan)
-        course = StudyExecution(self.storage, self.claim, self.plan, search)
-        under_way: list[Iterator[None]] = []
-        while not course.finished:
-            while len(under_way) < slots and (assignment := course.next()):
-                under_way.append(self._train(course, assignment))
-            under_way = [training for training in under_way if next(training, True) is None]
-        return course
+        execution = StudyExecution(self.storage, self.lease, self.plan, search)
+        running: list[Iterator[None]] = []
+        while not execution.finished:
+            while len(running) < slots and (assignment := execution.next()):
+                running.append(self._train(execution, assignment))
+            running = [training for training in running if next(training, True) is None]
+        return execution
 
     def runs(self) -> list[Run]:
         """Return the search runs."""
@@ -87,22 +88,22 @@ class Simulation:
         """Return what the dashboard sees."""
         return optuna.load_study(study_name=self._name, storage=self._optuna)
 
-    def _train(self, course: StudyExecution, assignment: TrainingAssignment) -> Iterator[None]:
+    def _train(self, execution: StudyExecution, assignment: TrainingAssignment) -> Iterator[None]:
         config, curve = assignment.config, []
         self.assigned.append(assignment.run_id)
         for epoch in range(1, config.recipe.epochs + 1):
             try:
                 accuracy = self._curve(config, epoch)
             except Exception as error:
-                course.end(assignment.run_id, Outcome(error=str(error)))
+                execution.end(assignment.run_id, Outcome(error=str(error)))
                 return
             curve.append(metrics(epoch, accuracy))
             if not math.isfinite(accuracy):
-                course.end(assignment.run_id, Outcome(validation_accuracy=accuracy))
+                execution.end(assignment.run_id, Outcome(validation_accuracy=accuracy))
                 return
-            verdict = course.report(assignment.run_id, curve[-1])
+            verdict = execution.report(assignment.run_id, curve[-1])
             if verdict.stop:
-                course.stop(assignment.run_id, verdict, ENVIRONMENT)
+                execution.stop(assignment.run_id, verdict, ENVIRONMENT)
                 return
             yield
         outcome = Outcome(
@@ -111,4 +112,4 @@ class Simulation:
             curve=tuple(curve),
             seconds=1,
         )
-        course.end(assignment.run_id, outcome)
+        execution.end(assignment.run_id, outcome)

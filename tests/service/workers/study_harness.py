@@ -1,4 +1,4 @@
-"""A study driven through the real course, Optuna and storage, without Ray."""
+"""A study driven through the real execution, Optuna and storage, without Ray."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from service.domain.evidence.recommendations import recommend
 from service.records import Outcome, StudyLease
 from service.storage import Database, Storage
 from service.storage.engine.migrate import migrate
-from service.workers.study.execution import StudyExecution, TrainingAssignment
+from service.workers.study.assignments import TrainingAssignment
+from service.workers.study.execution import StudyExecution
 from service.workers.study.optuna_search import OptunaSearch
 from service.workers.study.optuna_storage import open_optuna_storage
 from tests.service.workers.conftest import metrics, outcome_of
@@ -24,7 +25,7 @@ from tests.service.workers.conftest import metrics, outcome_of
 LEASE = timedelta(seconds=30)
 
 
-class Bench:
+class StudyHarness:
     """A study in a folder of its own, and runners that can be lost.
 
     Args:
@@ -48,23 +49,23 @@ class Bench:
         self.plan = plan
         self.study_id = self.storage.studies.submit(request, plan)[0].id
         self._optuna = open_optuna_storage(f"sqlite:///{folder}/optuna.sqlite3")
-        self.claim: StudyLease
+        self.lease: StudyLease
         self.begun: Counter[str] = Counter()
 
     def new_runner(self) -> StudyExecution:
         """Claim the study for the next runner, which knows only the database."""
-        return self.course_of("study")
+        return self.execution_of("study")
 
-    def course_of(self, optuna_name: str) -> StudyExecution:
+    def execution_of(self, optuna_name: str) -> StudyExecution:
         """Claim what is next in the queue, under a name of its own in Optuna's storage."""
         claimed = self.storage.queue.claim("test", LEASE)
         assert claimed is not None
-        self.claim = claimed[1]
+        self.lease = claimed[1]
         search = OptunaSearch(self._optuna, optuna_name, self.plan)
-        return StudyExecution(self.storage, self.claim, self.plan, search)
+        return StudyExecution(self.storage, self.lease, self.plan, search)
 
     def lose_runner(self) -> None:
-        self.storage.queue.release(self.claim, "lost")
+        self.storage.queue.release(self.lease, "lost")
 
     def runs(self) -> list[Run]:
         return self.storage.runs.of_study(self.study_id)
@@ -75,28 +76,28 @@ class Bench:
     def recommendation(self) -> NewRecommendation:
         return recommend(self.plan, self.runs())
 
-    def finish(self, course: StudyExecution, assignment: TrainingAssignment) -> None:
+    def finish(self, execution: StudyExecution, assignment: TrainingAssignment) -> None:
         """Train what was assigned."""
-        course.report(assignment.run_id, metrics(1, 0.5))
-        course.end(assignment.run_id, self._train(assignment.config, assignment.measure_test))
+        execution.report(assignment.run_id, metrics(1, 0.5))
+        execution.end(assignment.run_id, self._train(assignment.config, assignment.measure_test))
 
-    def drive(self, course: StudyExecution, slots: int = 2) -> None:
+    def drive(self, execution: StudyExecution, slots: int = 2) -> None:
         """Work like a cluster with so many slots."""
-        under_way: list[TrainingAssignment] = []
-        while not course.finished:
-            while len(under_way) < slots and (assignment := course.next()):
-                under_way.append(assignment)
-            if under_way:
-                self.finish(course, under_way.pop(0))
+        running: list[TrainingAssignment] = []
+        while not execution.finished:
+            while len(running) < slots and (assignment := execution.next()):
+                running.append(assignment)
+            if running:
+                self.finish(execution, running.pop(0))
 
     def drive_cut_short(self, cuts: Iterable[tuple[int, int]]) -> None:
         """Work with one slot; at each cut so many trainings finish, so many more are lost."""
-        for finished, under_way in cuts:
-            course = self.new_runner()
+        for finished, running in cuts:
+            execution = self.new_runner()
             for _ in range(finished):
-                if assignment := course.next():
-                    self.finish(course, assignment)
-            for _ in range(under_way):
-                course.next()
+                if assignment := execution.next():
+                    self.finish(execution, assignment)
+            for _ in range(running):
+                execution.next()
             self.lose_runner()
         self.drive(self.new_runner(), slots=1)

@@ -1,4 +1,4 @@
-"""The place of states of trainings: here a folder, by its path and by its address."""
+"""The store of states of trainings: here a folder, by its path and by its address."""
 
 from __future__ import annotations
 
@@ -33,44 +33,44 @@ def test_a_state_fits_its_run_its_config_and_its_code_alone() -> None:
 
 
 @pytest.fixture(params=[Path.as_posix, Path.as_uri])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> CheckpointStore:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> CheckpointStore:
     return open_checkpoint_store(request.param(tmp_path))
 
 
 def test_a_folder_lies_among_files_and_a_bucket_does_not(tmp_path: Path) -> None:
-    for place in (str(tmp_path / "a b"), (tmp_path / "a b").as_uri()):
-        assert path_of(place, "study/run") == tmp_path / "a b" / "study" / "run"
+    for store in (str(tmp_path / "a b"), (tmp_path / "a b").as_uri()):
+        assert path_of(store, "study/run") == tmp_path / "a b" / "study" / "run"
     assert path_of("s3://bucket/folder", "study/run") is None
 
 
-def put(place: CheckpointStore, path: str) -> None:
-    folder = f"{place.folder}/{path}"
-    place.files.create_dir(folder)
-    with place.files.open_output_stream(f"{folder}/4-5.state") as stream:
+def put(store: CheckpointStore, path: str) -> None:
+    folder = f"{store.folder}/{path}"
+    store.files.create_dir(folder)
+    with store.files.open_output_stream(f"{folder}/4-5.state") as stream:
         stream.write(b"state")
 
 
-def test_a_place_lists_and_removes_what_is_there(place: CheckpointStore) -> None:
-    assert place.checkpoints("study/run") == []
+def test_a_place_lists_and_removes_what_is_there(store: CheckpointStore) -> None:
+    assert store.checkpoint_numbers("study/run") == []
     for name in ("checkpoint_000009", "checkpoint_000010", "checkpoint_000002", "else"):
-        put(place, f"study/run/{name}")
-    assert place.checkpoints("study/run") == [10, 9, 2]
-    place.remove_older("study/run", 10)
-    assert place.checkpoints("study/run") == [10]
-    place.remove("study/run/checkpoint_000010")
-    left = place.files.get_file_info(FileSelector(f"{place.folder}/study/run"))
+        put(store, f"study/run/{name}")
+    assert store.checkpoint_numbers("study/run") == [10, 9, 2]
+    store.remove_older("study/run", 10)
+    assert store.checkpoint_numbers("study/run") == [10]
+    store.remove("study/run/checkpoint_000010")
+    left = store.files.get_file_info(FileSelector(f"{store.folder}/study/run"))
     assert [entry.base_name for entry in left] == ["else"]
     for _ in range(2):
-        place.remove("study")
-    assert place.files.get_file_info(f"{place.folder}/study").type == FileType.NotFound
+        store.remove("study")
+    assert store.files.get_file_info(f"{store.folder}/study").type == FileType.NotFound
 
 
-def test_a_place_knows_its_studies(place: CheckpointStore) -> None:
+def test_a_place_knows_its_studies(store: CheckpointStore) -> None:
     began = datetime.now(UTC) - timedelta(seconds=2)
     study = "study_" + "0" * 26
-    put(place, f"{study}/run/checkpoint_000000")
-    put(place, "mine")
-    ((name, changed),) = place.studies()
+    put(store, f"{study}/run/checkpoint_000000")
+    put(store, "mine")
+    ((name, changed),) = store.studies()
     assert name == study
     assert changed is not None and began <= changed <= datetime.now(UTC)
 

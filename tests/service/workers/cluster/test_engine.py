@@ -25,7 +25,8 @@ from service.workers.cluster.engine import Engine
 from service.workers.cluster.trainable import LOST_WORKER
 from service.workers.cluster.trainer import Trainer
 from service.workers.cluster.worker_pool import open_pool
-from service.workers.study.execution import StudyExecution, TrainingAssignment
+from service.workers.study.assignments import TrainingAssignment
+from service.workers.study.execution import StudyExecution
 from service.workers.study.optuna_search import OptunaSearch
 from service.workers.study.optuna_storage import open_optuna_storage
 from tests.service.workers.conftest import SMALL, known_accuracy, metrics, outcome_of
@@ -88,13 +89,13 @@ def trainer(trouble: Trouble, accuracy: Accuracy = known_accuracy) -> type[Train
         def __init__(self, gpus: float = 0) -> None:
             super().__init__(lambda run: Fake(run, trouble, accuracy), gpus)  # type: ignore[arg-type]
 
-        def state(self) -> bytes:
+        def checkpoint(self) -> bytes:
             """No torch: its import would count as training."""
             assert self._training is not None
             return json.dumps(self._training.state_dict()).encode()
 
-        def _read(self, state: bytes) -> dict[str, Any]:
-            read: dict[str, Any] = json.loads(state)
+        def _unpack(self, checkpoint: bytes) -> dict[str, Any]:
+            read: dict[str, Any] = json.loads(checkpoint)
             return read
 
     return FakeTrainer
@@ -144,15 +145,15 @@ def run_study(
     study, _ = storage.studies.submit(asked, plan)
     claimed = storage.queue.claim("a test", timedelta(minutes=5))
     assert claimed is not None
-    claim: StudyLease = claimed[1]
+    lease: StudyLease = claimed[1]
     search = OptunaSearch(open_optuna_storage(settings.optuna_database), study.id, plan)
-    course = Watched(storage, claim, plan, search)
-    engine.run(course, "digits_mlp")
-    return storage.runs.of_study(study.id), course.assigned
+    execution = Watched(storage, lease, plan, search)
+    engine.run(execution, "digits_mlp")
+    return storage.runs.of_study(study.id), execution.assigned
 
 
 class Watched(StudyExecution):
-    """A course that remembers what it handed out."""
+    """A execution that remembers what it handed out."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

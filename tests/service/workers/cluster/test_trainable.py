@@ -17,7 +17,7 @@ from ham.config import RunConfig
 from service.domain.planning.plans import resolve
 from service.settings import Settings
 from service.workers.cluster import connection
-from service.workers.cluster.checkpoint_files import read_state
+from service.workers.cluster.checkpoint_files import read_checkpoint
 from service.workers.cluster.checkpoints import open_checkpoint_store
 from service.workers.cluster.trainable import LOST_WORKER, OUTCOME, WARNING, TrainRun
 from service.workers.cluster.trainer import Trainer
@@ -46,8 +46,8 @@ def config_of_a_run(place: Path | str, request_: StudyRequest) -> dict[str, Any]
         "measure_test": True,
         "resources": {"CPU": 1.0},
         "seconds": 120.0,
-        "pauses": list(range(1, 100)),
-        "may_come_back": True,
+        "decision_epochs": list(range(1, 100)),
+        "may_be_promoted": True,
         "resumes": False,
         "checkpoints": str(place),
         "folder": "study/run",
@@ -108,8 +108,8 @@ def test_a_training_whose_runner_is_lost_goes_on_from_its_last_epoch_and_ends_bi
     for _ in range(4):
         lost.advance()
     ray.kill(lost.actor)
-    place = open_checkpoint_store(config["checkpoints"])
-    assert place.checkpoints("study/run") == [3], "the newest alone is kept"
+    store = open_checkpoint_store(config["checkpoints"])
+    assert store.checkpoint_numbers("study/run") == [3], "the newest alone is kept"
 
     cut_off = tmp_path / "disturbed/study/run/checkpoint_000004/5-9999.state"
     cut_off.parent.mkdir()
@@ -117,7 +117,7 @@ def test_a_training_whose_runner_is_lost_goes_on_from_its_last_epoch_and_ends_bi
     rest = Tune(config | {"resumes": True})
     rest.advance()
     assert rest.epochs == [1, 2, 3, 4, 5], "what it had trained is reported again, and no more"
-    assert place.checkpoints("study/run") == [4]
+    assert store.checkpoint_numbers("study/run") == [4]
     rest.finish()
     assert rest.epochs == whole.epochs
     assert facts(rest.results) == facts(whole.results)
@@ -131,7 +131,7 @@ def test_the_newest_of_the_states_that_tune_and_workers_have_kept_is_taken(
     def kept_by_a_worker(epoch: int) -> list[str]:
         worker = Trainer()
         folder = tmp_path / "study/run"
-        worker.begin(config["run"], True, folder=folder, seconds_between_states=0)
+        worker.begin(config["run"], True, folder=folder, seconds_between_checkpoints=0)
         return worker.advance(60.0, until=epoch).epochs
 
     def reported_until_lost(resumes: bool, states: int) -> list[str]:
@@ -160,7 +160,7 @@ class OnAnotherMachine(TrainRun):
 def test_where_workers_do_not_reach_the_place_tune_keeps_every_state(
     tmp_path: Path, request_: StudyRequest
 ) -> None:
-    every_epoch = {"pauses": [], "may_come_back": False, "checkpoint_seconds": 0.0}
+    every_epoch = {"decision_epochs": [], "may_be_promoted": False, "checkpoint_seconds": 0.0}
     config = config_of_a_run(tmp_path, request_) | every_epoch
     lost = Tune(config, OnAnotherMachine)
     for _ in range(4):
@@ -179,12 +179,12 @@ def test_where_workers_do_not_reach_the_place_tune_keeps_every_state(
 def test_where_workers_reach_the_place_short_epochs_cost_tune_nothing(
     tmp_path: Path, request_: StudyRequest
 ) -> None:
-    every_epoch = {"pauses": [5], "may_come_back": False, "checkpoint_seconds": 0.0}
+    every_epoch = {"decision_epochs": [5], "may_be_promoted": False, "checkpoint_seconds": 0.0}
     config = config_of_a_run(tmp_path, request_) | every_epoch
     training = Tune(config)
     ray.get(training.actor.train_buffered.remote(0.0, 1))
-    assert open_checkpoint_store(config["checkpoints"]).checkpoints("study/run") == []
-    kept = read_state(tmp_path / "study/run")
+    assert open_checkpoint_store(config["checkpoints"]).checkpoint_numbers("study/run") == []
+    kept = read_checkpoint(tmp_path / "study/run")
     assert kept is not None and kept.epoch <= 5
     rest = Tune(config | {"resumes": True})
     rest.finish()
@@ -212,7 +212,7 @@ def test_a_training_whose_state_cannot_be_kept_goes_on_and_says_so(
     results = training.finish()
     warned = [result[WARNING] for result in results if WARNING in result]
     assert len(warned) == len(results) - 1, "after every epoch but the last"
-    assert "could not be kept" in warned[0]
+    assert "could not be saved" in warned[0]
     assert results[-1][OUTCOME]
 
 

@@ -15,7 +15,7 @@ from ham.client.records import EpochMetrics, Plan
 from ham.config import PAPER_DEFAULT, RunConfig
 from ham.errors import DivergedRun
 from service.records import Outcome
-from service.workers.cluster.checkpoint_files import read_state
+from service.workers.cluster.checkpoint_files import read_checkpoint
 from service.workers.cluster.trainer import Advance, Trainer
 
 EPOCHS = 3
@@ -82,7 +82,7 @@ def test_a_state_goes_on_in_another_worker_as_if_nothing_had_happened(
 
     first.begin(run, measure_test=False)
     first.advance(LONG, until=2)
-    second.begin(run, measure_test=False, state=first.state())
+    second.begin(run, measure_test=False, checkpoint=first.checkpoint())
     resumed = second.advance(LONG)
     assert epochs(resumed) == [1, 2, 3], "what the state brings with it is reported again"
     assert curve(resumed) == curve(undisturbed)
@@ -97,16 +97,16 @@ def test_it_keeps_the_state_of_every_short_epoch_but_the_last(
     run: dict[str, Any], tmp_path: Path
 ) -> None:
     trainer = Trainer()
-    trainer.begin(run, measure_test=False, folder=tmp_path, seconds_between_states=0)
+    trainer.begin(run, measure_test=False, folder=tmp_path, seconds_between_checkpoints=0)
     for epoch in range(1, EPOCHS):
         advance = trainer.advance(LONG, until=epoch)
-        assert not advance.state_is_due
-        kept = read_state(tmp_path)
+        assert not advance.checkpoint_is_due
+        kept = read_checkpoint(tmp_path)
         assert kept is not None and kept.epoch == epoch
     assert trainer.advance(LONG).outcome is not None
-    assert read_state(tmp_path) == kept, "the outcome is not stored yet"
+    assert read_checkpoint(tmp_path) == kept, "the outcome is not stored yet"
 
-    trainer.begin(run, measure_test=False, state=kept.written)
+    trainer.begin(run, measure_test=False, checkpoint=kept.content)
     assert epochs(trainer.advance(LONG)) == [1, 2, 3]
 
 
@@ -115,31 +115,31 @@ def test_states_that_it_cannot_keep_or_that_are_not_due(
 ) -> None:
     trainer = Trainer()
     for missing in (None, tmp_path / "on another machine"):
-        trainer.begin(run, measure_test=False, folder=missing, seconds_between_states=0)
+        trainer.begin(run, measure_test=False, folder=missing, seconds_between_checkpoints=0)
         advance = trainer.advance(LONG)
-        assert (epochs(advance), advance.state_is_due) == ([1], True), "others are to keep it"
+        assert (epochs(advance), advance.checkpoint_is_due) == ([1], True), "others are to keep it"
 
     (tmp_path / "away").mkdir()
-    trainer.begin(run, measure_test=False, folder=tmp_path / "away", seconds_between_states=0)
+    trainer.begin(run, measure_test=False, folder=tmp_path / "away", seconds_between_checkpoints=0)
     (tmp_path / "away").rmdir()
-    assert trainer.advance(LONG).state_is_due
+    assert trainer.advance(LONG).checkpoint_is_due
 
-    trainer.begin(run, measure_test=False, folder=tmp_path, seconds_between_states=LONG)
+    trainer.begin(run, measure_test=False, folder=tmp_path, seconds_between_checkpoints=LONG)
     assert epochs(trainer.advance(LONG)) == [1, 2, 3]
-    assert read_state(tmp_path) is None
+    assert read_checkpoint(tmp_path) is None
 
     monkeypatch.setattr("service.workers.cluster.trainer._SHORT_EPOCH_SECONDS", 0.0)
-    trainer.begin(run, measure_test=False, folder=tmp_path, seconds_between_states=0)
+    trainer.begin(run, measure_test=False, folder=tmp_path, seconds_between_checkpoints=0)
     advance = trainer.advance(LONG)
-    assert (epochs(advance), advance.state_is_due) == ([1], True), (
+    assert (epochs(advance), advance.checkpoint_is_due) == ([1], True), (
         "those of long epochs are Tune's"
     )
-    assert read_state(tmp_path) is None
+    assert read_checkpoint(tmp_path) is None
 
 
 def test_a_state_that_cannot_be_read_is_no_reason_to_fail(run: dict[str, Any]) -> None:
     trainer = Trainer()
-    trainer.begin(run, measure_test=False, state=b"cut off")
+    trainer.begin(run, measure_test=False, checkpoint=b"cut off")
     advance = trainer.advance(0)
     assert epochs(advance) == [1]
     assert advance.outcome is None
@@ -158,8 +158,8 @@ def test_an_error_is_an_outcome(run: dict[str, Any], error: Exception, reason: s
 
     trainer = Trainer(fail)
     trainer.begin(run, measure_test=False)
-    epochs, outcome, environment, state_is_due = trainer.advance(LONG)
-    assert (epochs, environment, state_is_due) == ([], "{}", False)
+    epochs, outcome, environment, checkpoint_is_due = trainer.advance(LONG)
+    assert (epochs, environment, checkpoint_is_due) == ([], "{}", False)
     assert outcome is not None
     told = json.loads(outcome)
     assert told["error"] == reason

@@ -21,10 +21,10 @@ from tests.service.workers.simulation import LEASE, claim_study
 def test_a_training_that_is_lost_with_its_cluster_stays_to_be_done(
     storage: Storage, request_: StudyRequest, plan: Plan
 ) -> None:
-    _, claim = claim_study(storage, request_)
+    _, lease = claim_study(storage, request_)
     optuna_storage = optuna.storages.InMemoryStorage()
     search = OptunaSearch(optuna_storage, "study", plan)
-    searcher = StudySearcher(StudyExecution(storage, claim, plan, search))
+    searcher = StudySearcher(StudyExecution(storage, lease, plan, search))
     run_id = searcher.suggest("trial")["run_id"]
     searcher.on_trial_complete("trial", error=True)
     assert isinstance(searcher.error, WorkersLost)
@@ -32,7 +32,7 @@ def test_a_training_that_is_lost_with_its_cluster_stays_to_be_done(
     assert searcher.suggest("another") == StudySearcher.FINISHED
     assert not searcher.over, "its states are kept"
 
-    storage.queue.release(claim, "Ray was lost", lost=True)
+    storage.queue.release(lease, "Ray was lost", lost=True)
     claimed = storage.queue.claim("another runner", LEASE)
     assert claimed is not None
     search = OptunaSearch(optuna_storage, "study", plan)
@@ -43,9 +43,9 @@ def test_a_training_that_is_lost_with_its_cluster_stays_to_be_done(
 def test_the_next_training_is_chosen_while_all_workers_train(
     storage: Storage, request_: StudyRequest, plan: Plan
 ) -> None:
-    _, claim = claim_study(storage, request_)
+    _, lease = claim_study(storage, request_)
     search = OptunaSearch(optuna.storages.InMemoryStorage(), "study", plan)
-    searcher = StudySearcher(StudyExecution(storage, claim, plan, search))
+    searcher = StudySearcher(StudyExecution(storage, lease, plan, search))
 
     def end(trial: str) -> None:
         run = RunConfig.from_json(suggested[trial]["run"])
@@ -59,9 +59,9 @@ def test_the_next_training_is_chosen_while_all_workers_train(
     suggested["c"] = searcher.suggest("c", 2)
     assert searcher.suggest("d", 2) is None
     assert searcher.ready
-    begun = len(storage.runs.of_study(claim.study_id))
+    begun = len(storage.runs.of_study(lease.study_id))
     end("b")
     suggested["d"] = searcher.suggest("d", 2)
-    assert len(storage.runs.of_study(claim.study_id)) == begun == 4
+    assert len(storage.runs.of_study(lease.study_id)) == begun == 4
     assert len({config["run_id"] for config in suggested.values()}) == 4
     assert not searcher.ready

@@ -13,7 +13,7 @@ from ray.exceptions import RayActorError
 
 from service.settings import Settings
 from service.workers.cluster import connection
-from service.workers.cluster.worker_pool import TEND_SECONDS, Pool
+from service.workers.cluster.worker_pool import MAINTENANCE_SECONDS, WorkerPool
 
 pytestmark = pytest.mark.xdist_group("ray")
 
@@ -64,7 +64,7 @@ def two_cpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def pool(two_cpus: None) -> Iterator[Any]:
-    pool = ray.remote(Pool).options(num_cpus=0).remote(Process)
+    pool = ray.remote(WorkerPool).options(num_cpus=0).remote(Process)
     ray.get(pool.start.remote())
     yield pool
     ray.kill(pool)
@@ -99,7 +99,7 @@ def test_workers_are_used_again_and_the_first_to_ask_is_the_first_to_get_one(poo
     assert waits(fourth)
     ray.get(pool.give_back.remote("b"))
     assert pid(ray.get(fourth)) in pids
-    assert ray.get(pool.census.remote())["leased"] == 2
+    assert ray.get(pool.counts.remote())["leased"] == 2
 
 
 def test_a_lost_worker_and_one_that_hangs_are_replaced(pool: Any) -> None:
@@ -130,8 +130,8 @@ def test_the_end_of_a_holder_does_not_end_the_lease_of_the_one_who_took_over(poo
     ray.get(lost.lease.remote(pool, "run"))
     ray.kill(lost)
     ray.get(heir.lease.remote(pool, "run"))
-    time.sleep(2 * TEND_SECONDS)  # both are looked at
-    assert ray.get(pool.census.remote())["leased"] == 1
+    time.sleep(2 * MAINTENANCE_SECONDS)  # both are looked at
+    assert ray.get(pool.counts.remote())["leased"] == 1
 
 
 def test_a_worker_of_another_size_makes_room(pool: Any) -> None:
@@ -143,7 +143,7 @@ def test_a_worker_of_another_size_makes_room(pool: Any) -> None:
 
 
 def test_workers_that_nobody_wants_are_ended_and_then_the_pool(two_cpus: None) -> None:
-    pool = ray.remote(Pool).options(num_cpus=0).remote(Process, 1.0)
+    pool = ray.remote(WorkerPool).options(num_cpus=0).remote(Process, 1.0)
     ray.get(pool.start.remote())
     worker = lease(pool, "a")
     ray.get(pool.give_back.remote("a"))

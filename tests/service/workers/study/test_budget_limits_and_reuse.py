@@ -1,4 +1,4 @@
-"""Nothing twice, nothing unbounded: through the real course, without Ray."""
+"""Nothing twice, nothing unbounded: through the real execution, without Ray."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from service.domain.evidence.recommendations import recommend
 from service.domain.planning.plans import resolve, stage_sizes
 from service.storage import Database, Storage
 from service.storage.engine.migrate import migrate
-from service.workers.study.execution import StudyExecution, TrainingAssignment
+from service.workers.study.assignments import TrainingAssignment
+from service.workers.study.execution import StudyExecution
 from service.workers.study.optuna_search import open_search
 from tests.conftest import MovableClock
 from tests.service.workers.conftest import SMALL, metrics, outcome_of
@@ -45,41 +46,43 @@ def play(storage: Storage, clock: MovableClock, request_: StudyRequest) -> Play:
     ) -> list[Run]:
         budget = Budget.model_validate(SMALL.model_dump() | changes.pop("budget", {}))  # type: ignore[operator]
         request = request_.model_copy(update={"budget": budget, **changes})
-        study, claim = claim_study(storage, request)
+        study, lease = claim_study(storage, request)
         in_memory = optuna.storages.InMemoryStorage()
 
         def new_runner() -> StudyExecution:
             search = open_search(in_memory, study.id, study.plan)
-            return StudyExecution(storage, claim, study.plan, search, clock)
+            return StudyExecution(storage, lease, study.plan, search, clock)
 
-        course, trained = new_runner(), 0
-        while not course.finished:
-            assignment = course.next()
-            assert assignment is not None or course.finished
+        execution, trained = new_runner(), 0
+        while not execution.finished:
+            assignment = execution.next()
+            assert assignment is not None or execution.finished
             if assignment is not None:
-                train(course, assignment, clock, device)
+                train(execution, assignment, clock, device)
                 trained += 1
             if trained == lose_runner_after:
-                storage.queue.release(claim, "lost")
-                claim = storage.queue.claim("next", timedelta(hours=9))[1]  # type: ignore[index]
-                course = new_runner()
+                storage.queue.release(lease, "lost")
+                lease = storage.queue.claim("next", timedelta(hours=9))[1]  # type: ignore[index]
+                execution = new_runner()
         runs = storage.runs.of_study(study.id)
         try:
-            storage.queue.succeed(claim, recommend(study.plan, runs))
+            storage.queue.succeed(lease, recommend(study.plan, runs))
         except Exception:
-            storage.queue.fail(claim, "nothing to recommend")
+            storage.queue.fail(lease, "nothing to recommend")
         return runs
 
     return run
 
 
 def train(
-    course: StudyExecution, assignment: TrainingAssignment, clock: MovableClock, device: str
+    execution: StudyExecution, assignment: TrainingAssignment, clock: MovableClock, device: str
 ) -> None:
-    course.report(assignment.run_id, metrics(1, 0.5))
+    execution.report(assignment.run_id, metrics(1, 0.5))
     clock.advance(SECONDS_PER_RUN)
     outcome = outcome_of(assignment.config, assignment.measure_test)
-    course.end(assignment.run_id, outcome.model_copy(update={"environment": {"device": device}}))
+    execution.end(
+        assignment.run_id, outcome.model_copy(update={"environment": {"device": device}})
+    )
 
 
 def epochs(runs: list[Run]) -> int:

@@ -1,4 +1,4 @@
-"""Early stopping through the real course and Optuna: what is stored, shown, and never crowned."""
+"""Early stopping through the real execution and Optuna: what is stored, shown and selected."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_best_full_run_is_served_although_the_metric_falls(storage: Storage) -> 
         assert served is not None and served.run_id == best.id
         assert study.optuna_study().best_trial.number == best.trial_number
         assert any(run.state == RunState.PRUNED for run in study.runs())
-        storage.queue.fail(study.claim, "enough seen")
+        storage.queue.fail(study.lease, "enough seen")
 
 
 def falling(seed: int) -> Curve:
@@ -175,7 +175,7 @@ def searched(plan: Plan, curve: Curve) -> tuple[dict[int, float], optuna.Study]:
         proposal = search.ask()
         number = proposal.number
         config = RunConfig(
-            combination=plan.combination, recipe=plan.recipe, setting=proposal.setting, seed=0
+            combination=plan.combination, recipe=plan.recipe, setting=proposal.ham_config, seed=0
         )
         for epoch in range(1, EPOCHS + 1):
             accuracy = curve(config, epoch)

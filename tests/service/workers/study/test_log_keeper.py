@@ -28,9 +28,9 @@ def claimed(storage: Storage) -> tuple[str, StudyLease]:
 
 def test_lines_are_kept_with_facts_and_tracebacks_and_without_secrets(tmp_path: Path) -> None:
     with opened(Settings(data_dir=tmp_path)) as storage:
-        study_id, claim = claimed(storage)
-        run = done_run(storage, claim, a_job())
-        with kept_logs(storage.logs, claim):
+        study_id, lease = claimed(storage)
+        run = done_run(storage, lease, a_job())
+        with kept_logs(storage.logs, lease):
             logger.info("a run ended", extra={"run_id": run.id, "seconds": 1.5, "object": []})
             logger.warning("cannot reach %s", "postgresql://me:s3cr3t@db/hamtune")
             try:
@@ -52,8 +52,8 @@ def test_lines_that_cannot_be_kept_end_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with opened(Settings(data_dir=tmp_path)) as storage:
-        study_id, claim = claimed(storage)
-        stale = StudyLease(study_id=study_id, token=claim.token - 1)
+        study_id, lease = claimed(storage)
+        stale = StudyLease(study_id=study_id, token=lease.token - 1)
         with kept_logs(storage.logs, stale):
             logger.info("late")
         assert storage.logs.page() == []

@@ -54,7 +54,7 @@ def test_search_proposes_settings_inside_the_space(open_search: Open, plan: Plan
     search = open_search()
     for _ in range(30):
         proposal = search.ask()
-        assert plan.space.contains(proposal.setting)
+        assert plan.space.contains(proposal.ham_config)
         search.tell(proposal.number, Outcome(validation_accuracy=0.9))
 
 
@@ -150,7 +150,7 @@ def test_the_next_proposal_depends_on_the_history_alone(tmp_path: Path, plan: Pl
             if reopen:
                 search = OptunaSearch(open_optuna_storage(url), "study", plan)
             proposal = search.ask()
-            search.tell(proposal.number, Outcome(validation_accuracy=proposal.setting.beta))
+            search.tell(proposal.number, Outcome(validation_accuracy=proposal.ham_config.beta))
             proposals.append(proposal)
         return proposals
 
@@ -225,9 +225,9 @@ def test_arms_take_turns_and_no_ham_is_searched_over_its_own_axes(
     assert [proposal.number for proposal in asked] == list(range(12))
     assert asked[0].setting.alpha == pytest.approx(PAPER_DEFAULT.alpha)
     assert asked[1].setting == RECIPE_BASELINE, "at the recipe's values"
-    assert all(proposal.setting.is_baseline for proposal in asked[1::2])
-    assert len({proposal.setting for proposal in asked[1::2]}) == 6
-    assert sum(proposal.setting.is_baseline for proposal in asked[::2]) <= 1
+    assert all(proposal.ham_config.is_baseline for proposal in asked[1::2])
+    assert len({proposal.ham_config for proposal in asked[1::2]}) == 6
+    assert sum(proposal.ham_config.is_baseline for proposal in asked[::2]) <= 1
     for number, *_ in asked:
         search.report(number, 1, 0.5 + number / 100)
         search.tell(number, Outcome(validation_accuracy=0.8 + number / 100))

@@ -1,4 +1,4 @@
-"""Studies of two objectives through the real course, Optuna and storage, without Ray."""
+"""Studies of two objectives through the real execution, Optuna and storage, without Ray."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from service.domain.search.objectives import generation_size
 from service.records import Job, Outcome
 from service.workers.study.optuna_search import OptunaSearch
 from tests.service.workers.conftest import outcome_of
-from tests.service.workers.study_harness import LEASE, Bench
+from tests.service.workers.study_harness import LEASE, StudyHarness
 
 LEVELS = (0.5, 0.8, 0.9)
 SMALL = Budget(trials=8, finalists=2, screening_seeds=2, confirmation_seeds=3)
@@ -58,23 +58,23 @@ def outcome(config: RunConfig, measure_test: bool) -> Outcome:
     )
 
 
-def bench_of(folder: Path, request: StudyRequest) -> Bench:
-    return Bench(folder, request, resolve(request), outcome)
+def harness_of(folder: Path, request: StudyRequest) -> StudyHarness:
+    return StudyHarness(folder, request, resolve(request), outcome)
 
 
 def test_a_front_course_runs_its_stages_at_every_sparsity(tmp_path: Path) -> None:
-    bench = bench_of(tmp_path, a_front())
-    bench.drive(bench.new_runner())
-    runs = bench.runs()
+    harness = harness_of(tmp_path, a_front())
+    harness.drive(harness.new_runner())
+    runs = harness.runs()
     assert {run.state for run in runs} == {RunState.SUCCEEDED}
-    assert len(runs) <= bench.plan.expected_runs
+    assert len(runs) <= harness.plan.expected_runs
     searched = [run for run in runs if run.purpose == Purpose.SEARCH]
     assert [(r.setting, r.sparsity) for r in searched[:3]] == [
         (RECIPE_BASELINE, one) for one in LEVELS
     ]
     assert len(searched) == SMALL.trials
     for run in runs:
-        assert run.combination == bench.plan.combination_at(run.sparsity).key
+        assert run.combination == harness.plan.combination_at(run.sparsity).key
         assert run.measures["sparsity"]["target"] == run.sparsity, "it was trained at that"
         assert (run.test_accuracy is not None) == (run.purpose == Purpose.CONFIRMATION)
     first_candidate = next(
@@ -83,15 +83,15 @@ def test_a_front_course_runs_its_stages_at_every_sparsity(tmp_path: Path) -> Non
         if run.purpose == Purpose.SCREENING and not run.setting.is_baseline
     )
     assert all(run.purpose != Purpose.SEARCH for run in runs[first_candidate:])
-    found = build_pareto_front(bench.plan, runs)
+    found = build_pareto_front(harness.plan, runs)
     assert found.points and not found.provisional
 
 
 def test_the_known_front_is_found(tmp_path: Path) -> None:
     budget = Budget(trials=40, finalists=8, screening_seeds=4, confirmation_seeds=8)
-    bench = bench_of(tmp_path, a_front(budget))
-    bench.drive(bench.new_runner())
-    found = build_pareto_front(bench.plan, bench.runs())
+    harness = harness_of(tmp_path, a_front(budget))
+    harness.drive(harness.new_runner())
+    found = build_pareto_front(harness.plan, harness.runs())
     assert {point.combination.sparsity for point in found.points} == set(LEVELS)
     accuracies = [point.validation_accuracy for point in found.points]
     assert accuracies == sorted(accuracies, reverse=True)
@@ -101,28 +101,28 @@ def test_the_known_front_is_found(tmp_path: Path) -> None:
 
 
 def test_optuna_knows_the_objectives_and_shows_the_front(tmp_path: Path) -> None:
-    bench = bench_of(tmp_path, a_front(objectives=("accuracy", "training_flops")))
-    bench.drive(bench.new_runner())
-    study = optuna.load_study(study_name="study", storage=bench._optuna)
+    harness = harness_of(tmp_path, a_front(objectives=("accuracy", "training_flops")))
+    harness.drive(harness.new_runner())
+    study = optuna.load_study(study_name="study", storage=harness._optuna)
     assert study.directions == [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
     assert study.metric_names == ["accuracy", "training_flops"]
     assert study.best_trials
-    for trial, run in zip(study.trials, bench.runs(), strict=False):
+    for trial, run in zip(study.trials, harness.runs(), strict=False):
         assert trial.params["sparsity"] == run.sparsity
         assert trial.values == [run.validation_accuracy, run.measures["training_flops"]]
 
 
 def test_a_trial_without_a_measure_of_its_objective_fails_in_optuna_alone(tmp_path: Path) -> None:
-    bench = bench_of(tmp_path, a_front())
-    course = bench.new_runner()
+    harness = harness_of(tmp_path, a_front())
+    execution = harness.new_runner()
     for error in (None, "diverged"):
-        assignment = course.next()
+        assignment = execution.next()
         assert assignment is not None
         ended = outcome(assignment.config, assignment.measure_test).model_copy(
             update={"measures": {}, "error": error}
         )
-        course.end(assignment.run_id, ended)
-    unmeasured, failed = bench.optuna_trials()[:2]
+        execution.end(assignment.run_id, ended)
+    unmeasured, failed = harness.optuna_trials()[:2]
     assert unmeasured.state == failed.state == TrialState.FAIL
     assert "'sparsity': None" in unmeasured.user_attrs["fail_reason"]
     assert failed.user_attrs["fail_reason"] == "diverged"
@@ -166,16 +166,16 @@ def test_a_front_course_cut_short_anywhere_ends_with_the_same_runs(
 ) -> None:
     """Each cut: so many trainings finish, so many more are under way when the runner is lost."""
     with TemporaryDirectory() as folder, TemporaryDirectory() as other:
-        whole, cut = bench_of(Path(folder), a_front()), bench_of(Path(other), a_front())
+        whole, cut = harness_of(Path(folder), a_front()), harness_of(Path(other), a_front())
         whole.drive(whole.new_runner(), slots=1)
         cut.drive_cut_short(cuts)
         assert Counter(run.state for run in cut.runs()) == {RunState.SUCCEEDED: len(cut.runs())}
         searched = [r for r in cut.runs() if r.purpose == Purpose.SEARCH]
         assert sorted(r.trial_number for r in searched) == list(range(SMALL.trials))  # type: ignore[type-var]
-        if all(under_way < 2 for _, under_way in cuts):  # the same history, asked one by one
+        if all(running < 2 for _, running in cuts):  # the same history, asked one by one
 
-            def facts(bench: Bench) -> set[tuple[object, ...]]:
-                runs = bench.runs()
+            def facts(harness: StudyHarness) -> set[tuple[object, ...]]:
+                runs = harness.runs()
                 return {(r.purpose, r.trial_number, r.setting, r.sparsity, r.seed) for r in runs}
 
             assert facts(cut) == facts(whole)
@@ -188,23 +188,23 @@ def test_a_capped_front_still_ends_in_a_confirmed_one(tmp_path: Path) -> None:
     plan = resolve(a_front())
     later = plan.expected_runs - SMALL.trials
     cap = (later + 5) * plan.run_epochs
-    bench = bench_of(tmp_path, a_front(SMALL.model_copy(update={"max_epochs": cap})))
-    bench.drive(bench.new_runner(), slots=1)
-    runs = bench.runs()
+    harness = harness_of(tmp_path, a_front(SMALL.model_copy(update={"max_epochs": cap})))
+    harness.drive(harness.new_runner(), slots=1)
+    runs = harness.runs()
     assert sum(run.purpose == Purpose.SEARCH for run in runs) == 5
-    assert sum(run.epochs_done for run in runs) <= cap == bench.plan.expected_epochs
-    assert not build_pareto_front(bench.plan, runs).provisional
+    assert sum(run.epochs_done for run in runs) <= cap == harness.plan.expected_epochs
+    assert not build_pareto_front(harness.plan, runs).provisional
 
 
 def test_a_later_study_of_one_sparsity_reuses_and_learns_from_the_runs_at_that(
     tmp_path: Path,
 ) -> None:
     """Runs belong to what was trained, not to the combination that lists their study."""
-    bench = bench_of(tmp_path, a_front())
-    bench.drive(bench.new_runner())
-    made = bench.runs()
-    bench.storage.queue.succeed_with_pareto_front(
-        bench.claim, build_pareto_front(bench.plan, made)
+    harness = harness_of(tmp_path, a_front())
+    harness.drive(harness.new_runner())
+    made = harness.runs()
+    harness.storage.queue.succeed_with_pareto_front(
+        harness.lease, build_pareto_front(harness.plan, made)
     )
     for sparsity in (0.9, 0.5):
         request = StudyRequest(
@@ -214,10 +214,10 @@ def test_a_later_study_of_one_sparsity_reuses_and_learns_from_the_runs_at_that(
             sparsity=sparsity,
             budget=SMALL,
         )
-        plain = bench.storage.studies.submit(request, resolve(request))[0]
-        claimed = bench.storage.queue.claim("test", LEASE)
+        plain = harness.storage.studies.submit(request, resolve(request))[0]
+        claimed = harness.storage.queue.claim("test", LEASE)
         assert claimed is not None and claimed[0].id == plain.id
-        earlier = bench.storage.runs.earlier(plain.id)
+        earlier = harness.storage.runs.earlier(plain.id)
         assert {run.id for run in earlier} == {
             run.id
             for run in made
@@ -225,15 +225,15 @@ def test_a_later_study_of_one_sparsity_reuses_and_learns_from_the_runs_at_that(
         }
         seed = plain.plan.confirmation_seeds[0]
         job = Job(purpose=Purpose.CONFIRMATION, setting=RECIPE_BASELINE, seed=seed)
-        run = bench.storage.runs.begin(claimed[1], job, 15, {"device": "none"})
-        twin = bench.storage.runs.get(run.reused_from or "")
-        assert (twin.sparsity, twin.study_id) == (sparsity, bench.study_id)
+        run = harness.storage.runs.begin(claimed[1], job, 15, {"device": "none"})
+        twin = harness.storage.runs.get(run.reused_from or "")
+        assert (twin.sparsity, twin.study_id) == (sparsity, harness.study_id)
         assert run.test_accuracy == twin.test_accuracy is not None
-        bench.storage.queue.fail(claimed[1], "enough")
+        harness.storage.queue.fail(claimed[1], "enough")
 
 
 def test_configs_of_one_study_differ_in_sparsity(tmp_path: Path) -> None:
-    course = bench_of(tmp_path, a_front()).new_runner()
-    configs: list[RunConfig] = [a.config for _ in range(3) if (a := course.next())]
+    execution = harness_of(tmp_path, a_front()).new_runner()
+    configs: list[RunConfig] = [a.config for _ in range(3) if (a := execution.next())]
     assert [config.combination.sparsity for config in configs] == list(LEVELS)
     assert RunConfig.from_json(configs[2].to_json()) == configs[2]

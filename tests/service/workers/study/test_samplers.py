@@ -24,8 +24,8 @@ def propose(plan: Plan, reopen: bool = False, parallel: int = 1) -> list[HamConf
         if reopen:
             search = OptunaSearch(storage, "study", plan)
         for proposal in [search.ask() for _ in range(parallel)]:
-            settings.append(proposal.setting)
-            score = -abs(proposal.setting.alpha - 30) / 400 - proposal.setting.beta
+            settings.append(proposal.ham_config)
+            score = -abs(proposal.ham_config.alpha - 30) / 400 - proposal.ham_config.beta
             search.tell(proposal.number, Outcome(validation_accuracy=score))
     return settings
 

@@ -1,7 +1,7 @@
 """Claims queued studies and gives each to a runner process.
 
-A runner works on one study at a time, so what breaks one study breaks no other. One that has
-ended its study well is kept for the next: it is warm.
+A runner works on one study at a time, so a study that breaks its runner breaks no other study. A
+runner that has ended its study well is kept for the next one, since it is warm.
 """
 
 from __future__ import annotations
@@ -31,26 +31,31 @@ class ClusterLost(Exception):
     """The Ray that this process started no longer answers."""
 
 
-class Scheduler:
+class StudyScheduler:
     """Keeps up to ``settings.concurrent_studies`` runners busy.
 
-    The scheduler keeps the lease of each runner that lives, and gives the study back at once
-    when a runner ends without having ended the study. Runners die with their scheduler; should
-    one survive all the same, its writes are refused as soon as the study is claimed again.
+    The study scheduler prolongs the study lease of every living runner. If a runner ends without
+    having ended its study, the study goes back to the queue at once. Runners end with their
+    scheduler process; if one survives, its writes are refused once the study is claimed again.
+
+    Args:
+        storage: the queue and the studies.
+        settings: number of concurrent studies, length of a study lease, folder of logs.
+        ray_address: address of the Ray cluster for the runners.
     """
 
     def __init__(self, storage: Storage, settings: Settings, ray_address: str) -> None:
         self._storage = storage
         self._settings = settings
         self._ray_address = ray_address
-        self._lease = timedelta(seconds=settings.lease_seconds)
+        self._lease_duration = timedelta(seconds=settings.lease_seconds)
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._runners: dict[RunnerProcess, StudyLease] = {}
         self._idle: list[RunnerProcess] = []
         self._next_heartbeat = 0.0
 
     def run_forever(self) -> None:
-        """Claim and run until the process is told to stop.
+        """Claim studies and run them until the process is told to stop.
 
         Raises:
             ClusterLost: a new process has to start a new Ray.
@@ -60,14 +65,18 @@ class Scheduler:
                 time.sleep(_POLL_SECONDS)
 
     def step(self) -> bool:
-        """Look after the runners and claim at most one study; tell whether one was claimed."""
+        """Look after the runners and claim at most one study; return whether one was claimed.
+
+        Raises:
+            ClusterLost: see :meth:`run_forever`.
+        """
         self._recycle_idle_runners()
         self._reap_runners()
-        self._keep_leases()
+        self._prolong_leases()
         return self._claim_one()
 
     def stop(self) -> None:
-        """Tell every runner to stop; each gives its study back."""
+        """Tell every runner to give its study back and end."""
         runners = [*self._runners, *self._idle]
         for runner in runners:
             runner.tell_to_stop()
@@ -79,18 +88,18 @@ class Scheduler:
     def _claim_one(self) -> bool:
         if len(self._runners) >= self._settings.concurrent_studies:
             return False
-        claimed = self._storage.queue.claim(self._owner, self._lease)
+        claimed = self._storage.queue.claim(self._owner, self._lease_duration)
         if claimed is None:
             return False
-        study, claim = claimed
+        study, lease = claimed
         slug = study.plan.combination.slug
         logger.info("claimed %s (%s), attempt %d", study.id, slug, study.attempts)
-        runner = self._idle.pop() if self._idle else self._start()
-        self._runners[runner] = claim
-        runner.send(StudyAssignment(claim=claim, log=self._log(study.id)))
+        runner = self._idle.pop() if self._idle else self._start_runner()
+        self._runners[runner] = lease
+        runner.send(StudyAssignment(lease=lease, log=self._log(study.id)))
         return True
 
-    def _start(self) -> RunnerProcess:
+    def _start_runner(self) -> RunnerProcess:
         return RunnerProcess(self._ray_address, self._log("runners"))
 
     def _log(self, name: str) -> Path:
@@ -99,24 +108,24 @@ class Scheduler:
         return log
 
     def _recycle_idle_runners(self) -> None:
-        for runner in [runner for runner in self._runners if runner.has_done_it()]:
+        for runner in [runner for runner in self._runners if runner.has_ended_its_study()]:
             del self._runners[runner]
             self._idle.append(runner)
 
-    def _keep_leases(self) -> None:
+    def _prolong_leases(self) -> None:
         if time.monotonic() < self._next_heartbeat:
             return
         self._next_heartbeat = time.monotonic() + self._settings.lease_seconds / 4
-        for claim in self._runners.values():
-            with suppress(StaleLease):  # it has ended its study, or its next write tells it
-                self._storage.queue.heartbeat(claim, self._lease)
+        for lease in self._runners.values():
+            with suppress(StaleLease):  # the runner has ended its study, or learns it by a write
+                self._storage.queue.heartbeat(lease, self._lease_duration)
 
     def _reap_runners(self) -> None:
         for runner in [runner for runner in self._idle if runner.status is not None]:
             self._idle.remove(runner)
             runner.close()
         for runner in [runner for runner in self._runners if runner.status is not None]:
-            claim = self._runners.pop(runner)
+            lease = self._runners.pop(runner)
             runner.close()
             unreachable = runner.status == NO_CLUSTER
             reason = f"its runner ended with status {runner.status}; its log says more"
@@ -124,10 +133,10 @@ class Scheduler:
                 reason = f"Ray at {self._ray_address} does not answer"
             try:
                 self._storage.queue.release(
-                    claim, reason, PAUSE_AFTER_FAILURE, lost=not unreachable
+                    lease, reason, PAUSE_AFTER_FAILURE, lost=not unreachable
                 )
             except StaleLease:
                 continue  # the runner ended the study itself, as it should
-            logger.warning("%s: %s", claim.study_id, reason)
+            logger.warning("%s: %s", lease.study_id, reason)
             if unreachable and self._settings.ray_address is None:
                 raise ClusterLost(reason)

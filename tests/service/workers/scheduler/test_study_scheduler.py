@@ -12,7 +12,7 @@ from ham.client.records import StudyState
 from service.settings import Settings
 from service.storage import Storage
 from service.workers.scheduler.processes import NO_CLUSTER, PAUSE_AFTER_FAILURE
-from service.workers.scheduler.scheduler import ClusterLost, Scheduler
+from service.workers.scheduler.study_scheduler import ClusterLost, StudyScheduler
 from tests.conftest import MovableClock
 from tests.service.builders import submit
 
@@ -28,15 +28,15 @@ def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def scheduler(storage: Storage, settings: Settings, runner: Path) -> Scheduler:
-    return Scheduler(storage, settings, "nowhere")
+def scheduler(storage: Storage, settings: Settings, runner: Path) -> StudyScheduler:
+    return StudyScheduler(storage, settings, "nowhere")
 
 
 def state(storage: Storage, study_id: str) -> StudyState:
     return storage.studies.get(study_id).state
 
 
-def step_until_given_back(scheduler: Scheduler, storage: Storage, study_id: str) -> None:
+def step_until_given_back(scheduler: StudyScheduler, storage: Storage, study_id: str) -> None:
     deadline = time.monotonic() + 20
     while state(storage, study_id) == StudyState.RUNNING:
         assert time.monotonic() < deadline
@@ -45,7 +45,7 @@ def step_until_given_back(scheduler: Scheduler, storage: Storage, study_id: str)
 
 
 def test_a_study_whose_runner_breaks_down_again_and_again_fails_with_the_reason(
-    scheduler: Scheduler, storage: Storage, clock: MovableClock
+    scheduler: StudyScheduler, storage: Storage, clock: MovableClock
 ) -> None:
     study_id = submit(storage)
     for attempt in range(1, 6):
@@ -66,7 +66,7 @@ def test_a_study_is_not_blamed_for_a_cluster_that_is_away(
 ) -> None:
     runner.write_text(f"#!/bin/sh\nexit {NO_CLUSTER}\n")
     study_id = submit(storage)
-    elsewhere = Scheduler(
+    elsewhere = StudyScheduler(
         storage, settings.model_copy(update={"ray_address": "ray:6379"}), "ray:6379"
     )
     for _ in range(settings.max_attempts + 1):
@@ -76,7 +76,7 @@ def test_a_study_is_not_blamed_for_a_cluster_that_is_away(
         clock.advance(PAUSE_AFTER_FAILURE.total_seconds())
     assert "ray:6379" in (storage.studies.get(study_id).error or "")
 
-    local = Scheduler(storage, settings, "127.0.0.1:6379")
+    local = StudyScheduler(storage, settings, "127.0.0.1:6379")
     assert local.step()
     with pytest.raises(ClusterLost):
         while True:
@@ -84,7 +84,7 @@ def test_a_study_is_not_blamed_for_a_cluster_that_is_away(
 
 
 def test_a_living_runner_keeps_its_lease_and_a_stopped_one_gives_the_study_back(
-    scheduler: Scheduler, storage: Storage, settings: Settings, runner: Path
+    scheduler: StudyScheduler, storage: Storage, settings: Settings, runner: Path
 ) -> None:
     runner.write_text("#!/bin/sh\nexec sleep 60\n")
     study_id = submit(storage)
@@ -96,7 +96,7 @@ def test_a_living_runner_keeps_its_lease_and_a_stopped_one_gives_the_study_back(
 
 
 def test_no_more_studies_run_side_by_side_than_allowed(
-    scheduler: Scheduler, storage: Storage, settings: Settings, runner: Path
+    scheduler: StudyScheduler, storage: Storage, settings: Settings, runner: Path
 ) -> None:
     runner.write_text("#!/bin/sh\nexec sleep 60\n")
     ids = [submit(storage) for _ in range(settings.concurrent_studies + 1)]
