@@ -52,7 +52,7 @@ def quality(config: RunConfig) -> float:
     return math.exp(-(a**2) - 0.3 * b**2)
 
 
-def foretelling(config: RunConfig, epoch: int) -> float:
+def early_ranks_hold(config: RunConfig, epoch: int) -> float:
     """Early accuracies rank as the final ones do."""
     return 0.5 + 0.3 * quality(config) + 0.1 * epoch / EPOCHS
 
@@ -68,7 +68,7 @@ def pruned_gradually(config: RunConfig, epoch: int) -> float:
 @pytest.mark.parametrize("rule", ["asha", "hyperband", "median"])
 def test_no_complete_row_is_below_full_length(storage: Storage, rule: str) -> None:
     """Forty trials under ASHA; Ray's own OptunaSearch leaves 36 such rows."""
-    study = Simulation(storage, a_request(rule), foretelling)
+    study = Simulation(storage, a_request(rule), early_ranks_hold)
     study.search()
     rows = study.rows()
     assert len(rows) == 40
@@ -114,7 +114,7 @@ def test_trials_that_prove_to_be_among_the_best_of_their_rung_come_back(
 
 
 def test_every_run_carries_its_fidelity_and_its_curve(storage: Storage) -> None:
-    study = Simulation(storage, a_request("asha"), foretelling)
+    study = Simulation(storage, a_request("asha"), early_ranks_hold)
     study.search()
     by_number = {row.number: row for row in study.rows()}
     for run in study.runs():
