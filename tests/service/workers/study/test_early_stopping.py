@@ -206,7 +206,7 @@ def test_nan_leaves_no_running_row(storage: Storage) -> None:
 
     def half_diverge(config: RunConfig, epoch: int) -> float:
         diverges = epoch == 3 and config.setting.beta > 1e-2
-        return math.nan if diverges else foretelling(config, epoch)
+        return math.nan if diverges else early_ranks_hold(config, epoch)
 
     study = Simulation(storage, a_request("asha", trials=24), half_diverge)
     study.search()

@@ -46,8 +46,8 @@ def test_search_starts_with_no_ham_and_the_papers_default(open_search: Open) -> 
     first, second = search.ask(), search.ask()
     assert first == Proposal(0, RECIPE_BASELINE)
     assert second.number == 1
-    assert second.setting.alpha == pytest.approx(PAPER_DEFAULT.alpha)
-    assert second.setting.beta == pytest.approx(PAPER_DEFAULT.beta)
+    assert second.ham_config.alpha == pytest.approx(PAPER_DEFAULT.alpha)
+    assert second.ham_config.beta == pytest.approx(PAPER_DEFAULT.beta)
 
 
 def test_search_proposes_settings_inside_the_space(open_search: Open, plan: Plan) -> None:
@@ -136,7 +136,7 @@ def test_a_crash_while_the_first_settings_are_queued_loses_none_and_doubles_none
             OptunaSearch(open_optuna_storage(url), "study", plan, opening)
     later = (HamConfig(5.0, 0.5),)  # what is known by now does not change what was decided then
     search = OptunaSearch(open_optuna_storage(url), "study", plan, later)
-    asked = [search.ask().setting for _ in range(5)]
+    asked = [search.ask().ham_config for _ in range(5)]
     assert asked[:4] == [RECIPE_BASELINE, PAPER_DEFAULT, *opening]
     assert asked[4] not in asked[:4]
 
@@ -223,8 +223,8 @@ def test_arms_take_turns_and_no_ham_is_searched_over_its_own_axes(
     search = open_arms()
     asked = [search.ask() for _ in range(12)]
     assert [proposal.number for proposal in asked] == list(range(12))
-    assert asked[0].setting.alpha == pytest.approx(PAPER_DEFAULT.alpha)
-    assert asked[1].setting == RECIPE_BASELINE, "at the recipe's values"
+    assert asked[0].ham_config.alpha == pytest.approx(PAPER_DEFAULT.alpha)
+    assert asked[1].ham_config == RECIPE_BASELINE, "at the recipe's values"
     assert all(proposal.ham_config.is_baseline for proposal in asked[1::2])
     assert len({proposal.ham_config for proposal in asked[1::2]}) == 6
     assert sum(proposal.ham_config.is_baseline for proposal in asked[::2]) <= 1
