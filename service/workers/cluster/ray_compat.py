@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
     from ray import ObjectRef, tune
-    from ray.train._internal.session import _TrainingResult as TrainingResult
-    from ray.train._internal.storage import StorageContext
+    from ray.train._internal.session import _TrainingResult
+    from ray.train._internal.storage import StorageContext as StorageContext
+
+    TrainingResult = _TrainingResult
 
 RAY_COMMAND = (sys.executable, "-m", "ray.scripts.scripts")
 """Ray's command line. Without the module, a scheduler process cannot join a cluster as a node."""

@@ -87,11 +87,14 @@ class LogKeeper(logging.Handler):
 
 
 def line_of(record: logging.LogRecord) -> NewLogLine:
-    """Return a log record as a line to store, without secrets and with texts cut to 20,000."""
+    """Return a log record as a line to store, without secrets and with texts cut to 20,000.
+
+    Attributes that begin with an underscore are left out: Ray adds one to every record.
+    """
     details = {
         name: masked(value) if isinstance(value, str) else value
         for name, value in vars(record).items()
-        if name not in _STANDARD and _is_plain(value)
+        if name not in _STANDARD and not name.startswith("_") and _is_plain(value)
     }
     run_id = details.pop("run_id", None)
     if record.exc_info and record.exc_info[0] is not None:

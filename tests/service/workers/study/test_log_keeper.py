@@ -31,7 +31,8 @@ def test_lines_are_kept_with_facts_and_tracebacks_and_without_secrets(tmp_path: 
         study_id, lease = claimed(storage)
         run = done_run(storage, lease, a_job())
         with kept_logs(storage.logs, lease):
-            logger.info("a run ended", extra={"run_id": run.id, "seconds": 1.5, "object": []})
+            facts = {"run_id": run.id, "seconds": 1.5, "object": [], "_added": 1}
+            logger.info("a run ended", extra=facts)
             logger.warning("cannot reach %s", "postgresql://me:s3cr3t@db/hamtune")
             try:
                 raise ValueError("broken")
