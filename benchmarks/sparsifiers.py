@@ -149,11 +149,11 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def train_missing(wanted: Sequence[RunConfig], path: Path, minutes: float) -> int:
+def train_missing(trainings: Sequence[RunConfig], path: Path, minutes: float) -> int:
     """Run the trainings that are missing in the file until the time is over.
 
     Args:
-        wanted: all trainings.
+        trainings: the trainings of the benchmark.
         path: the file; each finished training is appended.
         minutes: wall time after which no further training begins.
 
@@ -161,7 +161,7 @@ def train_missing(wanted: Sequence[RunConfig], path: Path, minutes: float) -> in
         The number of trainings that are left.
     """
     done = [{name: row[name] for name in IDENTITY} for row in read(path)]
-    missing = [config for config in wanted if identity(config) not in done]
+    missing = [config for config in trainings if identity(config) not in done]
     deadline = time.monotonic() + 60 * minutes
     while missing and time.monotonic() < deadline:
         config = missing.pop(0)
@@ -259,11 +259,11 @@ def main() -> None:
         spec.name for spec in SPARSIFIERS if small or spec.prune_fraction is None
     ]
     sparsities = options.sparsities or (SPARSITIES if small else SPARSITIES[:1])
-    wanted = sorted(  # methods of many trainings come last
+    trainings = sorted(  # methods of many trainings come last
         configs(options.model, methods, sparsities),
         key=lambda config: config.combination.trainings,
     )
-    left = train_missing(wanted, options.file, options.minutes)
+    left = train_missing(trainings, options.file, options.minutes)
     print(f"{left} trainings are left" if left else "all trainings are done")
 
 

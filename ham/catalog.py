@@ -229,7 +229,7 @@ SPARSIFIERS = Registry[SparsifierSpec](
             description="Prunes the smallest weights gradually along a cubic ramp.",
             reference="Zhu and Gupta, 2017, https://arxiv.org/abs/1710.01878",
             family="dense to sparse",
-            settled=0.8,
+            target_reached_at=0.8,
         ),
         SparsifierSpec(
             name="imp",
@@ -256,7 +256,7 @@ SPARSIFIERS = Registry[SparsifierSpec](
             description="Alternates dense and sparse phases; the last one is sparse.",
             reference="Peste et al., NeurIPS 2021, https://arxiv.org/abs/2106.12379",
             family="dense to sparse",
-            settled=0.85,
+            target_reached_at=0.85,
             leaves_dense="the first and the last layer where each layer is pruned by itself",
         ),
         SparsifierSpec(
@@ -285,7 +285,7 @@ SPARSIFIERS = Registry[SparsifierSpec](
             description="Prunes and grows at random under a soft memory bound that tightens.",
             reference="Yuan et al., NeurIPS 2021, https://arxiv.org/abs/2110.14032",
             family="dynamic",
-            settled=0.75,
+            target_reached_at=0.75,
             leaves_dense="in both presets the first and the last layer and shortcuts",
         ),
         SparsifierSpec(
@@ -295,7 +295,7 @@ SPARSIFIERS = Registry[SparsifierSpec](
             description="Learns a soft threshold per layer, then fixes the masks.",
             reference="Kusupati et al., ICML 2020, https://arxiv.org/abs/2002.03231",
             family="continuous",
-            settled=0.75,
+            target_reached_at=0.75,
         ),
         SparsifierSpec(
             name="spred",
@@ -304,7 +304,7 @@ SPARSIFIERS = Registry[SparsifierSpec](
             description="Trains two decayed factors per weight, then fixes the masks.",
             reference="Ziyin and Wang, ICML 2023, https://arxiv.org/abs/2210.01212",
             family="continuous",
-            settled=0.8,
+            target_reached_at=0.8,
             takes_ham=False,
         ),
         SparsifierSpec(
@@ -314,7 +314,7 @@ SPARSIFIERS = Registry[SparsifierSpec](
             description="Trains two factors per weight under an adapting decay, then fixes masks.",
             reference="Jacobs and Burkholz, ICLR 2025, https://arxiv.org/abs/2408.09966",
             family="continuous",
-            settled=0.75,
+            target_reached_at=0.75,
             takes_ham=False,
         ),
         SparsifierSpec(
@@ -324,7 +324,7 @@ SPARSIFIERS = Registry[SparsifierSpec](
             description="Learns a soft mask that hardens, then fixes the masks.",
             reference="Savarese et al., NeurIPS 2020, https://arxiv.org/abs/1912.04427",
             family="continuous",
-            settled=0.75,
+            target_reached_at=0.75,
             leaves_dense="in both presets the last layer and shortcuts",
         ),
         SparsifierSpec(

@@ -89,8 +89,8 @@ class SparsifierSpec(Spec):
         needs_dense_gradient: True if the method reads gradients of dropped weights.
         prune_fraction: share of the remaining weights that is pruned between two full-length
             trainings, in (0, 1); None if a run is one training.
-        settled: share of a training, in [0, 1], after which the network keeps its target
-            sparsity; the largest value over the presets.
+        target_reached_at: share of a training, in [0, 1], from which on the network keeps its
+            target sparsity; the largest value over the presets.
         takes_ham: False if the method trains factors of the weights. HAM has no meaning there,
             since HAM is itself the step of such factors.
         leaves_dense: the layers that the authors leave dense, and under which options, in words;
@@ -103,7 +103,7 @@ class SparsifierSpec(Spec):
     takes_sparsity: bool = True
     needs_dense_gradient: bool = False
     prune_fraction: float | None = None
-    settled: float = 0.0
+    target_reached_at: float = 0.0
     takes_ham: bool = True
     leaves_dense: str = ""
     search_space: str | None = None
@@ -120,7 +120,7 @@ class SparsifierSpec(Spec):
         Accuracies before that point are those of a denser network.
         """
         trainings = self.trainings(sparsity)
-        return (trainings - 1 + self.settled) / trainings
+        return (trainings - 1 + self.target_reached_at) / trainings
 
 
 def prunings(sparsity: float, fraction: float) -> int:

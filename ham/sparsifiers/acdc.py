@@ -27,8 +27,8 @@ class ACDC(MaskedSparsifier):
     """Alternate dense phases with sparse phases; the last phase is sparse.
 
     Compression keeps the largest magnitudes. The choice is made anew each time, so any weight may
-    return. Decompression lets every weight train again, pruned weights from zero, and clears the
-    optimizer's momentum.
+    return. Decompression lets every weight train again, pruned weights from zero, and zeroes the
+    optimizer state of all parameters.
 
     Args:
         compress_at: starts of the sparse phases, as fractions of the training in (0, 1). The
@@ -94,7 +94,7 @@ class ACDC(MaskedSparsifier):
         self.masks.apply_()
 
     def decompress(self) -> None:
-        """Keep every weight and clear the optimizer's momentum of all parameters."""
+        """Keep every weight and zero the optimizer state of all parameters, such as momentum."""
         for name, weight in self.masks.weights.items():
             self.masks.set(name, torch.ones_like(weight))
         for group in self.optimizer.param_groups:

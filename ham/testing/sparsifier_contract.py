@@ -172,8 +172,8 @@ class SparsifierContract:
             assert report.target == sparsity
             assert report.prunable == sum(weight.numel() for weight in weights.values())
             assert report.nonzeros == sum(int(w.count_nonzero()) for w in weights.values())
-            wanted = (1 - sparsity) * report.prunable
-            assert math.floor(wanted) <= report.kept <= wanted + 2 * len(weights)
+            expected = (1 - sparsity) * report.prunable
+            assert math.floor(expected) <= report.kept <= expected + 2 * len(weights)
             assert report.nonzeros <= report.kept
 
     def test_dropped_weights_are_zero_and_have_no_gradient_at_every_step(

@@ -22,11 +22,11 @@ def catalog(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_method_is_trained_with_and_without_ham_on_the_same_seeds() -> None:
-    wanted = list(bench.configs("digits_cnn", SPARSIFIERS.names(), bench.SPARSITIES))
-    pairs = Counter((config.combination, config.seed) for config in wanted)
+    trainings = list(bench.configs("digits_cnn", SPARSIFIERS.names(), bench.SPARSITIES))
+    pairs = Counter((config.combination, config.seed) for config in trainings)
     for (combination, _), count in pairs.items():
         assert count == 1 + SPARSIFIERS.get(combination.sparsifier).takes_ham
-    assert len({config.setting for config in wanted}) == 2
+    assert len({config.setting for config in trainings}) == 2
     sparse = len(SPARSIFIERS.names()) - 1
     assert len(pairs) == 5 * (1 + sparse * len(bench.SPARSITIES))
 
@@ -44,7 +44,7 @@ def test_training_goes_on_where_it_was_left_and_the_table_pairs_by_seed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = tmp_path / "runs.csv"
-    wanted = list(bench.configs("resnet20_8x8", ["random"], [0.9]))[:6]
+    trainings = list(bench.configs("resnet20_8x8", ["random"], [0.9]))[:6]
     trained = []
 
     def outcome(config: object) -> dict[str, float]:
@@ -52,10 +52,10 @@ def test_training_goes_on_where_it_was_left_and_the_table_pairs_by_seed(
         return {"test": 0.9 + 0.01 * (len(trained) % 2 == 0), "realised": 0.9, "seconds": 1.0}
 
     monkeypatch.setattr(bench, "outcome", outcome)
-    assert bench.train_missing(wanted[:3], results, minutes=1) == 0
-    assert bench.train_missing(wanted, results, minutes=0) == 3
-    assert bench.train_missing(wanted, results, minutes=1) == 0
-    assert trained == wanted
+    assert bench.train_missing(trainings[:3], results, minutes=1) == 0
+    assert bench.train_missing(trainings, results, minutes=0) == 3
+    assert bench.train_missing(trainings, results, minutes=1) == 0
+    assert trained == trainings
     assert len(results.read_text().splitlines()) == 1 + 6
     with results.open("a") as file:
         file.write("resnet20_8x8,random,0.9,digits_rgb@1,10.0,0.3,4,,,\n")
@@ -66,12 +66,12 @@ def test_training_goes_on_where_it_was_left_and_the_table_pairs_by_seed(
 
 
 def test_recorded_trainings_are_those_of_the_benchmark() -> None:
-    wanted = [
+    trainings = [
         bench.identity(config)
         for model in ("digits_cnn", "resnet20_8x8")
         for config in bench.configs(model, SPARSIFIERS.names(), bench.SPARSITIES)
     ]
     recorded = [{name: row[name] for name in bench.IDENTITY} for row in bench.read(bench.RECORDED)]
     assert recorded
-    assert all(row in wanted for row in recorded)
+    assert all(row in trainings for row in recorded)
     assert len({tuple(row.values()) for row in recorded}) == len(recorded)

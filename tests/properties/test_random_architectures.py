@@ -89,8 +89,8 @@ def test_realised_sparsity_is_within_one_weight_per_layer(
             assert layer.kept == kept_count(layer.size, 1 - densities[layer.name])
     elif name in GLOBAL:
         assert report.kept == kept_count(report.prunable, sparsity)
-    wanted = (1 - sparsity) * report.prunable
-    assert wanted - 1e-3 <= report.kept <= wanted + 2 * len(report.layers)
+    expected = (1 - sparsity) * report.prunable
+    assert expected - 1e-3 <= report.kept <= expected + 2 * len(report.layers)
     for layer in report.layers:
         weight = prunable_weights(model)[layer.name]
         assert int(weight.count_nonzero()) == layer.nonzeros <= layer.kept

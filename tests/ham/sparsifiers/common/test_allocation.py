@@ -89,9 +89,9 @@ def test_every_allocation_meets_the_total_within_one_weight_per_layer(
     assert all(0 < density <= 1 for density in densities.values())
     sizes = {layer: math.prod(shape) for layer, shape in shapes.items()}
     kept = sum(kept_count(size, 1 - densities[layer]) for layer, size in sizes.items())
-    wanted = (1 - sparsity) * sum(sizes.values())
+    expected = (1 - sparsity) * sum(sizes.values())
     # Each layer rounds its zeros down once in the budget and once in its own count.
-    assert wanted - 1e-3 <= kept <= wanted + 2 * len(shapes)
+    assert expected - 1e-3 <= kept <= expected + 2 * len(shapes)
 
 
 def test_dense_layers_are_dense_and_left_out_of_the_allocation() -> None:
