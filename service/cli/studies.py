@@ -9,21 +9,10 @@ import typer
 from rich.console import Console
 
 from ham.client.client import Client
-from ham.client.records import Budget, StudyRequest, StudyState
+from ham.client.records import StudyRequest, StudyState
 from service.cli import watch as watching
 from service.cli.errors import FAILED, fail, report_errors
-from service.cli.options import (
-    AlphaSchedule,
-    BetaSchedule,
-    Dataset,
-    Json,
-    Optimizer,
-    Recipe,
-    Sparsity,
-    TuneMore,
-    Url,
-    levels,
-)
+from service.cli.options import Json, Url
 from service.cli.output import (
     console,
     print_json,
@@ -32,73 +21,27 @@ from service.cli.output import (
     print_recommendation,
     study_table,
 )
+from service.cli.record_options import takes
 
 _ENDS = {StudyState.FAILED: "failed", StudyState.CANCELLED: "was cancelled"}
 
 
+@takes(StudyRequest, arguments=("model", "sparsifier"), names={"objectives": "objective"})
 def tune(
-    model: Annotated[str, typer.Argument(help="Name of the model.", show_default=False)],
-    sparsifier: Annotated[str, typer.Argument(help="Name of the sparsifier.", show_default=False)],
-    dataset: Dataset,
-    sparsity: Sparsity = 0.0,
-    optimizer: Optimizer = "sgd",
-    recipe: Recipe = None,
-    trials: Annotated[int, typer.Option(help="Search trials.")] = Budget().trials,
-    finalists: Annotated[
-        int, typer.Option(help="Promising settings that race on fresh seeds.")
-    ] = Budget().finalists,
-    screening_seeds: Annotated[
-        int, typer.Option(help="Trainings of the race per finalist, on average.")
-    ] = Budget().screening_seeds,
-    confirmation_seeds: Annotated[
-        int, typer.Option(help="Further seeds on which its gain is measured; 0: none.")
-    ] = Budget().confirmation_seeds,
-    objective: Annotated[
-        str | None,
-        typer.Option(
-            help="What accuracy is traded for: sparsity, training_flops or inference_flops."
-        ),
-    ] = None,
-    sparsities: Annotated[
-        str | None, typer.Option(help="With --objective: 2 to 10 levels, as 0.5,0.8,0.9.")
-    ] = None,
-    more: TuneMore = None,
-    alpha_schedule: AlphaSchedule = "constant",
-    beta_schedule: BetaSchedule = "constant",
+    request: StudyRequest,
     key: Annotated[
         str | None, typer.Option(help="Idempotency key: the same key gives the same study.")
     ] = None,
-    priority: Annotated[int, typer.Option(help="Higher is taken up first, -100 to 100.")] = 0,
-    wait: Annotated[bool, typer.Option(help="Stay and show progress.")] = True,
+    wait: Annotated[bool, typer.Option(help="Show progress until the study ends.")] = True,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what it would train and take.")
+        bool, typer.Option("--dry-run", help="Only show what the study would train and cost.")
     ] = False,
     json: Json = False,
     url: Url = None,
 ) -> None:
     """Submit a study and follow it to its recommendation, or its Pareto front."""
-    with report_errors(), Client(url) as client:
-        budget = Budget(
-            trials=trials,
-            finalists=finalists,
-            screening_seeds=screening_seeds,
-            confirmation_seeds=confirmation_seeds,
-        )
-        request = StudyRequest(
-            model=model,
-            dataset=dataset,
-            sparsifier=sparsifier,
-            sparsity=sparsity,
-            optimizer=optimizer,
-            recipe=recipe,
-            budget=budget,
-            objectives=("accuracy", *([objective] if objective else [])),  # type: ignore[arg-type]
-            sparsities=levels(sparsities),
-            priority=priority,
-            tune=tuple(more or ()),  # type: ignore[arg-type]  # the record checks them
-            alpha_schedule=alpha_schedule,
-            beta_schedule=beta_schedule,
-        )
+    request = _with_accuracy(request)
+    with Client(url) as client:
         if dry_run:
             plan = client.plan(request)
             print_json(plan) if json else print_plan(console, plan)
@@ -117,14 +60,14 @@ def watch(
     json: Json = False,
     url: Url = None,
 ) -> None:
-    """Follow a study to its recommendation."""
+    """Follow a study to its recommendation, or its Pareto front."""
     with report_errors(), Client(url) as client:
         _follow(client, study, json)
 
 
 def studies(
     state: Annotated[StudyState | None, typer.Option(help="Only studies in this state.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many, newest first.")] = 20,
+    limit: Annotated[int, typer.Option(help="Largest number of studies.")] = 20,
     json: Json = False,
     url: Url = None,
 ) -> None:
@@ -137,8 +80,14 @@ def studies(
             console.print(study_table(found) if found else "there are no such studies")
 
 
+def _with_accuracy(request: StudyRequest) -> StudyRequest:
+    """Return the request with accuracy as the first objective, which need not be named."""
+    others = [objective for objective in request.objectives if objective != "accuracy"]
+    return request.model_copy(update={"objectives": ("accuracy", *others)})
+
+
 def _follow(client: Client, study_id: str, json: bool) -> None:
-    """Watch one study, then write what it has found; a failed study is exit code 1."""
+    """Watch one study, then write its result; a failed study gives exit code 1."""
     study = watching.watch(client, [study_id], Console(stderr=True) if json else console)[0]
     if study.state != StudyState.SUCCEEDED:
         fail(f"study {study.id} {_ENDS[study.state]}: {study.error}", FAILED)

@@ -150,12 +150,14 @@ class CombinationFilter(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str | None = None
-    dataset: str | None = None
-    sparsifier: str | None = None
-    sparsity: float | None = Field(default=None, ge=0, lt=1)
-    optimizer: str | None = None
-    recipe: str | None = None
+    model: str | None = Field(default=None, description="Name from GET /v1/models.")
+    dataset: str | None = Field(default=None, description="Name from GET /v1/datasets.")
+    sparsifier: str | None = Field(default=None, description="Name from GET /v1/sparsifiers.")
+    sparsity: float | None = Field(
+        default=None, ge=0, lt=1, description="Fraction of zero weights."
+    )
+    optimizer: str | None = Field(default=None, description="Name from GET /v1/optimizers.")
+    recipe: str | None = Field(default=None, description="Id from GET /v1/recipes.")
 
 
 ALL_COMBINATIONS = CombinationFilter()

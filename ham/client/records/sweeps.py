@@ -53,7 +53,12 @@ class SweepRequest(BaseModel):
         description="Id from GET /v1/recipes; each dataset's default if left out.",
     )
     budget: Budget = Budget()
-    priority: int = Field(default=0, ge=-LARGEST_PRIORITY, le=LARGEST_PRIORITY)
+    priority: int = Field(
+        default=0,
+        ge=-LARGEST_PRIORITY,
+        le=LARGEST_PRIORITY,
+        description="Studies of a higher priority are started first.",
+    )
     tune: Tune = ()
     alpha_schedule: AlphaSchedule = "constant"
     beta_schedule: BetaSchedule = "constant"

@@ -212,12 +212,20 @@ def test_sweep_tells_what_was_queued_and_what_was_left_out(service: str, tuned: 
 @pytest.mark.parametrize(
     ("args", "code", "says"),
     [
-        (("tune", "digits_cn", "random", "--dataset", "digits"), 2, "did you mean 'digits_cnn'"),
+        (
+            ("tune", "digits_cn", "random", "--dataset", "digits"),
+            2,
+            "MODEL='digits_cn' is not allowed",
+        ),
         (("tune", *CNN[:-1], "1.5"), 2, "0 <= sparsity < 1"),
-        (("tune", *CNN, "--trials", "0"), 2, "trials=0 is not allowed"),
+        (("tune", *CNN, "--trials", "0"), 2, "--trials=0 is not allowed"),
         (("tune", *CNN, "--sparsities", "0.5,0.9"), 2, "only with two objectives"),
-        (("tune", *CNN, "--sparsities", "0.5;0.9"), 2, "0.5;0.9"),
-        (("tune", *CNN, "--objective", "size"), 2, "'size' is not allowed"),
+        (("tune", *CNN, "--sparsities", "0.5;0.9"), 2, "--sparsities='0.5;0.9' is not allowed"),
+        (("tune", *CNN, "--objective", "size"), 2, "--objective='size' is not allowed"),
+        (("tune", *CNN, "--sampler", "best"), 2, "--sampler='best' is not allowed"),
+        (("tune", *CNN, "--max-seconds", "0"), 2, "--max-seconds=0.0 is not allowed"),
+        (("tune", *CNN, "--confirmation-seeds", "2"), 2, "it should be 0, or 3 to 100"),
+        (("tune", *CNN, "--sampler", "nsga2"), 2, "--sampler='nsga2' is not allowed"),
         (("tune", "digits_cnn", "random"), 2, "--dataset"),
         (("recommend", "digits_mlp", *CNN[1:]), 4, "hamtune tune digits_mlp random"),
         (("recommend", "digits_cnn", "rigll"), 2, "did you mean 'rigl'"),
@@ -238,7 +246,7 @@ def test_mistake_is_told_in_a_sentence(
 def test_mistake_shows_no_traceback(hamtune: Hamtune) -> None:
     done = hamtune("tune", *CNN[:-1], "1.5")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: sparsity=1.5 is not allowed")
+    assert done.stderr.startswith("error: --sparsity=1.5 is not allowed")
     assert "Traceback" not in done.stderr
 
 
