@@ -32,6 +32,10 @@ __all__ = sorted(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # lazy: it takes longer than all of this module
+
+        return version("hamtune")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'ham' has no attribute {name!r}; public: {__all__}")
     return getattr(import_module(_PUBLIC[name]), name)

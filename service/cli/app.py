@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
+import ham
 from service.cli import (
     catalog,
     config,
@@ -19,6 +21,13 @@ from service.cli import (
     study_commands,
     sweeps,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"hamtune {ham.__version__}")
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="hamtune",
@@ -46,7 +55,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
         recommendations.recommend,
         recommendations.reproduce,
         leaderboards.leaderboard,
-        catalog.catalogue,
+        catalog.catalog,
     ),
     "Operate the service": (
         config.config,
@@ -56,9 +65,23 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {
     ),
 }
 
+
+@app.callback()
+def hamtune(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
 for panel, commands in PANELS.items():
     for command in commands:
         app.command(rich_help_panel=panel)(command)
+app.command("catalogue", hidden=True)(catalog.catalog)  # its name in earlier versions
 app.add_typer(keys.app, name="keys", rich_help_panel="Operate the service")
 
 

@@ -1,4 +1,4 @@
-"""``hamtune catalogue`` lists every name, and what is broken."""
+"""``hamtune catalog`` lists every name, and broken plug-ins."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 from typer.testing import CliRunner
 
 from ham.catalog import DATASETS, MODELS, SPARSIFIERS
-from search_spaces import space_for
+from search_spaces import recipes, space_for
 from service.cli.app import app
 
 
 def shown(*arguments: str) -> str:
-    done = CliRunner(env={"COLUMNS": "500"}).invoke(app, ["catalogue", *arguments])
+    done = CliRunner(env={"COLUMNS": "500"}).invoke(app, ["catalog", *arguments])
     assert done.exit_code == 0, done.output
     return done.stdout
 
@@ -28,13 +28,25 @@ def test_every_name_is_listed_and_a_kind_alone() -> None:
     assert "without HAM" in shown("sparsifiers")
 
 
-def test_json_has_the_rows() -> None:
-    rows = json.loads(shown("sparsifiers", "--json"))["sparsifiers"]
-    assert [row["name"] for row in rows] == SPARSIFIERS.names()
-    assert next(row for row in rows if row["name"] == "cs")["leaves_dense"]
+def test_recipes_are_listed_with_their_dataset() -> None:
+    listed = json.loads(shown("recipes", "--json"))["recipes"]
+    assert [recipe["id"] for recipe in listed] == list(recipes())
+    assert "digits, its default" in shown("recipes")
 
 
-def test_broken_space_of_a_plugin_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = replace(SPARSIFIERS.get("rigl"), name="guest", search_space="nowhere:space.toml")
-    monkeypatch.setitem(SPARSIFIERS._specs, "guest", row)
+def test_earlier_name_of_the_command_is_kept_and_hidden() -> None:
+    done = CliRunner().invoke(app, ["catalogue", "models", "--json"])
+    assert done.stdout == shown("models", "--json")
+    assert "catalogue" not in CliRunner().invoke(app, ["--help"]).stdout
+
+
+def test_json_has_all_facts() -> None:
+    specs = json.loads(shown("sparsifiers", "--json"))["sparsifiers"]
+    assert [spec["name"] for spec in specs] == SPARSIFIERS.names()
+    assert next(spec for spec in specs if spec["name"] == "cs")["leaves_dense"]
+
+
+def test_broken_space_of_a_plugin_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = replace(SPARSIFIERS.get("rigl"), name="guest", search_space="nowhere:space.toml")
+    monkeypatch.setitem(SPARSIFIERS._specs, "guest", spec)
     assert "cannot be used: guest" in shown("sparsifiers")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import ham
 from service.cli.app import app
 from service.cli.config import OTHERS
 from service.settings import Settings
@@ -85,3 +87,9 @@ def test_addresses_of_a_cluster_are_kept(address: str) -> None:
 def test_docs_list_the_settings_that_there_are() -> None:
     table = CliRunner(env={}).invoke(app, ["config", "--markdown"]).stdout
     assert table in (ROOT / "docs/reference/settings.md").read_text()
+
+
+def test_version_is_that_of_the_distribution() -> None:
+    done = CliRunner().invoke(app, ["--version"])
+    assert done.stdout == f"hamtune {ham.__version__}\n"
+    assert ham.__version__ == importlib.metadata.version("hamtune")
