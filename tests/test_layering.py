@@ -26,6 +26,7 @@ L0 = (
     "ham.config",
     "ham.errors",
     "ham.results",
+    "ham.source_hash",
 )
 L1 = ("search_spaces",)
 RECORDS = ("ham.client.records",)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
+from ham.source_hash import source_hash
 from ham.training.device_group import SINGLE_DEVICE, DeviceGroup
 
 
@@ -29,19 +28,8 @@ def describe_environment(
         "precision": "float32",
         "data_hash": data_hash,
         "ham": version("hamtune"),
-        "code": code_hash(),
+        "code": source_hash(),
     }
-
-
-@cache
-def code_hash() -> str:
-    """Return 16 hexadecimal digits of the SHA-256 of all source files of ``ham``."""
-    root = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(p for suffix in ("py", "c") for p in root.rglob(f"*.{suffix}")):
-        digest.update(str(path.relative_to(root)).encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def device_name(device: torch.device) -> str:

@@ -17,13 +17,14 @@ from ray import tune
 from ray.tune.search import Searcher
 from structlog.contextvars import bind_contextvars, get_contextvars
 
+from ham.source_hash import source_hash
 from service.settings import Settings
 from service.workers.cluster import connection
 from service.workers.cluster.checkpoints import folder_of, path_of, remove_or_warn
 from service.workers.cluster.ray_compat import SHOULD_CHECKPOINT, keep_idle_trainables
 from service.workers.cluster.trainable import METRIC, TrainRun
 from service.workers.cluster.tune_adapter import StudySearcher, StudyTrialScheduler
-from service.workers.cluster.worker_pool import code_digest, open_pool
+from service.workers.cluster.worker_pool import open_pool
 from service.workers.study.execution import StudyExecution
 
 
@@ -179,7 +180,7 @@ class Relay(Searcher):
         assert self._searcher is not None
         run_id, run = suggestion["run_id"], suggestion["run"]
         location = self._settings.checkpoint_location
-        folder = folder_of(self._searcher.study_id, run_id, run, code_digest())
+        folder = folder_of(self._searcher.study_id, run_id, run, source_hash())
         workers_may_write = path_of(location, folder) is not None
         may_have_checkpoint = workers_may_write or suggestion["resumes"]
         self._running[trial_id] = RunningTraining(run_id, folder, may_have_checkpoint)

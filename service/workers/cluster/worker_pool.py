@@ -9,20 +9,17 @@ workers of a dead runner, and ends workers that have been idle for ten minutes.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
 
 import ray
 from ray.exceptions import RayError
 
-import ham
+from ham.source_hash import source_hash
 from service.workers.cluster.ray_compat import call_when_ready
 from service.workers.cluster.trainer import Trainer
 
@@ -259,7 +256,7 @@ class WorkerPool:
 def open_pool(make_trainer: Callable[..., Any] = Trainer) -> Any:
     """Return the actor handle of the cluster's worker pool; make the pool if there is none."""
     actor = ray.remote(WorkerPool).options(
-        name=f"workers-{code_digest()}",
+        name=pool_name(),
         namespace=NAMESPACE,
         lifetime="detached",
         get_if_exists=True,
@@ -270,14 +267,9 @@ def open_pool(make_trainer: Callable[..., Any] = Trainer) -> Any:
     return pool
 
 
-@cache
-def code_digest() -> str:
-    """Return 12 digits of the SHA-256 of ham's sources: workers of other code are not shared."""
-    digest = hashlib.sha256()
-    root = Path(ham.__file__).parent
-    for path in sorted(root.rglob("*.py")):
-        digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:12]
+def pool_name() -> str:
+    """Return the name of the pool's actor, so that workers of different code are not shared."""
+    return f"workers-{source_hash()}"
 
 
 def _fits(total: Resources, resources: Resources, workers: list[_Worker]) -> bool:
