@@ -7,7 +7,7 @@ import json
 import pytest
 from fastapi.testclient import TestClient
 
-from service.api.routes.exports import Table
+from service.api.exports.tables import Table
 from service.storage import Storage
 from service.storage.runs import export
 from tests.service.api.exporting import exported
@@ -104,3 +104,32 @@ def test_curves_and_events_are_exported_whole(
     assert [row["id"] for row in exported(client, "events", "jsonl")] == stored
     rows = exported(client, "studies", "jsonl", sparsifier="rigl")
     assert [(row["state"], row["sparsifier"]) for row in rows] == [("succeeded", "rigl")]
+
+
+def test_recommendations_are_exported_as_they_are_answered(
+    client: TestClient, storage: Storage
+) -> None:
+    """Every field has a column; those that the API leaves out of an answer have their value."""
+    found = storage.recommendations.latest()
+    rows = exported(client, "recommendations", "jsonl")
+    assert len(rows) == len(found)
+    for row, recommendation in zip(rows, found, strict=True):
+        answered = recommendation.model_dump(mode="json", exclude={"setting", "combination"})
+        rates = {name: answered.pop(name, None) for name in ("learning_rate", "weight_decay")}
+        assert rates == {name: row[f"absolute_{name}"] for name in rates}
+        assert answered == {name: row[name] for name in answered}
+        assert row["control"]["learning_rate"] == recommendation.control.learning_rate
+        assert row["learning_rate"] == recommendation.setting.learning_rate
+        assert "surface" not in row
+
+
+def test_leaderboards_and_pareto_fronts_are_exported_with_all_that_is_answered(
+    client: TestClient, storage: Storage
+) -> None:
+    boards = client.get("/v1/leaderboards").json()["items"]
+    rows = exported(client, "leaderboards", "jsonl")
+    answered = [entry for board in boards for entry in board["rows"]]
+    assert [row["trainings"] for row in rows] == [entry["trainings"] for entry in answered]
+    (front,) = storage.fronts.list()
+    points = exported(client, "fronts", "jsonl")
+    assert {row["message"] for row in points} == {front.message}

@@ -22,6 +22,17 @@ EXTERNAL = {
     "seed": 7,
     "epochs": 15,
     "test_accuracy": 0.99,
+    "curve": [
+        {
+            "epoch": 1,
+            "train_loss": 0.5,
+            "validation_accuracy": 0.9,
+            "learning_rate": 0.1,
+            "seconds": 2.0,
+            "sign_flips": 0.01,
+            "mask_churn": 0.0,
+        }
+    ],
 }
 
 
@@ -48,6 +59,8 @@ def test_external_run_is_stored_with_its_source_and_kept_apart(
     assert listed == [stored]
     assert client.get("/v1/external-runs", params={"sparsifier": "rigl"}).json()["items"] == []
     assert [row["id"] for row in exported(client, "external-runs", "csv")] == [stored["id"]]
+    (row,) = exported(client, "external-runs", "jsonl")
+    assert row["curve"] == stored["curve"] == EXTERNAL["curve"]
     assert client.get("/v1/leaderboards").json() == boards
     assert client.get("/v1/recommendations").json() == recommended
     assert stored["id"] not in {row["id"] for row in exported(client, "runs", "jsonl")}

@@ -1,4 +1,4 @@
-"""Tables as JSON lines, CSV or Parquet, written while they are read."""
+"""Tables as JSON lines, CSV or Parquet, written page by page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ MEDIA_TYPES = {
 }
 
 
-def written(
+def write_table(
     pages: Iterable[Sequence[Row]], columns: Sequence[Column], format: Format
 ) -> Iterator[bytes]:
     """Yield a table's bytes, page by page.
