@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ham.client.records.budgets import Budget
 from ham.client.records.lifecycle import StudyState
-from ham.client.records.studies import LARGEST_PRIORITY, AlphaSchedule, BetaSchedule, Tune
+from ham.client.records.studies import (
+    AlphaSchedule,
+    BetaSchedule,
+    Sampler,
+    StudyRequest,
+    Tune,
+)
 
 MOST_COMBINATIONS = 1000
 
 Name = Annotated[str, Field(max_length=100)]
 Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=100, strict=False)]
+
+
+def _as_in_studies(name: str) -> Any:
+    """Return the field of that name of a study request: default, range and description."""
+    return copy(StudyRequest.model_fields[name])
 
 
 class SweepRequest(BaseModel):
@@ -53,15 +65,13 @@ class SweepRequest(BaseModel):
         description="Id from GET /v1/recipes; each dataset's default if left out.",
     )
     budget: Budget = Budget()
-    priority: int = Field(
-        default=0,
-        ge=-LARGEST_PRIORITY,
-        le=LARGEST_PRIORITY,
-        description="Studies of a higher priority are started first.",
-    )
+    priority: int = _as_in_studies("priority")
+    sampler: Sampler = _as_in_studies("sampler")
     tune: Tune = ()
     alpha_schedule: AlphaSchedule = "constant"
     beta_schedule: BetaSchedule = "constant"
+    transfer: bool = _as_in_studies("transfer")
+    replicate: bool = _as_in_studies("replicate")
     force: bool = Field(
         default=False,
         description="Tune also what has been tuned, in as much and with the same schedules, at "

@@ -13,6 +13,9 @@ from ham.errors import IncompatibleCombination, InvalidConfig
 from search_spaces import JOINT, SCHEDULED
 from service.domain.planning.plans import resolve
 
+SHARED = {*SweepRequest.model_fields} & {*StudyRequest.model_fields} - {"sparsities"}
+"""Fields that every study of a sweep takes over; ``sparsities`` is a list of combinations here."""
+
 
 class Expansion(NamedTuple):
     """What becomes of a sweep."""
@@ -89,6 +92,7 @@ def _studies(request: SweepRequest) -> list[StudyRequest]:
             len(combinations),
             f"a sweep has at most {MOST_COMBINATIONS} combinations; submit several",
         )
+    shared = {name: getattr(request, name) for name in SHARED}
     return [
         StudyRequest(
             model=model,
@@ -96,12 +100,7 @@ def _studies(request: SweepRequest) -> list[StudyRequest]:
             sparsifier=sparsifier,
             sparsity=sparsity,
             optimizer=optimizer,
-            recipe=request.recipe,
-            budget=request.budget,
-            priority=request.priority,
-            tune=request.tune,
-            alpha_schedule=request.alpha_schedule,
-            beta_schedule=request.beta_schedule,
+            **shared,
         )
         for model, dataset, (sparsifier, sparsity), optimizer in combinations
     ]
