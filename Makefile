@@ -22,7 +22,7 @@ test: .venv/installed-test  ## run the whole test suite, or the tests that ARGS 
 	$(PYTEST) --durations=15 $(if $(ARGS),$(ARGS),$(SIDE_BY_SIDE))
 
 fast: .venv/installed-test  ## run the tests that take less than two minutes together
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not slow and not ray"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not slow"
 
 check: .venv/installed-dev  ## lint, formatting, types, spelling and documentation; changes nothing
 	$(BIN)/ruff check .

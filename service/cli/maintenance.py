@@ -48,7 +48,7 @@ def backup(
         if settings.database_url is not None:
             raise ValueError(
                 "hamtune backup copies the embedded databases; this service keeps its data on "
-                "PostgreSQL: pg_dump --format=custom (see docs/operations.md)"
+                "PostgreSQL: pg_dump --format=custom (see docs/guides/operations.md)"
             )
         folder.mkdir(parents=True, exist_ok=True)
         found = [name for name in DATABASES if (settings.data_dir / name).exists()]

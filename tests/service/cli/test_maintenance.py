@@ -77,7 +77,7 @@ def test_embedded_databases_are_copied_whole_while_they_are_written_to(tmp_path:
         session.rollback()
     storage.database.close()
     shutil.rmtree(settings.data_dir)
-    shutil.copytree(tmp_path / "copy", settings.data_dir)  # as docs/operations.md says
+    shutil.copytree(tmp_path / "copy", settings.data_dir)  # as docs/guides/operations.md says
     restored = open_storage(settings)
     assert contents(restored.database) == before
     assert answers(settings, restored) == answered
@@ -96,7 +96,7 @@ def test_postgresql_comes_back_from_a_dump(empty_postgres_url: str, tmp_path: Pa
     dump = str(tmp_path / "hamtune.dump")
     run = {"check": True, "capture_output": True, "text": True, "env": dict(os.environ)}
     with fresh_database(empty_postgres_url) as other:
-        # The very commands of docs/operations.md.
+        # The very commands of docs/guides/operations.md.
         subprocess.run(["pg_dump", "--format=custom", f"--file={dump}", empty_postgres_url], **run)
         restore = ["pg_restore", "--clean", "--if-exists", "--exit-on-error"]
         subprocess.run([*restore, f"--dbname={other}", dump], **run)
