@@ -29,14 +29,14 @@ check: .venv/installed-dev  ## lint, formatting, types, spelling and documentati
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 fix: .venv/installed-dev  ## mend what ruff can mend by itself
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 docs: .venv/installed-dev  ## build the documentation into site/ (SERVE=1: serve it while you write)
-	$(BIN)/mkdocs $(if $(SERVE),serve,build --strict)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs $(if $(SERVE),serve,build --strict)
 
 # Fails too where the advisory database cannot be reached.
 audit: .venv/bin/uv  ## look for known vulnerabilities of the pinned packages

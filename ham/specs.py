@@ -130,8 +130,9 @@ def prunings(sparsity: float, fraction: float) -> int:
         sparsity: target, in [0, 1).
         fraction: share of the remaining weights that one pruning removes, in (0, 1).
 
-    >>> [prunings(sparsity, 0.2) for sparsity in (0.0, 0.2, 0.5, 0.9)]
-    [0, 1, 4, 11]
+    Examples:
+        >>> [prunings(sparsity, 0.2) for sparsity in (0.0, 0.2, 0.5, 0.9)]
+        [0, 1, 4, 11]
     """
     round_off = 1e-9
     return max(0, math.ceil(math.log(1 - sparsity) / math.log(1 - fraction) - round_off))

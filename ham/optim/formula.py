@@ -40,10 +40,11 @@ def hyperbolic_step_(
     Shape:
         theta, grad, sign_from: the same, any.
 
-    >>> theta = torch.tensor([0.099, 0.0], dtype=torch.float64)
-    >>> hyperbolic_step_(theta, torch.tensor([0.01, 0.01]), lr=0.1, alpha=200.0, beta=1e-3)
-    >>> [round(value, 7) for value in theta.tolist()]
-    [0.0810462, 0.0]
+    Examples:
+        >>> theta = torch.tensor([0.099, 0.0], dtype=torch.float64)
+        >>> hyperbolic_step_(theta, torch.tensor([0.01, 0.01]), lr=0.1, alpha=200.0, beta=1e-3)
+        >>> [round(value, 7) for value in theta.tolist()]
+        [0.0810462, 0.0]
     """
     compute = torch.promote_types(theta.dtype, torch.float32)
     signs = (theta if sign_from is None else sign_from).sign().to(compute)

@@ -22,10 +22,11 @@ def strength_factor(schedule: Schedule, progress: float) -> float:
         schedule: shape over the training.
         progress: share of the training's steps that are done, in [0, 1].
 
-    >>> [strength_factor(name, 0.25) for name in ("constant", "linear")]
-    [1.0, 0.75]
-    >>> round(strength_factor("cosine", 0.25), 3)
-    0.854
+    Examples:
+        >>> [strength_factor(name, 0.25) for name in ("constant", "linear")]
+        [1.0, 0.75]
+        >>> round(strength_factor("cosine", 0.25), 3)
+        0.854
     """
     if schedule == "linear":
         return 1 - progress

@@ -68,12 +68,13 @@ class HAM(OptimizerWrapper):
         InvalidConfig: an argument breaks its rule, or a parameter is complex.
         IncompatibleCombination: the base cannot be wrapped; the message says why.
 
-    >>> weight = torch.nn.Parameter(torch.tensor([[0.1]], dtype=torch.float64))
-    >>> optimizer = HAM(torch.optim.SGD([weight], lr=0.1), alpha=200.0, beta=1e-3)
-    >>> weight.grad = torch.tensor([[0.01]], dtype=torch.float64)
-    >>> _ = optimizer.step()
-    >>> round(weight.item(), 10)
-    0.0810462395
+    Examples:
+        >>> weight = torch.nn.Parameter(torch.tensor([[0.1]], dtype=torch.float64))
+        >>> optimizer = HAM(torch.optim.SGD([weight], lr=0.1), alpha=200.0, beta=1e-3)
+        >>> weight.grad = torch.tensor([[0.01]], dtype=torch.float64)
+        >>> _ = optimizer.step()
+        >>> round(weight.item(), 10)
+        0.0810462395
 
     Reference: Jacobs et al., ICLR 2026, https://arxiv.org/abs/2506.02630.
 

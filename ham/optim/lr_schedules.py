@@ -20,8 +20,9 @@ def learning_rate_factor(step: int, *, warmup: int, total: int, cosine: bool) ->
         total: steps of the schedule with its warm-up, > warmup; the cosine is 0 from there on.
         cosine: True for a cosine after the warm-up, False for a constant.
 
-    >>> [learning_rate_factor(s, warmup=2, total=6, cosine=True) for s in (0, 1, 2, 4, 6)]
-    [0.5, 1.0, 1.0, 0.5, 0.0]
+    Examples:
+        >>> [learning_rate_factor(s, warmup=2, total=6, cosine=True) for s in (0, 1, 2, 4, 6)]
+        [0.5, 1.0, 1.0, 0.5, 0.0]
     """
     if step < warmup:
         return (step + 1) / warmup

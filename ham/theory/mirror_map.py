@@ -29,8 +29,9 @@ def mirror_potential(x: Tensor, alpha: float) -> Tensor:
 def mirror_derivative(x: Tensor, alpha: float) -> Tensor:
     """Return ``R'(x) = sign(x) log(1 + alpha|x|) / alpha``, elementwise; x itself at alpha = 0.
 
-    >>> mirror_derivative(torch.tensor([-1.0, 0.0, 1.0]), alpha=1.0).tolist()
-    [-0.6931471824645996, 0.0, 0.6931471824645996]
+    Examples:
+        >>> mirror_derivative(torch.tensor([-1.0, 0.0, 1.0]), alpha=1.0).tolist()
+        [-0.6931471824645996, 0.0, 0.6931471824645996]
     """
     return x if alpha == 0 else x.sign() * (alpha * x.abs()).log1p() / alpha
 

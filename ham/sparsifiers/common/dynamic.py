@@ -139,8 +139,9 @@ class DynamicSparsifier(MaskedSparsifier):
 def default_interval(end_step: int) -> int:
     """Return an update interval in steps: at most 100, at least 4, short enough for 15 updates.
 
-    >>> default_interval(25_000), default_interval(135)
-    (100, 8)
+    Examples:
+        >>> default_interval(25_000), default_interval(135)
+        (100, 8)
     """
     for_fewest = (end_step - 1) // MIN_UPDATES
     return max(MIN_UPDATE_INTERVAL, min(MAX_UPDATE_INTERVAL, for_fewest))

@@ -20,10 +20,11 @@ def exact_floor(value: float) -> int:
 def kept_count(size: int, sparsity: float) -> int:
     """Return the number of kept weights at a sparsity: ``size - floor(sparsity * size)``.
 
-    >>> kept_count(1000, 0.9)
-    100
-    >>> kept_count(5, 0.5)
-    3
+    Examples:
+        >>> kept_count(1000, 0.9)
+        100
+        >>> kept_count(5, 0.5)
+        3
     """
     return size - exact_floor(sparsity * size)
 
