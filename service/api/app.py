@@ -69,7 +69,7 @@ _TAGS = [
 ]
 
 
-_ROUTES = (
+ROUTES = (
     studies,
     study_commands,
     sweeps,
@@ -124,7 +124,7 @@ def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
     app.state.metrics = Metrics(storage.monitor)
     app.state.feed = EventFeed(storage)
     app.state.instance = secrets.token_hex(8)
-    for module in _ROUTES:
+    for module in ROUTES:
         app.include_router(module.router)
     add_docs_page(app, _DOCS_ASSETS)
     add_pages(app)

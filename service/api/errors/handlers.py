@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from ham.client.records import Budget, StudyRequest
-from ham.errors import InvalidConfig, UnknownName
+from ham.errors import InvalidConfig
 from service.api.errors.problems import FieldProblem, field_problem, problem
+from service.api.errors.unknown_fields import unknown_field
 from service.errors import Conflict, Forbidden, LimitReached, NotFound
 
 
@@ -34,7 +32,7 @@ def _invalid_config(request: Request, error: Exception) -> Response:
 
 def _invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return _unprocessable(request, [_translate(row) for row in error.errors()])
+    return _unprocessable(request, [_translate(request, found) for found in error.errors()])
 
 
 def _not_found(request: Request, error: Exception) -> Response:
@@ -74,25 +72,17 @@ def _unprocessable(request: Request, errors: list[FieldProblem]) -> Response:
     return problem(422, detail, request.url.path, errors)
 
 
-def _translate(error: dict[str, Any]) -> FieldProblem:
-    """Turn pydantic's account of one error into ours."""
-    place, path = error["loc"][0], [str(part) for part in error["loc"][1:]]
+def _translate(request: Request, error: dict[str, Any]) -> FieldProblem:
+    """Return the field problem of one error that pydantic has found in a request."""
+    part, *path = error["loc"]
     if error["type"] == "json_invalid":
         return field_problem("body", None, f"it must be JSON, but {error['ctx']['error']}")
-    field = ".".join(path) or str(place)
+    field = ".".join(map(str, path)) or str(part)
     if error["type"] == "missing":
         return field_problem(field, None, "it is required")
     if error["type"] == "extra_forbidden":
-        return field_problem(field, error["input"], _unknown_field(place, path))
+        return field_problem(
+            field, error["input"], unknown_field(request.scope.get("route"), part, path)
+        )
     rule = error["msg"].replace("Input should", "it should", 1)
     return field_problem(field, error["input"], rule)
-
-
-_BODIES: dict[tuple[str, ...], type[BaseModel]] = {(): StudyRequest, ("budget",): Budget}
-
-
-def _unknown_field(place: str, path: Sequence[str]) -> str:
-    model = _BODIES.get(tuple(path[:-1])) if place == "body" else None
-    if model is None:
-        return "there is no such field; /docs lists those there are"
-    return f"there is no such field; {UnknownName('field', path[-1], model.model_fields).allowed}"
