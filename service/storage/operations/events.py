@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import func, select
 
-from ham.client.records import StudyEvent, StudyState
+from ham.client.records import StudyEvent
 from service.storage.engine.database import Database
+from service.storage.engine.mapping import field_values
 from service.storage.engine.retries import retry_transactions
 from service.storage.tables import StudyEventRow
 
@@ -39,14 +40,4 @@ class EventStore:
 
 
 def _record(row: StudyEventRow) -> StudyEvent:
-    return StudyEvent(
-        id=row.id,
-        study_id=row.study_id,
-        at=row.at,
-        kind=row.kind,
-        by=row.owner,
-        source=StudyState(row.source) if row.source else None,
-        state=row.state,
-        reason=row.reason,
-        details=row.details,
-    )
+    return StudyEvent(**field_values(row, StudyEvent), by=row.owner)

@@ -20,6 +20,7 @@ from service.errors import NotFound
 from service.ids import new_id
 from service.records import UNLIMITED, ApiKey, Limits, Scope
 from service.storage.engine.database import Database
+from service.storage.engine.mapping import column_values, field_values
 from service.storage.engine.retries import retry_transactions
 from service.storage.studies.quotas import key_limits
 from service.storage.tables import ApiKeyRow
@@ -45,7 +46,7 @@ class KeyStore:
             name=name,
             scope=scope,
             digest=_digest(secret),
-            **limits.model_dump(),
+            **column_values(limits, ApiKeyRow),
             created_at=self._clock(),
         )
         with self._database.write() as session:
@@ -101,12 +102,4 @@ def _digest(secret: str) -> str:
 
 
 def _record(row: ApiKeyRow) -> ApiKey:
-    return ApiKey(
-        id=row.id,
-        name=row.name,
-        scope=row.scope,
-        created_at=row.created_at,
-        last_used_at=row.last_used_at,
-        revoked_at=row.revoked_at,
-        limits=key_limits(row),
-    )
+    return ApiKey(**field_values(row, ApiKey), limits=key_limits(row))

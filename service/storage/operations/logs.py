@@ -10,8 +10,9 @@ from sqlalchemy import Select, delete, func, select
 from ham.client.records import LogLevel, LogLine, NewLogLine
 from service.records import StudyLease
 from service.storage.engine.database import Database
+from service.storage.engine.mapping import column_values, field_values
 from service.storage.engine.retries import retry_transactions
-from service.storage.studies.queue import stale_lease
+from service.storage.studies.leases import stale_lease
 from service.storage.tables import LogLineRow, StudyRow
 
 
@@ -32,7 +33,8 @@ class LogStore:
             if session.scalar(_held_last_by(lease)) is None:
                 raise stale_lease(lease)
             session.add_all(
-                LogLineRow(study_id=lease.study_id, **line.model_dump()) for line in lines
+                LogLineRow(study_id=lease.study_id, **column_values(line, LogLineRow))
+                for line in lines
             )
 
     def page(
@@ -82,12 +84,4 @@ def _held_last_by(lease: StudyLease) -> Select[str]:
 
 
 def _record(row: LogLineRow) -> LogLine:
-    return LogLine(
-        id=row.id,
-        study_id=row.study_id,
-        run_id=row.run_id,
-        at=row.at,
-        level=row.level,
-        event=row.event,
-        details=row.details,
-    )
+    return LogLine(**field_values(row, LogLine))

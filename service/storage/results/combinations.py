@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, func, select
@@ -12,6 +11,7 @@ from ham.client.records import ALL_COMBINATIONS, CombinationEntry, CombinationFi
 from ham.config import Combination
 from service.errors import NotFound
 from service.storage.engine.database import Database, insert_for
+from service.storage.engine.mapping import column_values, field_values
 from service.storage.engine.retries import retry_transactions
 from service.storage.tables import CombinationRow, RecommendationRow, StudyRow
 
@@ -62,8 +62,7 @@ def _entries() -> Select[Any]:
 def _record(row: Row[*tuple[Any, ...]]) -> CombinationEntry:
     combination, studies, recommendations = row
     return CombinationEntry(
-        id=combination.id,
-        key=combination.key,
+        **field_values(combination, CombinationEntry),
         combination=combination_record(combination),
         studies=studies,
         recommendations=recommendations,
@@ -90,7 +89,7 @@ def combination_id(
         return found
     session.execute(
         insert_for(session)(CombinationRow)
-        .values(key=combination.key, **asdict(combination))
+        .values(key=combination.key, **column_values(combination, CombinationRow))
         .on_conflict_do_nothing(index_elements=["key"])
     )
     made.add(combination.key)
@@ -98,15 +97,8 @@ def combination_id(
 
 
 def combination_record(row: CombinationRow) -> Combination:
-    """Turn a row into a combination."""
-    return Combination.stored(
-        model=row.model,
-        dataset=row.dataset,
-        sparsifier=row.sparsifier,
-        sparsity=row.sparsity,
-        optimizer=row.optimizer,
-        recipe=row.recipe,
-    )
+    """Return the combination in a row."""
+    return Combination.stored(**field_values(row, Combination))
 
 
 def matches(which: CombinationFilter) -> list[ColumnElement[bool]]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from ham.client.records import ALL_COMBINATIONS, CombinationFilter, NewParetoFront, ParetoFront
 from service.storage.engine.database import Database
+from service.storage.engine.mapping import field_values
 from service.storage.engine.retries import retry_transactions
 from service.storage.results.combinations import matches
 from service.storage.tables import ParetoFrontRow, StudyRow
@@ -44,7 +48,16 @@ class ParetoFrontStore:
             return [pareto_front_record(row) for row in session.scalars(query)]
 
 
+def add_pareto_front(
+    session: Session, study: StudyRow, result: NewParetoFront, now: datetime
+) -> ParetoFrontRow:
+    """Store the Pareto front of a study."""
+    row = ParetoFrontRow(study_id=study.id, created_at=now, result=result.model_dump(mode="json"))
+    session.add(row)
+    return row
+
+
 def pareto_front_record(row: ParetoFrontRow) -> ParetoFront:
-    """Turn a row into a record."""
+    """Return the Pareto front in a row."""
     result = NewParetoFront.model_validate(row.result)
-    return ParetoFront(**dict(result), study_id=row.study_id, created_at=row.created_at)
+    return ParetoFront(**dict(result), **field_values(row, ParetoFront))

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from datetime import datetime
 
-from sqlalchemy import Integer, bindparam, exists, literal_column, select
-from sqlalchemy.orm import aliased, contains_eager, joinedload
+from sqlalchemy import Integer, bindparam, exists, func, literal_column, select
+from sqlalchemy.orm import Session, aliased, contains_eager, joinedload
 
 from ham.client.records import (
     ALL_COMBINATIONS,
     Benchmark,
     CombinationFilter,
     Cost,
+    Grade,
     NewRecommendation,
     Recommendation,
     SurfaceGrid,
 )
 from ham.config import Combination
 from service.errors import NotFound
+from service.ids import new_id
 from service.storage.engine.database import Database
+from service.storage.engine.mapping import column_values, field_names, field_values
 from service.storage.engine.retries import retry_transactions
 from service.storage.results.combinations import combination_record, matches
-from service.storage.tables import CombinationRow, RecommendationRow, StudyEventRow, StudyRow
+from service.storage.tables import (
+    CombinationRow,
+    RecommendationRow,
+    RunRow,
+    StudyEventRow,
+    StudyRow,
+)
 
-_FIELDS = tuple(field.name for field in fields(Combination))
+_FIELDS = field_names(Combination)
 _MAY_RECOMMEND = StudyEventRow.state.in_(
     [literal_column("'succeeded'"), literal_column("'cancelled'")]
 )
@@ -174,15 +182,69 @@ class RecommendationStore:
             ]
 
 
+def add_recommendation(
+    session: Session, study: StudyRow, result: NewRecommendation, now: datetime
+) -> RecommendationRow:
+    """Store the result of a study as the newest version of its combination."""
+    _lock_combination(session, study.combination_id)
+    cost = _cost_of_all(session, study.combination_id)
+    newest = session.scalar(
+        select(func.max(RecommendationRow.version)).where(
+            RecommendationRow.combination_id == study.combination_id
+        )
+    )
+    row = RecommendationRow(
+        id=new_id("rec"),
+        combination_id=study.combination_id,
+        study_id=study.id,
+        version=(newest or 0) + 1,
+        created_at=now,
+        grade=result.grade,
+        alpha=result.setting.alpha,
+        beta=result.setting.beta,
+        result=result.model_dump(mode="json"),
+        surface=result.surface and result.surface.model_dump(mode="json"),
+        **column_values(cost, RecommendationRow),
+    )
+    session.add(row)
+    return row
+
+
+def add_recommendation_unless_measured(
+    session: Session, study: StudyRow, result: NewRecommendation, now: datetime
+) -> None:
+    """Store a result, unless the combination has one that was measured on held-out seeds."""
+    _lock_combination(session, study.combination_id)
+    measured = select(RecommendationRow.id).where(
+        RecommendationRow.combination_id == study.combination_id,
+        RecommendationRow.grade.in_((Grade.CONFIRMED, Grade.NO_GAIN)),
+    )
+    if session.scalar(measured.limit(1)) is None:
+        add_recommendation(session, study, result, now)
+
+
 def recommendation_record(row: RecommendationRow) -> Recommendation:
-    """Turn a row into a record."""
+    """Return the recommendation in a row."""
     result = NewRecommendation.model_validate(row.result)
     return Recommendation(
         **dict(result),
-        id=row.id,
+        **field_values(row, Recommendation, but=NewRecommendation),
         combination=combination_record(row.combination),
-        study_id=row.study_id,
-        version=row.version,
-        created_at=row.created_at,
-        cost=Cost(seconds=row.seconds, gpu_seconds=row.gpu_seconds),
+        cost=Cost(**field_values(row, Cost)),
     )
+
+
+def _lock_combination(session: Session, combination_id: int) -> None:
+    """Make studies of one combination that end at the same time take their versions in turn."""
+    session.execute(
+        select(CombinationRow.id).where(CombinationRow.id == combination_id).with_for_update()
+    )
+
+
+def _cost_of_all(session: Session, combination_id: int) -> Cost:
+    """Return the cost of all trainings of a combination so far, of all its studies."""
+    sums = select(func.sum(RunRow.seconds), func.sum(RunRow.gpu_seconds)).where(
+        RunRow.combination_id == combination_id
+    )
+    seconds, gpu_seconds = session.execute(sums).one()
+    return Cost(seconds=seconds or 0.0, gpu_seconds=gpu_seconds or 0.0)

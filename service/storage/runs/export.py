@@ -13,7 +13,7 @@ from ham.config import Combination
 from service.storage.engine.database import Database
 from service.storage.engine.retries import retry
 from service.storage.results.combinations import combination_record, matches
-from service.storage.runs.store import epoch_record, run_record
+from service.storage.runs.rows import epoch_record, run_record
 from service.storage.tables import RunMetricRow, RunRow
 
 PAGE = 1000

@@ -7,7 +7,6 @@ from sqlalchemy.orm import joinedload
 from ham.client.records import (
     ALL_COMBINATIONS,
     CombinationFilter,
-    EpochMetrics,
     ExternalRun,
     NewExternalRun,
 )
@@ -16,11 +15,12 @@ from service.clock import Clock
 from service.ids import new_id
 from service.storage.engine.database import Database
 from service.storage.engine.keyset import newest
+from service.storage.engine.mapping import field_values, shared_names
 from service.storage.engine.retries import retry_transactions
 from service.storage.results.combinations import combination_id, combination_record
 from service.storage.tables import ExternalRunRow
 
-_NOT_STORED_AS_THEY_ARE = {"model", "dataset", "sparsifier", "sparsity", "optimizer", "recipe"}
+_STORED = set(shared_names(NewExternalRun, ExternalRunRow))
 
 
 @retry_transactions
@@ -35,7 +35,7 @@ class ExternalRunStore:
         self, run: NewExternalRun, combination: Combination, submitter: str | None
     ) -> ExternalRun:
         """Store an external run and return it."""
-        values = run.model_dump(mode="json", exclude=_NOT_STORED_AS_THEY_ARE)
+        values = run.model_dump(mode="json", include=_STORED)
         with self._database.write() as session:
             row = ExternalRunRow(
                 **values,
@@ -63,18 +63,7 @@ class ExternalRunStore:
 
 def _record(row: ExternalRunRow) -> ExternalRun:
     return ExternalRun(
-        id=row.id,
-        source=row.source,
-        submitter=row.submitter,
-        created_at=row.created_at,
+        **field_values(row, ExternalRun),
         combination=combination_record(row.combination),
         setting=HamConfig(alpha=row.alpha, beta=row.beta),
-        seed=row.seed,
-        epochs=row.epochs,
-        validation_accuracy=row.validation_accuracy,
-        test_accuracy=row.test_accuracy,
-        seconds=row.seconds,
-        measures=row.measures,
-        environment=row.environment,
-        curve=tuple(EpochMetrics(**point) for point in row.curve),
     )

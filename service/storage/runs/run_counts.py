@@ -12,7 +12,7 @@ from ham.client.records import ENDED, Purpose, RunState, Study
 from service.records import BestRun, RunCount, StudyRunCounts
 from service.storage.engine.database import Database
 from service.storage.engine.retries import retry_transactions
-from service.storage.runs.store import ham_config_record
+from service.storage.runs.rows import ham_config_record
 from service.storage.tables import RunRow, StudyRow
 
 _MAX_CACHED = 10_000

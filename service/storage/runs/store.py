@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
 from typing import Any
 
 from sqlalchemy import func, select
@@ -18,7 +17,6 @@ from ham.client.records import (
     Run,
     RunState,
 )
-from ham.config import Combination, HamConfig
 from service.clock import Clock
 from service.errors import NotFound, StaleLease
 from service.ids import new_id
@@ -26,12 +24,19 @@ from service.records import Job, Outcome, StudyLease
 from service.storage.engine.database import Database
 from service.storage.engine.event_log import note_event
 from service.storage.engine.keyset import newest
+from service.storage.engine.mapping import column_values, set_columns
 from service.storage.engine.retries import retry_transactions
-from service.storage.results.combinations import combination_id, combination_record, matches
-from service.storage.studies.queue import lock_leased_study
+from service.storage.results.combinations import matches
+from service.storage.runs.rows import (
+    epoch_record,
+    find_identical,
+    job_columns,
+    outcome_columns,
+    reuse,
+    run_record,
+)
+from service.storage.studies.leases import lock_leased_study
 from service.storage.tables import RunMetricRow, RunRow, StudyRow
-
-_EPOCH_COLUMNS = [field.name for field in fields(EpochMetrics)]
 
 
 @retry_transactions
@@ -62,42 +67,27 @@ class RunStore:
         """
         with self._database.write() as session:
             study = lock_leased_study(session, lease)
-            combination = _combination_of(session, study, job)
+            planned = {
+                **job_columns(session, study, job),
+                "epochs": epochs,
+                "epochs_done": 0,
+                "started_at": self._clock(),
+            }
             row = session.scalars(
                 select(RunRow).where(RunRow.study_id == study.id, RunRow.job == job.name)
             ).one_or_none()
             if row is None:
                 row = RunRow(
-                    id=new_id("run"),
-                    study_id=study.id,
-                    combination_id=combination,
-                    job=job.name,
-                    purpose=job.purpose,
-                    trial_number=job.trial_number,
-                    alpha=job.setting.alpha,
-                    beta=job.setting.beta,
-                    joint=job.setting.joint or None,
-                    seed=job.seed,
-                    state=RunState.RUNNING,
-                    epochs=epochs,
-                    epochs_done=0,
-                    measures={},
-                    environment={},
-                    attempt=1,
-                    started_at=self._clock(),
+                    id=new_id("run"), study_id=study.id, state=RunState.RUNNING, **planned
                 )
                 session.add(row)
-                if same_as is not None and (twin := _find_identical(session, row, same_as)):
-                    _copy_result(row, twin)
+                if same_as is not None and (original := find_identical(session, row, same_as)):
+                    reuse(row, original)
                     study.runs_ended += 1
             elif row.state == RunState.RUNNING:  # its runner was lost: from the start again
-                row.alpha, row.beta, row.seed = job.setting.alpha, job.setting.beta, job.seed
-                row.joint = job.setting.joint or None
-                row.combination_id, row.epochs = combination, epochs
+                set_columns(row, planned)
                 row.attempt += 1
-                row.epochs_done = 0
                 row.validation_accuracy = None
-                row.started_at = self._clock()
             else:
                 return run_record(row)
             session.flush()
@@ -123,17 +113,12 @@ class RunStore:
         """
         with self._database.write() as session:
             row = self._running(session, lease, run_id)
-            row.state = _end_state(outcome)
-            row.validation_accuracy = outcome.validation_accuracy
-            row.test_accuracy = outcome.test_accuracy
-            row.seconds = outcome.seconds
-            row.gpu_seconds = outcome.gpu_seconds
-            row.measures = outcome.measures
-            row.environment = outcome.environment
-            row.error = outcome.error
-            row.epochs_done = max((point.epoch for point in outcome.curve), default=0)
+            set_columns(row, outcome_columns(outcome))
             row.ended_at = self._clock()
-            session.add_all(RunMetricRow(run_id=run_id, **vars(point)) for point in outcome.curve)
+            session.add_all(
+                RunMetricRow(run_id=run_id, **column_values(point, RunMetricRow))
+                for point in outcome.curve
+            )
             study = session.get_one(StudyRow, lease.study_id)
             study.seconds += row.seconds or 0.0
             study.gpu_seconds += row.gpu_seconds or 0.0
@@ -284,89 +269,3 @@ class RunStore:
         if row is None or row.study_id != lease.study_id or row.state != RunState.RUNNING:
             raise StaleLease(f"run {run_id} is not running in study {lease.study_id}")
         return row
-
-
-def _combination_of(session: Session, study: StudyRow, job: Job) -> int:
-    """Return the row id of what a job trains: the study's combination, at the job's sparsity."""
-    if job.sparsity is None:
-        return study.combination_id
-    own = combination_record(study.combination)
-    return combination_id(session, Combination.stored(**asdict(own) | {"sparsity": job.sparsity}))
-
-
-def _find_identical(
-    session: Session, row: RunRow, environment: Mapping[str, Any]
-) -> RunRow | None:
-    """Return a run of any study whose result a new run would only repeat."""
-    query = select(RunRow).where(
-        RunRow.combination_id == row.combination_id,
-        RunRow.alpha == row.alpha,
-        RunRow.beta == row.beta,
-        RunRow.seed == row.seed,
-        RunRow.epochs == row.epochs,
-        RunRow.state == RunState.SUCCEEDED,
-        RunRow.reused_from.is_(None),
-    )
-    if row.purpose == Purpose.CONFIRMATION:
-        query = query.where(RunRow.test_accuracy.is_not(None))
-    with session.no_autoflush:
-        twins = session.scalars(query.order_by(RunRow.id))
-        same = (t for t in twins if t.environment == environment and t.joint == row.joint)
-        return next(same, None)
-
-
-def _copy_result(row: RunRow, twin: RunRow) -> None:
-    row.state = RunState.SUCCEEDED
-    row.reused_from = twin.id
-    row.epochs_done = twin.epochs_done
-    row.validation_accuracy = twin.validation_accuracy
-    if row.purpose == Purpose.CONFIRMATION:
-        row.test_accuracy = twin.test_accuracy
-    row.seconds = 0.0
-    row.gpu_seconds = 0.0
-    row.measures, row.environment = twin.measures, twin.environment
-    row.ended_at = row.started_at
-
-
-def _end_state(outcome: Outcome) -> RunState:
-    if outcome.error:
-        return RunState.FAILED
-    return RunState.PRUNED if outcome.pruned else RunState.SUCCEEDED
-
-
-def epoch_record(row: RunMetricRow) -> EpochMetrics:
-    """Turn a row into a point of a curve."""
-    return EpochMetrics(**{name: getattr(row, name) for name in _EPOCH_COLUMNS})
-
-
-def ham_config_record(alpha: float, beta: float, joint: dict[str, Any] | None) -> HamConfig:
-    """Turn the columns of a setting into a record."""
-    return HamConfig(alpha=alpha, beta=beta, **(joint or {}))
-
-
-def run_record(row: RunRow) -> Run:
-    """Turn a row into a record."""
-    return Run(
-        id=row.id,
-        study_id=row.study_id,
-        combination=row.combination.key,
-        purpose=row.purpose,
-        trial_number=row.trial_number,
-        sparsity=row.combination.sparsity,
-        setting=ham_config_record(row.alpha, row.beta, row.joint),
-        seed=row.seed,
-        state=row.state,
-        epochs=row.epochs,
-        epochs_done=row.epochs_done,
-        validation_accuracy=row.validation_accuracy,
-        test_accuracy=row.test_accuracy,
-        seconds=row.seconds,
-        gpu_seconds=row.gpu_seconds,
-        measures=row.measures,
-        environment=row.environment,
-        error=row.error,
-        attempt=row.attempt,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        reused_from=row.reused_from,
-    )

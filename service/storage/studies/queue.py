@@ -9,8 +9,6 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ham.client.records import (
     HELD,
-    Cost,
-    Grade,
     NewParetoFront,
     NewRecommendation,
     ParetoFront,
@@ -22,75 +20,26 @@ from ham.client.records import (
 )
 from ham.client.records.lifecycle import LET_GO
 from service.clock import Clock
-from service.errors import StaleLease
-from service.ids import new_id
 from service.records import ControlFlags, StudyLease
 from service.storage.engine.database import Database
 from service.storage.engine.retries import retry_transactions
-from service.storage.results.pareto_fronts import pareto_front_record
-from service.storage.results.recommendations import recommendation_record
+from service.storage.results.pareto_fronts import add_pareto_front, pareto_front_record
+from service.storage.results.recommendations import (
+    add_recommendation,
+    add_recommendation_unless_measured,
+    recommendation_record,
+)
+from service.storage.studies.leases import leased_study, lock_leased_study, stale_lease
 from service.storage.studies.quotas import Quotas
 from service.storage.studies.store import study_record
 from service.storage.studies.transitions import transition
 from service.storage.tables import (
-    CombinationRow,
-    ParetoFrontRow,
-    RecommendationRow,
     RunRow,
     StudyRow,
     SubmitterRow,
 )
 
 _NO_PAUSE = timedelta(0)
-
-
-def lock_leased_study(session: Session, lease: StudyLease) -> StudyRow:
-    """Lock the study of a claim for this transaction, or raise :class:`StaleLease`."""
-    row = session.scalars(_leased(lease).with_for_update(of=StudyRow)).one_or_none()
-    if row is None:
-        raise stale_lease(lease)
-    return row
-
-
-def _leased(lease: StudyLease) -> Select[StudyRow]:
-    return select(StudyRow).where(
-        StudyRow.id == lease.study_id, StudyRow.token == lease.token, StudyRow.state.in_(HELD)
-    )
-
-
-def stale_lease(lease: StudyLease) -> StaleLease:
-    """Return the refusal of a write under an old token."""
-    return StaleLease(
-        f"study {lease.study_id} is no longer held under token {lease.token}: it has ended "
-        "or another runner has taken it over; stop working on it"
-    )
-
-
-def _lock_combination(session: Session, study: StudyRow) -> None:
-    """Let studies of one combination that end together take their versions one by one."""
-    session.execute(
-        select(CombinationRow.id)
-        .where(CombinationRow.id == study.combination_id)
-        .with_for_update()
-    )
-
-
-def _has_measured_recommendation(session: Session, combination_id: int) -> bool:
-    """Tell whether a combination has a recommendation that was measured on held-out seeds."""
-    measured = select(RecommendationRow.id).where(
-        RecommendationRow.combination_id == combination_id,
-        RecommendationRow.grade.in_((Grade.CONFIRMED, Grade.NO_GAIN)),
-    )
-    return session.scalar(measured.limit(1)) is not None
-
-
-def _cost_of_all(session: Session, study: StudyRow) -> Cost:
-    """Return what all trainings of a combination have cost so far, whichever study made them."""
-    sums = select(func.sum(RunRow.seconds), func.sum(RunRow.gpu_seconds)).where(
-        RunRow.combination_id == study.combination_id
-    )
-    seconds, gpu_seconds = session.execute(sums).one()
-    return Cost(seconds=seconds or 0.0, gpu_seconds=gpu_seconds or 0.0)
 
 
 @retry_transactions
@@ -155,7 +104,7 @@ class StudyQueue:
             StaleLease: the study was cancelled, or another runner has taken it over.
         """
         with self._database.read() as session:
-            row = session.scalars(_leased(lease)).one_or_none()
+            row = session.scalars(leased_study(lease)).one_or_none()
             if row is None:
                 raise stale_lease(lease)
             pause_requested = row.state != StudyState.RUNNING
@@ -208,9 +157,7 @@ class StudyQueue:
         with self._database.write() as session:
             row = lock_leased_study(session, lease)
             if so_far is not None and row.state == StudyState.DRAINING:
-                _lock_combination(session, row)
-                if not _has_measured_recommendation(session, row.combination_id):
-                    self._add_recommendation(session, row, so_far)
+                add_recommendation_unless_measured(session, row, so_far, self._clock())
             if not lost:
                 row.attempts -= 1
             row.error = reason
@@ -226,8 +173,7 @@ class StudyQueue:
         """
         with self._database.write() as session:
             study = lock_leased_study(session, lease)
-            _lock_combination(session, study)
-            row = self._add_recommendation(session, study, result)
+            row = add_recommendation(session, study, result, self._clock())
             self._transition(session, study, StudyState.SUCCEEDED, None)
             session.flush()
             return recommendation_record(row)
@@ -240,10 +186,7 @@ class StudyQueue:
         """
         with self._database.write() as session:
             study = lock_leased_study(session, lease)
-            row = ParetoFrontRow(
-                study_id=study.id, created_at=self._clock(), result=result.model_dump(mode="json")
-            )
-            session.add(row)
+            row = add_pareto_front(session, study, result, self._clock())
             self._transition(session, study, StudyState.SUCCEEDED, None)
             return pareto_front_record(row)
 
@@ -319,32 +262,6 @@ class StudyQueue:
             f"given up after {row.attempts} runners ended over it without a result "
             f"(HAMTUNE_MAX_ATTEMPTS); the last reason: {row.error or 'its runner vanished'}"
         )
-
-    def _add_recommendation(
-        self, session: Session, study: StudyRow, result: NewRecommendation
-    ) -> RecommendationRow:
-        cost = _cost_of_all(session, study)
-        newest = session.scalar(
-            select(func.max(RecommendationRow.version)).where(
-                RecommendationRow.combination_id == study.combination_id
-            )
-        )
-        row = RecommendationRow(
-            id=new_id("rec"),
-            combination_id=study.combination_id,
-            study_id=study.id,
-            version=(newest or 0) + 1,
-            created_at=self._clock(),
-            grade=result.grade,
-            alpha=result.setting.alpha,
-            beta=result.setting.beta,
-            result=result.model_dump(mode="json"),
-            surface=result.surface and result.surface.model_dump(mode="json"),
-            seconds=cost.seconds,
-            gpu_seconds=cost.gpu_seconds,
-        )
-        session.add(row)
-        return row
 
     def _give_back(self, session: Session, row: StudyRow, reason: str) -> None:
         self._transition(session, row, LET_GO[row.state], reason)

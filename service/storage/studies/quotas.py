@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from ham.client.records import LOCAL
 from service.errors import LimitReached
 from service.records import Limits
+from service.storage.engine.mapping import field_values
 from service.storage.tables import ApiKeyRow, StudyRow, SubmitterRow
 
 WINDOW = timedelta(days=30)
@@ -65,7 +66,7 @@ class Quotas:
 
 def key_limits(row: ApiKeyRow) -> Limits:
     """Return what is limited of a key."""
-    return Limits(max_queued_studies=row.max_queued_studies, gpu_hours=row.gpu_hours)
+    return Limits(**field_values(row, Limits))
 
 
 def _check_room(session: Session, submitter: str, studies: int, most: int) -> None:

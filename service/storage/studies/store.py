@@ -28,6 +28,7 @@ from service.ids import new_id
 from service.storage.engine.database import Database, insert_for
 from service.storage.engine.event_log import note_event
 from service.storage.engine.keyset import newest
+from service.storage.engine.mapping import field_values
 from service.storage.engine.retries import retry_transactions
 from service.storage.results.combinations import combination_id
 from service.storage.studies.idempotency import keep_key, known_key, once, other_request
@@ -238,19 +239,9 @@ def _study_row(session: Session, study_id: str, *, lock: bool = False) -> StudyR
 
 
 def study_record(row: StudyRow) -> Study:
-    """Turn a row into a record."""
+    """Return the study in a row."""
     return Study(
-        id=row.id,
-        state=row.state,
-        submitter=row.submitter,
+        **field_values(row, Study),
         priority=-row.queue_order,
-        sweep_id=row.sweep_id,
-        request=StudyRequest.model_validate(row.request),
-        plan=Plan.model_validate(row.plan),
-        created_at=row.created_at,
-        started_at=row.started_at,
-        ended_at=row.ended_at,
-        attempts=row.attempts,
-        error=row.error,
-        cost=Cost(seconds=row.seconds, gpu_seconds=row.gpu_seconds),
+        cost=Cost(**field_values(row, Cost)),
     )

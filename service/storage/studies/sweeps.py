@@ -21,6 +21,7 @@ from service.clock import Clock
 from service.errors import NotFound
 from service.ids import new_id
 from service.storage.engine.database import Database
+from service.storage.engine.mapping import field_values
 from service.storage.engine.retries import retry_transactions
 from service.storage.studies.idempotency import keep_key, known_key, once, other_request
 from service.storage.studies.quotas import Quotas
@@ -160,10 +161,4 @@ class SweepStore:
 
 
 def _record(row: SweepRow) -> Sweep:
-    return Sweep(
-        id=row.id,
-        submitter=row.submitter,
-        created_at=row.created_at,
-        request=SweepRequest.model_validate(row.request),
-        left_out=tuple(LeftOut.model_validate(item) for item in row.left_out),
-    )
+    return Sweep(**field_values(row, Sweep))

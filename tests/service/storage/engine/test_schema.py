@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from ham.client.records import ENDED, Purpose, StudyState
 from ham.client.records.lifecycle import TRANSITIONS
-from ham.results import EpochMetrics
 from service.settings import OPTUNA_SCHEMA, Settings
 from service.storage import Database, Storage
 from service.storage.engine.migrate import MIGRATIONS, migrate
@@ -368,8 +366,3 @@ TRIGGERS_POSTGRESQL = """
 SELECT tgname, pg_get_triggerdef(t.oid) || prosrc FROM pg_trigger t JOIN pg_proc ON pg_proc.oid =
 tgfoid WHERE NOT tgisinternal
 """
-
-
-def test_curve_table_has_a_column_for_every_epoch_metric() -> None:
-    columns = [column.name for column in RunMetricRow.__table__.columns]
-    assert columns == ["run_id", *(field.name for field in fields(EpochMetrics))]
