@@ -2,52 +2,110 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from ham.catalog import (
-    DATASETS,
-    MODELS,
-    OPTIMIZERS,
-    SPARSIFIERS,
-    DatasetSpec,
-    ModelSpec,
-    OptimizerSpec,
-    SparsifierSpec,
+from ham.catalog import DATASETS, MODELS, OPTIMIZERS, SPARSIFIERS
+from ham.client.records import (
+    CatalogEntry,
+    DatasetView,
+    ModelView,
+    OptimizerView,
+    SparsifierView,
 )
 from ham.registry import Plugin
 from search_spaces import plugins, space_for, tunable_sparsifiers
+from service.formatting import NOTHING
 from service.web.templating import page_response
 
 router = APIRouter()
 
+LABELS = {
+    "gpus": "GPUs of one training",
+    "input_shape": "images (channels, height, width)",
+    "shape": "images (channels, height, width)",
+    "sizes": "images (train, validation, test)",
+    "available": "data on this machine",
+    "how_to_get": "how to get it",
+    "takes_sparsity": "takes a sparsity",
+    "prune_fraction": "share pruned between trainings",
+    "target_reached_at": "share of a training until the target sparsity",
+    "takes_ham": "takes HAM",
+}
+"""Labels of the facts that are not named well by the names of their fields."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One part of the catalog.
+
+    Attributes:
+        spaces: ids of the search spaces by name of an entry; None where entries have none.
+    """
+
+    id: str
+    title: str
+    entries: list[CatalogEntry]
+    spaces: dict[str, str] | None = None
+
 
 @dataclass(frozen=True)
 class CatalogPage:
-    """Everything that can be named, and the search space by sparsifier, where there is one."""
+    """Everything on the catalog page."""
 
-    sparsifiers: list[SparsifierSpec]
-    models: list[ModelSpec]
-    datasets: list[DatasetSpec]
-    optimizers: list[OptimizerSpec]
-    spaces: dict[str, str]
-    plugins: list[Plugin]
+    sections: list[Section]
+    plugins: list[Plugin] = field(default_factory=list)
 
 
 @router.get("/catalogue")
 def show_catalog(request: Request) -> Response:
     """Show what can be named in a study, and which plug-ins are broken."""
-    return page_response(request, "catalog.html", page=catalog_page())
+    return page_response(request, "catalog.html", page=catalog_page(), facts=facts)
 
 
 def catalog_page() -> CatalogPage:
     """Read the registries."""
+    spaces = {name: space_for(name).id for name in tunable_sparsifiers()}
     return CatalogPage(
-        sparsifiers=SPARSIFIERS.list(),
-        models=MODELS.list(),
-        datasets=DATASETS.list(),
-        optimizers=OPTIMIZERS.list(),
-        spaces={name: space_for(name).id for name in tunable_sparsifiers()},
+        sections=[
+            Section("sparsifiers", "Sparsifiers", _views(SparsifierView, SPARSIFIERS), spaces),
+            Section("models", "Models", _views(ModelView, MODELS)),
+            Section("datasets", "Datasets", _views(DatasetView, DATASETS)),
+            Section("optimizers", "Base optimizers", _views(OptimizerView, OPTIMIZERS)),
+        ],
         plugins=plugins(),
     )
+
+
+def facts(entry: CatalogEntry) -> list[str]:
+    """Return what an entry says beyond its name, title, description and reference.
+
+    Empty values are left out. Each fact is a label and a value: ``takes HAM: yes``.
+    """
+    values = {
+        name: getattr(entry, name)
+        for name in type(entry).model_fields
+        if name not in CatalogEntry.model_fields
+    }
+    return [
+        f"{LABELS.get(name, name.replace('_', ' '))}: {_written(value)}"
+        for name, value in values.items()
+        if value not in (None, "")
+    ]
+
+
+def _views(view: type[CatalogEntry], specs: Iterable[Any]) -> list[CatalogEntry]:
+    return [view.model_validate(spec) for spec in specs]
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return " x ".join(map(_written, value))
+    if isinstance(value, int):
+        return f"{value:,}"
+    return NOTHING if value is None else str(value)

@@ -1,4 +1,7 @@
-"""The catalog as the API answers it: what can be named in a request."""
+"""The catalog as the API answers it: everything that a request can name.
+
+The fields are those of the specs in :mod:`ham.specs`; a test holds them equal.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,10 @@ class ModelView(CatalogEntry):
     input_shape: tuple[int | None, int | None, int | None] = Field(
         description="(channels, height, width) it takes; null where any size will do."
     )
+    gpus: float = Field(
+        description="GPUs that one training uses: a share below 1 if several trainings fit on one "
+        "GPU."
+    )
 
 
 class DatasetView(CatalogEntry):
@@ -37,6 +44,9 @@ class DatasetView(CatalogEntry):
         description="Whether the machine that answers has the data; workers look for it there too."
     )
     how_to_get: str
+    folder: str | None = Field(
+        description="Folder of the data under `HAM_DATA_DIR`; null if a Python package has it."
+    )
 
 
 class OptimizerView(CatalogEntry):
@@ -53,9 +63,17 @@ class SparsifierView(CatalogEntry):
         description="Share of the remaining weights that is pruned between the full-length "
         "trainings of a run; null where a run is one training."
     )
+    target_reached_at: float = Field(
+        description="Share of a training, 0 to 1, from which on the network keeps its target "
+        "sparsity; the largest over the presets."
+    )
     takes_ham: bool = Field(description="False: HAM has no meaning beside it; studies refuse it.")
     leaves_dense: str = Field(
         description="Which layers its authors leave dense, and under which options; empty: none."
+    )
+    search_space: str | None = Field(
+        description="The space file of its own package, as `package:file`; null for the space of "
+        "its family."
     )
 
 

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from ham.catalog import SPARSIFIERS
+from ham.catalog import (
+    SPARSIFIERS,
+    DatasetSpec,
+    ModelSpec,
+    OptimizerSpec,
+    SparsifierSpec,
+)
+from ham.client.records import (
+    CatalogEntry,
+    DatasetView,
+    ModelView,
+    OptimizerView,
+    SparsifierView,
+)
 
 NAMED = {"model": "digits_cnn", "dataset": "digits", "sparsifier": "random", "sparsity": 0.9}
 
@@ -53,3 +68,20 @@ def test_recipes_and_spaces_are_those_that_plans_use(client: TestClient) -> None
     assert recipes[plan["combination"]["recipe"]]["recipe"] == plan["recipe"]
     space = plan["space"]
     assert spaces[f"{space['name']}@{space['version']}"]["alpha"] == space["alpha"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "view", "beside"),
+    [
+        (ModelSpec, ModelView, set()),
+        (DatasetSpec, DatasetView, {"available"}),  # a property: it differs by machine
+        (OptimizerSpec, OptimizerView, set()),
+        (SparsifierSpec, SparsifierView, set()),
+    ],
+)
+def test_catalog_serves_every_field_of_a_spec_but_its_factory(
+    spec: Any, view: type[CatalogEntry], beside: set[str]
+) -> None:
+    """The factory is an import path on the service's machine."""
+    named = {field.name for field in fields(spec)}
+    assert set(view.model_fields) == named - {"factory"} | beside
