@@ -10,7 +10,14 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ham.optim import HAM
 from ham.optim.formula import hyperbolic_step_
-from tests.ham.optim.toy_training import loss_of, small_model, take_steps, weights
+from tests.ham.optim.toy_training import (
+    HamPath,
+    grad_of,
+    loss_of,
+    small_model,
+    take_steps,
+    weights,
+)
 
 ALPHA, BETA = 5.0, 1e-2
 
@@ -41,7 +48,7 @@ BASES: dict[str, Callable[..., Optimizer]] = {
 
 @pytest.mark.parametrize("path", ["auto", "fused_base"])
 @pytest.mark.parametrize("name", BASES)
-def test_ham_multiplies_by_the_raw_gradient_after_every_base(name, path):
+def test_ham_multiplies_by_the_raw_gradient_after_every_base(name: str, path: HamPath) -> None:
     model, bare = small_model(), small_model()
     optimizer = HAM(BASES[name](model.parameters()), ALPHA, BETA, path=path)
     base = BASES[name](bare.parameters())
@@ -49,7 +56,7 @@ def test_ham_multiplies_by_the_raw_gradient_after_every_base(name, path):
         take_steps(model, optimizer, 1)
         base.zero_grad()
         loss_of(bare).backward()
-        raw = [param.grad.clone() for param in bare.parameters()]
+        raw = [grad_of(param).clone() for param in bare.parameters()]
         base.step()
         group = base.param_groups[0]
         for param, grad in zip(bare.parameters(), raw, strict=True):

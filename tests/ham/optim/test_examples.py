@@ -19,13 +19,13 @@ PAGE = Path(__file__).parents[3] / "docs" / "ham.md"
         "theory.mirror_map",
     ],
 )
-def test_examples_in_docstrings_run(name):
+def test_examples_in_docstrings_run(name: str) -> None:
     result = doctest.testmod(import_module(f"ham.{name}"))
     assert result.attempted > 0
     assert result.failed == 0
 
 
-def test_examples_of_the_page_run():
+def test_examples_of_the_page_run() -> None:
     result = doctest.testfile(str(PAGE), module_relative=False)
     assert result.attempted > 0
     assert result.failed == 0

@@ -25,7 +25,7 @@ RECIPE = Recipe(
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS.names())
-def test_every_registered_base_trains_under_ham(name):
+def test_every_registered_base_trains_under_ham(name: str) -> None:
     model = small_model()
     optimizer = build_optimizer(model.parameters(), name, RECIPE, PAPER_DEFAULT)
     group = optimizer.param_groups[0]
@@ -35,7 +35,7 @@ def test_every_registered_base_trains_under_ham(name):
     assert not torch.equal(weights(model), before)
 
 
-def test_factory_with_the_recipe_baseline_gives_the_bare_base_bit_by_bit():
+def test_factory_with_the_recipe_baseline_gives_the_bare_base_bit_by_bit() -> None:
     one, two = small_model(), small_model()
     take_steps(one, build_optimizer(one.parameters(), "sgd", RECIPE, RECIPE_BASELINE), 3)
     base = SGD(two.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-2)
@@ -43,7 +43,7 @@ def test_factory_with_the_recipe_baseline_gives_the_bare_base_bit_by_bit():
     assert torch.equal(weights(one), weights(two))
 
 
-def test_factory_reads_the_recipe():
+def test_factory_reads_the_recipe() -> None:
     model = small_model()
     recipe = replace(RECIPE, momentum=0.5, nesterov=False)
     optimizer = build_optimizer(model.parameters(), "sgd", recipe, RECIPE_BASELINE)
@@ -51,6 +51,6 @@ def test_factory_reads_the_recipe():
     assert not optimizer.param_groups[0]["nesterov"]
 
 
-def test_factory_names_close_matches_of_an_unknown_base():
+def test_factory_names_close_matches_of_an_unknown_base() -> None:
     with pytest.raises(UnknownName, match="did you mean 'sgd'"):
         build_optimizer(small_model().parameters(), "sdg", RECIPE, RECIPE_BASELINE)

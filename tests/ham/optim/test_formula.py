@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -19,25 +21,29 @@ VECTORS = [
 numbers = st.floats(-10, 10)
 
 
-def step(theta: float, grad: float, dtype: torch.dtype = torch.float64, **options) -> float:
+def step(theta: float, grad: float, dtype: torch.dtype = torch.float64, **options: Any) -> float:
     tensor = torch.tensor([theta], dtype=dtype)
     hyperbolic_step_(tensor, torch.tensor([grad], dtype=dtype), **options)
     return tensor.item()
 
 
 @pytest.mark.parametrize("theta, grad, lr, alpha, beta, expected", VECTORS)
-def test_formula_gives_the_published_vectors(theta, grad, lr, alpha, beta, expected):
+def test_formula_gives_the_published_vectors(
+    theta: float, grad: float, lr: float, alpha: float, beta: float, expected: float
+) -> None:
     half = theta - lr * grad
     assert step(half, grad, lr=lr, alpha=alpha, beta=beta) == pytest.approx(expected, abs=1e-10)
 
 
 @given(grad=st.floats(allow_nan=True, allow_infinity=True, width=32))
-def test_formula_keeps_zeros_at_zero(grad):
+def test_formula_keeps_zeros_at_zero(grad: float) -> None:
     assert step(0.0, grad, lr=0.1, alpha=200.0, beta=1e-3) == 0.0
 
 
 @given(theta=numbers, grad=numbers, alpha=st.floats(0, 500), beta=st.floats(0, 1))
-def test_formula_keeps_signs_and_bounds_the_factor(theta, grad, alpha, beta):
+def test_formula_keeps_signs_and_bounds_the_factor(
+    theta: float, grad: float, alpha: float, beta: float
+) -> None:
     updated = step(theta, grad, lr=0.1, alpha=alpha, beta=beta, max_exponent=2.0)
     bound = torch.tensor(2.0, dtype=torch.float64).exp().item() * (1 + 1e-12)
     assert abs(theta) / bound <= abs(updated) <= abs(theta) * bound
@@ -45,7 +51,9 @@ def test_formula_keeps_signs_and_bounds_the_factor(theta, grad, alpha, beta):
 
 
 @given(theta=numbers, grad=numbers)
-def test_formula_shrinks_weights_that_the_gradient_pushes_toward_zero(theta, grad):
+def test_formula_shrinks_weights_that_the_gradient_pushes_toward_zero(
+    theta: float, grad: float
+) -> None:
     updated = step(theta, grad, lr=0.1, alpha=2.0, beta=0.0)
     if theta * grad > 0:
         assert abs(updated) <= abs(theta)
@@ -53,31 +61,31 @@ def test_formula_shrinks_weights_that_the_gradient_pushes_toward_zero(theta, gra
         assert abs(updated) >= abs(theta)
 
 
-def test_formula_and_mask_commute():
+def test_formula_and_mask_commute() -> None:
     generator = torch.Generator().manual_seed(0)
     theta, grad = torch.randn(2, 1000, generator=generator)
     mask = torch.rand(1000, generator=generator) > 0.9
-    options = {"lr": 0.1, "alpha": 200.0, "beta": 1e-3}
+    options: dict[str, Any] = {"lr": 0.1, "alpha": 200.0, "beta": 1e-3}
     masked_before, masked_after = theta * mask, theta.clone()
     hyperbolic_step_(masked_before, grad, **options)
     hyperbolic_step_(masked_after, grad, **options)
     assert torch.equal(masked_before, masked_after * mask)
 
 
-def test_formula_of_hyp_uses_the_signs_it_is_given():
-    options = {"lr": 0.1, "alpha": 20.0, "beta": 0.0}
+def test_formula_of_hyp_uses_the_signs_it_is_given() -> None:
     theta, grad = torch.tensor([-0.1]), torch.tensor([0.1])
-    hyperbolic_step_(theta, grad, sign_from=torch.tensor([1.0]), **options)
+    signs = torch.tensor([1.0])
+    hyperbolic_step_(theta, grad, sign_from=signs, lr=0.1, alpha=20.0, beta=0.0)
     assert theta.item() == pytest.approx(-0.1 * torch.tensor(-0.2).exp().item())
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_formula_rounds_low_precision_once(dtype):
+def test_formula_rounds_low_precision_once(dtype: torch.dtype) -> None:
     generator = torch.Generator().manual_seed(0)
     theta = torch.randn(10_000, generator=generator).to(dtype)
     grad = (0.1 * torch.randn(10_000, generator=generator)).to(dtype)
     exact = theta.double()
-    options = {"lr": 0.1, "alpha": 20.0, "beta": 1e-2}
+    options: dict[str, Any] = {"lr": 0.1, "alpha": 20.0, "beta": 1e-2}
     hyperbolic_step_(exact, grad.double(), **options)
     hyperbolic_step_(theta, grad, **options)
     half_ulp = torch.finfo(dtype).eps / 2
@@ -86,17 +94,17 @@ def test_formula_rounds_low_precision_once(dtype):
     assert error.max().item() <= half_ulp * 1.001
 
 
-def test_formula_shrinkage_below_half_a_bfloat16_ulp_is_lost():
+def test_formula_shrinkage_below_half_a_bfloat16_ulp_is_lost() -> None:
     assert step(1.0, 0.0, torch.bfloat16, lr=0.1, alpha=0.0, beta=1e-3) == 1.0
     assert step(1.0, 0.0, torch.float32, lr=0.1, alpha=0.0, beta=1e-3) < 1.0
 
 
 @pytest.mark.parametrize("grad", [float("nan"), -1e4])
-def test_formula_makes_no_finite_weight_infinite(grad):
+def test_formula_makes_no_finite_weight_infinite(grad: float) -> None:
     assert step(60_000.0, grad, torch.float16, lr=0.1, alpha=200.0, beta=0.0) == 60_000.0
 
 
-def test_formula_takes_a_tensor_learning_rate():
+def test_formula_takes_a_tensor_learning_rate() -> None:
     with_number = step(0.5, 0.1, lr=0.1, alpha=20.0, beta=0.1)
     with_tensor = step(0.5, 0.1, lr=torch.tensor(0.1, dtype=torch.float64), alpha=20.0, beta=0.1)
     assert with_tensor == with_number

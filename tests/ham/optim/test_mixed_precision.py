@@ -31,7 +31,7 @@ def amp_step(
 
 
 @pytest.mark.parametrize("fused", [False, True])
-def test_ham_under_gradscaler_does_not_depend_on_the_scale(fused):
+def test_ham_under_gradscaler_does_not_depend_on_the_scale(fused: bool) -> None:
     results = []
     for scale in (1.0, 65536.0):
         model = small_model()
@@ -44,7 +44,7 @@ def test_ham_under_gradscaler_does_not_depend_on_the_scale(fused):
 
 
 @pytest.mark.parametrize("fused", [False, True])
-def test_ham_skips_an_overflow_step_and_its_hooks(fused):
+def test_ham_skips_an_overflow_step_and_its_hooks(fused: bool) -> None:
     model = small_model()
     optimizer = HAM(SGD(model.parameters(), lr=0.1, fused=fused), ALPHA, BETA)
     calls = []
@@ -58,7 +58,7 @@ def test_ham_skips_an_overflow_step_and_its_hooks(fused):
     assert calls == ["before", "after"] * 3
 
 
-def test_ham_under_autocast_trains_bfloat16_activations():
+def test_ham_under_autocast_trains_bfloat16_activations() -> None:
     model = small_model()
     optimizer = HAM(SGD(model.parameters(), lr=0.1), ALPHA, BETA)
     losses = []
@@ -73,7 +73,7 @@ def test_ham_under_autocast_trains_bfloat16_activations():
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_ham_trains_low_precision_weights_near_the_float32_run(dtype):
+def test_ham_trains_low_precision_weights_near_the_float32_run(dtype: torch.dtype) -> None:
     exact, rounded = small_model(), small_model().to(dtype)
     for model in (exact, rounded):
         take_steps(model, HAM(SGD(model.parameters(), lr=0.1), ALPHA, BETA), 5)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD
@@ -11,6 +13,8 @@ from ham.optim.formula import hyperbolic_step_
 from tests.ham.optim.toy_training import (
     INPUTS,
     TARGETS,
+    grad_of,
+    linear,
     loss_of,
     small_model,
     take_steps,
@@ -21,7 +25,7 @@ from tests.ham.two_processes import in_two_processes
 ALPHA, BETA = 5.0, 1e-2
 
 
-def test_ham_after_accumulation_equals_one_large_batch():
+def test_ham_after_accumulation_equals_one_large_batch() -> None:
     whole, halves = small_model(), small_model()
     take_steps(whole, HAM(SGD(whole.parameters(), lr=0.1), ALPHA, BETA), 1)
     optimizer = HAM(SGD(halves.parameters(), lr=0.1), ALPHA, BETA)
@@ -31,32 +35,33 @@ def test_ham_after_accumulation_equals_one_large_batch():
     torch.testing.assert_close(weights(whole), weights(halves))
 
 
-def test_ham_uses_the_clipped_gradient():
+def test_ham_uses_the_clipped_gradient() -> None:
     model = small_model()
     optimizer = HAM(SGD(model.parameters(), lr=0.1), ALPHA, BETA)
     loss_of(model).backward()
     nn.utils.clip_grad_norm_(model.parameters(), 0.01)
-    weight, grad = model[0].weight.detach().clone(), model[0].weight.grad.clone()
+    updated = linear(model, 0).weight
+    weight, grad = updated.detach().clone(), grad_of(updated).clone()
     optimizer.step()
     weight -= 0.1 * grad
     hyperbolic_step_(weight, grad, lr=0.1, alpha=ALPHA, beta=BETA)
-    torch.testing.assert_close(model[0].weight.detach(), weight, rtol=0, atol=0)
+    torch.testing.assert_close(updated.detach(), weight, rtol=0, atol=0)
 
 
-def test_ham_leaves_frozen_and_unused_parameters():
+def test_ham_leaves_frozen_and_unused_parameters() -> None:
     model = small_model()
-    model[0].weight.requires_grad_(False)
+    linear(model, 0).weight.requires_grad_(False)
     unused = nn.Parameter(torch.ones(2, 2))
-    before = model[0].weight.clone()
+    before = linear(model, 0).weight.clone()
     take_steps(model, HAM(SGD([*model.parameters(), unused], lr=0.1), ALPHA, BETA), 2)
-    assert torch.equal(model[0].weight, before)
+    assert torch.equal(linear(model, 0).weight, before)
     assert torch.equal(unused, torch.ones(2, 2))
 
 
-def test_ham_keeps_masked_weights_at_zero():
+def test_ham_keeps_masked_weights_at_zero() -> None:
     model = small_model()
     mask = torch.rand(8, 4, generator=torch.Generator().manual_seed(0)) > 0.5
-    weight = model[0].weight
+    weight = linear(model, 0).weight
     with torch.no_grad():
         weight.mul_(mask)
     weight.register_hook(lambda grad: grad * mask)
@@ -65,7 +70,7 @@ def test_ham_keeps_masked_weights_at_zero():
     assert torch.equal(weight != 0, mask)
 
 
-def test_ham_step_can_be_compiled():
+def test_ham_step_can_be_compiled() -> None:
     plain, compiled = small_model(), small_model()
     optimizer = HAM(SGD(compiled.parameters(), lr=0.1, momentum=0.9), ALPHA, BETA)
     step = torch.compile(lambda: optimizer.step())
@@ -94,7 +99,7 @@ def train_in_ddp(rank: int, store: str) -> Tensor:
         torch.distributed.destroy_process_group()
 
 
-def test_ham_under_ddp_equals_one_process_on_the_whole_batch(tmp_path):
+def test_ham_under_ddp_equals_one_process_on_the_whole_batch(tmp_path: Path) -> None:
     first, second = in_two_processes(train_in_ddp, tmp_path)
     assert torch.equal(first, second)
     model = small_model()

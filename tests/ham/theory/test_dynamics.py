@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch.optim import SGD
 from ham.optim import HAM
 from ham.optim.formula import hyperbolic_step_
 from ham.theory import follow_flow
-from tests.ham.optim.toy_training import INPUTS, TARGETS
+from tests.ham.optim.toy_training import INPUTS, TARGETS, HamSign, grad_of
 
 TARGET = torch.tensor([1.0, -0.5, 0.2], dtype=torch.float64)
 START = torch.tensor([0.5, 0.3, -0.4], dtype=torch.float64)  # two of the three change sign
@@ -22,7 +23,7 @@ def quadratic_gradient(theta: Tensor) -> Tensor:
     return theta - TARGET
 
 
-def error_of_steps(lr: float, sign: str) -> float:
+def error_of_steps(lr: float, sign: HamSign) -> float:
     """Return the distance between HAM and its flow at time 1."""
     theta = nn.Parameter(START.clone())
     optimizer = HAM(SGD([theta], lr=lr), 3.0, 0.1, min_dims=1, sign=sign)
@@ -34,7 +35,7 @@ def error_of_steps(lr: float, sign: str) -> float:
 
 
 @pytest.mark.parametrize("sign", ["half_step", "previous"])
-def test_ham_follows_its_flow_with_an_error_that_halves_with_the_step(sign):
+def test_ham_follows_its_flow_with_an_error_that_halves_with_the_step(sign: HamSign) -> None:
     errors = [error_of_steps(lr, sign) for lr in (0.01, 0.005, 0.0025)]
     assert errors[0] < 0.02
     assert [errors[0] / errors[1], errors[1] / errors[2]] == pytest.approx([2.0, 2.0], rel=0.15)
@@ -46,7 +47,7 @@ def product_step(theta: Tensor, grad: Tensor, lr: float, beta: float) -> Tensor:
     return (m - lr * (w * grad + 2 * beta * m)) * (w - lr * (m * grad + 2 * beta * w))
 
 
-def test_product_parameterization_and_exponential_step_differ_by_the_square_of_the_step():
+def test_product_parameterization_and_exponential_step_differ_by_the_square_of_the_step() -> None:
     generator = torch.Generator().manual_seed(0)
     theta, grad = torch.randn(2, 100, generator=generator, dtype=torch.float64)
     errors = []
@@ -72,13 +73,15 @@ def sign_flips(alpha: float, seed: int, steps: int = 20) -> int:
         optimizer.zero_grad()
         (model(INPUTS) - TARGETS).square().mean().backward()
         for param, mask in masks.items():
-            param.grad *= mask
+            grad_of(param).mul_(mask)
         optimizer.step()
         flips += sum(int((p.detach().sign() != before[p]).sum()) for p in masks)
     return flips
 
 
-def test_sign_flips_on_a_fixed_mask_are_measured(record_property):
+def test_sign_flips_on_a_fixed_mask_are_measured(
+    record_property: Callable[[str, object], None],
+) -> None:
     # The paper reports more flips with HAM early in training. This is an observation and not a
     # law, so the test reports the counts and asserts only that there are flips.
     counts = {alpha: sum(sign_flips(alpha, s) for s in range(5)) for alpha in (0.0, 20.0, 50.0)}

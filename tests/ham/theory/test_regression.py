@@ -62,16 +62,17 @@ def share_outside_row_space(alpha: float, lr: float, start: Tensor) -> float:
     x = train(design, targets, alpha, lr, start)
     difference = mirror_derivative(x, alpha) - mirror_derivative(start, alpha)
     inside = torch.linalg.pinv(design) @ (design @ difference)
-    return ((difference - inside).norm() / difference.norm()).item()
+    share: Tensor = (difference - inside).norm() / difference.norm()
+    return share.item()
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
-def test_limit_interpolates_to_machine_precision(alpha):
+def test_limit_interpolates_to_machine_precision(alpha: float) -> None:
     design, targets, _ = dense_problem()
     assert (design @ limit(alpha) - targets).norm().item() < 1e-6
 
 
-def test_limit_changes_the_mirror_derivative_within_the_row_space_as_the_step_shrinks():
+def test_limit_changes_the_mirror_derivative_within_the_row_space_as_the_step_shrinks() -> None:
     start = torch.full((COLUMNS,), 0.1, dtype=torch.float64)
     large, small = (share_outside_row_space(5.0, lr, start) for lr in (0.01, 0.005))
     assert small < 0.01
@@ -79,13 +80,13 @@ def test_limit_changes_the_mirror_derivative_within_the_row_space_as_the_step_sh
 
 
 @pytest.mark.parametrize("alpha", ALPHAS)
-def test_limit_is_the_interpolator_nearest_in_bregman_divergence(alpha):
+def test_limit_is_the_interpolator_nearest_in_bregman_divergence(alpha: float) -> None:
     design, targets, _ = dense_problem()
     expected = mirror_interpolator(design, targets, alpha)
     assert (limit(alpha) - expected).norm() / expected.norm() < 0.02
 
 
-def test_limit_on_a_diagonal_design_solves_the_determined_entries_and_leaves_the_others():
+def test_limit_on_a_diagonal_design_solves_the_determined_entries_and_leaves_the_others() -> None:
     scales = torch.tensor([1.0, 0.5, -2.0], dtype=torch.float64)
     design = torch.hstack([scales.diag(), torch.zeros(3, 2, dtype=torch.float64)])
     targets = torch.tensor([1.0, -1.0, 0.0], dtype=torch.float64)
@@ -97,14 +98,14 @@ def test_limit_on_a_diagonal_design_solves_the_determined_entries_and_leaves_the
     assert torch.equal(difference[3:], torch.zeros(2, dtype=torch.float64))
 
 
-def test_limit_at_alpha_zero_is_the_least_l2_interpolator():
+def test_limit_at_alpha_zero_is_the_least_l2_interpolator() -> None:
     design, targets, _ = dense_problem()
     expected = torch.linalg.pinv(design) @ targets
     torch.testing.assert_close(limit(0.0), expected, rtol=0, atol=1e-6)
     torch.testing.assert_close(mirror_interpolator(design, targets, 0.0), expected)
 
 
-def test_limit_moves_from_least_l2_toward_least_l1_as_alpha_grows():
+def test_limit_moves_from_least_l2_toward_least_l1_as_alpha_grows() -> None:
     design, targets, _ = dense_problem()
     sparse = least_l1(design, targets)
     for solve in (lambda a: mirror_interpolator(design, targets, a), limit):
@@ -118,14 +119,14 @@ def test_limit_moves_from_least_l2_toward_least_l1_as_alpha_grows():
     assert (at_large_alpha - sparse).norm() < 0.2 * (limit(0.0) - sparse).norm()
 
 
-def test_ham_recovers_a_sparse_truth_better_than_gradient_descent():
+def test_ham_recovers_a_sparse_truth_better_than_gradient_descent() -> None:
     _, _, truth = dense_problem()
     gradient_descent = (limit(0.0) - truth).norm()
     ham = (limit(50.0, lr=0.002) - truth).norm()
     assert ham < 0.9 * gradient_descent
 
 
-def test_ham_converges_at_least_as_fast_as_gradient_descent():
+def test_ham_converges_at_least_as_fast_as_gradient_descent() -> None:
     design, targets, _ = dense_problem()
     losses = []
     for alpha in (0.0, 2.0, 5.0):

@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
 from ham.optim import HAM
+from tests.ham.optim.toy_training import HamPath, HamSign
 
 # eps is large enough to be a float16: with less, torch's own Adam divides zero by zero there.
 BASES: dict[str, Callable[..., Optimizer]] = {
@@ -20,7 +21,7 @@ BASES: dict[str, Callable[..., Optimizer]] = {
     "adamw": lambda p: AdamW(p, lr=0.01, weight_decay=0.1, eps=1e-3, maximize=True),
     "rmsprop": lambda p: RMSprop(p, lr=0.01, eps=1e-3),
 }
-SHAPES = [(3, 4), (17,), (4, 3, 3, 3), (0, 5), (900, 20)]
+SHAPES: list[tuple[int, ...]] = [(3, 4), (17,), (4, 3, 3, 3), (0, 5), (900, 20)]
 
 
 def parameters(dtype: torch.dtype, shapes: list[tuple[int, ...]]) -> list[nn.Parameter]:
@@ -34,7 +35,11 @@ def parameters(dtype: torch.dtype, shapes: list[tuple[int, ...]]) -> list[nn.Par
 
 
 def three_steps(
-    path: str, base: str, dtype: torch.dtype, sign: str, shapes: list[tuple[int, ...]] = SHAPES
+    path: HamPath,
+    base: str,
+    dtype: torch.dtype,
+    sign: HamSign,
+    shapes: list[tuple[int, ...]] = SHAPES,
 ) -> list[nn.Parameter]:
     params = parameters(dtype, shapes)
     optimizer = HAM(BASES[base](params), alpha=20.0, beta=0.1, path=path, sign=sign)

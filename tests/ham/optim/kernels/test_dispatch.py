@@ -8,7 +8,7 @@ from torch.optim import SGD, RMSprop
 from ham.optim import HAM
 from ham.optim.kernels import dispatch
 from tests.ham.optim.kernels.path_steps import BASES, assert_agree, three_steps
-from tests.ham.optim.toy_training import small_model
+from tests.ham.optim.toy_training import HamPath, HamSign, small_model
 
 
 @pytest.mark.parametrize("sign", ["half_step", "previous"])
@@ -17,12 +17,14 @@ from tests.ham.optim.toy_training import small_model
 )
 @pytest.mark.parametrize("base", BASES)
 @pytest.mark.parametrize("path", ["foreach", "fused", "fused_base"])
-def test_path_agrees_with_the_reference(path, base, dtype, sign):
+def test_path_agrees_with_the_reference(
+    path: HamPath, base: str, dtype: torch.dtype, sign: HamSign
+) -> None:
     assert_agree(three_steps(path, base, dtype, sign), three_steps("reference", base, dtype, sign))
 
 
-def test_path_of_a_small_model_needs_no_kernel(monkeypatch):
-    def refuse(device):
+def test_path_of_a_small_model_needs_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(device: torch.device) -> None:
         raise AssertionError("a small model must not ask for a kernel")
 
     monkeypatch.setattr(dispatch, "kernel_for", refuse)
@@ -31,7 +33,7 @@ def test_path_of_a_small_model_needs_no_kernel(monkeypatch):
     )
 
 
-def test_path_of_a_large_model_is_chosen_by_its_base():
+def test_path_of_a_large_model_is_chosen_by_its_base() -> None:
     weight = nn.Parameter(torch.zeros(1000, 1000))
     for base, expected in ((SGD([weight], lr=0.1), "fused_base"), (RMSprop([weight]), "fused")):
         assert dispatch.choose_path("auto", HAM(base).base) == expected

@@ -40,7 +40,7 @@ def tensors(draw: st.DrawFn) -> Tensor:
 @given(arrays=st.lists(tensors(), max_size=6))
 @example(arrays=[])
 @settings(deadline=None)  # the first example may compile the kernel
-def test_finiteness_agrees_with_torch(arrays, by_kernel):
+def test_finiteness_agrees_with_torch(arrays: list[Tensor], by_kernel: bool) -> None:
     expected = [bool(array.isfinite().all()) for array in arrays]
     assert all_finite(arrays, by_kernel=by_kernel) == expected
 
@@ -48,7 +48,9 @@ def test_finiteness_agrees_with_torch(arrays, by_kernel):
 @pytest.mark.parametrize("by_kernel", [False, True])
 @pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize("dtype", BITS, ids=str)
-def test_finiteness_finds_one_bad_value_at_any_position(dtype, bad, by_kernel):
+def test_finiteness_finds_one_bad_value_at_any_position(
+    dtype: torch.dtype, bad: float, by_kernel: bool
+) -> None:
     positions = [(1, 0), (7, 0), (7, 3), (7, 6), (2 * CHUNK + 3, CHUNK - 1)]
     positions += [(2 * CHUNK + 3, at) for at in (0, CHUNK, 2 * CHUNK, 2 * CHUNK + 2)]
     arrays = [torch.zeros(length, dtype=dtype) for length, _ in positions]
@@ -60,7 +62,9 @@ def test_finiteness_finds_one_bad_value_at_any_position(dtype, bad, by_kernel):
 
 @pytest.mark.parametrize("by_kernel", [False, True])
 @pytest.mark.parametrize("dtype", BITS, ids=str)
-def test_finiteness_is_not_confused_by_extreme_or_absent_values(dtype, by_kernel):
+def test_finiteness_is_not_confused_by_extreme_or_absent_values(
+    dtype: torch.dtype, by_kernel: bool
+) -> None:
     limits = torch.finfo(dtype)
     arrays = [
         torch.full((9,), limits.max, dtype=dtype),  # the sum overflows
@@ -73,17 +77,18 @@ def test_finiteness_is_not_confused_by_extreme_or_absent_values(dtype, by_kernel
 
 @pytest.mark.parametrize("by_kernel", [False, True])
 @pytest.mark.parametrize("bad", BAD)
-def test_finiteness_reads_every_layout(bad, by_kernel):
+def test_finiteness_reads_every_layout(bad: float, by_kernel: bool) -> None:
     image = torch.zeros(2, 3, 5, 5).contiguous(memory_format=torch.channels_last)
     image[1, 2, 4, 4] = bad
     strided = torch.tensor([[0.0, bad], [0.0, bad]])[:, 0]  # the bad values are not in the view
     expanded = torch.tensor([bad]).expand(3)
-    sparse = torch.sparse_coo_tensor([[0, 1]], [1.0, bad], (4,), check_invariants=True)
+    indices, values = torch.tensor([[0, 1]]), torch.tensor([1.0, bad])
+    sparse = torch.sparse_coo_tensor(indices, values, (4,), check_invariants=True)
     arrays = [image, strided, expanded, sparse]
     assert all_finite(arrays, by_kernel=by_kernel) == [False, True, False, False]
 
 
-def test_finiteness_kernel_reads_every_dtype_of_the_step():
+def test_finiteness_kernel_reads_every_dtype_of_the_step() -> None:
     check = native.finiteness()
     if check is None:
         pytest.skip("no C compiler")
@@ -93,7 +98,9 @@ def test_finiteness_kernel_reads_every_dtype_of_the_step():
     assert check(arrays) == [True, False, False, False] * len(tensor_table.DTYPES)
 
 
-def test_finiteness_is_checked_by_sums_on_eager_paths_and_by_native_c_on_fused_paths(monkeypatch):
+def test_finiteness_is_checked_by_sums_on_eager_paths_and_by_native_c_on_fused_paths(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     if native.finiteness() is None:
         pytest.skip("no C compiler")
     summed: list[int] = []

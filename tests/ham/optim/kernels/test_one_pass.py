@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Literal
 
 import pytest
 import torch
 from torch import nn
-from torch.optim import SGD, AdamW
+from torch.optim import SGD, AdamW, Optimizer
 
 from ham.optim import HAM
+from tests.ham.optim.toy_training import grad_of
 
 # Of native.c: elements of a unit of work, and elements that are checked before they are updated.
 CHUNK, WINDOW = 16384, 1 << 20
 
 
-def test_fused_base_lets_a_base_with_hooks_step_itself():
+def test_fused_base_lets_a_base_with_hooks_step_itself() -> None:
     weight = nn.Parameter(torch.ones(2, 2))
     optimizer = HAM(SGD([weight], lr=0.1), path="fused_base")
     calls = []
@@ -23,7 +26,7 @@ def test_fused_base_lets_a_base_with_hooks_step_itself():
     assert calls == ["base"]
 
 
-def test_fused_base_tells_autograd_that_weights_changed():
+def test_fused_base_tells_autograd_that_weights_changed() -> None:
     weight = nn.Parameter(torch.ones(2, 2))
     optimizer = HAM(SGD([weight], lr=0.1), path="fused_base")
     loss = weight.square().sum()
@@ -34,7 +37,7 @@ def test_fused_base_tells_autograd_that_weights_changed():
 
 
 @pytest.mark.parametrize("nonfinite", ["auto", "raise", "ignore"])
-def test_fused_base_allocates_no_tensor(nonfinite):
+def test_fused_base_allocates_no_tensor(nonfinite: Literal["auto", "raise", "ignore"]) -> None:
     params = [nn.Parameter(torch.ones(64, 64)) for _ in range(3)]
     optimizer = HAM(SGD(params, lr=0.1, momentum=0.9), path="fused_base", nonfinite=nonfinite)
     for param in params:
@@ -49,7 +52,9 @@ def test_fused_base_allocates_no_tensor(nonfinite):
 
 @pytest.mark.parametrize("base", [SGD, AdamW])
 @pytest.mark.parametrize("bad", [[0], [2], [1, 3], [0, 1, 2, 3, 4]])
-def test_fused_base_skips_exactly_the_tensors_with_a_non_finite_gradient(base, bad):
+def test_fused_base_skips_exactly_the_tensors_with_a_non_finite_gradient(
+    base: Callable[..., Optimizer], bad: list[int]
+) -> None:
     lengths = (3, WINDOW - 3, WINDOW + CHUNK + 5, 7, 2)  # windows of one, two and three tensors
     weights = [nn.Parameter(torch.ones(1, length)) for length in lengths]
     optimizer = HAM(base(weights, lr=0.1), path="fused_base")
@@ -58,7 +63,7 @@ def test_fused_base_skips_exactly_the_tensors_with_a_non_finite_gradient(base, b
         for weight in weights:
             weight.grad = torch.full_like(weight, 0.01)
         for index in bad if step else ():
-            weights[index].grad[0, -1] = math.inf
+            grad_of(weights[index])[0, -1] = math.inf
         optimizer.step()
     changed = [bool((new != old).all()) for new, old in zip(weights, before, strict=True)]
     kept = [torch.equal(new, old) for new, old in zip(weights, before, strict=True)]

@@ -11,9 +11,10 @@ from torch.optim import SGD
 from ham.optim import HAM
 from ham.optim.kernels import one_pass, tensor_table, triton_kernel
 from tests.ham.optim.kernels.path_steps import assert_agree, three_steps
+from tests.ham.optim.toy_training import HamPath, HamSign
 
 
-def load_triton_source(monkeypatch, *, interpret: bool) -> ModuleType:
+def load_triton_source(monkeypatch: pytest.MonkeyPatch, *, interpret: bool) -> ModuleType:
     pytest.importorskip("triton")
     monkeypatch.setenv("TRITON_INTERPRET", str(int(interpret)))
     triton_kernel.kernel.cache_clear()
@@ -21,7 +22,7 @@ def load_triton_source(monkeypatch, *, interpret: bool) -> ModuleType:
 
 
 @pytest.fixture
-def triton_on_cpu(monkeypatch):
+def triton_on_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the GPU kernel in Triton's interpreter, to test its arithmetic without a GPU."""
     load_triton_source(monkeypatch, interpret=True)
     kernel = triton_kernel.kernel(torch.device("cpu"))
@@ -31,8 +32,10 @@ def triton_on_cpu(monkeypatch):
 @pytest.mark.parametrize("sign", ["half_step", "previous"])
 @pytest.mark.parametrize("base", ["sgd", "momentum", "nesterov", "adamw"])
 @pytest.mark.parametrize("path", ["fused", "fused_base"])
-def test_triton_kernel_agrees_with_the_reference(triton_on_cpu, path, base, sign):
-    shapes = [(3, 4), (5,), (2, 3, 3, 3), (0, 5), (5, 1000)]
+def test_triton_kernel_agrees_with_the_reference(
+    triton_on_cpu: None, path: HamPath, base: str, sign: HamSign
+) -> None:
+    shapes: list[tuple[int, ...]] = [(3, 4), (5,), (2, 3, 3, 3), (0, 5), (5, 1000)]
     assert_agree(
         three_steps(path, base, torch.float32, sign, shapes),
         three_steps("reference", base, torch.float32, sign, shapes),
@@ -40,11 +43,14 @@ def test_triton_kernel_agrees_with_the_reference(triton_on_cpu, path, base, sign
 
 
 @pytest.mark.parametrize("base", [tensor_table.NONE, tensor_table.SGD, tensor_table.ADAM])
-def test_triton_kernel_compiles_to_a_gpu_binary_without_a_gpu(monkeypatch, base):
+def test_triton_kernel_compiles_to_a_gpu_binary_without_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, base: int
+) -> None:
     source = load_triton_source(monkeypatch, interpret=False)
     from triton.backends.compiler import GPUTarget  # lazy: Triton may be absent
     from triton.compiler import ASTSource, compile
 
+    assert tensor_table.ENTRY.names is not None
     constants = {
         "ENTRY_LENGTH": len(tensor_table.ENTRY.names),
         "BASE": base,
@@ -64,7 +70,9 @@ def test_triton_kernel_compiles_to_a_gpu_binary_without_a_gpu(monkeypatch, base)
 
 
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
-def test_triton_kernel_does_not_change_elements_with_non_finite_gradients(triton_on_cpu):
+def test_triton_kernel_does_not_change_elements_with_non_finite_gradients(
+    triton_on_cpu: None,
+) -> None:
     weight = nn.Parameter(torch.ones(2, 2))
     optimizer = HAM(SGD([weight], lr=0.1, momentum=0.9), path="fused_base", nonfinite="ignore")
     for grad in (torch.zeros(2, 2), torch.tensor([[torch.nan, torch.inf], [0.01, 0.01]])):
