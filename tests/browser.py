@@ -1,4 +1,4 @@
-"""A Chromium for the tests: one that is installed, or one that is installed now."""
+"""A headless Chromium for the tests, installed first if the machine has none."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Playwright, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
-    "--no-sandbox",  # root, as in most containers, has none
+    "--no-sandbox",  # Chromium refuses to run its sandbox as root, the user of most containers
     "--disable-gpu",
     "--disable-quic",
     "--disable-dev-shm-usage",
@@ -28,29 +28,34 @@ FLAGS = (
 
 
 class NoBrowser(Exception):
-    """No Chromium is here and none can be installed; the message says why."""
+    """The machine has no Chromium and none can be installed; the message says why."""
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Launch a headless Chromium, after installing one where there is none."""
+    """Yield a running headless Chromium. Install Chromium first if the machine has none.
+
+    Raises:
+        NoBrowser: Chromium cannot be installed.
+    """
     with sync_playwright() as playwright:
-        with _alone():
-            path = _found(playwright) or _installed(playwright)
+        with _exclusive_lock():
+            path = _find(playwright) or _install(playwright)
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield browser
         browser.close()
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Wait for the other processes of this run: package managers refuse to run side by side."""
+def _exclusive_lock() -> Iterator[None]:
+    """Let one test process at a time enter: package managers refuse to run side by side."""
     with (Path(tempfile.gettempdir()) / "hamtune-browser.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _found(playwright: Playwright) -> str | None:
+def _find(playwright: Playwright) -> str | None:
+    """Return the path of an installed Chromium: the system's, else Playwright's own."""
     for name in NAMES:
         if path := shutil.which(name):
             return path
@@ -58,7 +63,12 @@ def _found(playwright: Playwright) -> str | None:
     return own if Path(own).exists() else None
 
 
-def _installed(playwright: Playwright) -> str:
+def _install(playwright: Playwright) -> str:
+    """Install Chromium and return its path: by apt-get for root, else by Playwright.
+
+    Raises:
+        NoBrowser: the installation failed.
+    """
     if os.geteuid() == 0 and shutil.which("apt-get"):
         waits = ("-o", "DPkg::Lock::Timeout=300")
         commands = [
@@ -71,7 +81,7 @@ def _installed(playwright: Playwright) -> str:
         done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         if done.returncode:
             raise NoBrowser(f"{' '.join(command)} failed: {done.stderr.strip()[-2000:]}")
-    path = _found(playwright)
+    path = _find(playwright)
     if path is None:
         raise NoBrowser(f"{' '.join(commands[-1])} ended well but left no Chromium")
     return path

