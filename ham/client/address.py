@@ -1,4 +1,4 @@
-"""Where the service answers."""
+"""The address of the service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ADDRESS_FILE = "service.json"
 
 
 class ServiceAddress(BaseModel):
-    """What a running service writes into its data folder."""
+    """The file that a running service writes into its data folder."""
 
     url: str
     instance: str
@@ -20,7 +20,7 @@ class ServiceAddress(BaseModel):
 
 
 def service_url(data_dir: Path | None = None) -> str:
-    """Return the address of the service: HAMTUNE_URL, the one in the data folder, the default."""
+    """Return the address in HAMTUNE_URL, else that in the data folder, else the default."""
     if url := os.environ.get("HAMTUNE_URL"):
         return url.rstrip("/")
     folder = data_dir or Path(os.environ.get("HAMTUNE_DATA_DIR", ".hamtune"))

@@ -1,4 +1,4 @@
-"""``hamtune config``: every setting, where its value comes from and what it means."""
+"""``hamtune config``: every setting, with its value, the origin of the value and its meaning."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from service.settings import Settings
 
 OTHERS = {
     "HAMTUNE_URL": "Commands and the client: address of the service.",
-    "HAMTUNE_API_KEY": "Commands and the client: the API key to send.",
-    "HAM_DATA_DIR": "Folder of CIFAR and ImageNet, where trainings run.",
+    "HAMTUNE_API_KEY": "Commands and the client: the API key that they send.",
+    "HAM_DATA_DIR": "Folder of CIFAR and ImageNet on the machines that train.",
 }
-"""Variables that are read elsewhere than in the service's settings."""
+"""Variables outside of the service's settings."""
 _SECRET = ("HAMTUNE_API_KEY",)
 
 
-class Row(NamedTuple):
-    """One setting; ``origin`` is ``environment`` or ``default``."""
+class Variable(NamedTuple):
+    """One environment variable; ``origin`` is ``environment`` or ``default``."""
 
     variable: str
     value: str
@@ -37,35 +37,35 @@ def config(
     json: Json = False,
     markdown: Annotated[bool, typer.Option(help="Write the table of the docs.")] = False,
 ) -> None:
-    """Show all settings, their values and where these come from; secrets are masked."""
+    """Show every setting with its value and origin; secrets are masked."""
     with report_errors():
         if markdown:
-            return print(documented(), end="")
-        rows = list(settings_rows(Settings()))
+            return print(markdown_table(), end="")
+        variables = list(variables_of(Settings()))
     if json:
-        return print_json([row._asdict() for row in rows])
+        return print_json([variable._asdict() for variable in variables])
     table = table_of()
     for name in ("variable", "value", "origin", "meaning"):
         table.add_column(name, overflow="fold")
-    for row in rows:
-        table.add_row(row.variable, row.value, row.origin, row.meaning)
+    for variable in variables:
+        table.add_row(*variable)
     Console().print(table)
 
 
-def settings_rows(settings: Settings) -> Iterator[Row]:
-    """Yield every variable that is read."""
+def variables_of(settings: Settings) -> Iterator[Variable]:
+    """Yield every environment variable of the service, the commands and the trainings."""
     for name, field in Settings.model_fields.items():
         variable = str(field.validation_alias or f"HAMTUNE_{name.upper()}")
         value = masked(_shown(getattr(settings, name)))
-        yield Row(variable, value, _origin(variable), str(field.description))
+        yield Variable(variable, value, _origin(variable), str(field.description))
     for variable, meaning in OTHERS.items():
         value = os.environ.get(variable, "")
         shown = "***" if value and variable in _SECRET else value
-        yield Row(variable, shown, _origin(variable), meaning)
+        yield Variable(variable, shown, _origin(variable), meaning)
 
 
-def documented() -> str:
-    """Return the table of docs/reference/settings.md, as Markdown."""
+def markdown_table() -> str:
+    """Return the table of docs/reference/settings.md."""
     lines = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         variable = str(field.validation_alias or f"HAMTUNE_{name.upper()}")

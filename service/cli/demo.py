@@ -1,6 +1,6 @@
 """``hamtune demo``: six small studies on real data, from request to leaderboard.
 
-What an earlier demo has finished is reused: the requests carry idempotency keys.
+The requests carry idempotency keys: a demo reuses the studies of an earlier one.
 """
 
 from __future__ import annotations
@@ -37,31 +37,31 @@ REQUESTS = tuple(
     for model in MODELS
     for sparsifier, sparsity in METHODS
 )
-_START_WITHIN = 120.0
-_STOP_WITHIN = 40.0
-_MOST_RETRIES = 100
+_START_SECONDS = 120.0
+_STOP_SECONDS = 40.0
+_MAX_SUBMISSIONS = 100
 
 
 def demo(
     exit: Annotated[
-        bool, typer.Option("--exit", help="Stop when everything is shown, for scripts.")
+        bool, typer.Option("--exit", help="Stop the service after the results, for scripts.")
     ] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Tune six small combinations on real data and show what came out."""
+    """Tune six small combinations on real data and show the results."""
     with report_errors():
         settings = settings_of(data_dir=data_dir)
         run_demo(settings, console, stay=not exit)
 
 
 def run_demo(settings: Settings, console: Console, *, stay: bool) -> None:
-    """Run the demo; the exit code is 1 if a study failed, 130 if it was stopped before the end.
+    """Run the demo; the exit code is 1 if a study failed, 130 after Ctrl-C before the results.
 
     Args:
-        settings: of the service that is started; one that already answers on the same data
-            folder is used instead.
-        console: where to write.
-        stay: whether the service stays up until Ctrl-C.
+        settings: of the service that the demo starts, unless a service already answers on the
+            same data folder.
+        console: the console to write to.
+        stay: True keeps the service up until Ctrl-C.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # `timeout` stops it as Ctrl-C does
     reported = failed = False
@@ -76,7 +76,7 @@ def run_demo(settings: Settings, console: Console, *, stay: bool) -> None:
                 console.print("The service stays up; press Ctrl-C to stop it.")
                 ours.wait()
     except KeyboardInterrupt:
-        console.print("Stopped. Run it again to go on from here: finished runs are kept.")
+        console.print("Stopped. Run the demo again to go on from here: finished runs are kept.")
         if not reported:
             raise typer.Exit(INTERRUPTED) from None
     if failed:
@@ -87,7 +87,7 @@ def run_demo(settings: Settings, console: Console, *, stay: bool) -> None:
 def running_service(
     settings: Settings, console: Console
 ) -> Iterator[tuple[str, subprocess.Popen[bytes] | None]]:
-    """Give the address of a service on this data folder, starting one if none answers."""
+    """Yield the address of a service on this data folder, and its process if it was started."""
     if (url := answering(settings)) is not None:
         console.print(f"using the service that already answers at {url}", highlight=False)
         yield url, None
@@ -104,7 +104,7 @@ def running_service(
 
 
 def answering(settings: Settings) -> str | None:
-    """Return the address of the service that runs on this data folder, if it does."""
+    """Return the address of the service that runs on this data folder, or None."""
     try:
         content = (settings.data_dir / ADDRESS_FILE).read_bytes()
         address = ServiceAddress.model_validate_json(content)
@@ -129,16 +129,16 @@ def free_port(host: str, first: int) -> int:
 
 
 def submit_once(client: Client, request: StudyRequest) -> StudyView:
-    """Submit a request, or return the study that an earlier demo has submitted.
+    """Submit a request, or return the study that an earlier demo submitted.
 
-    The key holds the recipe's version and the whole request, so a changed recipe or budget is
-    tuned anew; a study that failed or was cancelled is replaced by a new one.
+    The key holds the recipe's version and a digest of the request, so a changed recipe or budget
+    gets a new study. So does a study that failed or was cancelled.
     """
     from service.domain.planning.plans import resolve  # lazy: it imports numpy and SQLAlchemy
 
     resolved = resolve(request)
     digest = hashlib.sha256(request.model_dump_json().encode()).hexdigest()[:8]
-    for attempt in range(_MOST_RETRIES):
+    for attempt in range(_MAX_SUBMISSIONS):
         key = f"demo/{resolved.combination.key}/{digest}/{attempt}"
         study = client.submit(request, key)
         if study.state not in (StudyState.FAILED, StudyState.CANCELLED):
@@ -147,13 +147,16 @@ def submit_once(client: Client, request: StudyRequest) -> StudyView:
 
 
 def report(client: Client, studies: list[StudyView], console: Console) -> bool:
-    """Write what came out; tell whether any study failed."""
+    """Write the results; return True if a study failed."""
     failed = [study for study in studies if study.state != StudyState.SUCCEEDED]
     mine = {study.plan.combination.key for study in studies}
-    found = [row for row in client.recommendations() if row.combination.key in mine]
+    found = [one for one in client.recommendations() if one.combination.key in mine]
     if found:
         console.print(recommendation_table(found))
-        console.print("Gain: points of test accuracy over no HAM, paired by seed.\n", style="dim")
+        console.print(
+            "Gain: points of test accuracy over the baseline, without HAM, paired by seed.\n",
+            style="dim",
+        )
     for board in client.leaderboards():
         console.print(leaderboard_table(board), "")
     for study in failed:
@@ -162,7 +165,7 @@ def report(client: Client, studies: list[StudyView], console: Console) -> bool:
 
 
 def _show_addresses(url: str, console: Console) -> None:
-    console.print(f"\nPage              [bold]{url}/[/]", highlight=False)
+    console.print(f"\nHome page         [bold]{url}/[/]", highlight=False)
     console.print(f"API               {url}/docs", highlight=False)
     console.print(f"Optuna dashboard  {url}/dashboard\n", highlight=False)
 
@@ -182,8 +185,12 @@ def _start(settings: Settings) -> subprocess.Popen[bytes]:
 
 
 def _wait_until_answering(settings: Settings, process: subprocess.Popen[bytes]) -> str | None:
-    """Return its address; None where another has taken its port while it was starting."""
-    deadline = time.monotonic() + _START_WITHIN
+    """Return the service's address; None if another program took its port meanwhile.
+
+    Raises:
+        ValueError: the service ended, or did not answer within 120 s.
+    """
+    deadline = time.monotonic() + _START_SECONDS
     log = settings.data_dir / "logs" / "service.log"
     while time.monotonic() < deadline:
         if (url := answering(settings)) is not None:
@@ -192,9 +199,9 @@ def _wait_until_answering(settings: Settings, process: subprocess.Popen[bytes]) 
             if process.returncode == PORT_TAKEN:
                 return None
             last = log.read_text(errors="replace").strip().splitlines()[-1:]
-            raise ValueError(f"the service did not start: {' '.join(last)} (all of it: {log})")
+            raise ValueError(f"the service did not start: {' '.join(last)} (the whole log: {log})")
         time.sleep(0.2)
-    raise ValueError(f"the service did not answer within {_START_WITHIN:.0f} s; see {log}")
+    raise ValueError(f"the service did not answer within {_START_SECONDS:.0f} s; see {log}")
 
 
 def _stop(process: subprocess.Popen[bytes], console: Console) -> None:
@@ -203,7 +210,7 @@ def _stop(process: subprocess.Popen[bytes], console: Console) -> None:
     with console.status("stopping the service"):
         process.terminate()
         try:
-            process.wait(_STOP_WITHIN)
+            process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

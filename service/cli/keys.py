@@ -1,4 +1,4 @@
-"""``hamtune keys``: give out API keys, list them, revoke them. Works on the database itself."""
+"""``hamtune keys``: create, list and revoke API keys, in the database."""
 
 from __future__ import annotations
 
@@ -19,26 +19,25 @@ from service.records import ApiKey, Limits, Scope
 if TYPE_CHECKING:
     from service.storage.operations.keys import KeyStore
 
-app = typer.Typer(no_args_is_help=True, help="Give out, list and revoke API keys.")
+app = typer.Typer(no_args_is_help=True, help="Create, list and revoke API keys.")
 
 
 @app.command()
 def create(
-    name: Annotated[
-        str, typer.Argument(help="Whose it is, or what it is for.", show_default=False)
-    ],
+    name: Annotated[str, typer.Argument(help="Owner or purpose of the key.", show_default=False)],
     scope: Annotated[
-        Scope, typer.Option(help="read: ask; submit: also submit studies; admin: everything.")
+        Scope,
+        typer.Option(help="read: read only; submit: also submit studies; admin: everything."),
     ] = Scope.SUBMIT,
     max_queued: Annotated[
-        int | None, typer.Option(help="Studies that may wait at a time.", min=1)
+        int | None, typer.Option(help="Largest number of queued studies.", min=1)
     ] = None,
     gpu_hours: Annotated[
-        float | None, typer.Option(help="GPU hours of trainings within 30 days.", min=0)
+        float | None, typer.Option(help="Largest number of GPU hours within 30 days.", min=0)
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Make a key and write it to stdout. It is shown this once, and stored nowhere."""
+    """Create a key and write it to stdout. The key is shown once and stored nowhere."""
     with _keys(data_dir) as keys:
         limits = Limits(max_queued_studies=max_queued, gpu_hours=gpu_hours)
         key, token = keys.create(name, scope, limits)
@@ -66,7 +65,7 @@ def revoke(
     key: Annotated[str, typer.Argument(help="Id of the key.", show_default=False)],
     data_dir: DataDir = None,
 ) -> None:
-    """End a key; running services refuse it within seconds."""
+    """Revoke a key; running services refuse it within seconds."""
     with _keys(data_dir) as keys:
         try:
             keys.revoke(key)

@@ -1,4 +1,4 @@
-"""``hamtune leaderboard``: methods ranked under equal conditions."""
+"""``hamtune leaderboard``: methods ranked by benchmark."""
 
 from __future__ import annotations
 

@@ -28,21 +28,21 @@ _STUDY = re.compile(r"study_[0-9a-z]{26}")
 
 
 def migrate(data_dir: DataDir = None) -> None:
-    """Bring the database to this version's tables (serve and worker do so by themselves)."""
+    """Migrate the database to the tables of this version; serve and worker do so at start."""
     with report_errors():
         settings = settings_of(data_dir=data_dir)
-        from service.storage import Database  # lazy: see serve
-        from service.storage.engine.migrate import migrate as run  # lazy: see serve
+        from service.storage import Database  # lazy: most commands need no database
+        from service.storage.engine.migrate import migrate as run  # lazy: the same
 
         run(Database(settings.database))
         console.print("the database is up to date")
 
 
 def backup(
-    folder: Annotated[Path, typer.Argument(help="Where to write; made if it is not there.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write to; created if missing.")],
     data_dir: DataDir = None,
 ) -> None:
-    """Copy the embedded databases, whole, while the service runs (PostgreSQL has pg_dump)."""
+    """Copy the embedded databases while the service runs; for PostgreSQL use pg_dump."""
     with report_errors():
         settings = settings_of(data_dir=data_dir)
         if settings.database_url is not None:
@@ -58,42 +58,50 @@ def backup(
 
 
 def clean(
-    days: Annotated[int, typer.Option(help="Keep what ended within so many days.", min=0)] = 30,
-    dry_run: Annotated[bool, typer.Option(help="Only say what would be removed.")] = False,
+    days: Annotated[
+        int,
+        typer.Option(help="Keep the files of studies that ended within this many days.", min=0),
+    ] = 30,
+    dry_run: Annotated[
+        bool, typer.Option(help="Only list the files that would be removed.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Remove logs, checkpoints and Ray's folders of studies that ended long ago, never results."""
+    """Remove logs, checkpoints and Ray's folders of studies that ended long ago, not results."""
     with report_errors():
         settings = settings_of(data_dir=data_dir)
         from service.storage import open_storage  # lazy: most commands need no database
-        from service.workers.cluster import checkpoints  # lazy: and no buckets
+        from service.workers.cluster import checkpoints  # lazy: they need no bucket either
 
         storage = open_storage(settings)
-        place = checkpoints.open_checkpoint_store(settings.checkpoint_location)
+        store = checkpoints.open_checkpoint_store(settings.checkpoint_location)
         try:
             before = datetime.now(UTC) - timedelta(days=days)
-            old = list(_left_behind(settings.data_dir, storage.studies, before))
-            states = [
+            files = list(_old_files(settings.data_dir, storage.studies, before))
+            checkpointed = [
                 study_id
-                for study_id, changed in place.studies()
+                for study_id, changed in store.studies()
                 if _ended_before(before, storage.studies, study_id, changed)
             ]
             lines = storage.logs.forget(before, dry_run=dry_run)
         finally:
             storage.database.close()
-        for path in [] if dry_run else old:
+        for path in [] if dry_run else files:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-        for study_id in [] if dry_run else states:
-            place.remove(study_id)
-    for name in [*map(str, old), *(f"{place.folder}/{study_id}" for study_id in states)]:
+        for study_id in [] if dry_run else checkpointed:
+            store.remove(study_id)
+    for name in [*map(str, files), *(f"{store.folder}/{study_id}" for study_id in checkpointed)]:
         print(name)
     verb = "would be removed" if dry_run else "removed"
-    text = f"{len(old) + len(states)} files and folders and {lines} log lines {verb}"
+    text = f"{len(files) + len(checkpointed)} files and folders and {lines} log lines {verb}"
     Console(stderr=True).print(text, highlight=False)
 
 
-def _left_behind(data_dir: Path, studies: StudyStore, before: datetime) -> Iterator[Path]:
-    """Yield what is left of studies that ended before a time, or are not known, and of runners."""
+def _old_files(data_dir: Path, studies: StudyStore, before: datetime) -> Iterator[Path]:
+    """Yield the logs of studies that ended before a time, and the folders of ended runners.
+
+    A study that the database does not know counts as ended when its log was last written.
+    """
     for path in data_dir.glob("logs/study_*.log"):
         changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         if _STUDY.fullmatch(path.stem) and _ended_before(before, studies, path.stem, changed):
@@ -107,7 +115,7 @@ def _left_behind(data_dir: Path, studies: StudyStore, before: datetime) -> Itera
 def _ended_before(
     before: datetime, studies: StudyStore, study_id: str, changed: datetime | None
 ) -> bool:
-    """Tell whether a study has ended before a time, or what is left of an unknown one is older."""
+    """Return True if a study ended before a time; ``changed`` stands in for an unknown study's."""
     try:
         ended = studies.get(study_id).ended_at
     except NotFound:
@@ -126,7 +134,7 @@ def _alive(pid: int) -> bool:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy by SQLite itself: a file copied while it is written to may be torn."""
+    """Copy a database with SQLite's backup: a plain copy during a write may be inconsistent."""
     target.unlink(missing_ok=True)
     with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
         old.backup(new)

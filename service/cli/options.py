@@ -17,10 +17,10 @@ Url = Annotated[
         show_default=False,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON to stdout, and nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="Write only JSON to stdout.")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the embedded databases and logs.")]
 
 
 def settings_of(**options: Any) -> Settings:
-    """Return the service's settings; an option that was given replaces its variable."""
+    """Return the service's settings; an option that is not None overrides its variable."""
     return Settings(**{name: value for name, value in options.items() if value is not None})

@@ -42,14 +42,14 @@ from service.formatting import (
 _WIDTH_OF_FILES = 120
 
 console = Console(width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
-"""Standard output; in columns of 120 characters where it is not a terminal."""
+"""Standard output; 120 columns wide where it is not a terminal."""
 
 _COLOURS = {"succeeded": "green", "failed": "red", "cancelled": "red", "queued": "dim"}
-_ROLES = {"tuned": "+ HAM, tuned", "paper": "+ HAM, paper", "no HAM": "without HAM"}
+_ROLES = {"tuned": "+ HAM, tuned", "paper": "+ HAM, paper", "no HAM": "baseline, without HAM"}
 
 
 def print_json(value: object) -> None:
-    """Write one JSON document, of records and plain values, to stdout."""
+    """Write records and plain values to stdout as one JSON document."""
     print(json.dumps(value, indent=2, default=_plain))
 
 
@@ -61,29 +61,31 @@ def _plain(value: object) -> object:
 
 def method(*combinations: Combination) -> str:
     """Write sparsifier and sparsity, or all of a study's sparsities: ``random 0.80,0.90``."""
-    found = ",".join(format_sparsity(row.sparsity) for row in combinations)
-    return f"{combinations[0].sparsifier} {found if combinations[-1].sparsity else ''}".rstrip()
+    sparsities = ",".join(format_sparsity(combination.sparsity) for combination in combinations)
+    shown = sparsities if combinations[-1].sparsity else ""
+    return f"{combinations[0].sparsifier} {shown}".rstrip()
 
 
-def recommendation_table(rows: Sequence[Recommendation]) -> Table:
-    """Return recommended settings as a table."""
-    table = table_of("Recommended settings")
+def recommendation_table(recommendations: Sequence[Recommendation]) -> Table:
+    """Return recommended configurations as a table, by combination."""
+    table = table_of("Recommended configurations")
     for name in ("model", "method"):
         table.add_column(name, overflow="fold")
     for name in ("alpha", "beta", "acc. %", "gain", "95 % interval", "seeds"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("grade", no_wrap=True)
-    for row in sorted(rows, key=lambda row: row.combination.key):
+    for found in sorted(recommendations, key=lambda found: found.combination.key):
+        accuracy, gain = found.accuracy, found.gain
         table.add_row(
-            row.combination.model,
-            _with_joint(method(row.combination), row.setting),
-            strength(row.setting.alpha),
-            strength(row.setting.beta),
-            f"{100 * row.accuracy.mean:.2f}" if row.accuracy else NOTHING,
-            points(row.gain.mean) if row.gain else NOTHING,
-            interval(row.gain) if row.gain else NOTHING,
-            str(row.gain.n if row.gain else 0),
-            Text(row.grade.value, "green" if row.grade == Grade.CONFIRMED else "yellow"),
+            found.combination.model,
+            _with_joint(method(found.combination), found.setting),
+            strength(found.setting.alpha),
+            strength(found.setting.beta),
+            f"{100 * accuracy.mean:.2f}" if accuracy else NOTHING,
+            points(gain.mean) if gain else NOTHING,
+            interval(gain) if gain else NOTHING,
+            str(gain.n if gain else 0),
+            Text(found.grade.value, "green" if found.grade == Grade.CONFIRMED else "yellow"),
         )
     return table
 
@@ -95,13 +97,13 @@ def leaderboard_table(board: Leaderboard) -> Table:
     table.add_column("method", overflow="fold")
     for name in ("alpha", "beta", "acc. %", "95 % interval", "seeds"):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in board.rows:
-        accuracy = row.test_accuracy
+    for entry in board.rows:
+        accuracy = entry.test_accuracy
         table.add_row(
-            str(row.rank),
-            _method(row, several_environments=len(board.environments) > 1),
-            strength(row.setting.alpha),
-            strength(row.setting.beta),
+            str(entry.rank),
+            _method(entry, several_environments=len(board.environments) > 1),
+            strength(entry.setting.alpha),
+            strength(entry.setting.beta),
             f"{100 * accuracy.mean:.2f}",
             f"{100 * accuracy.low:.2f} to {100 * accuracy.high:.2f}",
             str(accuracy.n),
@@ -109,14 +111,14 @@ def leaderboard_table(board: Leaderboard) -> Table:
     return table
 
 
-def _method(row: LeaderboardEntry, several_environments: bool) -> str:
-    name = f"{row.sparsifier} {_ROLES.get(row.role, row.role)}{_trainings(row.trainings)}"
-    name = _with_joint(name, row.setting)
-    return f"{name} ({'; '.join(row.environments)})" if several_environments else name
+def _method(entry: LeaderboardEntry, several_environments: bool) -> str:
+    name = f"{entry.sparsifier} {_ROLES.get(entry.role, entry.role)}{_trainings(entry.trainings)}"
+    name = _with_joint(name, entry.setting)
+    return f"{name} ({'; '.join(entry.environments)})" if several_environments else name
 
 
-def _with_joint(name: str, setting: HamConfig) -> str:
-    return f"{name} ({joint})" if (joint := joint_notes(setting)) else name
+def _with_joint(name: str, ham_config: HamConfig) -> str:
+    return f"{name} ({joint})" if (joint := joint_notes(ham_config)) else name
 
 
 def _trainings(count: int | None) -> str:
@@ -145,7 +147,7 @@ def study_table(studies: Sequence[StudyView]) -> Table:
 
 
 def table_of(title: str | None = None) -> Table:
-    """Return an empty table that wastes no width."""
+    """Return an empty table without outer edges and padding."""
     return Table(
         box=box.SIMPLE_HEAD,
         title=title,
@@ -157,30 +159,30 @@ def table_of(title: str | None = None) -> Table:
 
 
 def state_text(study: StudyView) -> Text:
-    """Return a study's state, or its stage while it runs, in its colour."""
+    """Return a study's state in the colour of the state; while it runs, its stage."""
     return Text(stage(study.state, study.progress), _COLOURS.get(study.state.value, "cyan"))
 
 
-def print_recommendation(console: Console, row: Recommendation) -> None:
-    """Write one recommendation: the setting, its evidence, how to use it."""
-    console.print(recommendation_table([row]))
-    console.print(f"\n{row.message}", markup=False, highlight=False)
-    for sentence in optimum_sentences(row.optimum) if row.optimum else ():
+def print_recommendation(console: Console, found: Recommendation) -> None:
+    """Write one recommendation: the configuration, its evidence, how to use it."""
+    console.print(recommendation_table([found]))
+    console.print(f"\n{found.message}", markup=False, highlight=False)
+    for sentence in optimum_sentences(found.optimum) if found.optimum else ():
         console.print(sentence, markup=False, highlight=False)
-    for warning in row.warnings:
+    for warning in found.warnings:
         console.print(f"warning: {warning}", style="yellow", markup=False)
-    _print_use(console, row.setting, row.train_with)
+    _print_use(console, found.setting, found.train_with)
 
 
 def pareto_front_table(front: ParetoFront) -> Table:
-    """Return a Pareto front as a table, with the measure of its other objective."""
-    other = front.objectives[-1]
+    """Return a Pareto front as a table, with a column for its second objective."""
+    second = front.objectives[-1]
     table = table_of("Pareto front")
     table.add_column("method", overflow="fold")
     for name in ("alpha", "beta", "realised"):
         table.add_column(name, justify="right", no_wrap=True)
-    if other != "sparsity":
-        table.add_column(other.replace("_", " "), justify="right", no_wrap=True)
+    if second != "sparsity":
+        table.add_column(second.replace("_", " "), justify="right", no_wrap=True)
     for name in ("acc. %", "95 % interval", "gain", "interval*", "seeds"):
         table.add_column(name, justify="right", no_wrap=True)
     for point in front.points:
@@ -190,7 +192,7 @@ def pareto_front_table(front: ParetoFront) -> Table:
             strength(point.setting.alpha),
             strength(point.setting.beta),
             percent(point.realised_sparsity),
-            *([amount(point.measured(other))] if other != "sparsity" else []),
+            *([amount(point.measured(second))] if second != "sparsity" else []),
             f"{100 * test.mean:.2f}" if test else NOTHING,
             f"{100 * test.low:.2f} to {100 * test.high:.2f}" if test else NOTHING,
             Text(points(gain.mean if gain else None), "green" if point.gain_shown else "yellow"),
@@ -201,23 +203,23 @@ def pareto_front_table(front: ParetoFront) -> Table:
 
 
 def print_pareto_front(console: Console, front: ParetoFront) -> None:
-    """Write a Pareto front and what it rests on."""
+    """Write a Pareto front and its message."""
     console.print(pareto_front_table(front))
     for line in (front.message, f"* {FRONT_INTERVALS}"):
         console.print(line, markup=False, highlight=False)
 
 
 def print_plan(console: Console, plan: PlanView) -> None:
-    """Write what a study would train, and what that would take."""
+    """Write the trainings, the search space and the estimated cost of a study."""
     cost = plan.estimate
     lines = [
-        f"{plan.slug}: {plan.expected_runs} trainings at most, "
-        f"{plan.expected_epochs} epochs together",
+        f"{plan.slug}: at most {plan.expected_runs} trainings, "
+        f"{plan.expected_epochs} epochs in total",
         f"search space {plan.space.id}, sampler {plan.sampler}, early stopping "
         f"{plan.early_stopping}",
         *(
             f"{name.replace('_', ' ')} {searched_range(axis)} times the recipe's, searched with "
-            f"HAM and without it in {plan.budget.trials} trials each"
+            f"HAM and for the baseline in {plan.budget.trials} trials each"
             for name, axis in plan.space.axes(branch="baseline").items()
         ),
         *(
@@ -232,37 +234,36 @@ def print_plan(console: Console, plan: PlanView) -> None:
         console.print(line, markup=False, highlight=False)
 
 
-def print_transferred(console: Console, row: TransferredRecommendation) -> None:
-    """Write what similar combinations say about one that nobody has tuned."""
+def print_transferred(console: Console, found: TransferredRecommendation) -> None:
+    """Write a configuration that is transferred from similar combinations."""
     table = Table(box=box.SIMPLE_HEAD)
     for title in ("similar combination", "distance", "grade", "alpha", "beta"):
         table.add_column(title)
-    for near in row.neighbours:
-        setting = near.setting
+    for neighbour in found.neighbours:
         table.add_row(
-            near.combination.slug,
-            f"{near.distance:.2f}",
-            near.grade,
-            strength(setting.alpha),
-            strength(setting.beta),
+            neighbour.combination.slug,
+            f"{neighbour.distance:.2f}",
+            neighbour.grade,
+            strength(neighbour.setting.alpha),
+            strength(neighbour.setting.beta),
         )
     console.print(table)
-    console.print(row.message, style="yellow", markup=False, highlight=False)
-    others = [f"({s.alpha:.3g}, {s.beta:.3g})" for s in row.portfolio[1:]]
+    console.print(found.message, style="yellow", markup=False, highlight=False)
+    others = [f"({other.alpha:.3g}, {other.beta:.3g})" for other in found.portfolio[1:]]
     if others:
-        console.print(f"worth a try as well: {', '.join(others)}", markup=False, highlight=False)
-    _print_use(console, row.setting)
+        console.print(f"also worth a try: {', '.join(others)}", markup=False, highlight=False)
+    _print_use(console, found.setting)
 
 
-def print_paper(console: Console, row: PaperRecommendation) -> None:
-    """Write the paper's default for a combination that nobody has tuned."""
-    console.print(row.message, style="yellow", markup=False, highlight=False)
-    _print_use(console, row.setting)
+def print_paper(console: Console, found: PaperRecommendation) -> None:
+    """Write the paper's default for a combination that is not tuned."""
+    console.print(found.message, style="yellow", markup=False, highlight=False)
+    _print_use(console, found.setting)
 
 
-def _print_use(console: Console, setting: HamConfig, beside: Sequence[str] = ()) -> None:
+def _print_use(console: Console, ham_config: HamConfig, train_with: Sequence[str] = ()) -> None:
     use = "train with the base optimizer alone"
-    if not setting.is_baseline:  # every digit: it is the setting that was measured
-        use = f"optimizer = ham.HAM(base, alpha={setting.alpha!r}, beta={setting.beta!r})"
-    use = f"{use}, with {', '.join(beside)}" if beside else use
+    if not ham_config.is_baseline:  # every digit: the gain was measured at these very values
+        use = f"optimizer = ham.HAM(base, alpha={ham_config.alpha!r}, beta={ham_config.beta!r})"
+    use = f"{use}, with {', '.join(train_with)}" if train_with else use
     console.print(f"use: {use}", markup=False, highlight=False)

@@ -1,4 +1,4 @@
-"""The scheduler as a child process of ``hamtune serve``, started again whenever it dies."""
+"""The scheduler as a child process of ``hamtune serve``, restarted when it dies."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ GRACE = 20.0
 
 
 class SchedulerProcess:
-    """Keeps one scheduler running until stopped.
+    """Keeps one scheduler running until :meth:`stop`.
 
     Args:
-        settings: handed to the scheduler through its environment.
-        command: what to run.
-        first_pause: seconds before it is started again; doubled each time it dies young.
+        settings: passed to the scheduler through its environment.
+        command: command line of the scheduler.
+        first_pause: seconds before the first restart; doubled, up to 60 s, each time the
+            scheduler dies within 60 s of its start.
     """
 
     def __init__(
@@ -47,12 +48,12 @@ class SchedulerProcess:
         self._keeper = threading.Thread(target=self._keep, name="scheduler-keeper", daemon=True)
 
     def start(self) -> None:
-        """Start the scheduler and the thread that keeps it."""
+        """Start the scheduler, and the thread that restarts it."""
         self._spawn()
         self._keeper.start()
 
     def stop(self) -> None:
-        """Ask the scheduler to end, wait, and end its process group if it does not."""
+        """Terminate the scheduler; kill its process group if it has not ended after 20 s."""
         self._stopping.set()
         self._keeper.join()
         process = self._process
@@ -68,7 +69,7 @@ class SchedulerProcess:
     def _spawn(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with Path(self.log).open("ab") as log:
-            # A session of its own: Ctrl-C reaches the service alone, which ends the scheduler.
+            # In its own session: Ctrl-C reaches only the service, which ends the scheduler.
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
@@ -88,7 +89,7 @@ class SchedulerProcess:
             if time.monotonic() - started > HEALTHY_AFTER:
                 pause = self._first_pause
             logger.error(
-                "the scheduler ended with code %s; starting it again in %.0f s (see %s)",
+                "the scheduler ended with code %s; it is restarted in %.0f s (see %s)",
                 code,
                 pause,
                 self.log,
@@ -100,7 +101,7 @@ class SchedulerProcess:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return the environment that gives a child process these settings."""
+    """Return environment variables from which a child process reads the same settings."""
     values = {name: value for name, value in settings if value is not None}
     names = {"ray_address": "RAY_ADDRESS"}
     return {

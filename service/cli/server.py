@@ -1,4 +1,4 @@
-"""What ``hamtune serve`` does: database, scheduler, API, and their end."""
+"""The process of ``hamtune serve``: database, API, scheduler process, and their shutdown."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def serve(settings: Settings, scheduler: bool, announce: Callable[[str], None]) 
     Args:
         settings: where it listens and keeps its data.
         scheduler: whether to run a scheduler beside the API.
-        announce: called with the address once the API answers.
+        announce: called with the address when the API answers.
 
     Raises:
-        PortTaken: something listens on the port already.
+        PortTaken: another program listens on the port.
     """
     logs.configure(settings)
     listener = _listen(settings.host, settings.port)
@@ -42,7 +42,7 @@ def serve(settings: Settings, scheduler: bool, announce: Callable[[str], None]) 
     migrate(storage.database)
     app = create_app(settings, storage)
     keeper = SchedulerProcess(settings) if scheduler else None
-    # Uvicorn raises the signal again when it has shut down; this turns it into an exception.
+    # Uvicorn raises the signal again after its shutdown; the handler makes an exception of it.
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         if keeper:
@@ -58,7 +58,7 @@ def serve(settings: Settings, scheduler: bool, announce: Callable[[str], None]) 
 
 
 class _Server(uvicorn.Server):
-    """A server that tells when it answers, and writes its address into the data folder."""
+    """A uvicorn server that announces its address and writes it into the data folder."""
 
     def __init__(self, app: FastAPI, settings: Settings, announce: Callable[[str], None]) -> None:
         super().__init__(
@@ -74,23 +74,23 @@ class _Server(uvicorn.Server):
         self._app, self._settings, self._announce = app, settings, announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start listening, then tell."""
+        """Start to listen, then announce the address."""
         await super().startup(sockets)
         gc.collect()
-        gc.freeze()  # modules and schemas stay: to look through them takes 0.1 s, again and again
+        gc.freeze()  # a collection that visits all modules and schemas takes 0.1 s
         url = _url(self._settings)
         _remember_address(self._settings, self._app, url)
         self._announce(url)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams, which would not end by themselves, then wait for open requests."""
+        """End the event streams, which have no end of their own, then wait for open requests."""
         self._app.state.feed.closed = True
         await super().shutdown(sockets)
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio switches Nagle's algorithm off only where the protocol is named: 40 ms per answer.
+    # asyncio disables Nagle's algorithm, 40 ms an answer, only if the protocol is named.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -100,7 +100,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         if error.errno == errno.EADDRINUSE:
             raise PortTaken(
-                f"port {port} of {host} is taken, perhaps by another hamtune; choose another: "
+                f"port {port} of {host} is taken, perhaps by another hamtune; choose another one: "
                 f"hamtune serve --port {port + 1}"
             ) from None
         raise ValueError(f"cannot listen on {host}:{port}: {error.strerror}") from None
@@ -113,13 +113,13 @@ def _url(settings: Settings) -> str:
 
 
 def _remember_address(settings: Settings, app: FastAPI, url: str) -> None:
-    """Let commands that run beside the data folder find the service, whatever its port."""
+    """Write the address into the data folder, where commands on this machine look for it."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     address = ServiceAddress(url=url, instance=app.state.instance, pid=os.getpid())
     path = settings.data_dir / ADDRESS_FILE
-    whole = path.with_suffix(".new")
-    whole.write_text(address.model_dump_json())
-    whole.replace(path)  # at once: nobody reads half of it
+    new = path.with_suffix(".new")
+    new.write_text(address.model_dump_json())
+    new.replace(path)  # atomic: no reader sees half of the file
 
 
 def _forget_address(settings: Settings, app: FastAPI) -> None:

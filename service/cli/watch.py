@@ -1,4 +1,4 @@
-"""Shows studies while they run: a live table on a terminal, a line now and then elsewhere."""
+"""Progress of running studies: a live table on a terminal, else a line every 20 s at most."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from ham.client.records import ENDED, StudyState, StudyView
 from service.cli.output import method, state_text, table_of
 from service.formatting import duration, early_stopping_sentence, percent, stage
 
-_POLL = 1.0
-_PLAIN_EVERY = 20.0
-_PATIENCE = 60.0
+_POLL_SECONDS = 1.0
+_SECONDS_BETWEEN_LINES = 20.0
+_SECONDS_WITHOUT_SERVICE = 60.0
 
 
 def watch(client: Client, ids: Sequence[str], console: Console) -> list[StudyView]:
     """Show studies until all have ended, and return them.
 
     Raises:
-        ServiceNotRunning: the service has been away for a minute.
+        ServiceNotRunning: no service has answered for 60 s.
     """
     studies = _fetch(client, ids)
-    notes = _Notes(client)
+    note = _EarlyStoppingNote(client)
     if console.is_terminal:
         with Live(console=console, auto_refresh=False) as live:
             return _follow(
                 client,
                 studies,
-                lambda now: live.update(progress_table(now, notes.on(now)), refresh=True),
+                lambda now: live.update(progress_table(now, note.of(now)), refresh=True),
             )
-    return _follow(client, studies, _PlainLines(console, notes).show)
+    return _follow(client, studies, _PlainLines(console, note).show)
 
 
 def _follow(
@@ -45,48 +45,48 @@ def _follow(
 ) -> list[StudyView]:
     show(studies)
     while not all(study.state in ENDED for study in studies):
-        time.sleep(_POLL)
+        time.sleep(_POLL_SECONDS)
         studies = _fetch(client, [study.id for study in studies])
         show(studies)
     return studies
 
 
 def _fetch(client: Client, ids: Sequence[str]) -> list[StudyView]:
-    """Ask for the studies; a service that is being restarted is waited for."""
-    deadline = time.monotonic() + _PATIENCE
+    """Return the studies; ask again for up to 60 s while no service answers."""
+    deadline = time.monotonic() + _SECONDS_WITHOUT_SERVICE
     while True:
         try:
             return [client.study(id) for id in ids]
         except ServiceNotRunning:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(_POLL)
+            time.sleep(_POLL_SECONDS)
 
 
-class _Notes:
-    """What is to be said of early stopping in the one study that is watched.
+class _EarlyStoppingNote:
+    """A sentence on early stopping, where one study is watched.
 
-    It is asked again when the search has got further, since only that can change it.
+    The service is asked again after each search trial: only a trial can change the answer.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._done = 0
-        self._said: str | None = None
+        self._trials = 0
+        self._sentence: str | None = None
 
-    def on(self, studies: Sequence[StudyView]) -> str | None:
+    def of(self, studies: Sequence[StudyView]) -> str | None:
         if len(studies) > 1:
             return None
         [study] = studies
-        if (done := study.progress.search.done) > self._done:
-            with suppress(ServiceNotRunning):  # the studies are waited for
-                self._said = early_stopping_sentence(self._client.early_stopping(study.id))
-                self._done = done
-        return self._said
+        if (trials := study.progress.search.done) > self._trials:
+            with suppress(ServiceNotRunning):  # _fetch waits for the service
+                self._sentence = early_stopping_sentence(self._client.early_stopping(study.id))
+                self._trials = trials
+        return self._sentence
 
 
 def progress_table(studies: Sequence[StudyView], note: str | None = None) -> Table:
-    """Return how far studies are, one per row."""
+    """Return the progress of studies as a table; the note becomes its caption."""
     table = table_of()
     table.caption, table.caption_justify = note, "left"
     for name in ("model", "method", "stage"):
@@ -109,12 +109,12 @@ def progress_table(studies: Sequence[StudyView], note: str | None = None) -> Tab
 
 
 class _PlainLines:
-    """Writes a line for a study when its stage changes, and every now and then."""
+    """Writes a line for a study when its stage changes, and every 20 s within a stage."""
 
-    def __init__(self, console: Console, notes: _Notes) -> None:
+    def __init__(self, console: Console, note: _EarlyStoppingNote) -> None:
         self._console = console
-        self._notes = notes
-        self._noted: str | None = None
+        self._note = note
+        self._written: str | None = None
         self._shown: dict[str, tuple[str, float]] = {}
 
     def show(self, studies: Sequence[StudyView]) -> None:
@@ -123,14 +123,14 @@ class _PlainLines:
             name = stage(study.state, study.progress)
             last, at = self._shown.get(study.id, ("", 0.0))
             waiting = study.state == StudyState.QUEUED or study.state in ENDED
-            if name == last and (waiting or now - at < _PLAIN_EVERY):
+            if name == last and (waiting or now - at < _SECONDS_BETWEEN_LINES):
                 continue
             self._shown[study.id] = (name, now)
             self._print(_line(study))
-            note = self._notes.on(studies)
-            if note and note != self._noted:
-                self._noted = note
-                self._print(note)
+            sentence = self._note.of(studies)
+            if sentence and sentence != self._written:
+                self._written = sentence
+                self._print(sentence)
 
     def _print(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -145,7 +145,7 @@ def _line(study: StudyView) -> str:
         f"{head}, {progress.search.done}/{progress.search.planned} trials, "
         f"{progress.done}/{progress.planned} runs"
     )
-    if not study.plan.is_multi_objective:  # where sparsities differ there is no best
+    if not study.plan.is_multi_objective:  # accuracies at several sparsities do not compare
         line += f", best so far {percent(progress.best_validation_accuracy)}"
     if progress.remaining_seconds is not None:
         line += f", {duration(progress.remaining_seconds)} left"

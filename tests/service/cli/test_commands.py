@@ -124,7 +124,7 @@ def test_dry_run_tells_what_a_study_would_take_and_queues_nothing(
     done = CliRunner().invoke(app, args, env={"HAMTUNE_URL": service})
     assert done.exit_code == 0, done.output
     shown = " ".join(done.stdout.split())
-    assert "digits_cnn-digits/random-0.90/sgd: " in shown and "trainings at most" in shown
+    assert "digits_cnn-digits/random-0.90/sgd: " in shown and "at most" in shown
     assert "beta schedule: constant or linear or cosine" in shown
     assert "trainings of this very combination, 7.5 s each" in shown  # 0.5 s for each of 15 epochs
     assert storage.studies.list(state=StudyState.QUEUED) == []

@@ -96,7 +96,7 @@ def test_postgresql_comes_back_from_a_dump(empty_postgres_url: str, tmp_path: Pa
     dump = str(tmp_path / "hamtune.dump")
     run = {"check": True, "capture_output": True, "text": True, "env": dict(os.environ)}
     with fresh_database(empty_postgres_url) as other:
-        # The very commands of docs/guides/operations.md.
+        # The commands of docs/guides/operations.md.
         subprocess.run(["pg_dump", "--format=custom", f"--file={dump}", empty_postgres_url], **run)
         restore = ["pg_restore", "--clean", "--if-exists", "--exit-on-error"]
         subprocess.run([*restore, f"--dbname={other}", dump], **run)
