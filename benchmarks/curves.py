@@ -16,8 +16,8 @@ def draw(title: str, across: str, up: str, curves: Mapping[str, Curve]) -> str:
     """Return a picture of named curves; each value holds until the next one.
 
     Args:
-        title: what it shows.
-        across, up: what the axes are.
+        title: of the picture.
+        across, up: labels of the axes.
         curves: by name, points with ascending x; all numbers > 0.
     """
     points = [point for curve in curves.values() for point in curve]

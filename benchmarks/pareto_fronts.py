@@ -1,9 +1,9 @@
-"""What the samplers of two objectives are worth: ``python -m benchmarks.pareto_fronts``.
+"""Simulated regret of the samplers for two objectives.
 
-Simulated searches over alpha, beta and three sparsities, whose truth is known: HAM gains most at
-one place, the same at every sparsity, and a run's noise is a tenth of that gain. Reported is by
-how much the best setting that a search has tried at a sparsity falls short of the optimum, in
-points, and how many of its trials repeat an earlier one.
+``python -m benchmarks.pareto_fronts`` searches over alpha, beta and three sparsities with a known
+truth: HAM gains most at one point, the same at every sparsity, and the noise of a run is a tenth
+of that gain. It prints by how many points the best configuration tried at a sparsity falls short
+of the optimum, and how many trials repeat an earlier one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import optuna
 from ham.client.records import Budget, Plan, Sampler, StudyRequest
 from ham.config import HamConfig
 from service.domain.planning.plans import resolve
-from service.domain.search.objectives import FRONT_SAMPLERS
+from service.domain.search.objectives import PARETO_SAMPLERS
 from service.records import Outcome
 from service.workers.study.optuna_search import OptunaSearch
 
@@ -26,25 +26,25 @@ LEVELS = (0.5, 0.8, 0.9)
 GAIN, NOISE = 0.03, 0.003
 
 
-def gain(setting: HamConfig) -> float:
-    """Return what a setting gains in truth: most at alpha 30, beta 0.01."""
-    alpha = math.log10(max(setting.alpha, 0.5) / 30)
-    beta = math.log10(max(setting.beta, 5e-5) / 0.01)
+def gain(ham_config: HamConfig) -> float:
+    """Return the true gain of a configuration, a fraction: highest at alpha 30, beta 0.01."""
+    alpha = math.log10(max(ham_config.alpha, 0.5) / 30)
+    beta = math.log10(max(ham_config.beta, 5e-5) / 0.01)
     return GAIN * math.exp(-(alpha**2) - 0.3 * beta**2)
 
 
 def searched(plan: Plan, noise: random.Random) -> tuple[float, int]:
-    """Return the mean shortfall over the sparsities, and the trials that repeat another."""
+    """Return the mean shortfall over the sparsities, and the number of repeated trials."""
     search = OptunaSearch(optuna.storages.InMemoryStorage(), "search", plan)
     tried = []
     for _ in range(plan.search_trials):
-        number, setting, sparsity = search.ask()
+        number, ham_config, sparsity = search.ask()
         assert sparsity is not None
-        tried.append((setting, sparsity))
-        accuracy = 0.93 + gain(setting) - 0.2 * sparsity**4 + noise.gauss(0, NOISE)
+        tried.append((ham_config, sparsity))
+        accuracy = 0.93 + gain(ham_config) - 0.2 * sparsity**4 + noise.gauss(0, NOISE)
         measures = {"sparsity": {"realised": sparsity}}
         search.tell(number, Outcome(validation_accuracy=accuracy, measures=measures))
-    best = [max(gain(s) for s, at in tried if at == level) for level in LEVELS]
+    best = [max(gain(c) for c, at in tried if at == level) for level in LEVELS]
     return GAIN - fmean(best), len(tried) - len(set(tried))
 
 
@@ -54,14 +54,14 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=32)
     parser.add_argument("--repetitions", type=int, default=40)
     args = parser.parse_args()
-    for sampler in FRONT_SAMPLERS:
+    for sampler in PARETO_SAMPLERS:
         plan = resolve(_request(sampler, args.trials))
         seeds = [plan.sampler_seed + 10_000 * number for number in range(args.repetitions)]
-        rows = [
+        found = [
             searched(plan.model_copy(update={"sampler_seed": seed}), random.Random(seed))
             for seed in seeds
         ]
-        short, repeated = zip(*rows, strict=True)
+        short, repeated = zip(*found, strict=True)
         error = stdev(short) / math.sqrt(len(short))
         print(
             f"{sampler}: {100 * fmean(short):.2f} +- {100 * error:.2f} points short, "

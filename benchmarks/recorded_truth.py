@@ -1,12 +1,12 @@
-"""The truth that searches are measured against: every setting of a grid, trained on ten seeds.
+"""The truth that searches are measured against: every configuration of a grid, on ten seeds.
 
-``python -m benchmarks.recorded_truth`` trains what the file below does not hold yet (an hour and
-a half on one CPU core from an empty file); it may be stopped and started again at any time.
+``python -m benchmarks.recorded_truth`` trains what the file does not contain yet (an hour and a
+half on one CPU core from an empty file). It may be stopped and started again at any time.
 
-The file has one row per training: combination, alpha, beta, seed, CPU seconds (wall seconds would
-tell more of the machine's other work), how many of the 500 test images the last weights got
-right, and how many of the 500 validation images were right after each fifteenth of the epochs.
-The counts of a training that diverged are empty.
+The file has one row per training: combination, alpha, beta, seed, CPU seconds, the number of the
+500 test images that the last weights classify correctly, and the same of the 500 validation images
+after each fifteenth of the epochs. Wall seconds would depend on other work of the machine. The
+counts of a training that diverged are empty.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def combination(cell: Cell) -> Combination:
 
 
 def configs() -> Iterator[RunConfig]:
-    """Yield all trainings, seed by seed: a part of the file is a whole truth on fewer seeds."""
+    """Yield all trainings, seed by seed: a part of the file is a whole truth with fewer seeds."""
     for seed, cell, alpha, beta in product(SEEDS, CELLS, ALPHAS, BETAS):
         yield RunConfig(
             combination=combination(cell),
@@ -78,9 +78,9 @@ def configs() -> Iterator[RunConfig]:
 
 
 def key(config: RunConfig) -> tuple[str, ...]:
-    """Return what identifies a row: its first four cells."""
-    setting = config.setting
-    return (config.combination.key, f"{setting.alpha:g}", f"{setting.beta:g}", str(config.seed))
+    """Return the first four cells of a row, which identify it."""
+    alpha, beta = config.setting.alpha, config.setting.beta
+    return (config.combination.key, f"{alpha:g}", f"{beta:g}", str(config.seed))
 
 
 def row(config: RunConfig) -> list[str]:
@@ -98,7 +98,7 @@ def row(config: RunConfig) -> list[str]:
 
 
 def recorded(file: Path) -> set[tuple[str, ...]]:
-    """Return the keys of the rows that a file holds already."""
+    """Return the keys of the rows in a file; none where there is no file."""
     if not file.exists():
         return set()
     with file.open(newline="") as stream:

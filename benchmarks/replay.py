@@ -1,8 +1,8 @@
-"""Answers settings with the recorded truth instead of training them: a search in seconds.
+"""The recorded truth as a replacement of trainings: a search takes seconds.
 
-Between the settings of the grid, accuracies are interpolated, linearly in log alpha and log beta;
-zero is one step of the grid below its smallest value. Each recorded seed is a surface of its own,
-so the noise of seeds is that of real trainings. Imports no torch.
+Between the configurations of the grid, accuracies are interpolated linearly in log alpha and
+log beta. Zero is one grid interval below the smallest value. Each recorded seed has its own
+surface, so the noise of seeds is that of real trainings. Imports no torch.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from ham.config import HamConfig
 
 IMAGES = 500
-"""In the validation split, and in the test split, of the recorded file."""
+"""Images of the validation split, and of the test split, of the recorded file."""
 CHANCE = 0.1
-"""What a training that diverged counts as: ten classes, guessed."""
+"""Accuracy of a training that diverged: ten classes, guessed."""
 
-Rows = dict[tuple[float, float], list[str]]
+Counts = dict[tuple[float, float], list[str]]
 
 
 class Truth:
@@ -37,34 +37,34 @@ class Truth:
         test: test accuracy of the last weights. Shape: (seed, alpha, beta).
     """
 
-    def __init__(self, seeds: Sequence[Rows]) -> None:
+    def __init__(self, seeds: Sequence[Counts]) -> None:
         self.alphas = sorted({alpha for alpha, _ in seeds[0]})
         self.betas = sorted({beta for _, beta in seeds[0]})
         cells = np.array(
-            [[[_correct(rows[a, b]) for b in self.betas] for a in self.alphas] for rows in seeds]
+            [[[_correct(own[a, b]) for b in self.betas] for a in self.alphas] for own in seeds]
         )
         self.test, self.curves = cells[..., 0], cells[..., 1:]
 
     @property
     def seeds(self) -> int:
-        """How many seeds are recorded of every setting."""
+        """Number of seeds recorded of every configuration."""
         return len(self.curves)
 
-    def curve(self, setting: HamConfig, seed: int) -> NDArray[np.float64]:
+    def curve(self, ham_config: HamConfig, seed: int) -> NDArray[np.float64]:
         """Return the accuracies after each epoch; a seed counts modulo the recorded ones."""
-        return self._at(self.curves[seed % self.seeds], setting)
+        return self._at(self.curves[seed % self.seeds], ham_config)
 
-    def expected(self, setting: HamConfig) -> float:
+    def expected(self, ham_config: HamConfig) -> float:
         """Return the mean final validation accuracy over all seeds."""
-        return float(self._at(self._mean, setting))
+        return float(self._at(self._mean, ham_config))
 
-    def expected_test(self, setting: HamConfig) -> float:
+    def expected_test(self, ham_config: HamConfig) -> float:
         """Return the mean test accuracy over all seeds."""
-        return float(self._at(self.test.mean(axis=0), setting))
+        return float(self._at(self.test.mean(axis=0), ham_config))
 
     @cached_property
-    def best_setting(self) -> HamConfig:
-        """The setting of the grid with the highest mean final validation accuracy."""
+    def best_configuration(self) -> HamConfig:
+        """The configuration of the grid with the highest mean final validation accuracy."""
         alpha, beta = np.unravel_index(int(self._mean.argmax()), self._mean.shape)
         return HamConfig(alpha=self.alphas[alpha], beta=self.betas[beta])
 
@@ -78,9 +78,10 @@ class Truth:
         mean: NDArray[np.float64] = self.curves[..., -1].mean(axis=0)
         return mean
 
-    def _at(self, grid: NDArray[np.float64], setting: HamConfig) -> NDArray[np.float64]:
+    def _at(self, grid: NDArray[np.float64], ham_config: HamConfig) -> NDArray[np.float64]:
         """Interpolate an array over (alpha, beta, ...)."""
-        (a, to_a), (b, to_b) = _place(self.alphas, setting.alpha), _place(self.betas, setting.beta)
+        a, to_a = _interval(self.alphas, ham_config.alpha)
+        b, to_b = _interval(self.betas, ham_config.beta)
         low = grid[a, b] * (1 - to_b) + grid[a, b + 1] * to_b
         high = grid[a + 1, b] * (1 - to_b) + grid[a + 1, b + 1] * to_b
         return np.asarray(low * (1 - to_a) + high * to_a)
@@ -88,15 +89,15 @@ class Truth:
 
 def load(file: Path) -> dict[str, Truth]:
     """Read every combination; seeds that are not recorded on the whole grid are left out."""
-    found: dict[str, dict[str, Rows]] = defaultdict(lambda: defaultdict(dict))
+    found: dict[str, dict[str, Counts]] = defaultdict(lambda: defaultdict(dict))
     with file.open(newline="") as stream:
-        rows = csv.reader(stream)
-        next(rows)
-        for combination, alpha, beta, seed, _cpu_seconds, *counts in rows:
+        lines = csv.reader(stream)
+        next(lines)
+        for combination, alpha, beta, seed, _cpu_seconds, *counts in lines:
             found[combination][seed][float(alpha), float(beta)] = counts
     whole = {key: max(map(len, seeds.values())) for key, seeds in found.items()}
     return {
-        key: Truth([rows for rows in seeds.values() if len(rows) == whole[key]])
+        key: Truth([own for own in seeds.values() if len(own) == whole[key]])
         for key, seeds in found.items()
     }
 
@@ -105,8 +106,8 @@ def _correct(counts: Sequence[str]) -> list[float]:
     return [float(count) / IMAGES if count else CHANCE for count in counts]
 
 
-def _place(values: Sequence[float], value: float) -> tuple[int, float]:
-    """Return the grid interval that holds a value, and how far along it the value lies."""
+def _interval(values: Sequence[float], value: float) -> tuple[int, float]:
+    """Return the grid interval that contains a value, and the share of the interval before it."""
     if value == 0:
         return 0, 0.0
     value = min(max(value, values[1]), values[-1])

@@ -1,13 +1,13 @@
-"""What the whole selection is worth, on simulated noisy surfaces of several shapes.
+"""The regret of the whole selection, on simulated noisy surfaces of several shapes.
 
-``python -m benchmarks.selection`` prints, for each shape, the regret of the recommended setting
-beside that of the best single trial of the same search, and of a longer search that spends the
-trainings of the race as well. Regret is the loss of true accuracy against the best setting there
-is, in units of the gap between that and no HAM; the noise of a training is half the gap, some of
-it shared by all settings of a seed.
+``python -m benchmarks.selection`` prints three regrets for each shape: of the configuration that
+is selected, of the best single trial of the same search, and of the best single trial of a longer
+search that spends the trainings of the screening as well. Regret is the loss of true accuracy
+against the best configuration, in units of the gap between that and the baseline, without HAM. The
+noise of a training is half the gap, and a part of it is shared by all configurations of a seed.
 
 Nothing is trained. The search is the product's own (Optuna), and so are the choice of finalists,
-the race and the winner: only the measured accuracies are made up.
+the screening and the selection. Only the measured accuracies are simulated.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ import optuna
 from ham.client.records import Plan, Purpose, Run, RunState, StudyRequest
 from ham.config import HamConfig
 from service.domain.planning.plans import resolve
-from service.domain.search import screening_rounds, stages
+from service.domain.search import stages
 from service.domain.search.candidates import grid
+from service.domain.search.screening_rounds import plan_rounds, training_count
 from service.records import Job, Outcome
 from service.workers.study.optuna_search import OptunaSearch
 
@@ -53,7 +54,7 @@ def _ridge(a: float, b: float) -> float:
 
 
 def _plateau(a: float, b: float) -> float:
-    """A wide plateau between nothing and a cliff."""
+    """A wide plateau between a slope without effect and a cliff."""
     flat = _step((a - 0.35) / 0.04) * _step((0.75 - a) / 0.03)
     return flat * (0.85 + 0.15 * math.exp(-(((b - 0.5) / 0.3) ** 2))) - CLIFF * _step(
         (a - 0.82) / 0.012
@@ -68,13 +69,13 @@ def _shrinkage(a: float, b: float) -> float:
 
 
 def _diagonal(a: float, b: float) -> float:
-    """A narrow ridge along which alpha and beta make up for each other."""
+    """A narrow ridge along which alpha and beta compensate for each other."""
     across = (a + 0.6 * (b - 0.5) - 0.55) / 0.12
     return math.exp(-(across**2) - ((b - 0.5) / 0.3) ** 2) - CLIFF * _step((a - 0.82) / 0.012)
 
 
 def _flat(a: float, b: float) -> float:
-    """Hardly any slope anywhere, over a cliff."""
+    """Almost no slope, beside a cliff."""
     return -((a - 0.4) ** 2 + (b - 0.5) ** 2) / 0.41 - CLIFF * _step((a - 0.8) / 0.012)
 
 
@@ -90,30 +91,31 @@ SHAPES: dict[str, Shape] = {
 
 @dataclass(frozen=True)
 class World:
-    """A true surface over the settings of a plan: 0 at the best, -1 at no HAM."""
+    """A true surface over the configurations of a plan: 0 at the best, -1 at the baseline."""
 
     plan: Plan
     shape: Shape
 
     def __post_init__(self) -> None:
-        heights = [self._height(setting) for setting in grid(self.plan.space)]
+        heights = [self._height(ham_config) for ham_config in grid(self.plan.space)]
         object.__setattr__(self, "_best", max(heights))
         object.__setattr__(self, "_gap", max(heights) - self._height(HamConfig(0, 0)))
 
-    def _height(self, setting: HamConfig) -> float:
+    def _height(self, ham_config: HamConfig) -> float:
         space = self.plan.space
         return self.shape(
-            space.alpha.coordinate(setting.alpha), space.beta.coordinate(setting.beta)
+            space.alpha.coordinate(ham_config.alpha), space.beta.coordinate(ham_config.beta)
         )
 
-    def regret(self, setting: HamConfig) -> float:
-        """Return the loss against the best setting, in gaps."""
-        loss: float = (self._best - self._height(setting)) / self._gap  # type: ignore[attr-defined]
+    def regret(self, ham_config: HamConfig) -> float:
+        """Return the loss against the best configuration, in gaps."""
+        height = self._height(ham_config)
+        loss: float = (self._best - height) / self._gap  # type: ignore[attr-defined]
         return loss
 
 
-class Lab:
-    """Measures settings of a world with the luck of seeds and of runs."""
+class Simulator:
+    """Measures configurations of a world with the noise of seeds and of runs."""
 
     def __init__(self, world: World, number: int) -> None:
         self._world = world
@@ -121,11 +123,11 @@ class Lab:
         self._of_seed: dict[int, float] = {}
 
     def run(self, job: Job) -> Run:
-        """Return the run of a job, as if trained; 1 of accuracy is one gap."""
+        """Return the run of a job, as if trained; an accuracy of 1 is one gap."""
         if job.seed not in self._of_seed:
             self._of_seed[job.seed] = SEED_SHARE * NOISE * float(self._rng.normal())
-        luck = math.sqrt(1 - SEED_SHARE**2) * NOISE * float(self._rng.normal())
-        return run_of(job, -self._world.regret(job.setting) + self._of_seed[job.seed] + luck)
+        noise = math.sqrt(1 - SEED_SHARE**2) * NOISE * float(self._rng.normal())
+        return run_of(job, -self._world.regret(job.setting) + self._of_seed[job.seed] + noise)
 
 
 def run_of(job: Job, accuracy: float) -> Run:
@@ -155,41 +157,41 @@ def run_of(job: Job, accuracy: float) -> Run:
     )
 
 
-def search(plan: Plan, lab: Lab, trials: int) -> list[Run]:
+def search(plan: Plan, simulator: Simulator, trials: int) -> list[Run]:
     """Return the runs of the product's own search."""
     proposer = OptunaSearch(optuna.storages.InMemoryStorage(), "simulated", plan)
     runs = []
     for _ in range(trials):
-        number, setting, _ = proposer.ask()
-        job = Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
-        runs.append(lab.run(job))
+        number, ham_config, _ = proposer.ask()
+        job = Job(purpose=Purpose.SEARCH, setting=ham_config, seed=0, trial_number=number)
+        runs.append(simulator.run(job))
         proposer.tell(number, Outcome(validation_accuracy=runs[-1].validation_accuracy))
     return runs
 
 
-def recommended(plan: Plan, lab: Lab, searched: list[Run]) -> HamConfig:
-    """Return the winner of the race after a search."""
-    runs = searched + [lab.run(job) for job in stages.baseline_jobs(plan, Purpose.SCREENING)]
+def select(plan: Plan, simulator: Simulator, searched: list[Run]) -> HamConfig:
+    """Return the configuration that the screening after a search selects."""
+    runs = searched + [simulator.run(job) for job in stages.baseline_jobs(plan, Purpose.SCREENING)]
     for number in range(stages.round_count(plan)):
-        runs += [lab.run(job) for job in stages.round_jobs(plan, runs, number=number)]
+        runs += [simulator.run(job) for job in stages.round_jobs(plan, runs, number=number)]
     return stages.selected(plan, runs)
 
 
 def best_single(searched: list[Run]) -> HamConfig:
-    """Return the setting of the trial that measured best."""
+    """Return the configuration of the trial with the highest measured accuracy."""
     return max(searched, key=lambda run: run.validation_accuracy or -math.inf).setting
 
 
 class Regrets(NamedTuple):
-    """What a repetition lost, in gaps.
+    """Regrets of one repetition, in gaps.
 
     Attributes:
-        recommended: by the setting that search and race recommend.
-        best_single: by the best single trial of that search.
-        best_of_all: by the best single trial of a search as long as search and race together.
+        selected: of the configuration that search and screening select.
+        best_single: of the best single trial of that search.
+        best_of_all: of the best single trial of a search as long as search and screening together.
     """
 
-    recommended: float
+    selected: float
     best_single: float
     best_of_all: float
 
@@ -199,14 +201,13 @@ def regrets(shape: Shape, repetitions: int) -> Iterator[Regrets]:
     request = StudyRequest(model="digits_cnn", dataset="digits", sparsifier="random", sparsity=0.9)
     for number in range(repetitions):
         plan = resolve(request).model_copy(update={"sampler_seed": 1000 * number})
-        world, lab = World(plan, shape), Lab(World(plan, shape), number)
+        world, simulator = World(plan, shape), Simulator(World(plan, shape), number)
         budget = plan.budget
-        racing = screening_rounds.trainings(
-            screening_rounds.plan_rounds(budget.finalists, budget.screening_seeds)
-        )
-        trials = search(plan, lab, budget.trials + racing)
+        rounds = plan_rounds(budget.finalists, budget.screening_seeds)
+        screening = training_count(rounds)
+        trials = search(plan, simulator, budget.trials + screening)
         searched = trials[: budget.trials]
-        chosen = recommended(plan, lab, searched), best_single(searched), best_single(trials)
+        chosen = select(plan, simulator, searched), best_single(searched), best_single(trials)
         yield Regrets(*map(world.regret, chosen))
 
 
@@ -217,19 +218,19 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="*", default=list(SHAPES), choices=list(SHAPES))
     args = parser.parse_args()
     print(f"regret in gaps, {args.repetitions} repetitions, noise {NOISE} gaps")
-    titles = ["recommended", "best single", "best of all", "ratio", "ratio to all"]
+    titles = ["selected", "best single", "best of all", "ratio", "ratio to all"]
     print(f"{'shape':10} " + " ".join(f"{title:>16}" for title in titles))
     everything: list[Regrets] = []
     for name in args.shapes:
-        rows = list(regrets(SHAPES[name], args.repetitions))
-        everything += rows
-        _print(name, rows)
+        found = list(regrets(SHAPES[name], args.repetitions))
+        everything += found
+        _print(name, found)
     _print("all", everything)
 
 
-def _print(name: str, rows: list[Regrets]) -> None:
-    columns = list(zip(*rows, strict=True))
-    root = math.sqrt(len(rows))
+def _print(name: str, found: list[Regrets]) -> None:
+    columns = list(zip(*found, strict=True))
+    root = math.sqrt(len(found))
     cells = [f"{fmean(column):.3f} +- {stdev(column) / root:.3f}" for column in columns]
     cells += [f"{fmean(columns[0]) / fmean(other):.2f}" for other in columns[1:]]
     print(f"{name:10} " + " ".join(f"{cell:>16}" for cell in cells), flush=True)

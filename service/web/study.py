@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request, Response
 
 from ham.client.records import EarlyStoppingReport, ParetoFront, Purpose, Run, Study
 from service.api.dependencies import StorageDep, StudyId
-from service.domain.search import early_stopping
+from service.domain.search import early_stopping_report
 from service.storage import Storage
 from service.web.measures import Measured, measured
 from service.web.templating import page_response
@@ -45,6 +45,6 @@ def study_page(storage: Storage, study_id: str) -> StudyPage:
         (purpose, [(run, measured(run)) for run in runs if run.purpose == purpose])
         for purpose in _ORDER
     ]
-    report = early_stopping.report(study, storage.runs)
+    report = early_stopping_report.report(study, storage.runs)
     pareto_front = storage.fronts.of_study(study_id)
     return StudyPage(study, pareto_front, report, [stage for stage in stages if stage[1]])

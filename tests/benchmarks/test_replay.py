@@ -1,4 +1,4 @@
-"""Replays: exact on the grid, between its neighbours off it, one surface per seed."""
+"""Replays: exact on the grid, interpolated between its points, one surface per seed."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_only_seeds_recorded_on_the_whole_grid_count(truth: Truth) -> None:
 
 @pytest.mark.parametrize("alpha", ALPHAS[:3])
 @pytest.mark.parametrize("beta", BETAS)
-def test_settings_of_the_grid_are_answered_exactly(
+def test_configurations_of_the_grid_have_their_recorded_accuracies(
     truth: Truth, alpha: float, beta: float
 ) -> None:
     for seed in (0, 1):
@@ -55,14 +55,15 @@ def test_a_training_that_diverged_is_at_chance(truth: Truth) -> None:
 
 @settings(deadline=None)
 @given(st.floats(1, 10), st.floats(1e-3, 1e-1))
-def test_settings_between_are_between(truth: Truth, alpha: float, beta: float) -> None:
+def test_configurations_between_have_accuracies_between(
+    truth: Truth, alpha: float, beta: float
+) -> None:
     low, high = (truth.curve(HamConfig(*corner), 0)[-1] for corner in ((1, 1e-3), (10, 1e-1)))
     assert low - 1e-9 <= truth.curve(HamConfig(alpha, beta), 0)[-1] <= high + 1e-9
 
 
 def test_expected_is_the_mean_over_seeds_and_best_its_maximum(truth: Truth) -> None:
-    setting = HamConfig(1.0, 1e-3)
-    assert truth.expected(setting) == pytest.approx(
+    assert truth.expected(HamConfig(1.0, 1e-3)) == pytest.approx(
         sum(correct(1.0, 1e-3, seed, 2) for seed in (0, 1)) / 2 / IMAGES
     )
     assert truth.best >= max(truth.expected(HamConfig(a, b)) for a in ALPHAS for b in BETAS)

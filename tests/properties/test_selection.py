@@ -1,4 +1,4 @@
-"""The whole selection on pure noise: its gain is not the gain of having been selected."""
+"""The whole selection on pure noise: the measured gain has no selection bias."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ham.client.records import Budget, Grade, NewRecommendation, Plan, Prior
 from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig
 from service.domain.evidence.recommendations import recommend
 from service.domain.evidence.statistics import paired_gain
-from service.domain.search.stages import surface_of
+from service.domain.search.ranking import surface_of
 from service.records import Job
 from tests.service.builders import a_plan
 from tests.service.domain.search.history import whole_study
@@ -32,7 +32,7 @@ WITH_SURFACE = (
 def study_of_equals(
     rng: np.random.Generator, plan: Plan, proposed: list[HamConfig], gain: float
 ) -> NewRecommendation:
-    """Every setting with HAM is equally good; luck is of the run, and of the seed for all."""
+    """Configurations with HAM are equally good; noise is of runs and, for all alike, of seeds."""
     of_seed = rng.normal(0, OF_SEED, 10_000)
 
     def measure(job: Job) -> tuple[float, float]:
@@ -60,10 +60,10 @@ def test_gain_among_equals_is_unbiased_covered_and_confirmed_as_seldom_as_promis
     assert abs(confirmed - 0.025) < chance * math.sqrt(0.025 * 0.975)
 
 
-def test_prior_enters_neither_the_gain_nor_what_is_said_of_the_optimum() -> None:
-    """It promises three points at one setting, of settings that are all equal."""
+def test_prior_enters_neither_the_gain_nor_the_optimum() -> None:
+    """The prior promises three points at one configuration; all configurations are equal."""
     plan, proposed = WITH_SURFACE
-    propose_candidates = Prior(
+    prior = Prior(
         neighbours=("a", "b", "c"),
         alphas=(0.0, 1.0, 8.0, 400.0),
         betas=(0.0, 0.001, 0.02, 3.0),
@@ -75,10 +75,10 @@ def test_prior_enters_neither_the_gain_nor_what_is_said_of_the_optimum() -> None
         validation, test = 0.9 + rng.normal(0, OF_RUN, 2)
         return float(validation), float(test)
 
-    led = plan.model_copy(update={"prior": propose_candidates})
+    with_prior = plan.model_copy(update={"prior": prior})
     for _ in range(3):
-        runs = whole_study(led, proposed, measure)
-        result = recommend(led, runs)
+        runs = whole_study(with_prior, proposed, measure)
+        result = recommend(with_prior, runs)
         tests: dict[HamConfig, dict[int, float]] = {RECIPE_BASELINE: {}, result.candidate: {}}
         for run in runs:
             if run.test_accuracy is not None and run.setting in tests:
@@ -93,11 +93,11 @@ def test_prior_enters_neither_the_gain_nor_what_is_said_of_the_optimum() -> None
 def test_intervals_cover_the_true_gain_as_often_as_they_say() -> None:
     rng = np.random.default_rng(1)
     results = [study_of_equals(rng, *SMALL, gain=GAIN) for _ in range(2000)]
-    covered = fmean(row.gain.low <= GAIN <= row.gain.high for row in results if row.gain)
+    covered = fmean(each.gain.low <= GAIN <= each.gain.high for each in results if each.gain)
     assert 0.93 <= covered <= 0.97
 
 
-def test_the_search_itself_would_have_boasted() -> None:
+def test_the_best_of_the_search_itself_is_biased() -> None:
     """The check above can fail: the best of the search looks better than it is."""
     rng = np.random.default_rng(1)
     boasts = [float(np.max(rng.normal(0, OF_RUN, 10))) for _ in range(1000)]

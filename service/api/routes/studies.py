@@ -35,7 +35,7 @@ from service.domain.planning.estimates import estimate
 from service.domain.planning.permissions import require_priority
 from service.domain.planning.plans import resolve
 from service.domain.planning.progress import no_progress, progress_of
-from service.domain.search import early_stopping
+from service.domain.search import early_stopping_report
 from service.storage import Storage
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
@@ -166,7 +166,7 @@ def list_trials(
 )
 def show_early_stopping(study_id: StudyId, storage: StorageDep) -> EarlyStoppingReport:
     """Return how well early epochs foretell the final accuracy, and what stopping early saved."""
-    return early_stopping.report(storage.studies.get(study_id), storage.runs)
+    return early_stopping_report.report(storage.studies.get(study_id), storage.runs)
 
 
 @router.get("/{study_id}/runs", summary="List the runs of a study", responses=documented(404, 422))

@@ -1,4 +1,4 @@
-"""The reproduction bundle of a study: what is needed to judge it and to train it again."""
+"""The reproduction bundle of a study: a ZIP archive to check its result and train it again."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ Study {id}, state {state}.
     python reproduce.py            # trains the paired runs behind the result again
     python reproduce.py --pairs 1  # only those of the first seed
 
-`ham` alone is needed: no service, no database. On the same kind of machine (environment.json) the
-accuracies are equal, digit by digit.
+The script needs `ham` alone: no service, no database. On the same kind of machine
+(environment.json) the accuracies are equal, digit by digit.
 
-request.json: what was asked. plan.json: what was planned: search space, recipe, seeds, stages, and
-the prior that similar combinations gave when the search began (null: none), which helps to choose
-the finalists and never enters a gain.
-runs.jsonl: every training. recommendation.json: what came out, with its evidence; of a study of
-two objectives front.json instead.
+request.json: the request. plan.json: the plan: search space, recipe, seeds, stages, and the prior
+that similar combinations gave when the search began (null: none). The prior helps to choose the
+finalists and never enters a gain.
+runs.jsonl: every training. recommendation.json: the result with its evidence; a study of two
+objectives has front.json instead, its Pareto front.
 evidence.json: the paired runs, ready for `python -m ham`. environment.json: versions, hardware.
-plots/: the search, and the gains by seed or the front.
+plots/: the search, and the gains by seed or the Pareto front.
 """
 
 
@@ -47,10 +47,10 @@ def bundle(
     """Return a ZIP archive.
 
     Args:
-        study: any study; one that is under way gives what there is.
-        runs: all of its runs.
-        recommendation: what it led to, if it did.
-        front: the same of a study of two objectives.
+        study: in any state; an unfinished one gives its results so far.
+        runs: all runs of the study.
+        recommendation: of the study, if it has one.
+        front: the Pareto front of the study, if it has one.
     """
     readme = _README.format(
         slug=study.plan.slug,
@@ -88,7 +88,7 @@ def bundle(
 def evidence(
     study: Study, runs: Sequence[Run], recommendation: Recommendation
 ) -> list[dict[str, Any]]:
-    """Return the runs behind the gains, seed by seed, each with its recorded test accuracy."""
+    """Return the compared runs, by seed: each with its config, devices and test accuracy."""
     recorded = {
         (run.setting, run.seed): run for run in runs if run.purpose == Purpose.CONFIRMATION
     }
@@ -96,19 +96,19 @@ def evidence(
     return [
         {
             "run": RunConfig(
-                combination=plan.combination, recipe=plan.recipe, setting=setting, seed=seed
+                combination=plan.combination, recipe=plan.recipe, setting=ham_config, seed=seed
             ).to_json(),
-            "devices": _devices(recorded[setting, seed]),
-            "test_accuracy": recorded[setting, seed].test_accuracy,
+            "devices": _devices(recorded[ham_config, seed]),
+            "test_accuracy": recorded[ham_config, seed].test_accuracy,
         }
         for seed in recommendation.seeds
-        for setting in recommendation.compared
-        if (setting, seed) in recorded
+        for ham_config in recommendation.compared
+        if (ham_config, seed) in recorded
     ]
 
 
 def pareto_front_evidence(study: Study, runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Return the runs behind a front, seed by seed, each with its recorded test accuracy."""
+    """Return a Pareto front's runs, by seed: each with its config, devices and test accuracy."""
     confirmed = [run for run in runs if run.test_accuracy is not None]
     return [
         {
@@ -126,9 +126,9 @@ def pareto_front_evidence(study: Study, runs: Sequence[Run]) -> list[dict[str, A
 
 
 def environment(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return code version, packages of this process, and where the runs were made."""
+    """Return the code version, the packages of this process, and the environments of the runs."""
     machines = {json.dumps(run.environment, sort_keys=True) for run in runs if run.environment}
-    packages = {row.metadata["Name"]: row.version for row in distributions()}
+    packages = {package.metadata["Name"]: package.version for package in distributions()}
     return {
         "hamtune": version("hamtune"),
         "python": platform.python_version(),

@@ -1,4 +1,4 @@
-"""Where runs were trained, in a few words: numbers of two environments are told apart by them."""
+"""Labels of the environments that runs were trained in: device, torch and precision."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def environment_label(environment: Mapping[str, Any]) -> str:
 
 
 def environment_labels(runs: Iterable[Run]) -> tuple[str, ...]:
-    """Return the label of every environment that some runs were trained in."""
+    """Return the labels of all environments that the runs were trained in, each once, sorted."""
     return tuple(sorted({environment_label(run.environment) for run in runs}))

@@ -1,6 +1,6 @@
-"""Rankings at equal model, dataset, sparsity and recipe: a view over recommendations.
+"""Rankings at equal model, dataset, sparsity and recipe, made from the latest recommendations.
 
-Iterative pruning goes through the recipe several times; each row says how often.
+Iterative pruning goes through the recipe several times; ``trainings`` of an entry says how often.
 """
 
 from __future__ import annotations
@@ -16,34 +16,35 @@ from ham.client.records import (
     LeaderboardEntry,
     Recommendation,
 )
-from service.domain.evidence.statistics import tells_apart
+from service.domain.evidence.statistics import differ
 from service.domain.ports import RecommendationReads
 from service.domain.transfer.published import published_for
 from service.errors import NotFound
 
 RANKED = ("tuned", "no HAM", "paper")
-"""Roles that have a place on a board."""
-_MOST_NAMED = 10
+"""Roles of evidence that are ranked."""
+_MAX_NAMED = 10
+"""Leaderboards that an error text names."""
 
 
 def leaderboard(store: RecommendationReads, name: str) -> Leaderboard:
     """Return one leaderboard by its benchmark's name. Raises NotFound."""
     benchmarks = {benchmark.name: benchmark for benchmark in store.benchmarks()}
     if name not in benchmarks:
-        some = ", ".join(list(benchmarks)[:_MOST_NAMED]) or "none yet"
+        some = ", ".join(list(benchmarks)[:_MAX_NAMED]) or "none yet"
         raise NotFound(f"there is no leaderboard {name!r}; GET /v1/benchmarks lists all: {some}")
     return _of(store, benchmarks[name])
 
 
 def page(store: RecommendationReads, limit: int, after: str) -> list[Leaderboard]:
-    """Return the leaderboards that follow a name, by name, at most ``limit``."""
+    """Return at most ``limit`` leaderboards whose names come after ``after``, in order of name."""
     benchmarks = sorted(store.benchmarks(), key=lambda benchmark: benchmark.name)
     following = [benchmark for benchmark in benchmarks if benchmark.name > after]
     return [_of(store, benchmark) for benchmark in following[:limit]]
 
 
 def leaderboards(store: RecommendationReads) -> list[Leaderboard]:
-    """Return every leaderboard."""
+    """Return every leaderboard, in order of name."""
     boards: dict[str, tuple[Benchmark, list[Recommendation]]] = {}
     for recommendation in store.latest():
         benchmark = benchmark_of(recommendation)
@@ -60,11 +61,11 @@ def _of(store: RecommendationReads, benchmark: Benchmark) -> Leaderboard:
 
 
 def _board(benchmark: Benchmark, recommendations: Iterable[Recommendation]) -> Leaderboard:
-    rows = rank(recommendations)
+    entries = rank(recommendations)
     return Leaderboard(
         benchmark=benchmark,
-        rows=rows,
-        environments=tuple(sorted({label for row in rows for label in row.environments})),
+        rows=entries,
+        environments=tuple(sorted({label for entry in entries for label in entry.environments})),
         published=published_for(benchmark.model, benchmark.dataset, benchmark.sparsity),
     )
 
@@ -81,25 +82,25 @@ def benchmark_of(recommendation: Recommendation) -> Benchmark:
 
 
 def rank(recommendations: Iterable[Recommendation]) -> tuple[LeaderboardEntry, ...]:
-    """Rank by mean test accuracy; rows that the leader of their rank does not beat share it.
+    """Rank evidence by mean test accuracy, the highest first.
 
-    Two rows are told apart where the 95 % interval of their difference, paired by seed, leaves
-    out zero.
+    An entry shares the rank of the entry before it, unless the first entry of that rank is better:
+    unless the 95 % interval of their difference, paired by seed, excludes zero.
     """
-    entries = [
+    ranked = [
         (recommendation, evidence)
         for recommendation in recommendations
         for evidence in recommendation.evidence
         if evidence.role in RANKED and evidence.test_accuracy is not None
     ]
-    entries.sort(key=lambda entry: -_mean(entry[1]))
-    rows: list[LeaderboardEntry] = []
-    leader: Evidence | None = None
-    for place, (recommendation, evidence) in enumerate(entries, start=1):
-        if leader is None or tells_apart(leader.test_accuracies, evidence.test_accuracies):
-            leader, number = evidence, place
-        rows.append(_row(number, recommendation, evidence))
-    return tuple(rows)
+    ranked.sort(key=lambda pair: -_mean(pair[1]))
+    entries: list[LeaderboardEntry] = []
+    first: Evidence | None = None
+    for position, (recommendation, evidence) in enumerate(ranked, start=1):
+        if first is None or differ(first.test_accuracies, evidence.test_accuracies):
+            first, number = evidence, position
+        entries.append(_entry(number, recommendation, evidence))
+    return tuple(entries)
 
 
 def _mean(evidence: Evidence) -> float:
@@ -107,7 +108,7 @@ def _mean(evidence: Evidence) -> float:
     return evidence.test_accuracy.mean
 
 
-def _row(number: int, recommendation: Recommendation, evidence: Evidence) -> LeaderboardEntry:
+def _entry(number: int, recommendation: Recommendation, evidence: Evidence) -> LeaderboardEntry:
     assert evidence.test_accuracy is not None
     combination = recommendation.combination
     return LeaderboardEntry(

@@ -1,4 +1,4 @@
-"""All leaderboards in one look: how often tuned HAM wins, and which methods rank high."""
+"""What all leaderboards show together: how often tuned HAM wins, and which methods rank high."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from service.domain.ports import RecommendationReads
 
 
 def overview(store: RecommendationReads) -> Overview:
-    """Return what all leaderboards say together."""
+    """Return the comparisons and the methods of all leaderboards."""
     recommendations, boards = store.latest(), leaderboards(store)
-    grades = Counter(row.grade for row in recommendations)
+    grades = Counter(recommendation.grade for recommendation in recommendations)
     return Overview(
         benchmarks=len(boards),
         combinations=len(recommendations),
@@ -41,7 +41,7 @@ def _compared(recommendations: Iterable[Recommendation], role: str, other: str) 
     """Compare two roles within each combination, paired by seed."""
     gains = []
     for recommendation in recommendations:
-        by_role = {row.role: row for row in recommendation.evidence}
+        by_role = {evidence.role: evidence for evidence in recommendation.evidence}
         if (pair := _pair(by_role.get(role), by_role.get(other))) is not None:
             gains.append(paired_gain(*pair))
     return Comparison(
@@ -64,33 +64,37 @@ def _pair(
 
 
 def _methods(boards: Sequence[Leaderboard]) -> tuple[Method, ...]:
-    """Return every method and role, best share of comparisons won first."""
-    places: dict[tuple[str, str, str], list[tuple[LeaderboardEntry, float]]] = defaultdict(list)
+    """Return every method and role, the highest share of comparisons won first."""
+    entries: dict[tuple[str, str, str], list[tuple[LeaderboardEntry, float]]] = defaultdict(list)
     for board in boards:
-        for row in board.rows:
-            key = (row.sparsifier, row.optimizer, row.role)
-            places[key].append((row, _share_beaten(row, board.rows)))
+        for entry in board.rows:
+            method = (entry.sparsifier, entry.optimizer, entry.role)
+            entries[method].append((entry, _share_beaten(entry, board.rows)))
     methods = [
         Method(
             sparsifier=sparsifier,
             optimizer=optimizer,
             role=role,
             benchmarks=len(found),
-            firsts=sum(row.rank == 1 for row, _ in found),
-            mean_rank=fmean(row.rank for row, _ in found),
+            firsts=sum(entry.rank == 1 for entry, _ in found),
+            mean_rank=fmean(entry.rank for entry, _ in found),
             win_rate=fmean(share for _, share in found),
         )
-        for (sparsifier, optimizer, role), found in places.items()
+        for (sparsifier, optimizer, role), found in entries.items()
     ]
-    methods.sort(key=lambda row: (-row.win_rate, row.sparsifier, row.optimizer, row.role))
+    methods.sort(key=lambda method: (-method.win_rate, *_name(method)))
     return tuple(methods)
 
 
-def _share_beaten(row: LeaderboardEntry, rows: Sequence[LeaderboardEntry]) -> float:
-    """Return the share of the others on a board that a row is before; a tie is half a win."""
-    others = len(rows) - 1
+def _name(method: Method) -> tuple[str, str, str]:
+    return method.sparsifier, method.optimizer, method.role
+
+
+def _share_beaten(entry: LeaderboardEntry, entries: Sequence[LeaderboardEntry]) -> float:
+    """Return the share of a board's other entries that rank behind one; a tie counts half."""
+    others = len(entries) - 1
     if not others:
         return 0.5
-    behind = sum(other.rank > row.rank for other in rows)
-    ties = sum(other.rank == row.rank for other in rows) - 1
+    behind = sum(other.rank > entry.rank for other in entries)
+    ties = sum(other.rank == entry.rank for other in entries) - 1
     return (behind + ties / 2) / others

@@ -1,4 +1,4 @@
-"""Plots of a study as SVG: small enough to draw by hand, without a plotting library."""
+"""Plots of a study as SVG, drawn without a plotting library."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ _WIDTH, _HEIGHT, _MARGIN = 640, 400, 60
 
 
 def gains_plot(recommendation: Recommendation, gain: Estimate) -> str:
-    """Return its gain in test accuracy over no HAM, seed by seed, in points, with its mean."""
-    by_setting = {row.setting: row.test_accuracies for row in recommendation.evidence}
-    control = by_setting.get(recommendation.control, {})
-    treated = by_setting.get(recommendation.candidate, {})
+    """Return a plot of the gain in test accuracy over the baseline, in points, by seed.
+
+    It shows the mean gain as a line, and its 95 % interval as a band.
+    """
+    accuracies = {each.setting: each.test_accuracies for each in recommendation.evidence}
+    baseline = accuracies.get(recommendation.control, {})
+    treated = accuracies.get(recommendation.candidate, {})
     gains = [
-        (float(place), 100 * (treated[seed] - control[seed]))
-        for place, seed in enumerate(recommendation.seeds)
+        (float(index), 100 * (treated[seed] - baseline[seed]))
+        for index, seed in enumerate(recommendation.seeds)
     ]
     low, high = 100 * gain.low, 100 * gain.high
     span = [value for _, value in gains] + [0.0, low, high]
@@ -33,19 +36,19 @@ def gains_plot(recommendation: Recommendation, gain: Estimate) -> str:
         f'y2="{scale.y(value):.1f}" stroke="{colour}"/>'
         for value, colour in ((0.0, "#888"), (100 * gain.mean, "#2a7"))
     )
-    title = "Gain in test accuracy over no HAM by seed, points; mean with 95 % interval"
+    title = "Gain in test accuracy over the baseline by seed, points; mean with 95 % interval"
     return _svg(title, [band, lines, _dots(scale, gains, "#157")], scale, "seed", "points")
 
 
 def pareto_front_plot(front: ParetoFront) -> str:
-    """Return accuracy over the other objective, test accuracies with their 95 % intervals.
+    """Return a plot of accuracy over the other objective, with 95 % intervals of test accuracy.
 
-    A point without test accuracy is hollow, at its validation accuracy; one whose gain over no
-    HAM is shown is green.
+    A point without test accuracy is hollow, at its validation accuracy. A point whose gain over
+    the baseline is shown is green.
     """
     other = front.objectives[-1]
-    placed = [(point, point.measured(other)) for point in front.points]
-    points = [(point, x) for point, x in placed if x is not None]
+    measured = [(point, point.measured(other)) for point in front.points]
+    points = [(point, x) for point, x in measured if x is not None]
     spans = [_span(point) for point, _ in points]
     scale = _Scale(_range(x for _, x in points), _range(y for span in spans for y in span))
     parts = []
@@ -54,13 +57,13 @@ def pareto_front_plot(front: ParetoFront) -> str:
         fill, at = "white", point.validation_accuracy
         if point.test_accuracy is not None:
             fill, at = colour, point.test_accuracy.mean
-        place = f"{scale.x(x):.1f}"
-        said = f"sparsity {format_sparsity(point.combination.sparsity)}, {_named(point.setting)}"
+        across = f"{scale.x(x):.1f}"
+        label = f"sparsity {format_sparsity(point.combination.sparsity)}, {_named(point.setting)}"
         parts.append(
-            f"<g><title>{escape(said)}</title>"
-            f'<path d="M{place} {scale.y(low):.1f}h-5h10h-5V{scale.y(high):.1f}h-5h10" '
+            f"<g><title>{escape(label)}</title>"
+            f'<path d="M{across} {scale.y(low):.1f}h-5h10h-5V{scale.y(high):.1f}h-5h10" '
             f'fill="none" stroke="{colour}" stroke-width="1.5"/>'
-            f'<circle cx="{place}" cy="{scale.y(100 * at):.1f}" r="4" fill="{fill}" '
+            f'<circle cx="{across}" cy="{scale.y(100 * at):.1f}" r="4" fill="{fill}" '
             f'stroke="{colour}"/></g>'
         )
     title = f"Pareto front: accuracy, percent, over {other.replace('_', ' ')}"
@@ -73,14 +76,14 @@ def _span(point: ParetoPoint) -> tuple[float, float]:
     return 100 * point.test_accuracy.low, 100 * point.test_accuracy.high
 
 
-def _named(setting: HamConfig) -> str:
-    if setting.is_baseline:
-        return "no HAM"
-    return f"alpha {setting.alpha:.3g}, beta {setting.beta:.3g}"
+def _named(ham_config: HamConfig) -> str:
+    if ham_config.is_baseline:
+        return "baseline"
+    return f"alpha {ham_config.alpha:.3g}, beta {ham_config.beta:.3g}"
 
 
 def search_plot(runs: Sequence[Run]) -> str:
-    """Return the validation accuracy of the search's runs over alpha (logarithmic)."""
+    """Return a plot of the search's validation accuracies over log10 alpha; alpha > 0 alone."""
     points = [
         (math.log10(run.setting.alpha), 100 * run.validation_accuracy)
         for run in runs
@@ -95,7 +98,7 @@ def search_plot(runs: Sequence[Run]) -> str:
 
 
 class _Scale:
-    """Places values in the picture."""
+    """Maps values to coordinates of the picture."""
 
     def __init__(self, xs: tuple[float, float], ys: tuple[float, float]) -> None:
         self.xs, self.ys = _widened(xs), _widened(ys)

@@ -21,7 +21,7 @@ def estimate(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimat
         confidence: of the interval, in (0, 1).
 
     Raises:
-        ValueError: fewer than two values, of which no interval can be said.
+        ValueError: fewer than two values, which give no interval.
     """
     n = len(values)
     if n < 2:
@@ -32,20 +32,31 @@ def estimate(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimat
 
 
 def paired_gain(
-    treated: Mapping[int, float], control: Mapping[int, float], confidence: float = CONFIDENCE
+    treated: Mapping[int, float], baseline: Mapping[int, float], confidence: float = CONFIDENCE
 ) -> Estimate:
-    """Return the mean difference over the seeds that both sides have, with its interval.
+    """Return the mean of ``treated`` minus ``baseline`` over their common seeds, and its interval.
 
-    Pairing by seed takes out what the seed alone does to both: the same initial weights, the
-    same mask, the same order of the data.
+    Pairing by seed removes what the seed alone does to both: the same initial weights, the same
+    mask, the same order of the data.
+
+    Args:
+        treated: accuracies by seed.
+        baseline: accuracies by seed.
+        confidence: of the interval, in (0, 1).
+
+    Raises:
+        ValueError: fewer than two seeds in common.
     """
-    seeds = sorted(treated.keys() & control.keys())
-    return estimate([treated[seed] - control[seed] for seed in seeds], confidence)
+    seeds = sorted(treated.keys() & baseline.keys())
+    return estimate([treated[seed] - baseline[seed] for seed in seeds], confidence)
 
 
-def tells_apart(treated: Mapping[int, float], control: Mapping[int, float]) -> bool:
-    """Tell whether the interval of the paired difference leaves out zero."""
-    if len(treated.keys() & control.keys()) < 2:
+def differ(one: Mapping[int, float], other: Mapping[int, float]) -> bool:
+    """Tell whether the 95 % interval of the difference, paired by seed, excludes zero.
+
+    False with fewer than two seeds in common.
+    """
+    if len(one.keys() & other.keys()) < 2:
         return False
-    gain = paired_gain(treated, control)
+    gain = paired_gain(one, other)
     return gain.low > 0 or gain.high < 0

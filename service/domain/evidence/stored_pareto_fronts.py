@@ -1,4 +1,4 @@
-"""Fronts as they are read: apart from how they are reached, which takes scikit-learn."""
+"""Reads a stored Pareto front, without the import of scikit-learn that building one needs."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from service.errors import NotFound
 
 
 def stored_pareto_front(storage: StudiesWithFronts, study_id: str) -> ParetoFront:
-    """Return the stored front of a study.
+    """Return the stored Pareto front of a study.
 
     Raises:
-        NotFound: there is no such study, or it has none; the message says why.
+        NotFound: there is no such study, or it has no Pareto front; the message says why.
     """
     study = storage.studies.get(study_id)
     if (found := storage.fronts.of_study(study_id)) is not None:
         return found
     if not study.plan.is_multi_objective:
         raise NotFound(
-            f"study {study_id} has one objective: its result is a recommendation; a front needs "
-            "`objectives` of two"
+            f"study {study_id} has one objective: its result is a recommendation; a Pareto front "
+            "needs two `objectives`"
         )
     raise NotFound(
-        f"study {study_id} is {study.state.value}; it has a front once it has succeeded"
+        f"study {study_id} is {study.state.value}; it has a Pareto front once it has succeeded"
     )

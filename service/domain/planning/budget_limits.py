@@ -1,8 +1,8 @@
-"""Caps on a study: what it has spent, and what it may still begin.
+"""The caps of a budget: what a study has spent, and whether a further training may begin.
 
-A cap binds whole trainings: nothing is begun that would go beyond the cap on epochs, and nothing
-once the cap on wall time has passed; what is under way then ends. What the stages after the
-search need is set aside from the start, so a capped search still leaves a confirmed answer.
+No training begins that would exceed the cap on epochs. No training begins after the cap on wall
+time. Trainings under way run to their end. The epochs or seconds of the stages after the search
+are reserved from the start, so that a capped study still has a confirmed answer.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ class Spending:
     """What a study has spent.
 
     Attributes:
-        epochs: trained, those of trainings under way counted whole; reused runs cost none.
-        ended: trainings that have ended.
-        seconds: that these took.
+        epochs: epochs trained. A training under way counts with all its epochs, a reused run with
+            none.
+        ended: number of trainings that have ended.
+        seconds: seconds that these took, summed.
     """
 
     epochs: int = 0
@@ -31,7 +32,10 @@ class Spending:
 
     @classmethod
     def of(cls, runs: Iterable[Run]) -> Spending:
-        """Count the ended runs of a study; a running one has lost its runner and begins anew."""
+        """Return the spending of a study that a runner takes up.
+
+        Runs in the state running are left out: their runner was lost, and they begin again.
+        """
         trained = [
             run for run in runs if run.reused_from is None and run.state != RunState.RUNNING
         ]
@@ -43,7 +47,7 @@ class Spending:
 
 
 def may_begin(plan: Plan, spent: Spending, started: datetime, now: datetime) -> bool:
-    """Tell whether one more training may begin at all."""
+    """Tell whether one more training of any stage may begin."""
     budget = plan.budget
     if budget.max_epochs is not None and spent.epochs + plan.run_epochs > budget.max_epochs:
         return False
@@ -52,14 +56,14 @@ def may_begin(plan: Plan, spent: Spending, started: datetime, now: datetime) -> 
 
 
 def may_search(plan: Plan, spent: Spending, started: datetime, now: datetime) -> bool:
-    """Tell whether one more search trial may begin, with enough left for what follows.
+    """Tell whether one more search trial may begin, with enough left for the later stages.
 
-    What the later stages take in wall time is estimated from the pace of the study so far.
+    The wall time of the later stages is estimated from the pace of the study so far.
     """
     budget, later = plan.budget, _runs_after_search(plan)
     if budget.max_epochs is not None:
-        set_aside = later * plan.run_epochs
-        if spent.epochs + plan.run_epochs + set_aside > budget.max_epochs:
+        reserved = later * plan.run_epochs
+        if spent.epochs + plan.run_epochs + reserved > budget.max_epochs:
             return False
     if budget.max_seconds is None or spent.ended == 0:
         return True

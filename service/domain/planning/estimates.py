@@ -1,4 +1,4 @@
-"""What a study would cost: the planned epochs at the pace of trainings measured here."""
+"""Wall time and compute of a plan: its planned epochs at the pace of trainings measured here."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ham.client.records.estimates import Basis
 from service.domain.evidence.environments import environment_labels
 from service.domain.ports import TrainingReads
 
-MOST_RUNS = 200
-"""Older ones may be of other machines and other code."""
-_SHARED: tuple[tuple[Basis, set[str], str], ...] = (
+MAX_RUNS = 200
+"""Newest trainings that an estimate looks at. Older ones may be of other machines and code."""
+_SIMILAR: tuple[tuple[Basis, set[str], str], ...] = (
     ("combination", set(CombinationFilter.model_fields), "this very combination"),
     ("recipe", {"model", "dataset", "recipe"}, "the same model, dataset and recipe"),
     ("dataset", {"model", "dataset"}, "the same model and dataset under other recipes"),
@@ -22,12 +22,12 @@ _SHARED: tuple[tuple[Basis, set[str], str], ...] = (
 
 
 def estimate(plan: Plan, store: TrainingReads) -> CostEstimate:
-    """Return what a plan would cost, from the most similar trainings that there are."""
+    """Return what a plan would cost, from the most similar trainings that were measured here."""
     everything = {name: getattr(plan.combination, name) for name in CombinationFilter.model_fields}
-    for basis, names, said in _SHARED[1:] if plan.is_multi_objective else _SHARED:
+    for basis, names, description in _SIMILAR[1:] if plan.is_multi_objective else _SIMILAR:
         which = CombinationFilter(**{name: everything[name] for name in names})
-        if runs := [run for run in store.trainings(which, MOST_RUNS) if run.seconds]:
-            return _from(plan, runs, basis, said)
+        if runs := [run for run in store.trainings(which, MAX_RUNS) if run.seconds]:
+            return _from_runs(plan, runs, basis, description)
     return CostEstimate(
         wall_seconds=None,
         compute_seconds=None,
@@ -36,17 +36,17 @@ def estimate(plan: Plan, store: TrainingReads) -> CostEstimate:
         runs=0,
         environments=(),
         message=f"No training of {plan.combination.model} on {plan.combination.dataset} has been "
-        "measured here yet, so the time cannot be told.",
+        "measured here yet, so the time cannot be estimated.",
     )
 
 
 def seconds_of_a_training(plan: Plan, store: TrainingReads) -> float:
-    """Return how long one takes, judged as by :func:`estimate`; infinity if it cannot tell."""
+    """Return the seconds of one training by :func:`estimate`; infinity without an estimate."""
     seconds = estimate(plan, store).compute_seconds
     return inf if seconds is None else seconds / plan.expected_runs
 
 
-def _from(plan: Plan, runs: Sequence[Run], basis: Basis, said: str) -> CostEstimate:
+def _from_runs(plan: Plan, runs: Sequence[Run], basis: Basis, description: str) -> CostEstimate:
     epochs = sum(run.epochs_done for run in runs)
     compute = plan.expected_epochs * fsum(run.seconds or 0.0 for run in runs) / epochs
     wall = plan.expected_epochs * _busy(runs).total_seconds() / epochs
@@ -54,12 +54,12 @@ def _from(plan: Plan, runs: Sequence[Run], basis: Basis, said: str) -> CostEstim
     gpu = plan.expected_epochs * fsum(gpu_seconds) / epochs
     each = compute / plan.expected_runs
     message = (
-        f"Judged by the newest {len(runs)} trainings of {said}, {each:.3g} s each. "
-        "It is less where trials are stopped early or runs can be reused."
+        f"Estimated from the newest {len(runs)} trainings of {description}, {each:.3g} s each. "
+        "Trials that are stopped early and runs that are reused make it less."
     )
-    cap = plan.budget.max_seconds
-    if cap is not None and wall > cap:
-        message += f" The cap of {cap:g} s will end the search early."
+    limit = plan.budget.max_seconds
+    if limit is not None and wall > limit:
+        message += f" The cap of {limit:g} s will end the search early."
     return CostEstimate(
         wall_seconds=wall,
         compute_seconds=compute,
@@ -72,12 +72,12 @@ def _from(plan: Plan, runs: Sequence[Run], basis: Basis, said: str) -> CostEstim
 
 
 def _busy(runs: Sequence[Run]) -> timedelta:
-    """Return for how long each study had at least one of its trainings under way, summed.
+    """Return the time in which a study had at least one training under way, summed over studies.
 
-    So neither a pause nor what waited in the queue counts.
+    Neither a pause nor the wait in the queue counts.
     """
     busy = timedelta(0)
-    for _, own in groupby(sorted(runs, key=_beginning), key=lambda run: run.study_id):
+    for _, own in groupby(sorted(runs, key=_study_and_start), key=lambda run: run.study_id):
         until: datetime | None = None
         for run in own:
             assert run.ended_at is not None
@@ -87,5 +87,5 @@ def _busy(runs: Sequence[Run]) -> timedelta:
     return busy
 
 
-def _beginning(run: Run) -> tuple[str, datetime]:
+def _study_and_start(run: Run) -> tuple[str, datetime]:
     return run.study_id, run.started_at

@@ -1,4 +1,4 @@
-"""Who may do what to a study, beyond what the scope of a key says."""
+"""Who may act on a study, and with which priority, beyond the scope of the key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from service.records import Principal, Scope
 
 
 def require_owner(who: Principal, study: Study) -> None:
-    """Let only its submitter and administrators act on a study. Raises Forbidden."""
+    """Raise Forbidden unless the principal submitted the study or is an administrator."""
     if study.submitter != who.key_id and not who.scope.allows(Scope.ADMIN):
         raise Forbidden(
             f"study {study.id} was submitted with the key {study.submitter}; only that key and "
@@ -17,10 +17,10 @@ def require_owner(who: Principal, study: Study) -> None:
 
 
 def require_priority(who: Principal, priority: int | None, highest: int) -> None:
-    """Let only administrators push before what others submit. Raises Forbidden."""
+    """Raise Forbidden for a priority above ``highest``, except for administrators."""
     if priority is None or priority <= highest or who.scope.allows(Scope.ADMIN):
         return
     raise Forbidden(
         f"priority={priority} is not allowed; this key may ask for {highest} at most "
-        "(HAMTUNE_MAX_PRIORITY), and an `admin` key for any"
+        "(HAMTUNE_MAX_PRIORITY), and an `admin` key for any priority"
     )

@@ -1,4 +1,4 @@
-"""From a request to a plan: what will run, fixed and visible before it is queued."""
+"""From a request to a plan: the trainings of a study, fixed and visible before it is queued."""
 
 from __future__ import annotations
 
@@ -19,24 +19,31 @@ from ham.client.records import (
 from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, Combination, HamConfig, Recipe
 from ham.errors import IncompatibleCombination, InvalidConfig
 from search_spaces import SearchSpace, recipe_for, space_for
-from service.domain.search import objectives, screening_rounds
+from service.domain.search import objectives
 from service.domain.search.early_stopping import choose
+from service.domain.search.screening_rounds import (
+    ScreeningRound,
+    plan_rounds,
+    seed_count,
+    training_count,
+)
 from service.errors import Conflict
 
 SEARCH_SEED = 0
 FIRST_SCREENING_SEED = 1_000
 FIRST_CONFIRMATION_SEED = 2_000
 BASELINES = (RECIPE_BASELINE, PAPER_DEFAULT)
-FEWEST_TRIALS = 3
-"""The two baselines and one more: with less there is nothing to choose from."""
+MIN_TRIALS = 3
+"""Search trials of a branch under a cap, at least: the two baselines and one to choose."""
 
 
 def resolve(request: StudyRequest) -> Plan:
-    """Check a request against the catalogue and fix everything that will run.
+    """Check a request against the catalog and fix everything that will run.
 
-    All search trials share one training seed, so that settings are compared on the same initial
-    weights and data order. Screening and confirmation use seeds that the search never saw, the
-    same in every study, so that methods can be compared by seed across studies as well.
+    All search trials share one training seed, so that configurations are compared on the same
+    initial weights and data order. Screening and confirmation use seeds that the search never saw.
+    These seeds are the same in every study, so that methods can be compared by seed across
+    studies.
 
     Raises:
         ham.errors.InvalidConfig: a name is unknown, or the parts do not go together.
@@ -84,35 +91,37 @@ def _space(request: StudyRequest, recipe: Recipe) -> SearchSpace:
         raise IncompatibleCombination(
             "tune",
             "weight_decay",
-            f"recipe {recipe.id} has none, and what is searched are multiples of it",
+            f"recipe {recipe.id} has none, and the search tries multiples of it",
         )
     return declared.with_choices(request.tune, request.alpha_schedule, request.beta_schedule)
 
 
 def _with_budget(plan: Plan, budget: Budget) -> Plan:
-    """Fix what follows from a budget: the seeds, and how much will be trained."""
+    """Return a plan with what follows from a budget: the seeds, and how much will be trained."""
     plan = plan.model_copy(update={"budget": budget})
     sizes = sizes_of(plan)
-    seeds = (
-        budget.screening_seeds
-        if plan.is_multi_objective
-        else screening_rounds.length(_heats(budget))
-    )
+    seeds = budget.screening_seeds if plan.is_multi_objective else seed_count(_rounds(budget))
     return plan.model_copy(
         update={
             "screening_seeds": _seeds(FIRST_SCREENING_SEED, seeds),
             "confirmation_seeds": _seeds(FIRST_CONFIRMATION_SEED, budget.confirmation_seeds),
             "expected_runs": sum(sizes),
-            "expected_epochs": _capped(plan, sizes),
+            "expected_epochs": _expected_epochs(plan, sizes),
         }
     )
 
 
 def changed(study: Study, change: StudyChange, runs: Sequence[Run]) -> Study:
-    """Return a study with another priority and budget, given the runs made so far.
+    """Return a study with another priority and budget.
+
+    Args:
+        study: the study as it stands.
+        change: the new values.
+        runs: the runs of the study so far.
 
     Raises:
-        Conflict: it is too late for a part of it.
+        Conflict: a training that depends on a changed part has begun.
+        InvalidConfig: the new budget is not valid for the study.
     """
     update: dict[str, object] = {}
     if change.priority is not None:
@@ -123,13 +132,19 @@ def changed(study: Study, change: StudyChange, runs: Sequence[Run]) -> Study:
 
 
 def rebudget(plan: Plan, change: BudgetChange, runs: Sequence[Run]) -> Plan:
-    """Return the plan with another budget, given the runs made so far.
+    """Return the plan with another budget.
 
-    A number may change until a training that depends on it has begun: afterwards the change would
-    look at results, or compare settings on unequal seeds.
+    A part of a budget can change until the first training that depends on it begins. A later
+    change would look at results, or compare configurations on unequal seeds.
+
+    Args:
+        plan: the plan as it stands.
+        change: the new values.
+        runs: the runs of the study so far.
 
     Raises:
-        Conflict: it is too late for one of them.
+        Conflict: a training that depends on a changed part has begun.
+        InvalidConfig: the new budget is not valid for the plan.
     """
     wanted = change.model_dump(exclude_none=True)
     screening = [run for run in runs if run.purpose == Purpose.SCREENING]
@@ -139,7 +154,7 @@ def rebudget(plan: Plan, change: BudgetChange, runs: Sequence[Run]) -> Plan:
         "finalists": any(run.setting not in plan.baselines for run in screening),
         "screening_seeds": bool(screening),
         "confirmation_seeds": confirming,
-        "max_epochs": confirming,  # a cap that came later could end it where it looks good
+        "max_epochs": confirming,  # a later cap could end the confirmation where it looks good
         "max_seconds": confirming,
     }
     for name, value in wanted.items():
@@ -152,7 +167,7 @@ def rebudget(plan: Plan, change: BudgetChange, runs: Sequence[Run]) -> Plan:
 
 
 class StageSizes(NamedTuple):
-    """Trainings of each stage, at most: a finalist may be a baseline as well."""
+    """Numbers of trainings of each stage, at most: a finalist may be a baseline as well."""
 
     search: int
     screening: int
@@ -160,16 +175,17 @@ class StageSizes(NamedTuple):
 
 
 def sizes_of(plan: Plan) -> StageSizes:
-    """Return how many trainings a plan stands for."""
+    """Return the number of trainings of each stage of a plan, at most."""
     if plan.is_multi_objective:
         return pareto_stage_sizes(plan.budget, len(plan.sparsities))
     return stage_sizes(plan.budget, plan.baselines, len(plan.branches))
 
 
 def pareto_stage_sizes(budget: Budget, levels: int) -> StageSizes:
-    """Return how many trainings a budget stands for where a front is sought.
+    """Return the sizes of a study of two objectives.
 
-    All finalists may be on the front, and no HAM runs beside them at each level of sparsity.
+    All finalists may be on the Pareto front, and the baseline is trained beside them at each level
+    of sparsity.
     """
     candidates = budget.finalists + levels
     return StageSizes(
@@ -180,30 +196,35 @@ def pareto_stage_sizes(budget: Budget, levels: int) -> StageSizes:
 
 
 def stage_sizes(budget: Budget, baselines: Sequence[HamConfig], branches: int = 1) -> StageSizes:
-    """Return how many trainings a budget stands for; each branch has all of it."""
-    raced = branches * screening_rounds.trainings(_heats(budget))
+    """Return the sizes of a study of one objective; each branch has the whole budget."""
+    screened = branches * training_count(_rounds(budget))
     return StageSizes(
         search=branches * budget.trials,
-        screening=raced + len(baselines) * budget.screening_seeds,
+        screening=screened + len(baselines) * budget.screening_seeds,
         confirmation=(branches + len(baselines)) * budget.confirmation_seeds,
     )
 
 
-def _heats(budget: Budget) -> tuple[screening_rounds.ScreeningRound, ...]:
-    return screening_rounds.plan_rounds(budget.finalists, budget.screening_seeds)
+def _rounds(budget: Budget) -> tuple[ScreeningRound, ...]:
+    return plan_rounds(budget.finalists, budget.screening_seeds)
 
 
-def _capped(plan: Plan, sizes: StageSizes) -> int:
-    """Return the most epochs that a study may train, or refuse a budget that leaves no search."""
+def _expected_epochs(plan: Plan, sizes: StageSizes) -> int:
+    """Return the most epochs that a study may train.
+
+    Raises:
+        InvalidConfig: the budget leaves no search.
+    """
     budget, planned = plan.budget, sum(sizes) * plan.run_epochs
-    fewest = len(plan.branches) * min(FEWEST_TRIALS, budget.trials)
+    fewest = len(plan.branches) * min(MIN_TRIALS, budget.trials)
     if plan.is_multi_objective:
         fewest = len(plan.sparsities) + 1
         if budget.trials < fewest:
             raise InvalidConfig(
                 "trials",
                 budget.trials,
-                f"no HAM is tried at each of the {fewest - 1} sparsities first: at least {fewest}",
+                f"the baseline is tried at each of the {fewest - 1} sparsities first: "
+                f"at least {fewest}",
             )
     if budget.max_epochs is None:
         return planned

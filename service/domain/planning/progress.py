@@ -1,4 +1,4 @@
-"""How far studies are, from counts of their runs."""
+"""Progress of studies, from counts of their runs."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ def progress_of(
 
 
 def no_progress(study: Study, now: datetime) -> Progress:
-    """Return the progress of a study that has no runs yet, without asking for them."""
+    """Return the progress of a study that has no runs yet, without a query."""
     return _progress(study, NOTHING_RUN, now)
 
 
-def _progress(study: Study, tally: StudyRunCounts, now: datetime) -> Progress:
-    counts, best = tally
+def _progress(study: Study, run_counts: StudyRunCounts, now: datetime) -> Progress:
+    counts, best = run_counts
     ended, failed, running = Counter[Purpose](), 0, 0
-    for row in counts:
-        if row.state == RunState.RUNNING:
-            running += row.runs
+    for count in counts:
+        if count.state == RunState.RUNNING:
+            running += count.runs
         else:
-            ended[row.purpose] += row.runs
-        if row.state == RunState.FAILED:
-            failed += row.runs
+            ended[count.purpose] += count.runs
+        if count.state == RunState.FAILED:
+            failed += count.runs
 
     def stage(purpose: Purpose, planned: int) -> StageProgress:
         done = ended[purpose]
-        over = study.state == StudyState.SUCCEEDED  # it may have needed fewer than planned
+        over = study.state == StudyState.SUCCEEDED  # it may have needed fewer runs than planned
         return StageProgress(done=done, planned=done if over else planned)
 
     sizes = sizes_of(study.plan)
     if study.plan.is_multi_objective:
-        best = None  # of unequal sparsities none is best
+        best = None  # runs of unequal sparsity have no best
     return Progress(
         search=stage(Purpose.SEARCH, sizes.search),
         screening=stage(Purpose.SCREENING, sizes.screening),
@@ -60,10 +60,10 @@ def _progress(study: Study, tally: StudyRunCounts, now: datetime) -> Progress:
 
 
 def _remaining(study: Study, counts: Sequence[RunCount], done: int, now: datetime) -> float | None:
-    """Extrapolate from the rate since the first training began, the start-up left out."""
+    """Extrapolate, in seconds, from the rate since the first training began."""
     if study.state != StudyState.RUNNING or done == 0:
         return None
-    since_first = now - min(row.first_started_at for row in counts)
+    since_first = now - min(count.first_started_at for count in counts)
     return since_first.total_seconds() / done * (study.plan.expected_runs - done)
 
 

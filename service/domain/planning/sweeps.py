@@ -1,4 +1,4 @@
-"""From a sweep to its studies: every combination that can be and has not been tuned."""
+"""From a sweep to its studies: every valid combination that has not been tuned yet."""
 
 from __future__ import annotations
 
@@ -18,24 +18,35 @@ SHARED = {*SweepRequest.model_fields} & {*StudyRequest.model_fields} - {"sparsit
 
 
 class Expansion(NamedTuple):
-    """What becomes of a sweep."""
+    """The studies of a sweep.
+
+    Attributes:
+        planned: the request and the plan of each study.
+        left_out: combinations without a study, with the reasons.
+    """
 
     planned: list[tuple[StudyRequest, Plan]]
     left_out: list[LeftOut]
 
 
 def expand(request: SweepRequest, known: Iterable[Recommendation] = ()) -> Expansion:
-    """Return the studies of a sweep, and what it leaves out with the reasons.
+    """Return the studies of a sweep, and the combinations that it leaves out.
 
     Args:
-        request: the lists.
-        known: the newest recommendation of each combination. Those that answer the request are
-            left out unless forced; a new version of a recipe is tuned again.
+        request: the lists of names.
+        known: the newest recommendation of each combination. A combination whose recommendation
+            answers the request is left out, unless the request forces it. A new version of a
+            recipe is a new combination.
 
     Raises:
-        InvalidConfig: a name is unknown, there are too many combinations, or none can be.
+        InvalidConfig: a name is unknown, there are too many combinations, or none of them is
+            valid.
     """
-    answered = {row.combination.key for row in known if _answers(row, request)}
+    answered = {
+        recommendation.combination.key
+        for recommendation in known
+        if _answers(recommendation, request)
+    }
     planned: list[tuple[StudyRequest, Plan]] = []
     left_out: list[LeftOut] = []
     seen: set[str] = set()
@@ -61,7 +72,7 @@ def expand(request: SweepRequest, known: Iterable[Recommendation] = ()) -> Expan
 
 
 def _answers(known: Recommendation, request: SweepRequest) -> bool:
-    """Tell whether at least as much was tuned, with the same schedules where those were not."""
+    """Tell whether a recommendation tuned all that is asked, under the same fixed schedules."""
     return all(getattr(known, name) is not None for name in JOINT if name in request.tune) and all(
         name in known.tuned_schedules
         or (name not in request.tune and getattr(known.candidate, name) == getattr(request, name))

@@ -1,4 +1,4 @@
-"""Which settings deserve a closer look: the finalists, chosen on the surface."""
+"""Candidates: a grid over the search space, and the configurations proposed from it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from service.domain.search.surface import Surface  # scikit-learn: the API starts without it
 
 LEVELS = 31
-"""Levels of the grid on each axis, beside zero where the axis has it."""
-_SPREAD = 11
-"""Two to this power are the points that stand for a space of more than two axes."""
-_APART = 0.12
+"""Levels of the grid on each axis, beside zero where the axis contains it."""
+_LOG2_POINTS = 11
+"""Base-2 logarithm of the number of points of the grid with more than two axes."""
+_NEAR = 0.12
+"""Two configurations are near each other if no coordinate differs by this much or more."""
 
 
 def levels(axis: LogRange, count: int = LEVELS) -> tuple[float, ...]:
-    """Return the values of an axis that stand for all: zero where it has it, then log-spaced."""
+    """Return ``count`` log-spaced values of an axis, after zero where the axis contains it."""
     spaced = np.geomspace(axis.low, axis.high, count)
     zero = (0.0,) if axis.zero_share > 0 else ()
     return zero + tuple(axis.decode(float(value)) for value in spaced)
@@ -33,26 +34,27 @@ def levels(axis: LogRange, count: int = LEVELS) -> tuple[float, ...]:
 
 @cache
 def grid(space: SearchSpace, *, branch: Branch = "ham") -> tuple[HamConfig, ...]:
-    """Return settings that stand for all: all pairs of levels, or as many spread points of more.
+    """Return configurations that cover the space of one branch.
+
+    Up to two axes give all combinations of their :data:`LEVELS` levels. More give 2048 points of a
+    scrambled Sobol sequence, always the same ones.
 
     Args:
-        space: the space.
-        branch: settings with HAM, or those without it.
+        space: the search space.
+        branch: configurations with HAM, or those without it.
     """
     axes, choices = space.axes(branch=branch), space.choices(branch=branch)
     if len(axes) + len(choices) > 2:
-        return _spread(space, axes, choices)
+        return _sobol_points(space, axes, choices)
     points = product(*(levels(axis) for axis in axes.values()))
     fields: Iterable[dict[str, Any]] = (dict(zip(axes, point, strict=True)) for point in points)
     return tuple(space.with_schedules(replace(RECIPE_BASELINE, **values)) for values in fields)
 
 
-def _spread(
+def _sobol_points(
     space: SearchSpace, axes: Mapping[str, LogRange], choices: Mapping[str, Sequence[Any]]
 ) -> tuple[HamConfig, ...]:
-    """Return the settings of a scrambled Sobol sequence, always the same."""
-
-    def setting(coordinates: Sequence[float]) -> HamConfig:
+    def decoded(coordinates: Sequence[float]) -> HamConfig:
         at = dict(zip([*axes, *choices], coordinates, strict=True))
         sampled: dict[str, Any] = {
             name: axis.floor * (axis.high / axis.floor) ** at[name] for name, axis in axes.items()
@@ -61,8 +63,8 @@ def _spread(
             sampled[name] = values[int(at[name] * len(values))]
         return space.decode(sampled)
 
-    rows = qmc.Sobol(len(axes) + len(choices), rng=0).random_base2(_SPREAD)
-    return tuple(map(setting, rows.tolist()))
+    points = qmc.Sobol(len(axes) + len(choices), rng=0).random_base2(_LOG2_POINTS)
+    return tuple(map(decoded, points.tolist()))
 
 
 def propose_candidates(
@@ -74,43 +76,44 @@ def propose_candidates(
     avoid: Collection[HamConfig] = (),
     branch: Branch = "ham",
 ) -> tuple[HamConfig, ...]:
-    """Return the best settings, all with HAM or all without it, that differ from each other.
+    """Return the best configurations of one branch that differ from each other, the best first.
 
-    A setting that lies near a better one waits until all others had their turn: the seeds are
-    better spent on telling real alternatives apart.
+    A configuration near a better one comes after all others: the seeds of the screening are better
+    spent on real alternatives.
 
     Args:
-        space: the space.
-        surface: which tells what is to be expected of a grid and of what was tried; None where the
-            runs are too few for one.
-        tried: what gave a result, best first; without a surface it is all there is to choose from.
-        count: at most so many.
-        optimism: standard deviations that are added to what the surface expects, so that a
-            setting of which little is known gets its chance.
-        avoid: settings that are left out.
-        branch: settings with HAM, or those without it.
+        space: the search space.
+        surface: expectations for the grid and for ``tried``; None with too few runs for a surface.
+        tried: configurations with a result, the best first. Without a surface they are the only
+            candidates.
+        count: number of configurations, at most.
+        optimism: standard deviations added to the surface's mean, so that configurations of which
+            little is known get a chance.
+        avoid: configurations that are left out.
+        branch: configurations with HAM, or those without it.
     """
     more = () if surface is None else grid(space, branch=branch)
-    settings = [
-        s for s in dict.fromkeys([*tried, *more]) if s.is_baseline == (branch == "baseline")
-    ]
-    if surface is not None and settings:
-        bound = surface.mean(settings) + optimism * surface.deviation(settings)
-        settings = [settings[index] for index in np.argsort(-bound, kind="stable")]
-    return _apart(space, [setting for setting in settings if setting not in avoid], count)
+    known = dict.fromkeys([*tried, *more])
+    candidates = [c for c in known if c.is_baseline == (branch == "baseline")]
+    if surface is not None and candidates:
+        bound = surface.mean(candidates) + optimism * surface.deviation(candidates)
+        candidates = [candidates[index] for index in np.argsort(-bound, kind="stable")]
+    return _near_ones_last(space, [c for c in candidates if c not in avoid], count)
 
 
-def _apart(space: SearchSpace, settings: Iterable[HamConfig], count: int) -> tuple[HamConfig, ...]:
+def _near_ones_last(
+    space: SearchSpace, candidates: Iterable[HamConfig], count: int
+) -> tuple[HamConfig, ...]:
     chosen: list[HamConfig] = []
     near: list[HamConfig] = []
-    for setting in settings:
+    for candidate in candidates:
         if len(chosen) == count:
             break
-        is_near = any(_close(space, setting, other) for other in chosen)
-        (near if is_near else chosen).append(setting)
+        is_near = any(_are_near(space, candidate, other) for other in chosen)
+        (near if is_near else chosen).append(candidate)
     return tuple((chosen + near)[:count])
 
 
-def _close(space: SearchSpace, one: HamConfig, other: HamConfig) -> bool:
+def _are_near(space: SearchSpace, one: HamConfig, other: HamConfig) -> bool:
     coordinates = zip(space.coordinate(one), space.coordinate(other), strict=True)
-    return all(abs(here - there) < _APART for here, there in coordinates)
+    return all(abs(here - there) < _NEAR for here, there in coordinates)

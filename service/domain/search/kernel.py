@@ -1,12 +1,12 @@
-"""How the results of two runs go together: the covariance of the response surface.
+"""The covariance of two runs' results, from which the response surface is built.
 
-The result of a run is the sum of independent parts, each with a variance of its own:
+The result of a run is the sum of independent parts, each with its own variance:
 
-    surface(setting) + luck of the seed + what the missing epochs would have changed + noise
+    surface(configuration) + effect of the seed + effect of the missing epochs + noise
 
-The surface is an analysis of variance: an effect of alpha, one of beta, one of whatever else the
-search varies (schedules by their places), and one of all together. Where only one parameter
-matters, all runs speak of it, whatever the others were.
+The surface is an analysis of variance: an effect of alpha, one of beta, one of each further axis
+of the search (schedules by their coordinates), and a joint effect of all axes. Where only one axis
+matters, all runs inform its effect, whatever their values on the other axes.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from sklearn.gaussian_process.kernels import Hyperparameter, Kernel
 Array = NDArray[np.float64]
 
 SEED, SHORTFALL = -2, -1
-"""The last columns of the inputs: the seed, the share of epochs missing. The columns before are
-places in [0, 1], alpha and beta first."""
+"""The last columns of the inputs: the seed, and the share of epochs missing. The columns before
+are coordinates in [0, 1], alpha and beta first."""
 
 LENGTH, MAIN = 0.3, 0.5
-"""Length scale and variance of an axis, before anything is known of it."""
+"""Prior median of an axis: its length scale and its variance."""
 _BOUNDS = (1e-4, 1e3)
 
 
 class RunKernel(Kernel):  # type: ignore[misc]  # scikit-learn has no types
-    """Covariance of full or stopped runs of settings and seeds; variances in units of the data's.
+    """Covariance of runs, full-length or stopped; variances are in units of the data's variance.
 
     With Matern-5/2 correlations a, b, ... over the axes, p their product, sigma = 1 for equal
     seeds, and s the share of missing epochs:
@@ -41,7 +41,12 @@ class RunKernel(Kernel):  # type: ignore[misc]  # scikit-learn has no types
     plus ``noise`` on the diagonal of k(X, X). A run of full length has s = 0.
 
     Args:
-        length, main: a value for each axis.
+        length: length scale of each axis.
+        main: variance of each axis alone.
+        joint: variance of the joint effect of all axes.
+        noise: variance of single runs.
+        seed: variance between seeds.
+        shortfall: variance of the effect of the missing epochs.
     """
 
     def __init__(
@@ -62,7 +67,7 @@ class RunKernel(Kernel):  # type: ignore[misc]  # scikit-learn has no types
 
     @property
     def hyperparameters(self) -> list[Hyperparameter]:
-        """All of them, on logarithmic scales, in the order of the alphabet."""
+        """All hyperparameters, on logarithmic scales, in alphabetical order."""
         axes = len(self.length)
         sizes = {"length": axes, "main": axes}
         return [
@@ -78,11 +83,11 @@ class RunKernel(Kernel):  # type: ignore[misc]  # scikit-learn has no types
         return total
 
     def variance(self) -> float:
-        """Return the variance of the surface alone, which is the same everywhere."""
+        """Return the variance of the surface alone, equal for all inputs."""
         return float(sum(self.main) + self.joint)
 
     def __call__(self, X: Array, Y: Array | None = None, eval_gradient: bool = False) -> Any:
-        """Return k(X, Y), and its gradient by the logarithms of the hyperparameters."""
+        """Return k(X, Y); with ``eval_gradient`` also its gradient by the log hyperparameters."""
         other = X if Y is None else Y
         along, slopes = zip(*self._along(X, other), strict=True)
         missing = self.shortfall * np.outer(X[:, SHORTFALL], other[:, SHORTFALL]) / 2
@@ -109,11 +114,11 @@ class RunKernel(Kernel):  # type: ignore[misc]  # scikit-learn has no types
         return everywhere + missing
 
     def is_stationary(self) -> bool:
-        """Tell whether k depends on differences only: the missing epochs do not."""
+        """Return False: the part of the missing epochs depends on more than differences."""
         return False
 
     def _along(self, left: Array, right: Array) -> list[tuple[Array, Array]]:
-        """Return the correlation along each axis, and its derivative."""
+        """Return each axis's correlation, and its derivative by the log length."""
         return [
             _matern(left[:, axis], right[:, axis], length)
             for axis, length in enumerate(self.length)

@@ -1,6 +1,6 @@
-"""Two objectives: what a request may ask for, how runs are valued, and which values dominate.
+"""Studies of two objectives: which requests are allowed, the values of runs, the Pareto order.
 
-Values are oriented so that more is better: what is to be small is negated.
+Values are oriented so that more is better: values of a minimized objective are negated.
 """
 
 from __future__ import annotations
@@ -13,10 +13,13 @@ from ham.catalog import SPARSIFIERS
 from ham.client.records import Objective, Plan, Sampler, StudyRequest
 from ham.errors import InvalidConfig
 
-FEWEST_LEVELS = 2
-FRONT_SAMPLERS: tuple[Sampler, ...] = ("tpe", "nsga2", "random")
+MIN_LEVELS = 2
+PARETO_SAMPLERS: tuple[Sampler, ...] = ("tpe", "nsga2", "random")
+"""Samplers that can propose for two objectives."""
+PARETO_ONLY_SAMPLERS: tuple[Sampler, ...] = ("nsga2",)
+"""Those of them that cannot propose for one objective."""
 MINIMIZED: tuple[Objective, ...] = ("training_flops", "inference_flops")
-MOST_IN_A_GENERATION = 50
+MAX_GENERATION = 50
 
 Values = tuple[float, ...]
 
@@ -43,7 +46,7 @@ def check(request: StudyRequest) -> None:
         raise InvalidConfig(
             "sparsity", request.sparsity, "with two objectives leave it out, and name `sparsities`"
         )
-    if len(levels) < FEWEST_LEVELS or len(set(levels)) < len(levels):
+    if len(levels) < MIN_LEVELS or len(set(levels)) < len(levels):
         raise InvalidConfig(
             "sparsities", list(levels), "with two objectives: 2 to 10 levels, each once"
         )
@@ -55,9 +58,9 @@ def check(request: StudyRequest) -> None:
             request.budget.early_stopping,
             "none with two objectives: trials of unequal sparsity do not rank at an early epoch",
         )
-    if request.sampler not in FRONT_SAMPLERS:
+    if request.sampler not in PARETO_SAMPLERS:
         raise InvalidConfig(
-            "sampler", request.sampler, f"with two objectives: {', '.join(FRONT_SAMPLERS)}"
+            "sampler", request.sampler, f"with two objectives: {', '.join(PARETO_SAMPLERS)}"
         )
 
 
@@ -68,8 +71,8 @@ def _check_single(request: StudyRequest) -> None:
             list(request.sparsities),
             "only with two objectives; a sweep makes a study of each sparsity",
         )
-    if request.sampler == "nsga2":
-        raise InvalidConfig("sampler", "nsga2", "only with two objectives")
+    if request.sampler in PARETO_ONLY_SAMPLERS:
+        raise InvalidConfig("sampler", request.sampler, "only with two objectives")
 
 
 def in_order(objectives: Sequence[Objective]) -> tuple[Objective, ...]:
@@ -78,18 +81,19 @@ def in_order(objectives: Sequence[Objective]) -> tuple[Objective, ...]:
 
 
 def generation_size(plan: Plan) -> int:
-    """Return how many trials make a generation: four of them fit into the budget.
+    """Return how many trials make a generation of NSGA-II: a quarter of the budget, at most 50.
 
-    No HAM at every level opens the first one; at most half of it, so that there is something to
-    cross it with.
+    The first generation begins with the baseline at every level of sparsity. A generation has at
+    least twice as many trials as there are levels, so that the baselines can be crossed with
+    configurations that have HAM.
     """
-    return min(MOST_IN_A_GENERATION, max(2 * len(plan.sparsities), plan.budget.trials // 4))
+    return min(MAX_GENERATION, max(2 * len(plan.sparsities), plan.budget.trials // 4))
 
 
 def value_of(
     objective: Objective, accuracy: float | None, measures: Mapping[str, Any]
 ) -> float | None:
-    """Return what a run reached of an objective, as it is measured; None where it was not."""
+    """Return a run's value of an objective, as measured; None where it was not measured."""
     if objective == "accuracy":
         found = accuracy
     elif objective == "sparsity":
@@ -105,52 +109,53 @@ def oriented(objective: Objective, value: float) -> float:
 
 
 def dominates(one: Values, other: Values) -> bool:
-    """Tell whether one is at least as good in every objective, and better in one."""
+    """Tell whether ``one`` is at least as good in every objective, and better in one."""
     return one != other and all(a >= b for a, b in zip(one, other, strict=True))
 
 
 def non_dominated(values: Sequence[Values]) -> list[int]:
-    """Return the places of the values that no other dominates; equals stand together."""
+    """Return the indices of the values that no other dominates; equal values are all kept."""
     return [
-        place
-        for place, own in enumerate(values)
+        index
+        for index, own in enumerate(values)
         if not any(dominates(other, own) for other in values)
     ]
 
 
-def ranked(values: Sequence[Values]) -> list[int]:
-    """Return all places in the order of NSGA-II: front by front, the least crowded first.
+def nsga2_order(values: Sequence[Values]) -> list[int]:
+    """Return all indices in the order of NSGA-II: front by front, the least crowded first.
 
-    The first front are the non-dominated values, the second those once the first is left out, and
-    so on. Equally crowded ones are in the order of their values, so the order in which values come
-    does not matter.
+    The first front has the non-dominated values, the second the non-dominated ones of the rest,
+    and so on. Equally crowded values are ordered by themselves, so the result does not depend on
+    the order of ``values``.
 
     Reference: Deb, Pratap, Agarwal and Meyarivan, A fast and elitist multiobjective genetic
     algorithm: NSGA-II, 2002, https://doi.org/10.1109/4235.996017
     """
     left, order = list(range(len(values))), []
     while left:
-        front = [left[place] for place in non_dominated([values[place] for place in left])]
-        spread = crowding([values[place] for place in front])
+        front = [left[index] for index in non_dominated([values[index] for index in left])]
+        spread = crowding([values[index] for index in front])
         room = dict(zip(front, spread, strict=True))
-        order += sorted(front, key=lambda place: (-room[place], values[place]))
-        left = [place for place in left if place not in room]
+        order += sorted(front, key=lambda index: (-room[index], values[index]))
+        left = [index for index in left if index not in room]
     return order
 
 
 def crowding(values: Sequence[Values]) -> list[float]:
-    """Return how far apart the neighbours of each value are, summed over the objectives.
+    """Return the crowding distance of each value: more room is better.
 
-    Each objective is measured by its range; the ends of it have infinite room.
+    It is the distance between the next lower and the next higher value, summed over the
+    objectives, each in units of its range. It is infinite at both ends of an objective.
     """
     room = [0.0] * len(values)
     for axis in zip(*values, strict=True):
         reach = max(axis) - min(axis)
-        for place, own in enumerate(axis):
+        for index, own in enumerate(axis):
             below = max((other for other in axis if other < own), default=None)
             above = min((other for other in axis if other > own), default=None)
             if below is None or above is None:
-                room[place] = math.inf
+                room[index] = math.inf
             else:
-                room[place] += (above - below) / reach
+                room[index] += (above - below) / reach
     return room

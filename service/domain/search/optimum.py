@@ -1,4 +1,4 @@
-"""What the surface says around the winner: region, sensitivity, and whether it is the best tried.
+"""The surface around a configuration: near-optimal region, sensitivity, chance of being the best.
 
 Reference for the sensitivity: Hutter, Hoos and Leyton-Brown, An efficient approach for assessing
 hyperparameter importance, ICML 2014 (functional ANOVA), here on the surface's own grid.
@@ -30,9 +30,10 @@ from service.domain.search.space_boundary import boundary_hit
 from service.domain.search.surface import Observation, Surface
 
 _SAMPLES = 4000
+"""Surfaces drawn from the posterior for the chance of being the best."""
 _NORMAL_95 = 1.959964
 _COARSE = 7
-"""Levels of an axis, beside zero, where more than two of them make up a grid."""
+"""Levels of an axis, beside zero, on a grid with more than two axes."""
 Box = tuple[slice, slice]
 
 
@@ -41,25 +42,28 @@ def describe_surface(
     surface: Surface,
     seen: Sequence[Observation],
     candidate: HamConfig,
-    control: HamConfig = RECIPE_BASELINE,
+    baseline: HamConfig = RECIPE_BASELINE,
 ) -> tuple[Optimum, SurfaceGrid]:
     """Describe the surface around a candidate.
 
     Args:
         space: the space that was searched.
         surface: fitted to ``seen``.
-        seen: what the runs said.
-        candidate: the setting whose surroundings are described.
-        control: no HAM, as it is compared with.
+        seen: results of the runs.
+        candidate: the configuration that is described.
+        baseline: the configuration without HAM that the expected gain is over.
+
+    Returns:
+        The optimum, and the surface on a grid over alpha and beta, all else as in the candidate.
     """
     axes = _with(levels(space.alpha), candidate.alpha), _with(levels(space.beta), candidate.beta)
-    settings = [replace(candidate, alpha=alpha, beta=beta) for alpha, beta in product(*axes)]
+    ham_configs = [replace(candidate, alpha=alpha, beta=beta) for alpha, beta in product(*axes)]
     shape = len(axes[0]), len(axes[1])
-    mean = surface.mean(settings).reshape(shape)
+    mean = surface.mean(ham_configs).reshape(shape)
     error = float(surface.deviation([candidate])[0])
     here = axes[0].index(candidate.alpha), axes[1].index(candidate.beta)
     box = largest_box(mean >= mean[here] - error, here)
-    shares = variance_shares(_whole(space, surface, candidate) if space.tune else mean)
+    shares = variance_shares(_on_all_axes(space, surface, candidate) if space.tune else mean)
     near = {"alpha": axes[0][box[0]], "beta": axes[1][box[1]]}
     for name in space.multiples:
         near[name] = _near(space, surface, candidate, name, error)
@@ -71,18 +75,18 @@ def describe_surface(
     for schedule in space.tuned_schedules:
         around[schedule] = _schedule(surface, space, candidate, schedule, importance[schedule])
     optimum = Optimum(
-        runs=sum(row.counts_fully for row in seen),
+        runs=sum(each.counts_fully for each in seen),
         **around,
         interaction=shares[-1],
         best_probability=_best_probability(surface, seen, candidate),
         standard_error=error,
-        expected_gain=_expected_gain(surface, candidate, control),
+        expected_gain=_expected_gain(surface, candidate, baseline),
     )
     grid = SurfaceGrid(
         alphas=axes[0],
         betas=axes[1],
         mean=_rounded(mean),
-        deviation=_rounded(surface.deviation(settings).reshape(shape)),
+        deviation=_rounded(surface.deviation(ham_configs).reshape(shape)),
         near_optimal=round(float(mean[here]) - error, 5),
         candidate=candidate,
         tried=_tried(seen),
@@ -91,7 +95,7 @@ def describe_surface(
 
 
 def largest_box(inside: NDArray[np.bool_], here: tuple[int, int]) -> Box:
-    """Return the box of most cells that holds a cell and lies wholly inside a region."""
+    """Return the box with the most cells that contains ``here`` and lies inside a region."""
     best, size = (slice(here[0], here[0] + 1), slice(here[1], here[1] + 1)), 1
     for top in range(here[0], -1, -1):
         if not inside[top, here[1]]:
@@ -116,7 +120,7 @@ def _run_around(columns: NDArray[np.bool_], here: int) -> tuple[int, int]:
 
 
 def variance_shares(mean: Array) -> tuple[float, ...]:
-    """Split the variance of a surface on a grid: each axis alone, then all that is left."""
+    """Return shares of a surface's variance on a grid: of each axis alone, then of the rest."""
     total = float(mean.var())
     if total == 0:
         return (0.0,) * (mean.ndim + 1)
@@ -129,24 +133,24 @@ def variance_shares(mean: Array) -> tuple[float, ...]:
     return (*shares, max(0.0, left))
 
 
-def _whole(space: SearchSpace, surface: Surface, candidate: HamConfig) -> Array:
+def _on_all_axes(space: SearchSpace, surface: Surface, candidate: HamConfig) -> Array:
     """Return the surface on a coarse grid over all axes and schedules of the space."""
     axes: dict[str, Sequence[Any]] = {
         name: levels(axis, _COARSE) for name, axis in space.axes().items()
     }
     axes |= space.choices()
     points = [dict(zip(axes, point, strict=True)) for point in product(*axes.values())]
-    settings = [replace(candidate, **values) for values in points]
-    return surface.mean(settings).reshape([len(axis) for axis in axes.values()])
+    ham_configs = [replace(candidate, **values) for values in points]
+    return surface.mean(ham_configs).reshape([len(axis) for axis in axes.values()])
 
 
 def _near(
     space: SearchSpace, surface: Surface, candidate: HamConfig, name: str, error: float
 ) -> tuple[float, ...]:
-    """Return the near-optimal levels of one axis, all else being as in the candidate."""
+    """Return the near-optimal levels of one axis, all else as in the candidate."""
     value = getattr(candidate, name)
     line = _with(levels(getattr(space, name)), value)
-    mean = surface.mean([_moved(candidate, name, level) for level in line])
+    mean = surface.mean([_varied(candidate, name, level) for level in line])
     here = line.index(value)
     left, right = _run_around(mean >= mean[here] - error, here)
     return line[left:right]
@@ -163,25 +167,25 @@ def _axis(
     axis: LogRange = getattr(space, name)
     value = getattr(candidate, name)
     halved, doubled = (_change(surface, axis, candidate, name, value * by) for by in (0.5, 2.0))
-    edge = boundary_hit(axis, near[0], near[-1])
+    hit = boundary_hit(axis, near[0], near[-1])
     return AxisOptimum(
         low=near[0],
         high=near[-1],
         importance=importance,
         change_if_halved=halved,
         change_if_doubled=doubled,
-        edge=edge and edge.side,
-        extension=edge and edge.extension,
+        edge=hit and hit.side,
+        extension=hit and hit.extension,
     )
 
 
 def _schedule(
     surface: Surface, space: SearchSpace, candidate: HamConfig, name: str, importance: float
 ) -> ScheduleOptimum:
-    used = getattr(candidate, name)
-    others = [schedule for schedule in space.schedules if schedule != used]
+    own = getattr(candidate, name)
+    others = [schedule for schedule in space.schedules if schedule != own]
     here, *there = surface.mean(
-        [candidate, *(_moved(candidate, name, schedule) for schedule in others)]
+        [candidate, *(_varied(candidate, name, schedule) for schedule in others)]
     ).tolist()
     return ScheduleOptimum(
         importance=importance,
@@ -194,11 +198,11 @@ def _change(
 ) -> float | None:
     if not axis.low <= value <= axis.high:
         return None
-    here, there = surface.mean([candidate, _moved(candidate, name, value)])
+    here, there = surface.mean([candidate, _varied(candidate, name, value)])
     return float(there - here)
 
 
-def _moved(candidate: HamConfig, name: str, value: float | Schedule) -> HamConfig:
+def _varied(candidate: HamConfig, name: str, value: float | Schedule) -> HamConfig:
     changed: dict[str, Any] = {name: value}
     return replace(candidate, **changed)
 
@@ -207,35 +211,35 @@ def _best_probability(
     surface: Surface, seen: Sequence[Observation], candidate: HamConfig
 ) -> float:
     """Return the share of surfaces drawn from the posterior on which the candidate is the best."""
-    others = dict.fromkeys(row.setting for row in seen if row.counts_fully)
-    settings = [candidate, *(other for other in others if other != candidate)]
+    others = dict.fromkeys(each.ham_config for each in seen if each.counts_fully)
+    compared = [candidate, *(other for other in others if other != candidate)]
     draws = np.random.default_rng(0).multivariate_normal(
-        surface.mean(settings), surface.covariance(settings), _SAMPLES, method="eigh"
+        surface.mean(compared), surface.covariance(compared), _SAMPLES, method="eigh"
     )
     return float(np.mean(draws.argmax(axis=1) == 0))
 
 
-def _expected_gain(surface: Surface, candidate: HamConfig, control: HamConfig) -> Expectation:
-    treated, without = surface.mean([candidate, control])
-    covariance = surface.covariance([candidate, control])
+def _expected_gain(surface: Surface, candidate: HamConfig, baseline: HamConfig) -> Expectation:
+    treated, without = surface.mean([candidate, baseline])
+    covariance = surface.covariance([candidate, baseline])
     variance = covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1]
     mean, half = float(treated - without), _NORMAL_95 * float(np.sqrt(max(variance, 0.0)))
     return Expectation(mean=mean, low=mean - half, high=mean + half)
 
 
 def _tried(seen: Sequence[Observation]) -> tuple[TriedConfiguration, ...]:
-    by_setting: dict[HamConfig, list[float]] = {}
-    for row in seen:
-        own = by_setting.setdefault(row.setting, [])
-        if row.counts_fully and row.accuracy is not None:
-            own.append(row.accuracy)
+    accuracies: dict[HamConfig, list[float]] = {}
+    for observation in seen:
+        own = accuracies.setdefault(observation.ham_config, [])
+        if observation.counts_fully and observation.accuracy is not None:
+            own.append(observation.accuracy)
     return tuple(
         TriedConfiguration(
-            setting=setting,
+            setting=ham_config,
             runs=len(own),
             validation_accuracy=round(float(np.mean(own)), 5) if own else None,
         )
-        for setting, own in by_setting.items()
+        for ham_config, own in accuracies.items()
     )
 
 

@@ -1,13 +1,15 @@
-"""How a race spends its trainings: on fresh, paired seeds, on ever fewer settings.
+"""The rounds of a screening: how many configurations and new seeds each round has.
 
-Every heat trains its entrants on the same new seeds. Who enters the next heat is then decided
-again, and a quarter fewer may: trainings go to where the ranking is least clear. A setting that
-has not run yet may enter, where the surface has learned to expect more of it than of those that
-ran: successive rejection alone is held by what the search happened to try.
+A round trains all its candidates on the same new seeds. The candidates of the next round are then
+chosen again, a quarter fewer, so that trainings go to where the ranking is least clear. The choice
+may take a configuration that has not been screened yet, where the surface expects more of it than
+of the configurations screened so far. Successive rejection alone would be limited to what the
+search happened to try.
 
-Reference for the shrinking field: Karnin, Koren and Somekh, Almost optimal exploration in
-multi-armed bandits, ICML 2013; that it shrinks by a quarter and not by half, and that it is named
-anew, is measured (``python -m benchmarks.selection``).
+Reference for the shrinking rounds: Karnin, Koren and Somekh, Almost optimal exploration in
+multi-armed bandits, ICML 2013. Two departures from it are measured by
+``python -m benchmarks.selection``: rounds shrink by a quarter and not by half, and candidates are
+chosen anew for each round.
 """
 
 from __future__ import annotations
@@ -16,15 +18,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 MAX_ROUNDS = 5
-_FEWEST = 3
+_MIN_CANDIDATES = 3
 
 
 class ScreeningRound(NamedTuple):
-    """One round of a race.
+    """One round of a screening.
 
     Attributes:
-        entrants: settings in this heat, at most.
-        seeds: new seeds on which each of them is trained.
+        candidates: number of configurations in this round, at most.
+        seeds: number of new seeds on which each of them is trained.
     """
 
     candidates: int
@@ -32,30 +34,30 @@ class ScreeningRound(NamedTuple):
 
 
 def plan_rounds(finalists: int, seeds_each: int) -> tuple[ScreeningRound, ...]:
-    """Return the heats of a race that spends at most ``finalists * seeds_each`` trainings.
+    """Return the rounds of a screening that spends at most ``finalists * seeds_each`` trainings.
 
-    >>> [tuple(heat) for heat in heats(8, 3)]
+    >>> [tuple(planned) for planned in plan_rounds(8, 3)]
     [(8, 1), (6, 1), (4, 1), (3, 1), (3, 1)]
     """
-    fields = [finalists]
-    while len(fields) < MAX_ROUNDS:
-        fields.append(min(fields[-1], max(_FEWEST, 3 * fields[-1] // 4)))
+    sizes = [finalists]
+    while len(sizes) < MAX_ROUNDS:
+        sizes.append(min(sizes[-1], max(_MIN_CANDIDATES, 3 * sizes[-1] // 4)))
     left = finalists * seeds_each
-    planned = []
-    for number, candidates in enumerate(fields):
+    rounds = []
+    for number, candidates in enumerate(sizes):
         if left < candidates:
             break
-        seeds = max(1, left // sum(fields[number:]))
-        planned.append(ScreeningRound(candidates, seeds))
+        seeds = max(1, left // sum(sizes[number:]))
+        rounds.append(ScreeningRound(candidates, seeds))
         left -= candidates * seeds
-    return tuple(planned)
+    return tuple(rounds)
 
 
-def length(planned: Sequence[ScreeningRound]) -> int:
-    """Return the seeds of all heats."""
-    return sum(heat.seeds for heat in planned)
+def seed_count(rounds: Sequence[ScreeningRound]) -> int:
+    """Return the number of seeds of all rounds."""
+    return sum(each.seeds for each in rounds)
 
 
-def trainings(planned: Sequence[ScreeningRound]) -> int:
-    """Return the trainings of all heats."""
-    return sum(heat.candidates * heat.seeds for heat in planned)
+def training_count(rounds: Sequence[ScreeningRound]) -> int:
+    """Return the number of trainings of all rounds, at most."""
+    return sum(each.candidates * each.seeds for each in rounds)

@@ -1,4 +1,4 @@
-"""Whether an optimum lies at an edge of the search space, where a better one may lie beyond."""
+"""Whether an optimum lies at the boundary of the search space, and how far to extend the space."""
 
 from __future__ import annotations
 
@@ -7,25 +7,31 @@ from typing import Literal, NamedTuple
 from search_spaces import LogRange
 
 _NEAR = 0.05
+"""Share of an axis within which a value counts as at its end."""
 _REACH = 0.2
+"""Share of an axis by which the space should be extended."""
 
 
 class BoundaryHit(NamedTuple):
-    """An edge that is touched, and the bound to search to instead."""
+    """An end of an axis that an optimum touches.
+
+    Attributes:
+        side: the end.
+        extension: bound of that side for a further search, one significant digit.
+    """
 
     side: Literal["low", "high"]
     extension: float
 
 
 def boundary_hit(axis: LogRange, low: float, high: float) -> BoundaryHit | None:
-    """Return the edge that a range of values touches, where the space really ends there.
+    """Return the end of the axis that the values from ``low`` to ``high`` touch, or None.
 
-    Below a low end with a share of zeros lies zero, which is in the space: it does not end there.
-    The extension adds a fifth of the axis.
+    The low end of an axis with a share of zeros is no boundary, because the space goes on to zero.
     """
-    reach = (axis.high / axis.low) ** _REACH
+    factor = (axis.high / axis.low) ** _REACH
     if axis.coordinate(high) > 1 - _NEAR:
-        return BoundaryHit("high", float(f"{axis.high * reach:.1g}"))
+        return BoundaryHit("high", float(f"{axis.high * factor:.1g}"))
     if axis.zero_share == 0 and axis.coordinate(low) < _NEAR:
-        return BoundaryHit("low", float(f"{axis.low / reach:.1g}"))
+        return BoundaryHit("low", float(f"{axis.low / factor:.1g}"))
     return None

@@ -1,4 +1,4 @@
-"""The paper's default, for what nobody has tuned and the paper reports."""
+"""The paper's default, for untuned combinations that the paper reports."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from service.domain.transfer.published import published_for
 def paper_default(combination: Combination) -> PaperRecommendation | None:
     """Return the paper's default where the paper reports HAM for a combination, else None.
 
-    Elsewhere nothing speaks for it: on small models it is far too strong.
+    Elsewhere there is no evidence for it: on small models it is far too strong.
     """
     same = published_for(combination.model, combination.dataset, combination.sparsity)
-    rows = tuple(row for row in same if row.method == combination.sparsifier)
-    with_ham = [row.test_accuracy for row in rows if row.ham and not row.sam]
-    if not with_ham:
+    results = tuple(result for result in same if result.method == combination.sparsifier)
+    reported = [result.test_accuracy for result in results if result.ham and not result.sam]
+    if not reported:
         return None
     alpha, beta = PAPER_DEFAULT.alpha, PAPER_DEFAULT.beta
     return PaperRecommendation(
         combination=combination,
         setting=PAPER_DEFAULT,
-        published=rows,
-        message=f"Not tuned here: alpha={alpha:g}, beta={beta:g} is the paper's default, with "
-        f"which it reports {100 * max(with_ham):.2f} % under a recipe of its own. Nothing was "
-        "trained for this combination, and too little is known to carry a setting over. "
-        "Submit a study to know.",
+        published=results,
+        message=f"Not tuned here: alpha={alpha:g}, beta={beta:g} is the paper's default. With it "
+        f"the paper reports {100 * max(reported):.2f} % under a recipe of its own. Nothing was "
+        "trained for this combination, and too few similar combinations are known to transfer a "
+        "configuration. Submit a study to measure it.",
     )

@@ -1,4 +1,4 @@
-"""Published results, from the data file beside the code: facts with their sources."""
+"""Published results with their sources, from the data file beside the code."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ FILE = Path(__file__).parent / "data" / "published.csv"
 
 @cache
 def published_results() -> tuple[PublishedResult, ...]:
-    """Return every row of the file, in its order."""
+    """Return every result of the file, in its order."""
     with FILE.open(newline="", encoding="utf-8") as lines:
         return tuple(
-            PublishedResult.model_validate({name: value or None for name, value in row.items()})
-            for row in csv.DictReader(lines)
+            PublishedResult.model_validate({name: value or None for name, value in cells.items()})
+            for cells in csv.DictReader(lines)
         )
 
 
 def published_for(model: str, dataset: str, sparsity: float) -> tuple[PublishedResult, ...]:
-    """Return what others report at the same model, dataset and sparsity, best first.
+    """Return the results published for a model, dataset and sparsity, the best first.
 
-    Their recipes differ from ours, so these stand beside a ranking and never in it.
+    Their recipes differ from ours, so they are shown beside a ranking and are not ranked.
     """
     found = [
-        row
-        for row in published_results()
-        if (row.model, row.dataset, row.sparsity) == (model, dataset, sparsity)
+        result
+        for result in published_results()
+        if (result.model, result.dataset, result.sparsity) == (model, dataset, sparsity)
     ]
-    return tuple(sorted(found, key=lambda row: -row.test_accuracy))
+    return tuple(sorted(found, key=lambda result: -result.test_accuracy))

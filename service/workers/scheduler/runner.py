@@ -27,7 +27,7 @@ from ham.errors import InvalidConfig
 from service import logs
 from service.domain.evidence.pareto_fronts import build_pareto_front
 from service.domain.evidence.recommendations import recommend, so_far
-from service.domain.transfer.transferred import warm_start
+from service.domain.transfer.warm_start import warm_start
 from service.errors import StaleLease, StudyFailed
 from service.records import StudyLease
 from service.settings import Settings

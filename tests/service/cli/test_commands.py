@@ -289,7 +289,7 @@ def test_recommend_says_what_is_known_of_what_nobody_has_tuned(
     assert done.returncode == 0, done.stderr
     shown = " ".join(done.stdout.split())
     assert "similar combination" in shown and "digits_cnn-digits/set-0.80/sgd" in shown
-    assert "Not tuned: alpha=" in shown and "Submit a study to know." in shown
+    assert "Not tuned: alpha=" in shown and "Submit a study to measure it." in shown
     assert "use: optimizer = ham.HAM(base, alpha=" in shown
     paper = hamtune("recommend", "resnet50", "acdc", "--dataset", "imagenet", "--sparsity", "0.9")
     assert paper.returncode == 0, paper.stderr

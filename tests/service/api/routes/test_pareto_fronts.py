@@ -31,7 +31,7 @@ def test_a_front_is_asked_for_and_answered_over_http(url: str, storage: Storage)
         assert planned.sampler == "tpe" and planned.sparsities == (0.8, 0.9)
         study = client.submit(request)
         assert study.progress.screening.planned == (2 + 2) * 2
-        with pytest.raises(RequestRefused, match="is queued; it has a front once") as caught:
+        with pytest.raises(RequestRefused, match="is queued; it has a Pareto") as caught:
             client.pareto_front(study.id)
         assert caught.value.status == 404
         stored = studies.finish_front(storage)

@@ -10,7 +10,7 @@ from ham.client.errors import RequestRefused
 from ham.client.records import Budget
 from ham.config import RECIPE_BASELINE
 from service.domain.planning.plans import resolve
-from service.domain.transfer.transferred import warm_start
+from service.domain.transfer.warm_start import warm_start
 from service.storage import Storage
 from tests.service.api.server import serving
 from tests.service.studies import finish, request_for, submit
@@ -76,7 +76,7 @@ def test_one_line_of_the_library_warns_that_nothing_was_trained(
     tune(storage, "random", "rigl", "set")
 
     with serving(client.app) as url:
-        with pytest.warns(lookups.NotTuned, match="carried over"):
+        with pytest.warns(lookups.NotTuned, match="is transferred from"):
             found = lookups.recommend("digits_mlp", "digits", "random", 0.9, url=url)
         with pytest.raises(RequestRefused, match="has not been tuned"):
             lookups.recommend("digits_mlp", "digits", "random", 0.9, url=url, transfer=False)

@@ -1,4 +1,4 @@
-"""Leaderboards: ranked by test accuracy, with ties where the data tell no difference."""
+"""Leaderboards: ranked by test accuracy, with ties where no difference is shown."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def recommend(storage: Storage, evidence: tuple[Any, ...], **changes: Any) -> Re
     return storage.queue.succeed(claimed[1], result)
 
 
-def test_rows_are_ordered_by_accuracy_over_all_studies_of_a_benchmark(
+def test_entries_are_ordered_by_accuracy_over_all_studies_of_a_benchmark(
     storage: Storage,
 ) -> None:
     recommend(
@@ -44,7 +44,7 @@ def test_rows_are_ordered_by_accuracy_over_all_studies_of_a_benchmark(
     )
     recommend(storage, (an_evidence("tuned", SETTING, around(0.95, 2)),), sparsifier="rigl")
     [board] = leaderboards(storage.recommendations)
-    assert [(row.rank, row.sparsifier, row.role) for row in board.rows] == [
+    assert [(entry.rank, entry.sparsifier, entry.role) for entry in board.rows] == [
         (1, "rigl", "tuned"),
         (2, "random", "tuned"),
         (3, "random", "no HAM"),
@@ -53,15 +53,15 @@ def test_rows_are_ordered_by_accuracy_over_all_studies_of_a_benchmark(
     assert leaderboard(storage.recommendations, board.benchmark.name) == board
 
 
-def test_rows_tell_how_often_a_run_goes_through_the_recipe(storage: Storage) -> None:
+def test_entries_have_the_trainings_of_a_run(storage: Storage) -> None:
     for sparsifier in ("random", "lrr"):
         recommend(storage, (an_evidence("tuned", SETTING, around(0.9)),), sparsifier=sparsifier)
     [board] = leaderboards(storage.recommendations)
-    assert {row.sparsifier: row.trainings for row in board.rows} == {"random": 1, "lrr": 12}
+    assert {entry.sparsifier: entry.trainings for entry in board.rows} == {"random": 1, "lrr": 12}
 
 
-def test_rows_that_the_leader_does_not_beat_share_its_rank(storage: Storage) -> None:
-    row = recommend(
+def test_entries_that_the_first_of_a_rank_does_not_beat_share_the_rank(storage: Storage) -> None:
+    recommendation = recommend(
         storage,
         (
             an_evidence("tuned", SETTING, around(0.930, 5)),
@@ -69,21 +69,21 @@ def test_rows_that_the_leader_does_not_beat_share_its_rank(storage: Storage) -> 
             an_evidence("paper", PAPER_DEFAULT, around(0.800)),
         ),
     )
-    assert [entry.rank for entry in rank([row])] == [1, 1, 3]
+    assert [entry.rank for entry in rank([recommendation])] == [1, 1, 3]
 
 
-def test_rows_without_common_seeds_are_not_told_apart(storage: Storage) -> None:
-    row = recommend(
+def test_entries_without_common_seeds_share_a_rank(storage: Storage) -> None:
+    recommendation = recommend(
         storage,
         (
             an_evidence("tuned", SETTING, around(0.93)),
             an_evidence("no HAM", RECIPE_BASELINE, {1: 0.5, 2: 0.501}),
         ),
     )
-    assert [entry.rank for entry in rank([row])] == [1, 1]
+    assert [entry.rank for entry in rank([recommendation])] == [1, 1]
 
 
-def test_benchmarks_are_never_mixed(storage: Storage) -> None:
+def test_each_benchmark_has_its_own_leaderboard(storage: Storage) -> None:
     evidence = (an_evidence("tuned", SETTING, around(0.93)),)
     recommend(storage, evidence, sparsity=0.9)
     recommend(storage, evidence, sparsity=0.8)
@@ -103,10 +103,10 @@ def test_only_the_newest_recommendation_of_a_combination_is_ranked(storage: Stor
     recommend(storage, (an_evidence("tuned", SETTING, around(0.99)),))
     newest = recommend(storage, (an_evidence("tuned", SETTING, around(0.93)),))
     [board] = leaderboards(storage.recommendations)
-    assert [row.study_id for row in board.rows] == [newest.study_id]
+    assert [entry.study_id for entry in board.rows] == [newest.study_id]
 
 
-def test_unknown_leaderboard_is_not_found_and_the_known_are_named(storage: Storage) -> None:
+def test_unknown_leaderboard_is_not_found_and_known_ones_are_named(storage: Storage) -> None:
     with pytest.raises(NotFound, match="none yet"):
         leaderboard(storage.recommendations, "digits")
     recommend(storage, (an_evidence("tuned", SETTING, around(0.93)),))

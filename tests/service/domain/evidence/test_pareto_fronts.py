@@ -1,4 +1,4 @@
-"""Studies of two objectives, replayed in memory: who is elected, and what is said of them."""
+"""Studies of two objectives in memory: which candidates are on the Pareto front, and its gains."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig
 from service.domain.evidence.pareto_fronts import build_pareto_front
 from service.domain.planning.plans import sizes_of
 from service.domain.search import pareto_stages
-from service.domain.search.pareto_stages import ParetoCandidate, front, pareto_candidate
+from service.domain.search.pareto_stages import ParetoCandidate, pareto_candidate, pareto_front
 from service.errors import StudyFailed
 from service.records import Job
 from tests.service.builders import a_plan, a_run
@@ -26,13 +26,13 @@ LEVELS = (0.5, 0.8, 0.9)
 BUDGET = Budget(trials=12, finalists=6, screening_seeds=3, confirmation_seeds=8)
 PLAN = a_plan(objectives=("accuracy", "sparsity"), sparsities=LEVELS, sparsity=0.0, budget=BUDGET)
 GOOD, POOR, PLAIN = HamConfig(30.0, 0.01), HamConfig(300.0, 0.5), HamConfig(2.0, 0.001)
-PROPOSED = [ParetoCandidate(level, setting) for setting in (GOOD, POOR, PLAIN) for level in LEVELS]
+PROPOSED = [ParetoCandidate(level, each) for each in (GOOD, POOR, PLAIN) for level in LEVELS]
 
 Measure = Callable[[Job], tuple[float | None, float | None]]
 
 
 def truth(job: Job) -> float:
-    """HAM helps by 2 points; 0.8 is as accurate as 0.5, so 0.5 is on no front."""
+    """HAM helps by 2 points; 0.8 is as accurate as 0.5, so 0.5 is not on the Pareto front."""
     level = {0.5: 0.90, 0.8: 0.90, 0.9: 0.85}[job.sparsity or 0.0]
     return level + {GOOD: 0.02, POOR: -0.05}.get(job.setting, 0.0)
 
@@ -49,7 +49,7 @@ def noisy(level: Callable[[Job], float] = truth, seed: int = 0, of_run: float = 
 
 
 def ran(jobs: Sequence[Job], measure: Measure) -> list[Run]:
-    """What the jobs end with; a denser model costs more."""
+    """Return the runs of the jobs; a denser model costs more."""
     runs = []
     for job in jobs:
         level = job.sparsity or 0.0
@@ -67,12 +67,12 @@ def searched(proposed: Sequence[ParetoCandidate], measure: Measure) -> list[Run]
     jobs = [
         Job(
             purpose=Purpose.SEARCH,
-            setting=one.setting,
+            setting=candidate.ham_config,
             seed=0,
-            sparsity=one.sparsity,
+            sparsity=candidate.sparsity,
             trial_number=number,
         )
-        for number, one in enumerate(tried)
+        for number, candidate in enumerate(tried)
     ]
     return ran(jobs, measure)
 
@@ -94,7 +94,7 @@ def whole(
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("other", ["sparsity", "training_flops", "inference_flops"])
-def test_the_known_front_is_found_and_its_gains_shown(other: str, seed: int) -> None:
+def test_the_known_pareto_front_is_found_and_its_gains_shown(other: str, seed: int) -> None:
     plan = PLAN.model_copy(update={"objectives": ("accuracy", other)})
     found = build_pareto_front(plan, whole(plan, noisy(seed=seed, of_run=0.0005)))
     sparse = [point for point in found.points if point.combination.sparsity > 0.5]
@@ -125,10 +125,10 @@ def test_every_stage_has_its_seeds_and_no_more_runs_than_planned() -> None:
         assert len(own) <= most
         assert {run.seed for run in own} == set(seeds)
     confirmed = {pareto_candidate(r) for r in runs if r.purpose == Purpose.CONFIRMATION}
-    elected = front(PLAN, runs)
+    front = pareto_front(PLAN, runs)
     assert confirmed == {
-        *elected,
-        *(ParetoCandidate(one.sparsity, RECIPE_BASELINE) for one in elected),
+        *front,
+        *(ParetoCandidate(candidate.sparsity, RECIPE_BASELINE) for candidate in front),
     }
     assert len({run.id for run in runs}) == len(runs), "names of jobs are unique"
 
@@ -141,7 +141,7 @@ def test_the_order_of_the_runs_does_not_matter(order: list[int], seed: int) -> N
     assert build_pareto_front(PLAN, shuffled) == build_pareto_front(PLAN, runs)
 
 
-def test_without_a_confirmation_the_front_is_provisional_and_claims_nothing() -> None:
+def test_without_a_confirmation_the_pareto_front_is_provisional_and_claims_no_gain() -> None:
     plan = a_plan(
         objectives=("accuracy", "sparsity"),
         sparsities=LEVELS,
@@ -153,11 +153,11 @@ def test_without_a_confirmation_the_front_is_provisional_and_claims_nothing() ->
     for point in found.points:
         assert (point.test_accuracy, point.gain, point.gain_shown) == (None, None, False)
         assert point.seeds == ()
-    assert "no gain over no HAM is claimed" in found.message
+    assert "no gain over the baseline is claimed" in found.message
 
 
-def test_gains_of_equal_settings_are_unbiased_and_seldom_shown() -> None:
-    """Selection on validation data leaves no luck in the gains; all of a front hold together."""
+def test_gains_of_equal_configurations_are_unbiased_and_seldom_shown() -> None:
+    """Selection on validation data biases no gain; the intervals of a front hold together."""
     repetitions, gains, shown = 300, [], 0
     for seed in range(repetitions):
         found = build_pareto_front(PLAN, whole(PLAN, noisy(lambda job: 0.9, seed, of_run=0.01)))
@@ -180,7 +180,7 @@ def test_intervals_of_several_gains_are_wider_than_that_of_one() -> None:
     assert alone.gain.high - alone.gain.low < several[-1].gain.high - several[-1].gain.low
 
 
-def test_no_ham_is_on_the_front_where_ham_only_hurts() -> None:
+def test_pareto_front_has_baselines_alone_where_ham_only_hurts() -> None:
     def hurts(job: Job) -> float:
         return 1 - (job.sparsity or 0.0) / 4 - 0.05 * (not job.setting.is_baseline)
 
@@ -190,65 +190,67 @@ def test_no_ham_is_on_the_front_where_ham_only_hurts() -> None:
     assert all(point.gain is None and point.test_accuracy for point in found.points)
 
 
-def failing(who: ParetoCandidate, purpose: Purpose) -> Measure:
+def failing(failed: ParetoCandidate, purpose: Purpose) -> Measure:
     measure = noisy(of_run=0.0005)
 
     def fails(job: Job) -> tuple[float | None, float | None]:
-        hit = job.purpose == purpose and (job.sparsity, job.setting) == who
+        hit = job.purpose == purpose and (job.sparsity, job.setting) == failed
         return (None, None) if hit and job.seed % 2 else measure(job)
 
     return fails
 
 
-def test_who_fails_in_the_screening_is_not_elected() -> None:
-    who = ParetoCandidate(0.9, GOOD)
-    assert who not in front(PLAN, screened(PLAN, failing(who, Purpose.SCREENING)))
+def test_candidate_that_fails_in_the_screening_is_not_on_the_pareto_front() -> None:
+    failed = ParetoCandidate(0.9, GOOD)
+    assert failed not in pareto_front(PLAN, screened(PLAN, failing(failed, Purpose.SCREENING)))
 
 
-def test_who_fails_in_the_confirmation_is_not_shown_to_gain() -> None:
-    who = ParetoCandidate(0.9, GOOD)
-    found = build_pareto_front(PLAN, whole(PLAN, failing(who, Purpose.CONFIRMATION)))
+def test_candidate_that_fails_in_the_confirmation_is_not_shown_to_gain() -> None:
+    failed = ParetoCandidate(0.9, GOOD)
+    found = build_pareto_front(PLAN, whole(PLAN, failing(failed, Purpose.CONFIRMATION)))
     point = found.points[-1]
-    assert (point.combination.sparsity, point.setting) == who
+    assert (point.combination.sparsity, point.setting) == failed
     assert point.failed_runs == 4 and point.gain is not None and point.gain.low > 0
     assert not point.gain_shown
 
 
-def test_a_study_in_which_all_fails_says_why() -> None:
+def test_study_without_a_result_with_ham_fails_with_the_reason() -> None:
     def nothing(job: Job) -> tuple[None, None]:
         return None, None
 
-    def only_no_ham(job: Job) -> tuple[float | None, None]:
+    def only_baselines(job: Job) -> tuple[float | None, None]:
         return (0.9 if job.setting.is_baseline else None), None
 
-    for measure in (nothing, only_no_ham):
-        with pytest.raises(StudyFailed, match=r"no setting with HAM gave a result; .*diverged"):
+    for measure in (nothing, only_baselines):
+        with pytest.raises(
+            StudyFailed, match=r"no configuration with HAM gave a result; .*diverged"
+        ):
             pareto_stages.candidate_jobs(PLAN, searched(PROPOSED, measure))
     good = noisy()
     runs = searched(PROPOSED, good)
     runs += ran(pareto_stages.baseline_jobs(PLAN), nothing)
     runs += ran(pareto_stages.candidate_jobs(PLAN, runs), nothing)
-    with pytest.raises(StudyFailed, match="no contender finished on fresh seeds"):
+    with pytest.raises(StudyFailed, match="no candidate finished on fresh seeds"):
         build_pareto_front(PLAN, runs)
 
 
-def test_a_screening_cut_by_a_cap_compares_on_common_seeds_alone() -> None:
-    """The second seed is lucky, and only some had it when the cap came."""
+def test_a_screening_that_a_cap_ended_compares_on_common_seeds_alone() -> None:
+    """The second seed is lucky, and only some candidates were trained on it before the cap."""
 
     def lucky(job: Job) -> tuple[float, float]:
         return truth(job) + 0.5 * (job.seed == 1001), 0.9
 
     runs = [run for run in screened(PLAN, lucky) if run.seed in (0, 1000) or run.setting == POOR]
-    elected = front(PLAN, runs)
-    assert POOR not in {one.setting for one in elected}
-    assert max(elected.values()) < 1
+    front = pareto_front(PLAN, runs)
+    assert POOR not in {candidate.ham_config for candidate in front}
+    assert max(front.values()) < 1
     search_only = [run for run in runs if run.purpose == Purpose.SEARCH]
-    assert set(front(PLAN, search_only)) == set(elected)
+    assert set(pareto_front(PLAN, search_only)) == set(front)
 
 
-def test_finalists_go_on_behind_the_luckiest_of_each_sparsity() -> None:
-    """On the search's own front there is one per sparsity; the race has room for more."""
+def test_candidates_are_more_than_the_pareto_front_of_the_search() -> None:
+    """The Pareto front of the search has one trial per sparsity; the screening takes more."""
     found = pareto_stages.candidates(PLAN, searched(PROPOSED, noisy(of_run=0.0005)))
     assert len(found) == BUDGET.finalists
     assert {ParetoCandidate(0.8, GOOD), ParetoCandidate(0.9, GOOD)} <= set(found)
-    assert PAPER_DEFAULT not in {one.setting for one in found}
+    assert PAPER_DEFAULT not in {candidate.ham_config for candidate in found}

@@ -1,4 +1,4 @@
-"""Recommendations: what is served, and what is said about it."""
+"""Recommendations: which configuration is served, and the message about it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from ham.client.records import Budget, Grade, NewRecommendation, Purpose
 from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig
 from service.domain.evidence.recommendations import provisional, recommend, so_far
-from service.domain.search.surface import FEWEST_RUNS
+from service.domain.search.surface import MIN_RUNS
 from service.errors import StudyFailed
 from service.records import Job
 from tests.service.builders import a_plan
@@ -26,21 +26,21 @@ def judged(
     fails: Callable[[Job], bool] = lambda job: False,
     tuned: HamConfig = TUNED,
 ) -> NewRecommendation:
-    """Judge a study whose tuned setting has this gain in test accuracy, by seed."""
+    """Return the recommendation of a study whose tuned configuration has this gain, by seed."""
 
     def measure(job: Job) -> tuple[float | None, float | None]:
         if fails(job):
             return None, None
-        control = 0.90 + 0.01 * (job.seed % 5)
+        baseline = 0.90 + 0.01 * (job.seed % 5)
         validation = {tuned: 0.95, OTHER: 0.94}.get(job.setting, 0.92)
-        return validation, control + (gain(job.seed) if job.setting == tuned else 0)
+        return validation, baseline + (gain(job.seed) if job.setting == tuned else 0)
 
     return recommend(
         PLAN, whole_study(PLAN, [RECIPE_BASELINE, PAPER_DEFAULT, tuned, OTHER], measure)
     )
 
 
-def test_clear_gain_is_confirmed_and_its_setting_served() -> None:
+def test_clear_gain_is_confirmed_and_its_configuration_served() -> None:
     result = judged()
     assert (result.grade, result.setting, result.candidate) == (Grade.CONFIRMED, TUNED, TUNED)
     assert result.gain.low > 0
@@ -60,7 +60,7 @@ def test_clear_gain_is_confirmed_and_its_setting_served() -> None:
     ],
     ids=["mixed", "none", "harm"],
 )
-def test_interval_that_includes_zero_or_lies_below_serves_no_ham(
+def test_interval_that_includes_zero_or_lies_below_serves_the_baseline(
     gain: Callable[[int], float], verdict: str
 ) -> None:
     result = judged(gain)
@@ -71,11 +71,11 @@ def test_interval_that_includes_zero_or_lies_below_serves_no_ham(
     )
     assert result.message.startswith(verdict)
     assert result.message.endswith("Train without HAM.")
-    control = next(row for row in result.evidence if row.role == "no HAM")
-    assert result.accuracy == control.test_accuracy, "the accuracy of what is served"
+    baseline = next(each for each in result.evidence if each.role == "no HAM")
+    assert result.accuracy == baseline.test_accuracy, "the accuracy of what is served"
 
 
-def test_setting_that_failed_once_is_not_served_however_good_the_rest() -> None:
+def test_configuration_that_failed_once_is_not_served_however_good_the_rest() -> None:
     first = PLAN.confirmation_seeds[0]
     result = judged(
         fails=lambda job: (
@@ -92,15 +92,15 @@ def test_paper_default_that_diverges_leaves_the_rest_standing() -> None:
     result = judged(fails=lambda job: job.setting == PAPER_DEFAULT)
     assert result.grade == Grade.CONFIRMED
     assert result.gain_over_paper is None
-    paper = next(row for row in result.evidence if row.role == "paper")
+    paper = next(each for each in result.evidence if each.role == "paper")
     assert (paper.test_accuracy, paper.sparsity) == (None, None)
     assert paper.failed_runs == 2 + 4
 
 
-def test_paper_default_that_wins_is_not_compared_with_itself() -> None:
+def test_paper_default_that_is_selected_is_not_compared_with_itself() -> None:
     result = judged(tuned=PAPER_DEFAULT)
     assert (result.candidate, result.gain_over_paper) == (PAPER_DEFAULT, None)
-    assert [row.role for row in result.evidence].count("tuned") == 1
+    assert [each.role for each in result.evidence].count("tuned") == 1
 
 
 def test_without_two_pairs_there_is_no_judgement() -> None:
@@ -114,39 +114,40 @@ def test_without_two_pairs_there_is_no_judgement() -> None:
         )
 
 
-def test_evidence_holds_every_setting_that_was_re_run_once() -> None:
+def test_evidence_has_every_configuration_of_screening_and_confirmation_once() -> None:
     result = judged()
-    roles = {row.setting: row.role for row in result.evidence}
+    roles = {each.setting: each.role for each in result.evidence}
     known = {TUNED: "tuned", RECIPE_BASELINE: "no HAM", PAPER_DEFAULT: "paper", OTHER: "finalist"}
-    assert {setting: roles.get(setting) for setting in known} == known
-    assert {role for setting, role in roles.items() if setting not in known} <= {"finalist"}
+    assert {ham_config: roles.get(ham_config) for ham_config in known} == known
+    assert {role for config, role in roles.items() if config not in known} <= {"finalist"}
     assert len(roles) == len(result.evidence)
-    tuned = next(row for row in result.evidence if row.role == "tuned")
+    tuned = next(each for each in result.evidence if each.role == "tuned")
     assert tuned.test_accuracies.keys() == set(PLAN.confirmation_seeds)
     assert tuned.sparsity == 0.9
-    finalist = next(row for row in result.evidence if row.role == "finalist")
-    assert finalist.test_accuracy is None, "test data is not spent on those that lost"
+    finalist = next(each for each in result.evidence if each.role == "finalist")
+    assert finalist.test_accuracy is None, "test data is spent on the selected alone"
 
 
 @pytest.mark.parametrize(
-    "setting, edges",
+    "ham_config, axes",
     [
         (HamConfig(alpha=390.0, beta=0.01), ["alpha"]),
         (HamConfig(alpha=390.0, beta=2.9), ["alpha", "beta"]),
-        (HamConfig(alpha=1.05, beta=1e-3), []),  # beyond lies zero, which is tried as well
+        (HamConfig(alpha=1.05, beta=1e-3), []),  # zero lies beyond, and is tried as well
         (HamConfig(alpha=0.0, beta=0.01), []),
     ],
     ids=str,
 )
-def test_winner_at_the_edge_of_the_space_comes_with_a_warning(
-    setting: HamConfig, edges: list[str]
+def test_selected_at_the_boundary_of_the_space_comes_with_a_warning(
+    ham_config: HamConfig, axes: list[str]
 ) -> None:
-    told = judged(tuned=setting).warnings
-    assert [row.split("=")[0] for row in told if not row.startswith("the near-optimal")] == edges
+    warnings = judged(tuned=ham_config).warnings
+    own = [text for text in warnings if not text.startswith("the near-optimal")]
+    assert [text.split("=")[0] for text in own] == axes
 
 
 def measured(job: Job) -> tuple[float, float]:
-    """A peak at alpha 20, four points above no HAM."""
+    """A peak at alpha 20, four points above the baseline."""
     gain = 0.0 if job.setting.is_baseline else 0.04 - 0.01 * abs(math.log(job.setting.alpha / 20))
     return 0.9 + gain + 0.0005 * (job.seed % 3), 0.5
 
@@ -164,7 +165,7 @@ def test_planned_without_confirmation_is_provisional_and_claims_no_gain() -> Non
     assert result.optimum.expected_gain.low > 0
     assert "validation accuracy" in result.message
     assert "no gain has been measured on held-out seeds" in result.message
-    assert all(row.test_accuracy is None for row in result.evidence)
+    assert all(each.test_accuracy is None for each in result.evidence)
 
 
 def test_capped_before_its_confirmation_is_provisional() -> None:
@@ -177,7 +178,7 @@ def test_capped_before_its_confirmation_is_provisional() -> None:
     assert recommend(plan, whole).grade != Grade.PROVISIONAL
 
 
-def test_stopped_in_its_search_serves_the_best_it_expects() -> None:
+def test_study_stopped_in_its_search_serves_the_best_expected_configuration() -> None:
     plan = a_plan(budget=Budget(trials=30))
     result = provisional(plan, search_runs(MANY, measured))
     assert result.grade == Grade.PROVISIONAL
@@ -191,29 +192,29 @@ def test_stopped_with_too_few_runs_says_so() -> None:
     assert "too few runs" in result.message
 
 
-def test_nothing_to_be_expected_serves_no_ham_even_provisionally() -> None:
+def test_where_no_gain_is_expected_the_baseline_is_served_provisionally() -> None:
     plan = a_plan(budget=Budget(trials=30))
-    harmful = [(0.9 if setting.is_baseline else 0.89) for setting in MANY]
+    harmful = [(0.9 if ham_config.is_baseline else 0.89) for ham_config in MANY]
     runs = search_runs(MANY, lambda job: (harmful[job.trial_number or 0], None))
     result = provisional(plan, runs)
     assert result.setting == RECIPE_BASELINE
     assert result.message.endswith("Train without HAM.")
 
 
-def test_every_grade_says_what_it_means() -> None:
+def test_every_grade_has_a_meaning_of_its_own() -> None:
     assert len({grade.meaning for grade in Grade}) == len(Grade)
 
 
-def test_edge_warning_names_the_bound_to_search_to() -> None:
+def test_boundary_warning_names_the_bound_to_search_to() -> None:
     [warning] = judged(tuned=HamConfig(alpha=390.0, beta=0.01)).warnings
     assert warning.endswith("search alpha up to 1000")
 
 
-def test_a_study_that_is_given_up_says_what_it_found_where_that_is_enough() -> None:
-    settings = [HamConfig(alpha=2.0 * 1.4**n, beta=0.01 * 1.2**n) for n in range(10)]
-    runs = search_runs(settings, lambda job: (0.9 + 0.001 * job.setting.alpha, None))
+def test_a_study_that_ends_early_has_a_recommendation_if_its_runs_give_a_surface() -> None:
+    proposed = [HamConfig(alpha=2.0 * 1.4**n, beta=0.01 * 1.2**n) for n in range(10)]
+    runs = search_runs(proposed, lambda job: (0.9 + 0.001 * job.setting.alpha, None))
     found = so_far(PLAN, runs)
     assert found is not None
     assert (found.grade, found.gain) == (Grade.PROVISIONAL, None)
-    assert so_far(PLAN, runs[: FEWEST_RUNS - 1]) is None, "too few for a surface"
+    assert so_far(PLAN, runs[: MIN_RUNS - 1]) is None, "too few for a surface"
     assert so_far(PLAN, []) is None

@@ -1,4 +1,4 @@
-"""Intervals that keep what they promise."""
+"""Intervals cover the truth as often as they say."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.evidence.statistics import CONFIDENCE, estimate, paired_gain, tells_apart
+from service.domain.evidence.statistics import CONFIDENCE, differ, estimate, paired_gain
 
 accuracies = st.floats(0, 1)
 by_seed = st.dictionaries(st.integers(0, 20), accuracies, min_size=2)
@@ -30,8 +30,8 @@ def test_interval_is_students_t(values: list[float]) -> None:
 @pytest.mark.parametrize("n", [2, 4, 10])
 def test_interval_covers_the_truth_as_often_as_it_says(n: int) -> None:
     rng = np.random.default_rng(n)
-    intervals = [estimate(row) for row in rng.normal(0.9, 0.02, (2000, n)).tolist()]
-    covered = np.mean([row.low <= 0.9 <= row.high for row in intervals])
+    intervals = [estimate(sample) for sample in rng.normal(0.9, 0.02, (2000, n)).tolist()]
+    covered = np.mean([each.low <= 0.9 <= each.high for each in intervals])
     assert 0.93 <= covered <= 0.97
 
 
@@ -43,43 +43,43 @@ def test_interval_of_fewer_than_two_values_is_refused(values: list[float]) -> No
 
 @given(by_seed, st.dictionaries(st.integers(0, 20), accuracies))
 def test_gain_pairs_the_seeds_that_both_have(
-    control: dict[int, float], extra: dict[int, float]
+    baseline: dict[int, float], extra: dict[int, float]
 ) -> None:
-    treated = {seed: value + 0.5 for seed, value in control.items()}
+    treated = {seed: value + 0.5 for seed, value in baseline.items()}
     lonely = {seed + 100: value for seed, value in extra.items()}
-    gain = paired_gain(treated | lonely, control)
+    gain = paired_gain(treated | lonely, baseline)
     assert (gain.low, gain.mean, gain.high) == pytest.approx((0.5, 0.5, 0.5))
-    assert gain.n == len(control)
+    assert gain.n == len(baseline)
 
 
 @given(by_seed, st.data())
-def test_gain_forgets_what_a_seed_does_to_both_sides(
-    control: dict[int, float], data: st.DataObject
+def test_gain_does_not_depend_on_what_a_seed_does_to_both_sides(
+    baseline: dict[int, float], data: st.DataObject
 ) -> None:
-    treated = {seed: data.draw(accuracies) for seed in control}
-    shift = {seed: data.draw(st.floats(-1, 1)) for seed in control}
-    gain = paired_gain(treated, control)
+    treated = {seed: data.draw(accuracies) for seed in baseline}
+    shift = {seed: data.draw(st.floats(-1, 1)) for seed in baseline}
+    gain = paired_gain(treated, baseline)
     shifted = paired_gain(
-        *({seed: side[seed] + shift[seed] for seed in side} for side in (treated, control))
+        *({seed: side[seed] + shift[seed] for seed in side} for side in (treated, baseline))
     )
     assert shifted.model_dump() == pytest.approx(gain.model_dump(), abs=1e-9)
 
 
 @given(by_seed, st.data())
-def test_gain_turns_its_sign_with_the_sides(
-    control: dict[int, float], data: st.DataObject
+def test_gain_changes_its_sign_with_the_order_of_the_sides(
+    baseline: dict[int, float], data: st.DataObject
 ) -> None:
-    treated = {seed: data.draw(accuracies) for seed in control}
-    there, back = paired_gain(treated, control), paired_gain(control, treated)
+    treated = {seed: data.draw(accuracies) for seed in baseline}
+    there, back = paired_gain(treated, baseline), paired_gain(baseline, treated)
     assert (there.mean, there.low, there.high) == pytest.approx(
         (-back.mean, -back.high, -back.low), abs=1e-12
     )
-    assert tells_apart(treated, control) == tells_apart(control, treated)
+    assert differ(treated, baseline) == differ(baseline, treated)
 
 
-def test_two_sides_are_told_apart_only_where_the_interval_leaves_out_zero() -> None:
-    control = {1: 0.80, 2: 0.90, 3: 0.85}
-    assert tells_apart({1: 0.82, 2: 0.921, 3: 0.869}, control)
-    assert not tells_apart({1: 0.82, 2: 0.88, 3: 0.869}, control)
-    assert not tells_apart({1: 0.99}, control), "one pair tells nothing"
-    assert not tells_apart({8: 0.99, 9: 0.99}, control), "neither do other seeds"
+def test_two_sides_differ_only_where_the_interval_excludes_zero() -> None:
+    baseline = {1: 0.80, 2: 0.90, 3: 0.85}
+    assert differ({1: 0.82, 2: 0.921, 3: 0.869}, baseline)
+    assert not differ({1: 0.82, 2: 0.88, 3: 0.869}, baseline)
+    assert not differ({1: 0.99}, baseline), "one pair gives no interval"
+    assert not differ({8: 0.99, 9: 0.99}, baseline), "nor do other seeds"

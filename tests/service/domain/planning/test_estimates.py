@@ -1,4 +1,4 @@
-"""Estimates of what a study costs come from trainings that were measured, and say which."""
+"""Estimates of a study's cost come from measured trainings, and say from which."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def plan() -> Plan:
     return a_plan()
 
 
-def test_nothing_comparable_gives_no_number_but_a_reason(storage: Storage, plan: Plan) -> None:
+def test_without_comparable_trainings_the_estimate_is_a_reason(
+    storage: Storage, plan: Plan
+) -> None:
     found = estimate(plan, storage.runs)
     assert (found.wall_seconds, found.compute_seconds, found.gpu_hours) == (None, None, None)
     assert (found.basis, found.runs) == (None, 0)
@@ -64,7 +66,7 @@ def test_wall_time_is_that_of_trainings_side_by_side_without_pauses(
     assert (found.basis, found.runs, found.environments) == ("combination", 8, ("torch 2",))
 
 
-def test_the_most_similar_trainings_are_asked(
+def test_the_most_similar_trainings_count(
     storage: Storage, clock: MovableClock, plan: Plan
 ) -> None:
     _train_together(storage, clock, _claimed(storage, "rigl"), range(2), seconds=30)
@@ -86,7 +88,7 @@ def test_reused_runs_stand_for_the_training_that_they_repeat(
     assert estimate(plan, storage.runs) == before
 
 
-def test_failed_trainings_say_nothing_of_the_pace(
+def test_failed_trainings_do_not_count_for_the_pace(
     storage: Storage, clock: MovableClock, plan: Plan
 ) -> None:
     claim = _claimed(storage)

@@ -1,4 +1,4 @@
-"""Plans: all that will run, fixed before anything does."""
+"""Plans: all trainings of a study, fixed before the first one begins."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ budgets = st.builds(
 
 
 @given(budgets)
-def test_seeds_of_the_stages_never_meet(budget: Budget) -> None:
+def test_seeds_of_the_stages_are_disjoint(budget: Budget) -> None:
     plan = a_plan(budget=budget)
     stages = (plan.search_seeds, plan.screening_seeds, plan.confirmation_seeds)
     assert len(plan.screening_seeds) >= (budget.screening_seeds + 1) // 2
@@ -86,7 +86,7 @@ def test_plan_stored_before_recipes_named_a_preset_is_read() -> None:
     assert Plan.model_validate(stored) == a_plan()
 
 
-def test_plan_takes_the_default_recipe_and_compares_with_no_ham_and_the_paper() -> None:
+def test_plan_takes_the_default_recipe_and_compares_with_both_baselines() -> None:
     plan = a_plan()
     assert plan.combination.recipe == plan.recipe.id == "digits@1"
     assert plan.baselines == (RECIPE_BASELINE, PAPER_DEFAULT)
@@ -108,7 +108,7 @@ def test_plan_takes_the_default_recipe_and_compares_with_no_ham_and_the_paper() 
     ],
     ids=str,
 )
-def test_what_the_catalogue_does_not_know_is_refused_by_field(
+def test_name_that_the_catalog_does_not_have_is_refused_by_field(
     changes: dict[str, object], error: type[InvalidConfig], field: str
 ) -> None:
     with pytest.raises(error) as caught:

@@ -19,7 +19,9 @@ def progress(storage: Storage, study_id: str, clock: MovableClock) -> Progress:
     return progress_of(storage.run_counts, [study], clock.now)[study_id]
 
 
-def test_queued_study_has_all_before_it(storage: Storage, clock: MovableClock) -> None:
+def test_queued_study_has_done_nothing_of_what_is_planned(
+    storage: Storage, clock: MovableClock
+) -> None:
     now = progress(storage, submit(storage), clock)
     assert (now.search.planned, now.screening.planned, now.confirmation.planned) == (
         SMALL.trials,

@@ -1,4 +1,4 @@
-"""The rules of early stopping, and when they may speak."""
+"""The early-stopping rules, and when they may stop a trial."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ham.catalog import SPARSIFIERS
 from ham.client.records import Budget, Plan
 from ham.config import Combination, Recipe
 from service.domain.search.early_stopping import (
-    FEWEST_FINISHED,
+    MIN_FINISHED,
     History,
     choose,
     judge,
     rank_correlation,
     ready_epoch,
-    report,
     rungs,
 )
+from service.domain.search.early_stopping_report import report
 from service.formatting import early_stopping_sentence
 from service.storage import Storage
 from tests.service.builders import a_job, a_plan, an_outcome, metrics, submit
@@ -42,9 +42,9 @@ def training(sparsifier: str, epochs: int) -> tuple[Combination, Recipe]:
     return plan.combination, replace(plan.recipe, epochs=epochs)
 
 
-def full_trials(count: int, foretell: bool = True) -> dict[int, dict[int, float]]:
+def full_trials(count: int, predicts: bool = True) -> dict[int, dict[int, float]]:
     """Trials at full length whose order is the same, or the reverse, after every early epoch."""
-    sign = 1 if foretell else -1
+    sign = 1 if predicts else -1
     return {
         number: {epoch: 0.5 + sign * 0.01 * number for epoch in range(1, EPOCHS)}
         | {EPOCHS: 0.6 + 0.01 * number}
@@ -57,7 +57,7 @@ def history(trials: dict[int, dict[int, float]]) -> History:
     return History(trials, final)
 
 
-TUNED = [row.name for row in SPARSIFIERS if row.takes_ham]
+TUNED = [spec.name for spec in SPARSIFIERS if spec.takes_ham]
 
 
 @pytest.mark.parametrize("sparsifier", TUNED)
@@ -92,7 +92,7 @@ def test_rungs_begin_when_the_target_sparsity_is_reached(
 
 @pytest.mark.parametrize("rule", ["asha", "hyperband", "median"])
 @settings(deadline=None)
-@given(weak=st.floats(0, 1), trials=st.integers(0, FEWEST_FINISHED - 1))
+@given(weak=st.floats(0, 1), trials=st.integers(0, MIN_FINISHED - 1))
 def test_first_trials_run_to_full_length_whatever_they_report(
     rule: str, weak: float, trials: int
 ) -> None:
@@ -101,7 +101,7 @@ def test_first_trials_run_to_full_length_whatever_they_report(
 
 
 def test_trial_without_ham_is_compared_with_others_without_it() -> None:
-    """Those with HAM, of even numbers, may all be better: no HAM is searched as carefully."""
+    """Trials with HAM, of even numbers, are better: the baseline is tuned with the same effort."""
     budget = Budget(early_stopping="asha")
     plan = a_plan(budget=budget, tune=["learning_rate"])
     trials = full_trials(11)
@@ -142,7 +142,7 @@ def test_median_judges_at_every_epoch() -> None:
     assert not any(judge(plan, history(seen), 11, e).stop for e in range(1, EPOCHS))
 
 
-def test_hyperband_stops_in_eager_brackets_first_and_never_in_the_last() -> None:
+def test_hyperband_stops_later_in_each_bracket_and_never_in_the_last() -> None:
     plan = plan_for("hyperband")
     good = {n: full_trials(1)[0] | {EPOCHS: 0.6 + n / 1000} for n in range(200)}
     for n in good:
@@ -157,7 +157,7 @@ def test_hyperband_stops_in_eager_brackets_first_and_never_in_the_last() -> None
 
 @pytest.mark.parametrize("rule", ["asha", "hyperband", "median"])
 def test_nothing_is_stopped_where_early_epochs_mislead(rule: str) -> None:
-    seen = full_trials(12, foretell=False) | {12: {FIRST_RUNG: 0.0}}
+    seen = full_trials(12, predicts=False) | {12: {FIRST_RUNG: 0.0}}
     verdict = judge(plan_for(rule), history(seen), 12, FIRST_RUNG)
     assert not verdict.stop
 
@@ -174,7 +174,7 @@ def test_nothing_is_stopped_before_the_target_sparsity(rule: str, sparsifier: st
 def test_rank_correlation_needs_eight_full_trials_that_differ() -> None:
     assert rank_correlation(history(full_trials(7)), 1) is None
     assert rank_correlation(history(full_trials(8)), 1) == pytest.approx(1)
-    assert rank_correlation(history(full_trials(8, foretell=False)), 1) == pytest.approx(-1)
+    assert rank_correlation(history(full_trials(8, predicts=False)), 1) == pytest.approx(-1)
     same = {n: {1: 0.5, EPOCHS: 0.6} for n in range(9)}
     assert rank_correlation(history(same), 1) is None
 
@@ -191,7 +191,7 @@ def test_rank_correlation_is_spearmans(pairs: list[tuple[int, int]]) -> None:
         assert found == pytest.approx(spearmanr(early, final).statistic)
 
 
-def test_report_counts_what_was_stopped_and_correlates_what_finished(storage: Storage) -> None:
+def test_report_counts_stopped_trials_and_correlates_finished_ones(storage: Storage) -> None:
     study_id = submit(storage, budget=Budget(trials=10, early_stopping="asha"))
     study, claim = storage.queue.claim("a", timedelta(hours=1))  # type: ignore[misc]
     for number in range(9):
@@ -200,13 +200,13 @@ def test_report_counts_what_was_stopped_and_correlates_what_finished(storage: St
     weak = storage.runs.begin(claim, a_job(trial_number=9), EPOCHS)
     stopped = an_outcome(1, 0.1).model_copy(update={"pruned": True})
     storage.runs.end(claim, weak.id, stopped)
-    told = report(study, storage.runs)
+    found = report(study, storage.runs)
     assert study.id == study_id
-    assert (told.rule, told.state) == ("asha", "on")
-    assert (told.stopped, told.epochs_saved) == (1, EPOCHS - 1)
-    assert [(rung.epoch, rung.finished) for rung in told.rungs] == [(1, 9), (3, 9), (9, 9)]
-    assert [rung.rank_correlation for rung in told.rungs] == pytest.approx([1.0, 1.0, 1.0])
-    assert early_stopping_sentence(told) == (
+    assert (found.rule, found.state) == ("asha", "on")
+    assert (found.stopped, found.epochs_saved) == (1, EPOCHS - 1)
+    assert [(rung.epoch, rung.finished) for rung in found.rungs] == [(1, 9), (3, 9), (9, 9)]
+    assert [rung.rank_correlation for rung in found.rungs] == pytest.approx([1.0, 1.0, 1.0])
+    assert early_stopping_sentence(found) == (
         "Early stopping (asha) is on where the rank correlation with the final accuracy is at "
         "least 0.7. Trials stopped: 1; epochs saved: 14. Rank correlation: 1.00 after epoch 1 (9 "
         "trials), 1.00 after epoch 3 (9 trials), 1.00 after epoch 9 (9 trials)."
@@ -214,7 +214,7 @@ def test_report_counts_what_was_stopped_and_correlates_what_finished(storage: St
 
 
 @pytest.mark.parametrize(
-    "rule, trials, foretell, state, says",
+    "rule, trials, predicts, state, text",
     [
         ("none", 9, True, "off", "is off. Rank correlation: 1.00 after epoch 1 (9 trials)"),
         ("asha", 7, True, "waiting", "(asha) waits for enough trials at full length."),
@@ -222,19 +222,19 @@ def test_report_counts_what_was_stopped_and_correlates_what_finished(storage: St
         ("median", 9, False, "switched off", "-1.00 after epoch 9 (9 trials)"),
     ],
 )
-def test_report_tells_why_nothing_is_stopped(
-    storage: Storage, rule: str, trials: int, foretell: bool, state: str, says: str
+def test_report_says_why_nothing_is_stopped(
+    storage: Storage, rule: str, trials: int, predicts: bool, state: str, text: str
 ) -> None:
     submit(storage, budget=Budget(trials=10, early_stopping=rule))
     study, claim = storage.queue.claim("a", timedelta(hours=1))  # type: ignore[misc]
-    for number, reported in full_trials(trials, foretell).items():
+    for number, reported in full_trials(trials, predicts).items():
         run = storage.runs.begin(claim, a_job(trial_number=number), EPOCHS)
         curve = tuple(metrics(epoch, accuracy) for epoch, accuracy in reported.items())
         outcome = an_outcome(EPOCHS, reported[EPOCHS]).model_copy(update={"curve": curve})
         storage.runs.end(claim, run.id, outcome)
-    told = report(study, storage.runs)
-    assert told.state == state
-    assert says in early_stopping_sentence(told)
+    found = report(study, storage.runs)
+    assert found.state == state
+    assert text in early_stopping_sentence(found)
 
 
 @pytest.mark.parametrize(

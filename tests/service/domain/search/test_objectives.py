@@ -1,4 +1,4 @@
-"""Two objectives: what may be asked for, and who is on the front."""
+"""Two objectives: which requests are allowed, and the Pareto order."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.domain.search.objectives import (
     dominates,
     generation_size,
     non_dominated,
-    ranked,
+    nsga2_order,
     value_of,
 )
 from tests.service.builders import a_plan
@@ -37,16 +37,16 @@ points = st.lists(st.tuples(grid, grid), min_size=1, max_size=12)
 
 
 def chosen(values: list[Values]) -> Counter[Values]:
-    return Counter(values[place] for place in non_dominated(values))
+    return Counter(values[index] for index in non_dominated(values))
 
 
 @given(points)
-def test_the_front_is_exactly_what_no_other_dominates(values: list[Values]) -> None:
+def test_the_pareto_front_is_exactly_what_no_other_dominates(values: list[Values]) -> None:
     front = set(non_dominated(values))
-    for place, own in enumerate(values):
+    for index, own in enumerate(values):
         better = [v for v in values if v != own and v[0] >= own[0] and v[1] >= own[1]]
-        assert (place in front) == (not better)
-    assert front, "something is always on it"
+        assert (index in front) == (not better)
+    assert front, "it is never empty"
 
 
 @given(points, st.tuples(grid, grid), st.integers(0, 12))
@@ -62,21 +62,23 @@ def test_a_dominated_value_changes_nothing(values: list[Values], more: Values, a
 def test_the_order_of_the_values_does_not_matter(both: tuple[list[Values], list[Values]]) -> None:
     values, other = both
     assert chosen(values) == chosen(other)
-    assert [values[place] for place in ranked(values)] == [other[place] for place in ranked(other)]
+    assert [values[index] for index in nsga2_order(values)] == [
+        other[index] for index in nsga2_order(other)
+    ]
 
 
 @given(points)
-def test_ranks_name_everyone_once_and_never_the_dominated_first(values: list[Values]) -> None:
-    order = ranked(values)
+def test_order_has_every_value_once_and_never_the_dominated_first(values: list[Values]) -> None:
+    order = nsga2_order(values)
     assert sorted(order) == list(range(len(values)))
-    for later, place in enumerate(order):
-        assert not any(dominates(values[place], values[other]) for other in order[:later])
+    for position, index in enumerate(order):
+        assert not any(dominates(values[index], values[other]) for other in order[:position])
 
 
 def test_the_least_crowded_of_a_front_come_first() -> None:
     line = [(0.0, 10.0), (1.0, 9.0), (2.0, 8.0), (6.0, 4.0), (10.0, 0.0)]
     assert crowding(line) == pytest.approx([math.inf, 0.4, 1.0, 1.6, math.inf])
-    assert ranked(line) == [0, 4, 3, 2, 1]
+    assert nsga2_order(line) == [0, 4, 3, 2, 1]
 
 
 def test_values_are_those_measured() -> None:
@@ -113,7 +115,7 @@ def test_values_are_those_measured() -> None:
     ],
     ids=str,
 )
-def test_what_does_not_go_with_two_objectives_is_refused_by_field(
+def test_invalid_request_with_two_objectives_is_refused_by_field(
     changes: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(InvalidConfig) as caught:
@@ -121,7 +123,7 @@ def test_what_does_not_go_with_two_objectives_is_refused_by_field(
     assert caught.value.field == field
 
 
-def test_the_plan_says_what_two_objectives_stand_for() -> None:
+def test_plan_of_two_objectives_fixes_levels_sampler_and_baseline() -> None:
     plan = a_plan(**TWO)
     assert plan.is_multi_objective and plan.sparsities == (0.5, 0.8, 0.9)
     assert plan.combination.sparsity == 0.5
@@ -134,7 +136,7 @@ def test_the_plan_says_what_two_objectives_stand_for() -> None:
     assert plan == Plan.model_validate_json(plan.model_dump_json())
 
 
-def test_budgets_of_a_front_count_no_ham_at_every_sparsity() -> None:
+def test_budget_of_two_objectives_counts_the_baseline_at_every_sparsity() -> None:
     budget = Budget(trials=10, finalists=4, screening_seeds=3, confirmation_seeds=5)
     plan = a_plan(**(TWO | {"budget": budget}))
     assert tuple(sizes_of(plan)) == (10, (4 + 3) * 3, (4 + 3) * 5)

@@ -1,4 +1,4 @@
-"""What is said around the optimum."""
+"""The description of the surface around a configuration."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ SPACE = a_plan().space
 BEST = HamConfig(alpha=30.0, beta=0.01)
 
 
-def surveyed(steepness: float = 0.01, best: HamConfig = BEST) -> tuple[Optimum, SurfaceGrid]:
+def described(steepness: float = 0.01, best: HamConfig = BEST) -> tuple[Optimum, SurfaceGrid]:
     """A peak in alpha only, one decade wide; noise of a tenth of a point."""
     draw = random.Random(0)
     seen = []
-    for seed, setting in enumerate(grid(SPACE)[::11]):
-        away = math.log10(max(setting.alpha, 0.5) / best.alpha)
+    for seed, ham_config in enumerate(grid(SPACE)[::11]):
+        away = math.log10(max(ham_config.alpha, 0.5) / best.alpha)
         seen.append(
-            Observation(setting, seed, 0.0, 0.95 - steepness * away**2 + draw.gauss(0, 1e-3))
+            Observation(ham_config, seed, 0.0, 0.95 - steepness * away**2 + draw.gauss(0, 1e-3))
         )
     seen += [Observation(best, 1000 + n, 0.0, 0.95 + draw.gauss(0, 1e-3)) for n in range(6)]
     return describe_surface(SPACE, Surface(SPACE, seen), seen, best)
 
 
-def test_region_holds_the_candidate_and_lies_within_one_standard_error() -> None:
-    optimum, surface = surveyed()
+def test_region_contains_the_candidate_and_lies_within_one_standard_error() -> None:
+    optimum, surface = described()
     assert optimum.alpha.low <= BEST.alpha <= optimum.alpha.high
     assert optimum.beta.low <= BEST.beta <= optimum.beta.high
     inside = [
@@ -50,8 +50,8 @@ def test_region_holds_the_candidate_and_lies_within_one_standard_error() -> None
     assert inside and all(inside)
 
 
-def test_parameter_that_matters_is_told_from_the_one_that_does_not() -> None:
-    optimum, _ = surveyed()
+def test_importance_is_high_for_the_parameter_that_matters_alone() -> None:
+    optimum, _ = described()
     assert optimum.alpha.importance > 0.8
     assert optimum.beta.importance < 0.1
     total = optimum.alpha.importance + optimum.beta.importance + optimum.interaction
@@ -61,24 +61,24 @@ def test_parameter_that_matters_is_told_from_the_one_that_does_not() -> None:
     assert optimum.beta.high / max(optimum.beta.low, 1e-5) > 10 * optimum.alpha.high / 30
 
 
-def test_expected_gain_and_probability_agree_with_what_was_seen() -> None:
-    optimum, surface = surveyed(steepness=0.002)
+def test_expected_gain_and_probability_agree_with_the_observations() -> None:
+    optimum, surface = described(steepness=0.002)
     gain = optimum.expected_gain
     assert gain.low < gain.mean < gain.high
     assert gain.mean == pytest.approx(0.002 * math.log10(30 / 0.5) ** 2, abs=0.004)
     assert 0 < optimum.best_probability <= 1
-    tried = {row.setting: row for row in surface.tried}
+    tried = {each.setting: each for each in surface.tried}
     assert tried[BEST].runs == 6
     assert tried[RECIPE_BASELINE].validation_accuracy is not None
 
 
-def test_worse_setting_is_less_probably_the_best() -> None:
-    here, _ = surveyed()
-    there, _ = surveyed(best=HamConfig(alpha=30.0, beta=0.5))
+def test_worse_configuration_is_less_probably_the_best() -> None:
+    here, _ = described()
+    there, _ = described(best=HamConfig(alpha=30.0, beta=0.5))
     draw = np.random.default_rng(0)
     seen = [
-        Observation(setting, seed, 0.0, 0.95 if setting == BEST else 0.93 + draw.normal(0, 1e-3))
-        for seed, setting in enumerate([BEST] * 5 + [HamConfig(2.0**n, 0.1) for n in range(8)] * 2)
+        Observation(config, seed, 0.0, 0.95 if config == BEST else 0.93 + draw.normal(0, 1e-3))
+        for seed, config in enumerate([BEST] * 5 + [HamConfig(2.0**n, 0.1) for n in range(8)] * 2)
     ]
     surface = Surface(SPACE, seen)
     best, _ = describe_surface(SPACE, surface, seen, BEST)
@@ -88,7 +88,7 @@ def test_worse_setting_is_less_probably_the_best() -> None:
 
 
 @pytest.mark.parametrize(
-    "low, high, edge",
+    "low, high, hit",
     [
         (5.0, 50.0, None),
         (5.0, 400.0, ("high", 1000.0)),
@@ -96,13 +96,13 @@ def test_worse_setting_is_less_probably_the_best() -> None:
         (1.0, 50.0, None),
     ],
 )
-def test_edge_is_only_where_the_space_ends(
-    low: float, high: float, edge: tuple[str, float] | None
+def test_boundary_is_hit_only_where_the_space_ends(
+    low: float, high: float, hit: tuple[str, float] | None
 ) -> None:
-    assert boundary_hit(SPACE.alpha, low, high) == edge
+    assert boundary_hit(SPACE.alpha, low, high) == hit
 
 
-def test_low_end_without_zero_is_an_edge() -> None:
+def test_low_end_without_zero_is_a_boundary() -> None:
     assert boundary_hit(LogRange(low=1.0, high=100.0), 1.0, 50.0) == ("low", 0.4)
 
 

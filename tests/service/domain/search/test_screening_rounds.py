@@ -1,4 +1,4 @@
-"""How a race spends its trainings."""
+"""How a screening spends its trainings."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.search.screening_rounds import MAX_ROUNDS, plan_rounds, trainings
+from service.domain.search.screening_rounds import MAX_ROUNDS, plan_rounds, training_count
 
 sizes = st.integers(1, 20)
 
 
 @given(sizes, sizes)
-def test_race_never_spends_more_than_planned_and_wastes_little(
+def test_screening_never_spends_more_than_planned_and_leaves_little_unspent(
     finalists: int, seeds_each: int
 ) -> None:
     planned = plan_rounds(finalists, seeds_each)
-    spent = trainings(planned)
+    spent = training_count(planned)
     assert 0 <= finalists * seeds_each - spent < max(planned[-1].candidates, finalists)
 
 
 @given(sizes, sizes)
-def test_field_shrinks_and_those_left_get_at_least_as_many_seeds(
+def test_rounds_shrink_and_give_each_candidate_at_least_as_many_seeds(
     finalists: int, seeds_each: int
 ) -> None:
     planned = plan_rounds(finalists, seeds_each)
@@ -33,10 +33,10 @@ def test_field_shrinks_and_those_left_get_at_least_as_many_seeds(
         assert after.seeds >= before.seeds >= 1
 
 
-def test_default_race_spends_all_its_trainings_on_ever_fewer() -> None:
-    assert trainings(plan_rounds(8, 3)) == 24
-    assert [heat.candidates for heat in plan_rounds(8, 3)] == [8, 6, 4, 3, 3]
+def test_default_screening_spends_all_its_trainings_on_ever_fewer_candidates() -> None:
+    assert training_count(plan_rounds(8, 3)) == 24
+    assert [planned.candidates for planned in plan_rounds(8, 3)] == [8, 6, 4, 3, 3]
 
 
-def test_a_single_finalist_runs_its_seeds() -> None:
-    assert trainings(plan_rounds(1, 5)) == 5
+def test_a_single_finalist_is_trained_on_all_its_seeds() -> None:
+    assert training_count(plan_rounds(1, 5)) == 5

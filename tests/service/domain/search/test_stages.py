@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from ham.client.records import Budget, Plan, Purpose, Run, RunState
 from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig
-from service.domain.search import screening_rounds
+from service.domain.search.ranking import surface_of
+from service.domain.search.screening_rounds import plan_rounds
 from service.domain.search.stages import (
     best_so_far,
     finalists,
@@ -22,17 +23,21 @@ from service.domain.search.stages import (
     round_jobs,
     screened_candidates,
     selected,
-    surface_of,
 )
-from service.domain.search.surface import FEWEST_RUNS
+from service.domain.search.surface import MIN_RUNS
 from service.errors import StudyFailed
 from service.records import Job
 from tests.service.builders import a_plan, a_run
-from tests.service.domain.search.history import confirmation_jobs, race_jobs, raced, search_runs
+from tests.service.domain.search.history import (
+    confirmation_jobs,
+    screening_jobs,
+    search_runs,
+    with_screening,
+)
 
 History = tuple[Plan, list[Run]]
 SPACE = a_plan().space
-settings_of_ham = st.builds(
+ham_configs = st.builds(
     HamConfig,
     alpha=st.one_of(st.just(0.0), st.floats(SPACE.alpha.low, SPACE.alpha.high)),
     beta=st.floats(SPACE.beta.low, SPACE.beta.high),
@@ -41,8 +46,8 @@ accuracies = st.one_of(st.none(), st.floats(0, 1))
 
 
 @st.composite
-def searches(draw: st.DrawFn, longest: int = FEWEST_RUNS - 1) -> History:
-    """A plan and the runs of its finished search, some of them failed or pruned."""
+def searches(draw: st.DrawFn, longest: int = MIN_RUNS - 1) -> History:
+    """A plan and the runs of its finished search, some of them failed."""
     budget = Budget(
         trials=longest, finalists=draw(st.integers(1, 5)), screening_seeds=draw(st.integers(1, 3))
     )
@@ -50,7 +55,7 @@ def searches(draw: st.DrawFn, longest: int = FEWEST_RUNS - 1) -> History:
     proposed = [
         RECIPE_BASELINE,
         PAPER_DEFAULT,
-        *draw(st.lists(settings_of_ham, max_size=longest - 3)),
+        *draw(st.lists(ham_configs, max_size=longest - 3)),
     ]
     runs = search_runs(proposed, lambda job: (draw(accuracies), None))
     runs.append(
@@ -60,10 +65,10 @@ def searches(draw: st.DrawFn, longest: int = FEWEST_RUNS - 1) -> History:
 
 
 @st.composite
-def histories(draw: st.DrawFn, longest: int = FEWEST_RUNS - 1) -> History:
-    """The same with the runs of its finished race."""
+def histories(draw: st.DrawFn, longest: int = MIN_RUNS - 1) -> History:
+    """The same with the runs of its finished screening."""
     plan, runs = draw(searches(longest))
-    return plan, raced(plan, runs, lambda job: (draw(accuracies), None))
+    return plan, with_screening(plan, runs, lambda job: (draw(accuracies), None))
 
 
 def _trial(number: int, setting: HamConfig) -> Job:
@@ -76,7 +81,9 @@ def _screened(runs: Sequence[Run]) -> list[Run]:
 
 @settings(deadline=None, max_examples=15)
 @given(searches())
-def test_finalists_of_a_short_search_are_the_best_settings_with_ham(history: History) -> None:
+def test_finalists_of_a_short_search_are_the_best_configurations_with_ham(
+    history: History,
+) -> None:
     plan, runs = history
     best: dict[HamConfig, float] = {}
     for run in runs:
@@ -98,37 +105,38 @@ def test_finalist_near_a_better_one_is_taken_only_when_no_other_is_left(
     everyone = finalists(plan.model_copy(update={"budget": Budget(finalists=20)}), runs)
     apart: list[HamConfig] = []
     waiting: list[HamConfig] = []
-    for setting in everyone:
-        near = any(_near(setting, other) for other in apart)
-        (waiting if near else apart).append(setting)
+    for candidate in everyone:
+        near = any(_near(candidate, other) for other in apart)
+        (waiting if near else apart).append(candidate)
     assert everyone == (*apart, *waiting)
 
 
 @settings(deadline=None, max_examples=15)
 @given(searches())
-def test_race_trains_on_fresh_paired_seeds_and_ever_fewer(history: History) -> None:
+def test_screening_trains_ever_fewer_candidates_on_fresh_paired_seeds(history: History) -> None:
     plan, runs = history
     seeds: set[int] = set()
-    for number, heat in enumerate(
-        screening_rounds.plan_rounds(plan.budget.finalists, plan.budget.screening_seeds)
-    ):
+    rounds = plan_rounds(plan.budget.finalists, plan.budget.screening_seeds)
+    for number, planned in enumerate(rounds):
         jobs = round_jobs(plan, runs, number=number)
-        baselines = {job.name for job in race_jobs(plan, runs, 0) if job.setting in plan.baselines}
+        baselines = {
+            job.name for job in screening_jobs(plan, runs, 0) if job.setting in plan.baselines
+        }
         assert not {job.name for job in jobs} & baselines
-        by_setting: dict[HamConfig, set[int]] = defaultdict(set)
+        by_config: dict[HamConfig, set[int]] = defaultdict(set)
         for job in jobs:
-            by_setting[job.setting].add(job.seed)
-        assert len(by_setting) <= heat.candidates
-        everyone = [own for setting, own in by_setting.items() if setting not in plan.baselines]
-        assert all(own == everyone[0] for own in everyone), "paired"
-        new = everyone[0] if everyone else set()
+            by_config[job.setting].add(job.seed)
+        assert len(by_config) <= planned.candidates
+        candidates = [own for config, own in by_config.items() if config not in plan.baselines]
+        assert all(own == candidates[0] for own in candidates), "paired"
+        new = candidates[0] if candidates else set()
         assert not new & seeds
         assert new <= set(plan.screening_seeds) - set(plan.confirmation_seeds)
         seeds |= new
-        runs = runs + [a_run(job, 0.5) for job in race_jobs(plan, runs, number)]
+        runs = runs + [a_run(job, 0.5) for job in screening_jobs(plan, runs, number)]
 
 
-def test_a_setting_that_failed_on_a_fresh_seed_does_not_race_on() -> None:
+def test_a_configuration_that_failed_on_a_fresh_seed_leaves_the_screening() -> None:
     plan = a_plan(budget=Budget(trials=12, finalists=4, screening_seeds=3))
     proposed = [HamConfig(alpha=2.0 * 1.5**n, beta=0.01 * 1.3**n) for n in range(12)]
     runs = search_runs(proposed, lambda job: (0.9 - 0.001 * job.setting.alpha, None))
@@ -137,14 +145,14 @@ def test_a_setting_that_failed_on_a_fresh_seed_does_not_race_on() -> None:
     def measure(job: Job) -> tuple[float | None, None]:
         return None if job.setting == fragile else 0.9, None
 
-    everyone = raced(plan, runs, measure)
-    assert sum(run.setting == fragile for run in _screened(everyone)) == 1
-    assert selected(plan, everyone) != fragile
+    runs = with_screening(plan, runs, measure)
+    assert sum(run.setting == fragile for run in _screened(runs)) == 1
+    assert selected(plan, runs) != fragile
 
 
 @settings(deadline=None, max_examples=15)
 @given(histories())
-def test_race_and_its_jobs_are_the_same_whoever_asks_and_whenever(history: History) -> None:
+def test_screening_jobs_do_not_depend_on_when_they_are_asked_for(history: History) -> None:
     plan, runs = history
     by_name = sorted(runs, key=lambda run: run.id)
     assert finalists(plan, by_name) == finalists(plan, runs)
@@ -168,11 +176,11 @@ def test_race_never_trains_more_than_was_planned(history: History) -> None:
 
 @settings(deadline=None, max_examples=15)
 @given(histories())
-def test_winner_has_a_result_the_fewest_failures_then_the_best_mean(history: History) -> None:
+def test_selected_has_a_result_the_fewest_failures_then_the_best_mean(history: History) -> None:
     plan, runs = history
     values = {
-        setting: [run.validation_accuracy for run in _screened(runs) if run.setting == setting]
-        for setting in screened_candidates(plan, runs)
+        candidate: [run.validation_accuracy for run in _screened(runs) if run.setting == candidate]
+        for candidate in screened_candidates(plan, runs)
     }
     if all(value is None for each in values.values() for value in each):
         with pytest.raises(StudyFailed, match="diverged"):
@@ -181,16 +189,16 @@ def test_winner_has_a_result_the_fewest_failures_then_the_best_mean(history: His
     best = selected(plan, runs)
     assert best == best_so_far(plan, runs)
     failures = {
-        setting: each.count(None)
-        for setting, each in values.items()
+        candidate: each.count(None)
+        for candidate, each in values.items()
         if any(value is not None for value in each)
     }
     assert failures[best] == min(failures.values())
     if surface_of(plan, runs) is not None:
-        return  # then the surface says what is best
+        return  # then the surface decides
     means = [
-        fmean(value for value in values[setting] if value is not None)
-        for setting, failed in failures.items()
+        fmean(value for value in values[candidate] if value is not None)
+        for candidate, failed in failures.items()
         if failed == failures[best]
     ]
     assert fmean(value for value in values[best] if value is not None) == max(means)
@@ -198,7 +206,7 @@ def test_winner_has_a_result_the_fewest_failures_then_the_best_mean(history: His
 
 @settings(deadline=None, max_examples=15)
 @given(histories(), st.data())
-def test_choice_never_sees_test_accuracy_nor_the_confirmation(
+def test_selection_sees_neither_test_accuracy_nor_the_confirmation(
     history: History, data: st.DataObject
 ) -> None:
     plan, runs = history
@@ -221,7 +229,7 @@ def test_choice_never_sees_test_accuracy_nor_the_confirmation(
 
 @settings(deadline=None, max_examples=15)
 @given(histories())
-def test_confirmation_runs_the_winner_beside_the_baselines_on_further_seeds(
+def test_confirmation_trains_the_selected_and_the_baselines_on_further_seeds(
     history: History,
 ) -> None:
     plan, runs = history
@@ -238,16 +246,16 @@ def test_confirmation_runs_the_winner_beside_the_baselines_on_further_seeds(
 
 @settings(max_examples=10, deadline=None)
 @given(searches(longest=14))
-def test_longer_search_sends_settings_of_the_space_into_the_race(history: History) -> None:
+def test_finalists_of_a_longer_search_are_configurations_of_the_space(history: History) -> None:
     plan, runs = history
     chosen = finalists(plan, runs)
-    assert all(SPACE.contains(setting) and not setting.is_baseline for setting in chosen)
+    assert all(SPACE.contains(finalist) and not finalist.is_baseline for finalist in chosen)
     assert len(chosen) == len(set(chosen))
     assert finalists(plan, runs[::-1]) == chosen, "a runner that takes over chooses the same"
 
 
 def test_earlier_studies_of_the_combination_inform_the_surface() -> None:
-    """Four runs of one's own are too few for a surface; others found a peak at alpha 30."""
+    """Four own runs are too few for a surface; earlier studies found a peak at alpha 30."""
     plan = a_plan(budget=Budget(trials=4, finalists=1))
     own = search_runs(
         [HamConfig(alpha=2.0**n, beta=0.01) for n in range(4)], lambda _: (0.9, None)
@@ -265,7 +273,7 @@ def test_earlier_studies_of_the_combination_inform_the_surface() -> None:
     assert 15 <= finalists(plan, own, earlier=peak)[0].alpha <= 60
 
 
-def test_earlier_runs_outside_of_the_space_do_not_count_as_its_edge() -> None:
+def test_earlier_runs_outside_of_the_space_do_not_count_as_at_its_boundary() -> None:
     """A study of an older, wider version of the space found a peak beyond today's high end."""
     plan = a_plan(budget=Budget(trials=10, finalists=1))
     own = search_runs(
@@ -283,7 +291,7 @@ def test_earlier_runs_outside_of_the_space_do_not_count_as_its_edge() -> None:
 
 
 def test_lucky_run_on_a_poor_slope_does_not_beat_a_good_plateau() -> None:
-    """Noise of one point; a true peak at alpha 20; one poor setting drew a lucky seed."""
+    """Noise of one point; a true peak at alpha 20; one poor configuration had a lucky run."""
     plan = a_plan(budget=Budget(trials=30, finalists=1))
     alphas = [2.0 * 1.2**number for number in range(28)]
     noise = [0.01 * math.sin(37.0 * number) for number in range(28)]
@@ -307,9 +315,9 @@ def test_search_without_any_result_fails_with_the_commonest_reason() -> None:
         finalists(plan, [])
 
 
-def test_search_that_never_left_no_ham_has_nothing_to_race() -> None:
+def test_search_of_baselines_alone_has_no_finalists() -> None:
     runs = search_runs([RECIPE_BASELINE], lambda job: (0.9, None))
-    with pytest.raises(StudyFailed, match="no setting with HAM"):
+    with pytest.raises(StudyFailed, match="no configuration with HAM"):
         finalists(a_plan(), runs)
 
 
@@ -324,7 +332,7 @@ def _near(one: HamConfig, other: HamConfig) -> bool:
 
 
 def test_states_other_than_succeeded_are_no_results() -> None:
-    """A stopped run that looked best, and one that failed after looking best, win nothing."""
+    """A run that was stopped or failed after it looked best gives no finalist."""
     plan = a_plan(budget=Budget(trials=3, finalists=3))
     runs = search_runs(
         [HamConfig(alpha=2.0**n, beta=0.01) for n in range(3)], lambda _: (0.5, None)
@@ -335,7 +343,7 @@ def test_states_other_than_succeeded_are_no_results() -> None:
         assert (first.setting in chosen) == (state == RunState.SUCCEEDED)
 
 
-def test_errored_or_stopped_run_never_wins_over_a_thousand_random_histories() -> None:
+def test_errored_or_stopped_runs_are_never_selected_in_a_thousand_random_histories() -> None:
     plan = a_plan(budget=Budget(trials=4, finalists=2, screening_seeds=1))
     ended = [state for state in RunState if state != RunState.RUNNING]
     for number in range(1000):
@@ -356,7 +364,9 @@ def test_errored_or_stopped_run_never_wins_over_a_thousand_random_histories() ->
         search = [search[0], *map(spoiled, search[1:])]
         finished = {run.setting for run in search if run.state == RunState.SUCCEEDED}
         assert set(finalists(plan, search)) <= finished
-        runs = search + [spoiled(run) for run in raced(plan, search, measure)[len(search) :]]
+        runs = search + [
+            spoiled(run) for run in with_screening(plan, search, measure)[len(search) :]
+        ]
         screened = {run.setting for run in _screened(runs) if run.state == RunState.SUCCEEDED}
         try:
             assert selected(plan, runs) in screened

@@ -1,3 +1,5 @@
+"""Pooled gains of neighbours: the configuration, its interval, the portfolio and the prior."""
+
 from __future__ import annotations
 
 import math
@@ -5,46 +7,24 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.stats import t as student
 
 from ham.client.records import SurfaceGrid
 from ham.config import RECIPE_BASELINE, Combination, HamConfig, Recipe
 from search_spaces import recipe_for, space_for
 from service.domain.search.candidates import levels
-from service.domain.transfer.pooled_effects import (
-    FEWEST_NEIGHBOURS,
-    Known,
-    _pool,
-    carried,
-    distance,
-    prior,
-    transfer,
-)
+from service.domain.transfer.pooled_effects import _pool, prior, transfer
+from service.domain.transfer.similarity import MIN_NEIGHBOURS, TunedCombination
+from tests.service.domain.transfer.combinations import METHODS, combination
 
 RECIPE = recipe_for("digits")
 SPACE = space_for("random")
-METHODS = ("random", "rigl", "set", "acdc", "gmp", "snip")
-
-
-def combination(
-    model: str = "digits_cnn", sparsifier: str = "random", sparsity: float = 0.9
-) -> Combination:
-    return Combination(
-        model=model,
-        dataset="digits",
-        sparsifier=sparsifier,
-        sparsity=sparsity,
-        optimizer="sgd",
-        recipe=RECIPE.id,
-    )
 
 
 def known(
     where: Combination, peak: float, height: float, recipe: Recipe = RECIPE, error: float = 1e-3
-) -> Known:
-    """A combination whose gain is a hill in log alpha around ``peak``, whatever beta is."""
+) -> TunedCombination:
+    """A combination whose gain is a hill in log alpha around ``peak``, for all values of beta."""
     alphas, betas = levels(SPACE.alpha), levels(SPACE.beta)
 
     def gain(alpha: float) -> float:
@@ -52,7 +32,7 @@ def known(
 
     mean = tuple(tuple(0.9 + gain(alpha) for _ in betas) for alpha in alphas)
     deviation = tuple(tuple(error for _ in betas) for _ in alphas)
-    return Known(
+    return TunedCombination(
         where,
         recipe,
         SurfaceGrid(
@@ -67,13 +47,13 @@ def known(
     )
 
 
-def test_neighbours_that_agree_give_their_setting_and_a_narrow_interval() -> None:
+def test_neighbours_that_agree_give_their_configuration_and_a_narrow_interval() -> None:
     near = [known(combination(sparsifier=name), peak=20, height=0.01) for name in METHODS]
 
     found = transfer(combination("digits_mlp"), RECIPE, SPACE, near)
 
     assert found is not None
-    assert 10 < found.setting.alpha < 40
+    assert 10 < found.ham_config.alpha < 40
     assert found.gain == pytest.approx(0.01, abs=0.001)
     assert found.low > 0
 
@@ -91,24 +71,24 @@ def test_neighbours_that_differ_widen_the_interval() -> None:
     assert found.low < 0 < found.high
 
 
-def test_where_ham_hurt_the_neighbours_no_ham_is_carried_over() -> None:
+def test_where_ham_hurt_the_neighbours_the_baseline_is_transferred() -> None:
     near = [known(combination(sparsifier=name), peak=20, height=-0.05) for name in METHODS]
 
     found = transfer(combination("digits_mlp"), RECIPE, SPACE, near)
 
     assert found is not None
-    assert found.setting == RECIPE_BASELINE
+    assert found.ham_config == RECIPE_BASELINE
     assert found.portfolio == (RECIPE_BASELINE,)
 
 
 def test_too_few_neighbours_are_refused() -> None:
-    near = [known(combination(sparsifier=n), 20, 0.01) for n in METHODS[: FEWEST_NEIGHBOURS - 1]]
+    near = [known(combination(sparsifier=n), 20, 0.01) for n in METHODS[: MIN_NEIGHBOURS - 1]]
     own = known(combination("digits_mlp"), 20, 0.01)
 
     assert transfer(combination("digits_mlp"), RECIPE, SPACE, [*near, own]) is None
 
 
-def test_prior_is_what_the_neighbours_let_expect() -> None:
+def test_prior_has_the_gains_of_the_neighbours() -> None:
     near = [known(combination(sparsifier=name), peak=20, height=0.01) for name in METHODS]
     target = combination("digits_mlp")
 
@@ -120,7 +100,7 @@ def test_prior_is_what_the_neighbours_let_expect() -> None:
     assert gains.shape == (len(found.alphas), len(found.betas))
     assert 10 < found.alphas[int(gains.max(axis=1).argmax())] < 40
     assert gains.max() == pytest.approx(0.01, abs=0.002)
-    assert prior(target, RECIPE, SPACE, near[: FEWEST_NEIGHBOURS - 1]) is None
+    assert prior(target, RECIPE, SPACE, near[: MIN_NEIGHBOURS - 1]) is None
 
 
 def test_a_smaller_learning_rate_asks_for_a_larger_alpha() -> None:
@@ -131,10 +111,10 @@ def test_a_smaller_learning_rate_asks_for_a_larger_alpha() -> None:
     found = transfer(target, slow, SPACE, near)
 
     assert found is not None
-    assert 40 < found.setting.alpha < 160
+    assert 40 < found.ham_config.alpha < 160
 
 
-def test_the_portfolio_covers_neighbours_that_want_different_settings() -> None:
+def test_the_portfolio_covers_neighbours_with_different_optima() -> None:
     near = [
         known(combination(sparsifier=name), peak=peak, height=0.02)
         for name, peak in zip(METHODS, (3, 3, 3, 200, 200, 200), strict=True)
@@ -143,51 +123,12 @@ def test_the_portfolio_covers_neighbours_that_want_different_settings() -> None:
     found = transfer(combination("digits_mlp"), RECIPE, SPACE, near)
 
     assert found is not None
-    alphas = [setting.alpha for setting in found.portfolio]
+    alphas = [ham_config.alpha for ham_config in found.portfolio]
     assert min(alphas) < 10 and max(alphas) > 100
 
 
-@given(
-    alpha=st.floats(0, 400),
-    beta=st.floats(0, 1),
-    first=st.floats(1e-4, 1),
-    second=st.floats(1e-4, 1),
-)
-def test_a_carried_setting_does_the_same_in_a_step(
-    alpha: float, beta: float, first: float, second: float
-) -> None:
-    origin, goal = (replace(RECIPE, learning_rate=rate) for rate in (first, second))
-
-    moved = carried(HamConfig(alpha, beta), origin, goal)
-
-    assert moved.alpha * second == pytest.approx(alpha * first)
-    assert moved.beta * second == pytest.approx(beta * first)
-
-
-@st.composite
-def combinations(draw: st.DrawFn) -> Combination:
-    return combination(
-        draw(st.sampled_from(("digits_cnn", "digits_mlp"))),
-        draw(st.sampled_from(METHODS)),
-        draw(st.floats(0, 0.99)),
-    )
-
-
-@given(combinations(), combinations())
-def test_distance_is_symmetric_and_zero_for_the_same_only(
-    one: Combination, other: Combination
-) -> None:
-    there, back = distance(one, other), distance(other, one)
-
-    assert there == pytest.approx(back)
-    assert there >= 0
-    assert distance(one, one) == 0
-    if one.model != other.model or one.sparsifier != other.sparsifier:
-        assert there > 0
-
-
-def test_intervals_hold_the_gain_of_a_further_combination() -> None:
-    """True gains scattered around a common one: 95 % must hold the next."""
+def test_intervals_contain_the_gain_of_a_further_combination() -> None:
+    """True gains scatter around a common one: 95 % of the intervals contain the next one."""
     random = np.random.default_rng(0)
     repeats, neighbours, between, error = 2000, 8, 0.006, 0.004
     truth = random.normal(0.01, between, (repeats, neighbours + 1))

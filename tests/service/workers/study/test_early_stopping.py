@@ -16,7 +16,7 @@ from ham.config import RECIPE_BASELINE, HamConfig, RunConfig
 from service.domain.planning.plans import resolve
 from service.domain.search.early_stopping import REDUCTION, judge, ready_epoch
 from service.domain.search.stages import finalists
-from service.domain.search.surface import FEWEST_RUNS
+from service.domain.search.surface import MIN_RUNS
 from service.errors import StudyFailed
 from service.records import Job, Outcome
 from service.storage import Database, Storage
@@ -246,7 +246,7 @@ def test_an_errored_or_pruned_trial_never_wins_over_a_thousand_histories(plan: P
         if finished - {RECIPE_BASELINE}:
             chosen = set(finalists(plan, runs))
             assert chosen.isdisjoint({run.setting for run in runs} - finished)
-            assert chosen <= finished or len(runs) >= FEWEST_RUNS, "a surface knows more"
+            assert chosen <= finished or len(runs) >= MIN_RUNS, "a surface knows more"
         else:
             with pytest.raises(StudyFailed):
                 finalists(plan, runs)

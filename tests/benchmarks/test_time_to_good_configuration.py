@@ -1,4 +1,4 @@
-"""The replayed systems: what is counted, and that the best single trial is what it says."""
+"""The replayed systems: their epochs, their time, and when they count as good."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import pytest
 
 from benchmarks.curves import draw
 from benchmarks.replay import Truth
-from benchmarks.time_to_good_setting import MOST_TRIALS, SYSTEMS, Replay, Trace, mean_curve, traced
+from benchmarks.time_to_good_configuration import (
+    MAX_TRIALS,
+    SYSTEMS,
+    Replay,
+    Trace,
+    mean_curve,
+    traced,
+)
 from ham.client.records import Budget
 from ham.config import HamConfig
 from tests.service.builders import a_plan
@@ -44,20 +51,20 @@ def test_every_system_counts_its_epochs_and_time(replay: Replay, name: str) -> N
     assert all(before < after for before, after in pairwise(trace.seconds))
     assert all(regret >= 0 for regret in trace.regrets)
     assert trace.epochs[0] <= EPOCHS
-    assert len(trace.epochs) <= MOST_TRIALS
+    assert len(trace.epochs) <= MAX_TRIALS
 
 
 def test_stopped_trials_train_less_and_all_others_in_full(replay: Replay) -> None:
     asha, full = (traced(name, replay, 0.1).epochs for name in ("Ray Tune, ASHA", "Optuna TPE"))
-    assert asha[-1] < full[-1] == MOST_TRIALS * EPOCHS
+    assert asha[-1] < full[-1] == MAX_TRIALS * EPOCHS
 
 
-def test_what_other_combinations_suggest_is_tried_first(replay: Replay) -> None:
+def test_transferred_configurations_are_tried_first(replay: Replay) -> None:
     trace = traced("hamtune, transfer", replay, 0.1)
     assert trace.until_good()[0] <= 3 * EPOCHS
 
 
-def test_a_search_that_never_becomes_good_says_so() -> None:
+def test_a_search_that_never_becomes_good_needs_infinite_time() -> None:
     assert Trace([1, 2], [0.1, 0.2], [0.5, 0.01]).until_good() == (math.inf, math.inf)
     assert Trace([1, 2], [0.1, 0.2], [0.5, 0.002]).until_good() == (2, 0.2)
 
