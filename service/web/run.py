@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from ham.client.records import EpochMetrics, Run
 from service.api.dependencies import RunId, StorageDep
+from service.formatting import count, duration, percent, strength
 from service.storage import Storage
 from service.web.measures import Measured, measured
 from service.web.templating import page_response
 
 router = APIRouter()
 
-_CURVES = {
-    "Validation accuracy": "validation_accuracy",
-    "Sign flips": "sign_flips",
-    "Mask churn": "mask_churn",
+_FORMATS: dict[str, Callable[[Any], str]] = {
+    "epoch": count,
+    "train_loss": strength,
+    "learning_rate": strength,
+    "seconds": duration,
 }
+"""How the metrics of an epoch are written, by field; all others are fractions."""
 
 
 @router.get("/runs/{run_id}")
@@ -29,11 +33,32 @@ def show_run(request: Request, run_id: RunId, storage: StorageDep) -> Response:
 
 
 @dataclass(frozen=True)
+class CurveColumn:
+    """One metric in the table of epochs."""
+
+    field: str
+    title: str
+    write: Callable[[Any], str]
+
+
+CURVE_COLUMNS = [
+    CurveColumn(
+        field=metric.name,
+        title=metric.name.replace("_", " ").capitalize(),
+        write=_FORMATS.get(metric.name, percent),
+    )
+    for metric in fields(EpochMetrics)
+]
+"""The columns of the table of epochs: every metric of an epoch."""
+
+
+@dataclass(frozen=True)
 class Line:
-    """A quantity over the epochs.
+    """A metric over the epochs.
 
     Attributes:
-        points: of a polyline in a box of 100 by 30, from the lowest value to the highest.
+        points: points of a polyline in a box 100 wide and 30 high, from the lowest value to the
+            highest.
     """
 
     title: str
@@ -45,11 +70,11 @@ def line(title: str, values: Sequence[float]) -> Line:
     """Return a line through values, one per epoch."""
     low, high = min(values), max(values)
     height, width = (high - low) or 1.0, max(len(values) - 1, 1)
-    places = (
+    points = (
         f"{100 * epoch / width:.2f},{29 - 28 * (value - low) / height:.2f}"
         for epoch, value in enumerate(values)
     )
-    return Line(title, list(values), " ".join(places))
+    return Line(title, list(values), " ".join(points))
 
 
 @dataclass(frozen=True)
@@ -59,15 +84,16 @@ class RunPage:
     run: Run
     measured: Measured
     curve: list[EpochMetrics]
+    columns: list[CurveColumn]
     lines: list[Line]
 
 
 def run_page(storage: Storage, run_id: str) -> RunPage:
-    """Read a run's page. Raises NotFound."""
+    """Read a run's page; its fractions are also drawn as lines. Raises NotFound."""
     run, curve = storage.runs.get(run_id), storage.runs.curve(run_id)
     lines = [
-        line(title, [getattr(point, field) for point in curve])
-        for title, field in _CURVES.items()
-        if curve
+        line(column.title, [getattr(metrics, column.field) for metrics in curve])
+        for column in CURVE_COLUMNS
+        if column.write is percent and curve
     ]
-    return RunPage(run, measured(run), curve, lines)
+    return RunPage(run, measured(run), curve, CURVE_COLUMNS, lines)
