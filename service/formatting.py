@@ -1,4 +1,4 @@
-"""How numbers are written for people: on the page, and in the terminal."""
+"""Numbers and sentences for people: for the web pages and the terminal."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from search_spaces import LogRange
 
 NOTHING = "–"
 FRONT_INTERVALS = (
-    "The intervals of all gains of a front hold together in 95 % of the cases; that of an "
-    "accuracy is its own."
+    "The intervals of all gains of a Pareto front hold together in 95 % of the cases; the "
+    "interval of an accuracy holds by itself in 95 %."
 )
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 
@@ -43,28 +43,28 @@ def strength(value: float) -> str:
 
 
 def searched_range(axis: LogRange) -> str:
-    """Write what a search tries on an axis: ``1 to 400, or 0``."""
+    """Write the values that a search tries on an axis: ``1 to 400, or 0``."""
     zero = ", or 0" if axis.zero_share else ""
     return f"{strength(axis.low)} to {strength(axis.high)}{zero}"
 
 
-def joint_notes(setting: HamConfig) -> str:
-    """Write what beside alpha and beta departs from the recipe: ``learning rate x2``."""
+def joint_notes(ham_config: HamConfig) -> str:
+    """Write the values beside alpha and beta that differ from the recipe: ``learning rate x2``."""
     return ", ".join(
         f"{name.removesuffix('_schedule')} {value} to 0"
         if name.endswith("_schedule")
         else f"{name.replace('_', ' ')} x{strength(value)}"
-        for name, value in setting.joint.items()
+        for name, value in ham_config.joint.items()
     )
 
 
 def count(number: int | None) -> str:
-    """Write a whole number with its thousands apart."""
+    """Write a whole number with commas between thousands: ``12,345``."""
     return NOTHING if number is None else f"{number:,}"
 
 
 def amount(number: float | None) -> str:
-    """Write a large number with three digits and its SI prefix: 1234567 is ``1.23 M``."""
+    """Write a number with three digits and an SI prefix: 1234567 is ``1.23 M``."""
     if number is None:
         return NOTHING
     prefixes = iter(_PREFIXES)
@@ -75,7 +75,7 @@ def amount(number: float | None) -> str:
 
 
 def optimum_sentences(optimum: Optimum) -> list[str]:
-    """Say where near-optimal settings lie, what each parameter matters, and how sure that is."""
+    """Describe the near-optimal region, the importance of each parameter and the confidence."""
     alpha, beta = optimum.alpha, optimum.beta
     joint = {"learning rate": optimum.learning_rate, "weight decay": optimum.weight_decay}
     tuned = {name: axis for name, axis in joint.items() if axis is not None}
@@ -91,19 +91,20 @@ def optimum_sentences(optimum: Optimum) -> list[str]:
         f"Over the whole space alpha alone explains {100 * alpha.importance:.0f} % of the "
         f"differences, {shares}{'all' if tuned or schedules else 'both'} together "
         f"{100 * optimum.interaction:.0f} %.",
-        f"Probability that nothing else tried is better: {100 * optimum.best_probability:.0f} % "
-        f"(by a surface fitted to {optimum.runs} runs).",
+        f"Probability that no other configuration tried is better: "
+        f"{100 * optimum.best_probability:.0f} % (by a surface fitted to {optimum.runs} runs).",
     ]
     if tuned:
         ranges = (f"{name} {_range(axis)}" for name, axis in tuned.items())
-        told = f"So are, with all else unchanged, {' and '.join(ranges)} times the recipe's."
-        sentences.insert(1, told)
+        sentences.insert(
+            1, f"So are, with all else unchanged, {' and '.join(ranges)} times the recipe's."
+        )
     around = {"alpha": alpha, "beta": beta, **tuned}
     local = [change for name, axis in around.items() for change in _local(name, axis)]
     local += [change for name, own in schedules.items() for change in _other(name, own)]
     if local:
-        place = len(sentences) - 1
-        sentences.insert(place, f"Expected change around the best, in points: {', '.join(local)}.")
+        last = len(sentences) - 1
+        sentences.insert(last, f"Expected change around the best, in points: {', '.join(local)}.")
     return sentences
 
 
@@ -126,9 +127,9 @@ def _other(name: str, schedule: ScheduleOptimum) -> list[str]:
 
 
 def early_stopping_sentence(report: EarlyStoppingReport) -> str:
-    """Say whether trials are stopped early, and how far early epochs foretell the final ones."""
+    """Say whether trials are stopped early, and how well early epochs predict the final one."""
     least = report.least_rank_correlation
-    said = {
+    sentence = {
         "off": "Early stopping is off.",
         "waiting": f"Early stopping ({report.rule}) waits for enough trials at full length.",
         "on": f"Early stopping ({report.rule}) is on where the rank correlation with the final "
@@ -142,11 +143,11 @@ def early_stopping_sentence(report: EarlyStoppingReport) -> str:
         for rung in report.rungs
         if rung.rank_correlation is not None
     ]
-    return f"{said} Rank correlation: {', '.join(known)}." if known else said
+    return f"{sentence} Rank correlation: {', '.join(known)}." if known else sentence
 
 
 def duration(seconds: float | None) -> str:
-    """Write a time span as finely as matters: ``45 s``, ``1 min 20 s``, ``31 min``."""
+    """Write a time span: ``45 s``, ``1 min 20 s``, ``31 min``, ``2 h 05 min``."""
     if seconds is None:
         return NOTHING
     whole = round(seconds)
@@ -160,7 +161,7 @@ def duration(seconds: float | None) -> str:
 
 
 def stage(state: StudyState, progress: Progress) -> str:
-    """Name what a study is doing: its state, or its stage while it runs."""
+    """Return the state of a study; while it runs, its stage."""
     if state != StudyState.RUNNING:
         return state.value
     for name in ("search", "screening", "confirmation"):

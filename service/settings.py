@@ -16,7 +16,7 @@ from service.records.keys import Limits
 
 
 class Settings(BaseSettings):
-    """Where the service keeps its data, where it listens and what its workers may use."""
+    """Data folder, database, address, Ray cluster, limits and log of the service."""
 
     model_config = SettingsConfigDict(env_prefix="HAMTUNE_", frozen=True)
 
@@ -26,103 +26,108 @@ class Settings(BaseSettings):
     )
     database_url: str | None = Field(
         default=None,
-        description="postgresql://user:password@host/database; SQLite in data_dir where unset.",
+        description="`postgresql://user:password@host/database`; if unset, SQLite in "
+        "HAMTUNE_DATA_DIR.",
     )
     host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     port: int = Field(default=8642, ge=1, le=65535, description="Port the API listens on.")
     ray_address: str | None = Field(
         default=None,
         validation_alias="RAY_ADDRESS",
-        description="A Ray cluster: `host:6379` (its head), `auto` (that of this machine), or "
-        "the address of its client (`ray://host:10001`) or jobs (`http://host:8265`), whose head "
-        "is then taken to be at port 6379; a local one is started where unset.",
+        description="Address of a Ray cluster: its head (`host:6379`), `auto` (the cluster of "
+        "this machine), its client (`ray://host:10001`) or its jobs (`http://host:8265`). For "
+        "client and jobs the head is assumed to listen on port 6379. If unset, a local cluster "
+        "is started.",
     )
     cpus: int | None = Field(
-        default=None, ge=1, description="CPUs of the local Ray; all of the machine's where unset."
+        default=None, ge=1, description="CPUs of the local Ray cluster; if unset, all CPUs."
     )
     concurrent_studies: int = Field(
-        default=2, ge=1, description="Studies that one scheduler runs side by side."
+        default=2, ge=1, description="Studies that one scheduler runs at the same time."
     )
     gpus_per_trial: float | None = Field(
         default=None,
         ge=0,
-        description="GPUs of one training; where unset, what its model fills, or 0 without GPUs. "
-        "With several, each takes its share of every batch.",
+        description="GPUs of one training. If unset, the share that its model fills, or 0 on a "
+        "machine without GPUs. Several GPUs share each batch.",
     )
     run_seconds: float = Field(
         default=86_400.0,
         gt=0,
-        description="A training that is not done after so long is ended, and recorded as hung.",
+        description="Longest time of one training, in seconds; a longer one is ended and recorded "
+        "as hung.",
     )
     checkpoints: str | None = Field(
         default=None,
-        description="Folder or bucket (`s3://bucket/folder`, `gs://`, `abfs://`) for the states "
-        "of trainings under way; all schedulers must reach it, and short epochs cost least where "
-        "workers reach it too. `checkpoints` in HAMTUNE_DATA_DIR where unset.",
+        description="Folder or bucket (`s3://bucket/folder`, `gs://`, `abfs://`) for the "
+        "checkpoints of running trainings. All schedulers must reach it; short epochs cost less "
+        "if the workers reach it too. If unset, `checkpoints` in HAMTUNE_DATA_DIR.",
     )
     checkpoint_seconds: float = Field(
         default=0.0,
         ge=0,
-        description="Least time between two states that a training keeps; 0 keeps one after every "
-        "epoch.",
+        description="Shortest time between two checkpoints of a training, in seconds; 0 keeps one "
+        "after every epoch.",
     )
     lease_seconds: float = Field(
         default=30.0,
         gt=0,
-        description="A study whose scheduler is silent for so long is taken over.",
+        description="Seconds without a heartbeat of its scheduler after which another scheduler "
+        "takes a study over.",
     )
     max_attempts: int = Field(
-        default=5, ge=1, description="Runners that may be lost before a study is given up."
+        default=5, ge=1, description="Runners that a study may lose before it fails."
     )
     max_queued_studies: int | None = Field(
         default=None,
         ge=1,
-        description="Studies that one submitter may have waiting; unlimited where unset.",
+        description="Largest number of queued studies of one submitter; if unset, no limit.",
     )
     gpu_hours: float | None = Field(
         default=None,
         ge=0,
-        description="GPU hours that the trainings of one submitter may take within 30 days; "
-        "unlimited where unset.",
+        description="Largest number of GPU hours of one submitter within 30 days; if unset, no "
+        "limit.",
     )
     max_priority: int = Field(
         default=0,
         ge=-LARGEST_PRIORITY,
         le=LARGEST_PRIORITY,
-        description="Highest priority that a `submit` key may ask for; an `admin` key may ask "
-        "for any.",
+        description="Highest priority that a `submit` key may set; an `admin` key may set any.",
     )
 
     require_keys: bool | None = Field(
         default=None,
-        description="Whether an API key is demanded; where unset, unless the host is loopback.",
+        description="`true`: requests need an API key. If unset, they need one unless the host is "
+        "loopback.",
     )
     requests_per_second: float | None = Field(
         default=None,
         gt=0,
-        description="What one key or, without keys, one address may ask of one API process, "
-        "four seconds' worth at once; unlimited where unset.",
+        description="Request rate of one key, or of one address without keys, at one API process. "
+        "A burst may hold the requests of four seconds. If unset, no limit.",
     )
     max_request_bytes: int = Field(
-        default=2**20, ge=1024, description="Largest body of a request; a larger one is refused."
+        default=2**20, ge=1024, description="Largest request body, in bytes."
     )
 
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="What is less important is not logged."
+        default="info", description="Lowest level that is logged."
     )
     log_format: Literal["auto", "json", "text"] = Field(
         default="auto",
-        description="json: an object per line; text: for people; auto: text in a terminal.",
+        description="`json`: one object a line; `text`: for people; `auto`: text in a terminal, "
+        "else JSON.",
     )
 
     @field_validator("ray_address")
     @classmethod
     def _is_a_head(cls, address: str | None) -> str | None:
-        """Return the head's own address, also for those of Ray's client and of its jobs.
+        """Return the address of the head, also for the addresses of Ray's client and jobs.
 
-        Neither would do as it is: under both, Ray would run Tune, and so the search, in the
-        cluster, without the database and the scheduler that watches over it. They name the same
-        head, whose own port is 6379 unless it was started with another.
+        With a client's or a jobs address, Ray would run Tune, and with it the search, inside the
+        cluster, without the database and the scheduler. Both name the host of the head, whose
+        port is 6379 by default.
         """
         if not address:
             return None
@@ -140,7 +145,7 @@ class Settings(BaseSettings):
     @field_validator("gpus_per_trial")
     @classmethod
     def _is_a_share_or_whole(cls, gpus: float | None) -> float | None:
-        """Refuse one GPU and a half: a training has a share of one, or whole ones."""
+        """Refuse a fraction above 1: a training uses a share of one GPU, or whole GPUs."""
         if gpus is not None and gpus > 1 and gpus != int(gpus):
             raise PydanticCustomError("gpus_per_trial", "above 1 it must be a whole number")
         return gpus
@@ -152,12 +157,12 @@ class Settings(BaseSettings):
 
     @property
     def limits(self) -> Limits:
-        """What a submitter may have whose key has no limits of its own."""
+        """Limits of a submitter whose key has none of its own."""
         return Limits(max_queued_studies=self.max_queued_studies, gpu_hours=self.gpu_hours)
 
     @property
     def checkpoint_location(self) -> str:
-        """Absolute path or address of the place where states of trainings are kept."""
+        """Absolute path or address of the checkpoint store."""
         if not self.checkpoints:
             return str(self.data_dir.resolve() / "checkpoints")
         if "://" in self.checkpoints:
@@ -173,7 +178,7 @@ class Settings(BaseSettings):
 
     @property
     def optuna_database(self) -> str:
-        """SQLAlchemy URL of Optuna's storage: a second file, or a schema of its own."""
+        """SQLAlchemy URL of Optuna's storage: a second SQLite file, or a schema in PostgreSQL."""
         if self.database_url is None:
             return f"sqlite:///{self.data_dir.resolve()}/optuna.sqlite3"
         url = _with_driver(self.database_url)
@@ -188,7 +193,7 @@ _PORT_OF_HEADS = 6379
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a name or an address can only mean this machine."""
+    """Return True if a host name or address always means this machine."""
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:  # another name
@@ -196,7 +201,11 @@ def is_loopback(host: str) -> bool:
 
 
 def _with_driver(url: str) -> str:
-    """Name psycopg 3 in a PostgreSQL URL that names no driver."""
+    """Return a PostgreSQL URL with the driver psycopg 3 unless it names it already.
+
+    Raises:
+        ValueError: the URL is of another database or driver.
+    """
     scheme, separator, rest = url.partition("://")
     if separator and scheme in ("postgres", "postgresql"):
         return f"postgresql+psycopg://{rest}"
