@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from ham.config import RECIPE_BASELINE, Combination, HamConfig, Recipe, RunConfi
 from ham.errors import IncompatibleCombination, InvalidConfig, UnknownName
 
 RECIPE = Recipe(name="digits", version=1, epochs=2, batch_size=64, learning_rate=0.1)
-VALID = dict(
+VALID: dict[str, Any] = dict(
     model="digits_cnn",
     dataset="digits",
     sparsifier="rigl",
@@ -40,8 +41,9 @@ def test_run_config_survives_json_bit_by_bit(
 @pytest.mark.parametrize("field", ["alpha", "beta"])
 @pytest.mark.parametrize("value", [-1e-300, -1.0, math.inf, math.nan])
 def test_configuration_refuses_negative_and_nonfinite_values(field: str, value: float) -> None:
+    fields: dict[str, Any] = {"alpha": 1.0, "beta": 1.0, field: value}
     with pytest.raises(InvalidConfig, match=f"{field}="):
-        HamConfig(**({"alpha": 1.0, "beta": 1.0} | {field: value}))
+        HamConfig(**fields)
 
 
 def test_only_alpha_and_beta_both_zero_are_the_baseline() -> None:

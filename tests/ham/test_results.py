@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
@@ -9,7 +11,7 @@ import ham.training
 from ham.client import records
 from ham.results import EpochMetrics
 
-POINT = {
+POINT: dict[str, Any] = {
     "epoch": 1,
     "train_loss": 0.5,
     "validation_accuracy": 0.9,
@@ -36,7 +38,7 @@ def test_epoch_metrics_are_described_and_bounded_where_they_are_served() -> None
 def test_epoch_metrics_are_read_from_json_and_written_in_the_same_order() -> None:
     adapter = TypeAdapter(EpochMetrics)
     assert adapter.dump_python(adapter.validate_python(POINT)) == POINT
-    assert [*adapter.dump_python(EpochMetrics(**POINT))] == [*POINT]  # type: ignore[arg-type]
+    assert [*adapter.dump_python(EpochMetrics(**POINT))] == [*POINT]
     with pytest.raises(ValidationError, match="greater than or equal to 1"):
         adapter.validate_python(POINT | {"epoch": 0})
 

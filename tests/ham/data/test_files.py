@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torchvision.datasets import CIFAR10, CIFAR100
+from torch.utils.data import Subset
+from torchvision.datasets import CIFAR10, CIFAR100, ImageFolder
 
 from ham.data import batches_of, cifar, imagenet
 from ham.data.augmentation import random_crop_and_flip
 from ham.data.root import DataNotFound
+from tests.ham.data.splits import sizes_of, tensors_of
 
 CPU = torch.device("cpu")
 
@@ -43,7 +45,7 @@ def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def small_cifar10(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Two training files and a test file; torchvision's tables get their checksums."""
-    folder = data_dir / CIFAR10.base_folder
+    folder = data_dir.joinpath(CIFAR10.base_folder)
     train = [write_pickle(folder / f"data_batch_{i}", cifar_part(i, "labels", 10)) for i in (1, 2)]
     test = [write_pickle(folder / "test_batch", cifar_part(3, "labels", 10, count=20))]
     names = {"label_names": [str(i) for i in range(10)]}
@@ -57,20 +59,20 @@ def small_cifar10(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_cifar10_is_read_and_split_by_class(small_cifar10: Path) -> None:
     splits = cifar.load_cifar10()
     parts = (splits.train, splits.validation, splits.test)
-    assert [len(part) for part in parts] == [72, 8, 20]
-    images, labels = splits.test.tensors
+    assert sizes_of(splits) == [72, 8, 20]
+    images, labels = tensors_of(splits.test)
     raw = cifar_part(3, "labels", 10, count=20)
     assert images.dtype == torch.uint8
     assert torch.equal(images.flatten(1), torch.from_numpy(raw["data"]))
     assert labels.tolist() == raw["labels"]
-    both = torch.cat([part.tensors[0].flatten(1) for part in parts[:2]])
+    both = torch.cat([tensors_of(part)[0].flatten(1) for part in parts[:2]])
     assert len(both.unique(dim=0)) == 80
 
 
 def test_cifar_batches_are_normalized(small_cifar10: Path) -> None:
     splits = cifar.load_cifar10()
     (images, _), *_ = batches_of(splits.test, 20, CPU, transforms=[splits.prepare]).epoch(0)
-    raw = splits.test.tensors[0].double() / 255
+    raw = tensors_of(splits.test)[0].double() / 255
     mean = torch.tensor(cifar.MEAN[10]).view(3, 1, 1)
     deviation = torch.tensor(cifar.DEVIATION[10]).view(3, 1, 1)
     assert images.dtype == torch.float32
@@ -87,8 +89,8 @@ def test_cifar100_reads_fine_labels(data_dir: Path, monkeypatch: pytest.MonkeyPa
     for field, value in {"train_list": train, "test_list": test, "meta": meta}.items():
         monkeypatch.setattr(CIFAR100, field, value)
     splits = cifar.load_cifar100()
-    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [180, 20, 100]
-    assert set(splits.test.tensors[1].tolist()) == set(range(100))
+    assert sizes_of(splits) == [180, 20, 100]
+    assert set(tensors_of(splits.test)[1].tolist()) == set(range(100))
 
 
 def test_damaged_or_missing_cifar_names_its_folder(small_cifar10: Path) -> None:
@@ -113,9 +115,12 @@ def small_imagenet(data_dir: Path) -> Path:
 
 def test_imagenet_holds_out_ten_images_per_class(small_imagenet: Path) -> None:
     splits = imagenet.load()
-    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [8, 20, 4]
-    assert not set(splits.train.indices) & set(splits.validation.indices)
-    labels = [splits.validation.dataset.targets[i] for i in splits.validation.indices]
+    assert sizes_of(splits) == [8, 20, 4]
+    train, validation = splits.train, splits.validation
+    assert isinstance(train, Subset) and isinstance(validation, Subset)
+    assert not set(train.indices) & set(validation.indices)
+    assert isinstance(validation.dataset, ImageFolder)
+    labels = [validation.dataset.targets[i] for i in validation.indices]
     assert sorted(labels) == [0] * 10 + [1] * 10
 
 

@@ -10,9 +10,9 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ham.optim import HAM
 from ham.optim.formula import hyperbolic_step_
+from tests.ham.gradients import grad_of
 from tests.ham.optim.toy_training import (
     HamPath,
-    grad_of,
     loss_of,
     small_model,
     take_steps,

@@ -17,11 +17,11 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, ReduceLROnPl
 
 from ham.errors import HamError, IncompatibleCombination, InvalidConfig
 from ham.optim import HAM, SAM
+from tests.ham.gradients import grad_of
 from tests.ham.optim.toy_training import (
     HamPath,
     HamSign,
     closure_of,
-    grad_of,
     linear,
     small_model,
     take_steps,

@@ -11,9 +11,9 @@ from torch.optim import SGD, AdamW
 
 from ham.errors import DivergedRun
 from ham.optim import HAM
+from tests.ham.gradients import grad_of
 from tests.ham.optim.toy_training import (
     HamPath,
-    grad_of,
     linear,
     loss_of,
     small_model,

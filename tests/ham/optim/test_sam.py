@@ -13,7 +13,8 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from ham.errors import HamError, InvalidConfig
 from ham.optim import HAM, SAM
 from ham.optim.formula import hyperbolic_step_
-from tests.ham.optim.toy_training import closure_of, grad_of, linear, loss_of, small_model, weights
+from tests.ham.gradients import grad_of
+from tests.ham.optim.toy_training import closure_of, linear, loss_of, small_model, weights
 
 
 def sam_of(net: nn.Module, rho: float = 0.05, **options: Any) -> SAM:

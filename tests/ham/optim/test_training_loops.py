@@ -10,10 +10,10 @@ from torch.optim import SGD
 
 from ham.optim import HAM
 from ham.optim.formula import hyperbolic_step_
+from tests.ham.gradients import grad_of
 from tests.ham.optim.toy_training import (
     INPUTS,
     TARGETS,
-    grad_of,
     linear,
     loss_of,
     small_model,

@@ -53,10 +53,5 @@ def linear(model: nn.Module, index: int) -> nn.Linear:
     return layer
 
 
-def grad_of(param: Tensor) -> Tensor:
-    assert param.grad is not None
-    return param.grad
-
-
 def weights(model: nn.Module) -> Tensor:
     return torch.cat([param.detach().flatten() for param in model.parameters()])

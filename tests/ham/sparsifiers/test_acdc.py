@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def test_cifar_schedule_alternates_every_twenty_epochs() -> None:
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "ham"])
 @pytest.mark.parametrize("scope", ["global", "layer"])
 def test_sparse_phases_hold_the_sparsity_and_dense_phases_begin_from_zero(
-    optimizer: str, scope: str
+    optimizer: str, scope: Literal["global", "layer"]
 ) -> None:
     run = start(partial(ACDC, scope=scope, dense_layers=()), 0.9, optimizer)
     acdc = run.sparsifier

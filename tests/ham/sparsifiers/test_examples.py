@@ -66,11 +66,12 @@ def test_examples_on_the_page_run() -> None:
 def test_four_lines_of_the_readme_make_a_training_sparse(loader: DataLoader[Any]) -> None:
     lines = block_with("ham.sparsify(", ROOT / "README.md").strip().splitlines()
     assert len(lines) == 4
-    names = {"torch": torch, "ham": ham, "model": mlp(), "loader": loader, "epochs": EPOCHS}
+    names: dict[str, Any] = {"torch": torch, "ham": ham, "model": mlp(), "loader": loader}
+    names["epochs"] = EPOCHS
     exec("\n".join(lines[:-1]), names)
-    train(names["model"], names["optimizer"], loader)  # type: ignore[arg-type]
+    train(names["model"], names["optimizer"], loader)
     exec(lines[-1], names)
-    weights = prunable_weights(names["model"]).values()  # type: ignore[arg-type]
+    weights = prunable_weights(names["model"]).values()
     assert sum(int(weight.count_nonzero()) for weight in weights) == 741
 
 
@@ -89,6 +90,18 @@ class StandIn(nn.Module):
     def training_step(self, batch: list[Tensor], index: int) -> Tensor:
         raise NotImplementedError
 
+    def on_train_start(self) -> None:
+        raise NotImplementedError
+
+    def on_train_end(self) -> None:
+        raise NotImplementedError
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        raise NotImplementedError
+
     def fit(self, loader: DataLoader[Any], stop: int, checkpoint: dict[str, Any]) -> None:
         steps = EPOCHS * len(loader)
         self.trainer = SimpleNamespace(estimated_stepping_batches=steps)
@@ -102,7 +115,7 @@ class StandIn(nn.Module):
         batches = [batch for _ in range(EPOCHS) for batch in loader]
         for index in range(checkpoint.get("step", 0), stop):
 
-            def closure(index: int = index) -> Tensor:
+            def closure(index: int = index) -> Any:
                 loss = self.training_step(batches[index], index)
                 optimizer.zero_grad()
                 loss.backward()
@@ -127,7 +140,8 @@ def test_lightning_module_of_the_page_trains_as_the_loop_does(loader: DataLoader
     whole, first, second = make(), make(), make()
     for module in (whole, first):
         module.model.load_state_dict(mlp().state_dict())
-    steps, checkpoint = EPOCHS * len(loader), {}
+    steps = EPOCHS * len(loader)
+    checkpoint: dict[str, Any] = {}
     whole.fit(loader, steps, {})
     first.fit(loader, 17, checkpoint)
     second.fit(loader, steps, checkpoint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -70,9 +71,9 @@ def test_gmp_holds_the_ramp_in_every_layer_and_masks_are_nested(optimizer: str) 
 
 
 @pytest.mark.parametrize("scope", ["layer", "global"])
-def test_pruning_agrees_with_a_numpy_sort(scope: str) -> None:
+def test_pruning_agrees_with_a_numpy_sort(scope: Literal["layer", "global"]) -> None:
     model = small_model()
-    gmp = GMP(0.9, total_steps=10, scope=scope)  # type: ignore[arg-type]
+    gmp = GMP(0.9, total_steps=10, scope=scope)
     gmp.bind(torch.optim.SGD(gmp.attach(model), lr=0.1))
     weights = {n: w.detach().numpy().copy() for n, w in prunable_weights(model).items()}
     gmp.prune(0.6)
@@ -107,6 +108,6 @@ def test_dense_layers_are_not_pruned() -> None:
     "options",
     [{"begin": 0.8, "end": 0.2}, {"end": 1.5}, {"scope": "all"}, {"update_interval": 0}],
 )
-def test_options_outside_their_range_are_refused(options: dict[str, object]) -> None:
+def test_options_outside_their_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidConfig):
-        GMP(0.9, total_steps=100, **options)  # type: ignore[arg-type]
+        GMP(0.9, total_steps=100, **options)

@@ -111,7 +111,8 @@ def test_imp_rewinds_to_the_early_model_with_a_new_optimizer_state(
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw", "ham"])
 def test_lrr_keeps_the_trained_weights_and_restarts_the_optimizer(optimizer: str) -> None:
     run = start(LRR, 0.8, optimizer)
-    begins = first_steps(run.sparsifier)  # type: ignore[arg-type]
+    assert isinstance(run.sparsifier, LRR)
+    begins = first_steps(run.sparsifier)
     for step in range(1, TOTAL_STEPS + 1):
         before = model_of(run)
         run.train(step, step)

@@ -61,7 +61,7 @@ def test_default_penalty_grows_at_most_tenfold() -> None:
 
 def test_measuring_the_accuracy_changes_neither_modes_nor_statistics() -> None:
     run = start(PILoT, 0.9)
-    run.model[1].eval()  # a norm that the user has frozen
+    run.model.get_submodule("1").eval()  # a norm that the user has frozen
     before = {n: b.clone() for n, b in run.model.named_buffers()}
     pilot = run.sparsifier
     assert isinstance(pilot, PILoT)

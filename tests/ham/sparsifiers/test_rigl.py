@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from ham.sparsifiers.common import prunable_weights
 from ham.sparsifiers.rigl import RigL
 from ham.testing.sparsifier_contract import TOTAL_STEPS, Run, batch, start
+from tests.ham.gradients import grad_of
 from tests.ham.sparsifiers.common.test_dynamic import drop_and_grow_in_numpy
 
 INTERVAL = 4
@@ -51,7 +52,7 @@ def test_rigl_update_drops_and_grows_as_numpy_does_and_changes_nothing_else(run:
     images, labels = batch(INTERVAL)
     run.optimizer.zero_grad()
     cross_entropy(run.model(images), labels).backward()
-    gradients = {name: w.grad.clone() for name, w in prunable_weights(run.model).items()}
+    gradients = {name: grad_of(w).clone() for name, w in prunable_weights(run.model).items()}
     run.optimizer.step()
     assert isinstance(run.sparsifier, RigL)
     for name, mask in masks(run).items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from functools import partial
 
 import numpy as np
@@ -48,9 +49,9 @@ def test_set_drops_only_the_smallest_and_grown_weights_start_at_zero(run: Run) -
 
     # This hook runs after the step itself. Moved to the first position, it runs before SET's.
     run.optimizer.register_step_post_hook(save_weights)
-    run.optimizer._optimizer_step_post_hooks.move_to_end(
-        next(iter(run.optimizer._optimizer_step_post_hooks))
-    )
+    hooks = run.optimizer._optimizer_step_post_hooks
+    assert isinstance(hooks, OrderedDict)
+    hooks.move_to_end(next(iter(hooks)))
     run.train(INTERVAL, INTERVAL)
     for name, mask in masks(run).items():
         if old[name].all():

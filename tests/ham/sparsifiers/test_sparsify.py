@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from ham.errors import InvalidConfig, UnknownName
 from ham.sparsifiers.common import MaskedSparsifier, prunable_weights
 from ham.sparsifiers.random import Random
 from ham.testing.sparsifier_contract import TOTAL_STEPS, batch, small_model, start
+from tests.ham.gradients import grad_of
 from tests.ham.sparsifiers.test_contract import SPARSE
 
 
@@ -68,7 +70,7 @@ def test_gradients_of_a_closure_are_handled_as_those_before_the_step(
     for step in range(1, TOTAL_STEPS + 1):
         images, labels = batch(step)
 
-        def closure(images: Tensor = images, labels: Tensor = labels) -> Tensor:
+        def closure(images: Tensor = images, labels: Tensor = labels) -> Any:
             closed.optimizer.zero_grad()
             loss = cross_entropy(closed.model(images), labels)
             loss.backward()
@@ -127,7 +129,7 @@ def test_steps_that_amp_skips_are_not_counted() -> None:
         optimizer.zero_grad()
         scaler.scale(cross_entropy(model(images), labels)).backward()
         if step == 2:
-            next(model.parameters()).grad.fill_(torch.inf)  # type: ignore[union-attr]
+            grad_of(next(model.parameters())).fill_(torch.inf)
         scaler.step(optimizer)
         scaler.update()
     assert sparsifier.state_dict()["steps_taken"] == 3
@@ -146,7 +148,7 @@ def test_every_preset_is_accepted(name: str, preset: str) -> None:
         preset=preset,
     )
     assert groups
-    for option, value in type(sparsifier).presets[preset].items():  # type: ignore[attr-defined]
+    for option, value in type(sparsifier).presets[preset].items():
         if option in vars(sparsifier):
             assert getattr(sparsifier, option) == value
 
@@ -155,8 +157,8 @@ def test_option_overrides_the_preset() -> None:
     sparsifier, _ = ham.sparsify(
         small_model(), "rigl", sparsity=0.5, total_steps=1000, preset="cifar", update_interval=7
     )
-    assert sparsifier.update_interval == 7  # type: ignore[attr-defined]
-    assert sparsifier.end_step == 768  # type: ignore[attr-defined]
+    assert sparsifier.update_interval == 7
+    assert sparsifier.end_step == 768
 
 
 def test_method_without_presets_takes_its_defaults_at_every_scale(

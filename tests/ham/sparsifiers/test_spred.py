@@ -16,10 +16,15 @@ from ham.sparsifiers.common.prunable import prunable_layers, stored_tensors
 from ham.sparsifiers.common.topk import kept_count
 from ham.sparsifiers.spred import Spred
 from ham.testing.sparsifier_contract import TOTAL_STEPS, batch, small_model, start
+from tests.ham.gradients import grad_of
 
 
 def factors(model: nn.Module) -> list[tuple[Tensor, Tensor]]:
-    return [stored_tensors(layer) for layer in prunable_layers(model).values()]  # type: ignore[misc]
+    pairs = []
+    for layer in prunable_layers(model).values():
+        m, w = stored_tensors(layer)
+        pairs.append((m, w))
+    return pairs
 
 
 def test_balanced_factors_are_roots_of_the_weights() -> None:
@@ -71,7 +76,7 @@ def test_step_is_that_of_two_factors_in_numpy_and_the_imbalance_decays() -> None
     for (m0, w0), (m1, w1), layer in zip(
         before, factors(run.model), prunable_layers(run.model).values(), strict=True
     ):
-        m_grad, w_grad = (t.grad.numpy() for t in stored_tensors(layer))  # type: ignore[union-attr]
+        m_grad, w_grad = (grad_of(t).numpy() for t in stored_tensors(layer))
         theta_grad = np.divide(w_grad, m0)
         np.testing.assert_allclose(m_grad, theta_grad * w0, rtol=1e-3, atol=1e-6)
         expected = (

@@ -13,7 +13,8 @@ from torch.optim import SGD
 from ham.optim import HAM
 from ham.optim.formula import hyperbolic_step_
 from ham.theory import follow_flow
-from tests.ham.optim.toy_training import INPUTS, TARGETS, HamSign, grad_of
+from tests.ham.gradients import grad_of
+from tests.ham.optim.toy_training import INPUTS, TARGETS, HamSign
 
 TARGET = torch.tensor([1.0, -0.5, 0.2], dtype=torch.float64)
 START = torch.tensor([0.5, 0.3, -0.4], dtype=torch.float64)  # two of the three change sign

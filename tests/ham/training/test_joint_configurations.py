@@ -65,7 +65,7 @@ def test_strengths_follow_their_schedules_to_the_last_step() -> None:
 
 
 def test_strength_schedules_start_again_with_each_training_like_the_learning_rate() -> None:
-    shapes = {"alpha_schedule": "linear", "beta_schedule": "cosine"}
+    shapes: dict[str, Any] = {"alpha_schedule": "linear", "beta_schedule": "cosine"}
     run = training(sparsifier="lrr", sparsity=0.36, **shapes)
     group, seen = run.optimizer.param_groups[0], []
     run.optimizer.register_step_pre_hook(

@@ -19,6 +19,7 @@ from ham.sparsifiers.gmp import GMP
 from ham.training import EpochMetrics, RunResult, Training, train
 from ham.training.evaluate import accuracy
 from ham.training.seeding import stream_seed
+from tests.ham.data.splits import tensors_of
 from tests.ham.training.conftest import MakeConfig
 
 EVERY_SPARSIFIER = SPARSIFIERS.names()
@@ -141,7 +142,7 @@ def test_result_is_of_the_last_epoch(make_config: MakeConfig) -> None:
     assert [report.epoch for report in reports] == [1, 2, 3]
     assert result.validation_accuracy == reports[-1].validation_accuracy
     assert result.validation_accuracy == accuracy(training.model, training._validation)
-    images, labels = digits.load().test.tensors  # type: ignore[attr-defined]
+    images, labels = tensors_of(digits.load().test)
     correct = (training.model.eval()(images).argmax(1) == labels).sum()
     assert result.test_accuracy == int(correct) / 500
     assert result.seconds == sum(report.seconds for report in reports)

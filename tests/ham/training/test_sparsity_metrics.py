@@ -54,8 +54,9 @@ def test_sign_flips_count_weights_nonzero_at_both_times() -> None:
 def test_unit_without_nonzero_incoming_weight_is_dead() -> None:
     model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.Linear(3, 2))
     with torch.no_grad():
-        model[0].weight[1] = 0
-        model[1].weight[:] = 0
+        weights = prunable_weights(model)
+        weights["0.weight"][1] = 0
+        weights["1.weight"][:] = 0
     assert dead_units(model) == 3
 
 

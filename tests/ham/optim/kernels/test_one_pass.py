@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
 from ham.optim import HAM
-from tests.ham.optim.toy_training import grad_of
+from tests.ham.gradients import grad_of
 
 # Of native.c: elements of a unit of work, and elements that are checked before they are updated.
 CHUNK, WINDOW = 16384, 1 << 20

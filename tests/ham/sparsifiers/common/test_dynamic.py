@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -21,7 +23,7 @@ def drop_and_grow_in_numpy(
     weight: np.ndarray, mask: np.ndarray, count: int, scores: np.ndarray
 ) -> np.ndarray:
     """Drop and grow one position at a time, as in the paper's Algorithm 1."""
-    kept = set(np.flatnonzero(mask))
+    kept = {int(i) for i in np.flatnonzero(mask)}
     for _ in range(count):
         kept.remove(min(kept, key=lambda i: (abs(weight.flat[i]), -i)))
     new = set(kept)
@@ -43,7 +45,8 @@ def test_drop_and_grow_agrees_with_numpy_one_position_at_a_time(
     weight = rng.integers(-2, 3, shape).astype(np.float32) * mask
     scores = rng.integers(0, 4, shape).astype(np.float32)
     count = data.draw(st.integers(0, int(mask.sum())))
-    new = drop_and_grow(*map(torch.from_numpy, (weight, mask)), count, torch.from_numpy(scores))
+    tensors = torch.from_numpy(weight), torch.from_numpy(mask)
+    new = drop_and_grow(*tensors, count, torch.from_numpy(scores))
     np.testing.assert_array_equal(new.numpy(), drop_and_grow_in_numpy(weight, mask, count, scores))
     assert new.sum() == mask.sum()
 
@@ -83,6 +86,6 @@ def test_updates_end_at_three_quarters_and_come_at_least_fifteen_times() -> None
     "options",
     [{"drop_fraction": 1.5}, {"update_end": 0.0}, {"update_end": 1.1}, {"update_interval": 0}],
 )
-def test_options_outside_their_range_are_refused(options: dict[str, float]) -> None:
+def test_options_outside_their_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidConfig, match=next(iter(options))):
-        RigL(0.9, total_steps=100, **options)  # type: ignore[arg-type]
+        RigL(0.9, total_steps=100, **options)

@@ -62,7 +62,9 @@ def test_random_subset_draws_candidates_only_and_repeats_with_its_seed(
 def test_random_subset_is_uniform() -> None:
     generator = torch.Generator().manual_seed(0)
     candidates = torch.tensor([True, True, False, True, True])
-    hits = sum(random_subset(candidates, 2, generator).double() for _ in range(4000))
+    hits = torch.zeros(5, dtype=torch.float64)
+    for _ in range(4000):
+        hits += random_subset(candidates, 2, generator)
     # Each candidate is drawn with p = 1/2: five standard deviations are 158.
     assert ((hits[candidates] - 2000).abs() < 158).all()
     assert hits[2] == 0
