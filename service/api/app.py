@@ -1,4 +1,7 @@
-"""Puts the API together. Imports neither torch nor Ray, and Optuna only when its page is asked."""
+"""The FastAPI application: routes, pages, middleware and error handlers.
+
+It imports neither torch nor Ray. It imports Optuna at the first request for the Optuna dashboard.
+"""
 
 from __future__ import annotations
 
@@ -46,26 +49,27 @@ from service.storage import Storage, open_storage
 from service.web.pages import add_pages
 
 DESCRIPTION = """
-Tuned, evidence-backed settings (alpha, beta) of Hyperbolic Aware Minimization for sparse training.
+Tuned configurations (alpha, beta) of Hyperbolic Aware Minimization for sparse training, with their
+evidence.
 
 **To submit a study**, open *Submit a study* below, press *Try it out*, then *Execute*: the example
-is complete. The answer's `id` goes into *Show a study*, which tells how far it is. When it has
-succeeded, *Look up recommended settings* answers.
+is complete. *Show a study* takes the `id` of the answer and returns the study's progress. Once the
+study has succeeded, *Look up recommended configurations* returns its result.
 
 Accuracies and sparsities are fractions; times are UTC. Every error is a problem (RFC 9457) whose
 `detail` says what to do. Lists come in pages: send `next_cursor` back as `cursor`.
 """
 
 _TAGS = [
-    {"name": "studies", "description": "Ask for a combination to be tuned, and watch."},
+    {"name": "studies", "description": "Tune a combination, and follow its progress."},
     {"name": "sweeps", "description": "Many combinations in one request."},
-    {"name": "events", "description": "What happens to studies, while it happens."},
-    {"name": "recommendations", "description": "Which alpha and beta to use, and why."},
+    {"name": "events", "description": "Changes of studies, as they happen."},
+    {"name": "recommendations", "description": "The alpha and beta to use, with their evidence."},
     {"name": "leaderboards", "description": "Methods ranked under equal conditions."},
     {"name": "runs", "description": "The trainings behind every number."},
-    {"name": "exports", "description": "Everything there is, to take along."},
-    {"name": "catalogue", "description": "What can be named in a request."},
-    {"name": "health", "description": "For whoever operates the service."},
+    {"name": "exports", "description": "Whole tables as JSON lines, CSV or Parquet."},
+    {"name": "catalogue", "description": "Names that a request can use."},
+    {"name": "health", "description": "Health checks for operators."},
 ]
 
 
@@ -95,9 +99,9 @@ def create_app(settings: Settings, storage: Storage | None = None) -> FastAPI:
     """Return the application.
 
     Args:
-        settings: where the databases are.
-        storage: an open storage; the one that the settings name if left out. Its tables must be
-            there (``hamtune migrate``).
+        settings: settings of the service.
+        storage: an open storage; by default the one that the settings name. Its tables must
+            exist (``hamtune migrate``).
     """
     storage = storage or open_storage(settings)
     dashboard = OptunaDashboard(settings.optuna_database, storage.monitor.check)

@@ -1,6 +1,6 @@
-"""The Optuna dashboard, read-only, at the addresses that its pages expect.
+"""The Optuna dashboard, read-only.
 
-Its pages ask for absolute addresses (/static, /api), so these are routed to it beside /dashboard.
+Its pages request absolute addresses (/static, /api). These are routed to it as well as /dashboard.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_ASKS_THE_DATABASE = ("/api/", "/csv/")
+_DATABASE_PATHS = ("/api/", "/csv/")
 _PATHS = (
     "/dashboard",
     "/dashboard/{rest:path}",
@@ -34,18 +34,18 @@ _PATHS = (
 
 
 def add_dashboard(app: FastAPI, dashboard: OptunaDashboard) -> None:
-    """Route the dashboard's addresses to it."""
+    """Route all addresses of the dashboard to it."""
     app.router.routes.extend(Route(path, dashboard, include_in_schema=False) for path in _PATHS)
 
 
 class OptunaDashboard:
-    """An ASGI application that loads the dashboard when it is first asked for.
+    """An ASGI application that loads the dashboard at its first request.
 
-    Importing it takes seconds (scikit-learn, pandas), which the API's start must not wait for.
+    Its import takes seconds (scikit-learn, pandas). The start of the API does not wait for it.
 
     Args:
         database: SQLAlchemy URL of Optuna's storage.
-        ping: raises where the database is away.
+        ping: raises if the database is unavailable.
     """
 
     def __init__(self, database: str, ping: Callable[[], object]) -> None:
@@ -55,24 +55,24 @@ class OptunaDashboard:
         self._loading = asyncio.Lock()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer GET and HEAD; refuse whatever could write."""
+        """Answer GET and HEAD; refuse every other method."""
         if scope["method"] not in ("GET", "HEAD"):
             detail = "the Optuna dashboard is read-only here; studies are changed through /v1"
             refusal = problem(405, detail, scope["path"], headers={"Allow": "GET, HEAD"})
             return await refusal(scope, receive, send)
         try:
             loaded = await self._load()
-        except Exception:  # not kept: the next request tries again
+        except Exception:  # not stored: the next request tries again
             logger.exception("the Optuna dashboard cannot be loaded")
             detail = "the Optuna dashboard cannot be loaded; the service's log says why"
             return await unavailable(detail, scope["path"])(scope, receive, send)
-        if scope["path"].startswith(_ASKS_THE_DATABASE):
-            await run_in_threadpool(self._ping)  # the dashboard itself would answer 500
+        if scope["path"].startswith(_DATABASE_PATHS):
+            await run_in_threadpool(self._ping)  # without it the dashboard would answer 500
         app = cast(ASGIApp, loaded.app)
         await app(_with_accept_encoding(scope), receive, send)
 
     def close(self) -> None:
-        """Give back connections and threads, if it was ever loaded."""
+        """Release connections and threads, if the dashboard was loaded."""
         if self._loaded is not None:
             self._loaded.app.executor.shutdown()
             self._loaded.storage.engine.dispose()
@@ -91,11 +91,11 @@ class _Loaded(NamedTuple):
 
 
 def _load(database: str) -> _Loaded:
-    """Import the dashboard and open Optuna's storage, making its tables if they are missing."""
+    """Import the dashboard and open Optuna's storage; missing tables are created."""
     import optuna_dashboard  # lazy: see OptunaDashboard
     from optuna.storages import RDBStorage  # lazy: the same
 
-    # Another process writes to the same SQLite file: wait for it rather than fail.
+    # Another process writes to the same SQLite file: wait for its lock, up to 30 s.
     sqlite = database.startswith("sqlite")
     options = {"connect_args": {"timeout": 30}} if sqlite else {"pool_pre_ping": True}
     storage = RDBStorage(database, engine_kwargs=options)
@@ -103,7 +103,7 @@ def _load(database: str) -> _Loaded:
 
 
 def _with_accept_encoding(scope: Scope) -> Scope:
-    """Add the header that the dashboard reads without looking whether it is there."""
+    """Add the Accept-Encoding header if it is missing: the dashboard fails without it."""
     if any(name == b"accept-encoding" for name, _ in scope["headers"]):
         return scope
     return {**scope, "headers": [*scope["headers"], (b"accept-encoding", b"identity")]}

@@ -1,6 +1,7 @@
-"""What routes ask for: the storage, who asks, and checked names.
+"""Dependencies of the routes: the storage, the caller, path parameters and checked names.
 
-What only looks something up is ``async``: FastAPI hands a plain function to a thread of its own.
+Dependencies that only read the application's state are ``async``: FastAPI runs a plain function
+in a thread of its own.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ PrincipalDep = Annotated[Principal, Depends(_principal)]
 
 
 async def _submitter(principal: PrincipalDep) -> str:
-    """Return whom studies are counted for: the API key, where the service asks for one."""
+    """Return the submitter of new studies: the id of the API key, or `local` without keys."""
     return principal.key_id or LOCAL
 
 
@@ -48,15 +49,15 @@ async def _highest_priority(request: Request) -> int:
 
 
 HighestPriority = Annotated[int, Depends(_highest_priority)]
-"""What a key that is no administrator's may ask for."""
+"""The highest priority that a key without the scope `admin` may ask for."""
 
 IdempotencyKey = Annotated[
     str | None,
     Header(
         min_length=1,
         max_length=200,
-        description="Any text of yours. Sent again with the same request within 30 days, it gives "
-        "what it gave at first instead of something new; with another request, 409.",
+        description="Any text. The same text with the same request, within 30 days, returns the "
+        "first answer and creates nothing new; with another request it is a 409.",
         examples=["tune-digits-2026-11-24"],
     ),
 ]
@@ -98,19 +99,19 @@ OwnedStudy = Annotated[Study, Depends(_owned_study)]
 
 
 def last_modified(response: Response, storage: StorageDep) -> None:
-    """Say when the newest recommendation was made that an answer can know of.
+    """Set Last-Modified to the time of the newest recommendation.
 
-    Caches go by ``ETag``: two recommendations within a second have the same date.
+    Caches validate by ``ETag``: two recommendations within one second have the same date.
     """
     if (at := storage.recommendations.changed_at()) is not None:
         response.headers["Last-Modified"] = format_datetime(at, usegmt=True)
 
 
 def check_names(which: CombinationFilter) -> CombinationFilter:
-    """Refuse a filter that names what no registry knows: it could only be a slip of the pen.
+    """Return the filter if every name in it is registered.
 
     Raises:
-        UnknownName: with the close matches.
+        UnknownName: a name is not registered; the message suggests close matches.
     """
     for registry, name in (
         (MODELS, which.model),

@@ -1,4 +1,7 @@
-"""Swagger UI at /docs from our own host; the browser knows its inline script by a hash."""
+"""Swagger UI at /docs, with all its files from this service.
+
+The Content-Security-Policy allows its inline script by a hash.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,12 @@ _INLINE_SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
 def add_docs_page(app: FastAPI, assets: str) -> None:
-    """Serve the page; ``assets`` is where its script and its style sheet are."""
+    """Serve the page.
+
+    Args:
+        app: the application that the page describes.
+        assets: address of the folder with its script and style sheet.
+    """
     page = get_swagger_ui_html(
         openapi_url="/openapi.json",
         title=f"{app.title}: API",

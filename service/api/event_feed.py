@@ -1,4 +1,4 @@
-"""Events for those who wait for them: one look at the database serves all that listen."""
+"""Event streams: one poll of the database serves all listeners of a process."""
 
 from __future__ import annotations
 
@@ -17,32 +17,33 @@ from service.storage import Storage
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-SECONDS_BETWEEN_LOOKS = 0.5
-SECONDS_WHILE_AWAY = 2.0
+POLL_SECONDS = 0.5
+RETRY_SECONDS = 2.0
 
 
 class EventFeed:
     """Follows the events of one storage, for any number of listeners of this process.
 
     Args:
-        storage: where events are read.
+        storage: the storage to read.
 
     Attributes:
-        closed: this process ends; streams break off, to be resumed with another one.
+        closed: set when this process ends. Its streams then break off; clients resume them with
+            another process.
     """
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
         self.closed = False
         self._newest = 0
-        self._looked_at = -SECONDS_BETWEEN_LOOKS
+        self._polled_at = -POLL_SECONDS
 
     async def newest(self) -> int:
-        """Return the newest position, at most half a second old."""
+        """Return the position of the newest event, as of at most 0.5 s ago."""
         now = time.monotonic()
-        if now - self._looked_at >= SECONDS_BETWEEN_LOOKS:
-            self._looked_at = now
-            self._newest = await self._patiently(self._storage.events.newest)
+        if now - self._polled_at >= POLL_SECONDS:
+            self._polled_at = now
+            self._newest = await self._read_when_available(self._storage.events.newest)
         return self._newest
 
     async def all_after(self, position: int) -> AsyncIterator[StudyEvent]:
@@ -52,15 +53,15 @@ class EventFeed:
                 yield event
                 position = event.id
             while not self.closed and await self.newest() <= position:
-                await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+                await asyncio.sleep(POLL_SECONDS)
 
     async def of_study(self, study_id: str, position: int) -> AsyncIterator[StudyEvent]:
-        """Yield the events of one study after a position, until it has ended or we are closed."""
+        """Yield the events of a study after a position, until it ends or the feed closes."""
         while not self.closed:
-            # In this order: what comes after a look is seen by the next, and what has ended gets
-            # no further event.
-            seen = await self.newest()
-            study = await self._patiently(lambda: self._storage.studies.get(study_id))
+            # The order matters. An event after this poll is seen by the next one, and a study
+            # that has ended gets no further event.
+            position_seen = await self.newest()
+            study = await self._read_when_available(lambda: self._storage.studies.get(study_id))
             events = await self._read(position, study_id)
             for event in events:
                 yield event
@@ -68,19 +69,22 @@ class EventFeed:
             if not events:
                 if study.state in ENDED:
                     return
-                while not self.closed and await self.newest() <= seen:
-                    await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+                while not self.closed and await self.newest() <= position_seen:
+                    await asyncio.sleep(POLL_SECONDS)
 
     async def _read(self, position: int, study_id: str | None) -> list[StudyEvent]:
-        return await self._patiently(
+        return await self._read_when_available(
             lambda: self._storage.events.after(position, study_id=study_id)
         )
 
-    async def _patiently(self, read: Callable[[], T]) -> T:
-        """Read, however long the database is away: a stream that broke off would say nothing."""
+    async def _read_when_available(self, read: Callable[[], T]) -> T:
+        """Read as soon as the database is available, however long that takes.
+
+        The alternative is to end the stream, and a stream has no way to say why it ends.
+        """
         while True:
             try:
                 return await run_in_threadpool(read)
             except Unavailable as error:
-                logger.warning("events wait: %s", error)
-                await asyncio.sleep(SECONDS_WHILE_AWAY)
+                logger.warning("events wait for the database: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)

@@ -1,7 +1,7 @@
-"""Prometheus metrics: requests counted in this process, the rest read from the database.
+"""Prometheus metrics: requests counted in this process, everything else read from the database.
 
-What the database says is the same whichever API process is asked, so it must not be summed over
-them; request counts are each process's own, and are summed.
+Numbers from the database are the same in every API process and must not be summed over processes.
+Request counts are those of one process and must be summed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Metrics:
         )
         self._seconds = Histogram(
             "hamtune_http_request_seconds",
-            "From the first byte of a request to the end of its answer.",
+            "Time from the first byte of a request to the end of its answer.",
             ("method", "route"),
             registry=self._registry,
             buckets=_BUCKETS,
@@ -54,36 +54,38 @@ class Metrics:
 
 
 class _Database(Collector):
-    """Reads the database when Prometheus asks, so that it is right however many we are."""
+    """Reads the database at every scrape, so that every process reports the same numbers."""
 
     def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
 
     def describe(self) -> list[Metric]:
-        """Nothing: registering must not touch the database."""
+        """Return nothing, so that registering does not read the database."""
         return []
 
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges."""
-        now = self._monitor.snapshot()
+        snapshot = self._monitor.snapshot()
         studies = GaugeMetricFamily("hamtune_studies", "Studies by state.", labels=["state"])
-        for state, count in now.studies.items():
+        for state, count in snapshot.studies.items():
             studies.add_metric([state.value], count)
         yield studies
         for name, text, value in (
-            ("hamtune_queue_depth", "Studies that wait for a scheduler.", now.claimable),
+            ("hamtune_queue_depth", "Studies that wait for a scheduler.", snapshot.claimable),
             (
                 "hamtune_queue_longest_wait_seconds",
-                "Since the oldest study that waits was submitted.",
-                now.longest_wait.total_seconds(),
+                "Age of the oldest study that waits for a scheduler.",
+                snapshot.longest_wait.total_seconds(),
             ),
-            ("hamtune_schedulers", "Schedulers that hold a study.", now.schedulers),
+            ("hamtune_schedulers", "Schedulers with a live study lease.", snapshot.schedulers),
         ):
             yield GaugeMetricFamily(name, text, value=value)
         running = GaugeMetricFamily(
-            "hamtune_runs_running", "Trainings under way: the workers in use.", labels=["purpose"]
+            "hamtune_runs_running",
+            "Running trainings, which are the workers in use.",
+            labels=["purpose"],
         )
-        for purpose, count in now.running_runs.items():
+        for purpose, count in snapshot.running_runs.items():
             running.add_metric([purpose.value], count)
         yield running
         ended = GaugeMetricFamily(
@@ -91,6 +93,6 @@ class _Database(Collector):
             "Trainings that ended within the last five minutes.",
             labels=["purpose", "state"],
         )
-        for (purpose, run_state), count in now.ended_runs.items():
+        for (purpose, run_state), count in snapshot.ended_runs.items():
             ended.add_metric([purpose.value, run_state.value], count)
         yield ended

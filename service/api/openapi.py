@@ -1,4 +1,4 @@
-"""The OpenAPI document: what FastAPI derives, made more exact."""
+"""The OpenAPI document: FastAPI's own, with security, errors, examples and known names."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from service.api.errors.problems import MEDIA_TYPE, documented
 from service.api.middleware.gate import PUBLIC
 
 EXAMPLES = Path(__file__).parent / "examples.json"
-"""An answer of every operation, by its id; ``tests/service/api/examples.py`` writes it."""
+"""Example answers by operation id; ``python -m tests.service.api.examples`` writes them."""
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the document, made once per application."""
+    """Return the document; it is made once per application."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title,
@@ -29,13 +29,13 @@ def describe(app: FastAPI) -> dict[str, Any]:
             routes=app.routes,
             tags=app.openapi_tags,
         )
-        _describe_gate(document, app.state.settings.keys_required)
+        _add_gate(document, app.state.settings.keys_required)
         examples = json.loads(EXAMPLES.read_text(encoding="utf-8"))
         for operation in _operations(document):
-            _type_errors(operation)
-            _show(operation, examples.get(operation["operationId"]))
-            _offer_names(operation)
-        _offer_names_in_requests(document["components"]["schemas"]["StudyRequest"])
+            _set_error_type(operation)
+            _add_example(operation, examples.get(operation["operationId"]))
+            _add_names(operation)
+        _add_names_to_request(document["components"]["schemas"]["StudyRequest"])
         app.openapi_schema = document
     return app.openapi_schema
 
@@ -45,13 +45,13 @@ def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from methods.values()
 
 
-def _describe_gate(document: dict[str, Any], keys_required: bool) -> None:
-    """Say what the gate may answer, and that a key goes into the Authorization header."""
+def _add_gate(document: dict[str, Any], keys_required: bool) -> None:
+    """Add the answers of the gate, and the API key in the Authorization header."""
     document["components"]["securitySchemes"] = {
         "key": {
             "type": "http",
             "scheme": "bearer",
-            "description": "An API key. `read` keys may ask, `submit` keys may also submit, "
+            "description": "An API key. `read` keys may read, `submit` keys may also submit, "
             "`admin` keys may do everything.",
         }
     }
@@ -71,16 +71,16 @@ def _response(status: int) -> dict[str, Any]:
     return {"description": described, "content": {"application/json": {"schema": schema}}}
 
 
-def _type_errors(operation: dict[str, Any]) -> None:
-    """Say that errors are problem+json."""
+def _set_error_type(operation: dict[str, Any]) -> None:
+    """Give errors the media type problem+json."""
     for status, response in operation["responses"].items():
         if status >= "400":
             (content,) = response["content"].values()
             response["content"] = {MEDIA_TYPE: content}
 
 
-def _show(operation: dict[str, Any], example: Any) -> None:
-    """Put the example of an operation beside the schema of its success."""
+def _add_example(operation: dict[str, Any], example: Any) -> None:
+    """Add the example of an operation to its success."""
     if example is None:
         return
     for status, response in operation["responses"].items():
@@ -97,14 +97,14 @@ def _names() -> dict[str, list[str]]:
     }
 
 
-def _offer_names(operation: dict[str, Any]) -> None:
-    """List the known names, so that forms made from the document offer them."""
+def _add_names(operation: dict[str, Any]) -> None:
+    """List the registered names as allowed values, so that forms offer them."""
     for parameter in operation.get("parameters", []):
         if parameter["name"] in _names():
             parameter["schema"] = {"type": "string", "enum": _names()[parameter["name"]]}
 
 
-def _offer_names_in_requests(request: dict[str, Any]) -> None:
+def _add_names_to_request(request: dict[str, Any]) -> None:
     for field, names in _names().items():
         request["properties"][field]["enum"] = names
     request["properties"]["recipe"]["anyOf"] = [

@@ -8,7 +8,7 @@ from ham.client.records import CombinationFilter
 
 
 class CombinationQuery(CombinationFilter):
-    """Which combinations are meant; what is left out matches all."""
+    """A filter of combinations; a field that is left out matches all."""
 
     model: str | None = Field(None, max_length=100, description="Name.", examples=["digits_cnn"])
     dataset: str | None = Field(None, max_length=100, description="Name.", examples=["digits"])
@@ -26,5 +26,5 @@ class CombinationQuery(CombinationFilter):
     )
 
     def combinations(self) -> CombinationFilter:
-        """Return the part that says which combinations."""
+        """Return the filter alone, without the fields of subclasses."""
         return CombinationFilter(**self.model_dump(include=set(CombinationFilter.model_fields)))

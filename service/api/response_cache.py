@@ -1,9 +1,10 @@
-"""Answers lookups from memory, never with anything older than the newest recommendation.
+"""A cache of lookup responses that is never older than the newest recommendation.
 
-Recommendations, leaderboards and their list change only when a study succeeds, and the database
-can say in one indexed read which combinations have a new recommendation since a version. So an
-answer is kept as bytes until a combination that it speaks of has news, and sent again only after a
-look that *began after the request arrived*. Requests that wait at the same time share one look.
+Recommendations, leaderboards and their lists change only when a study succeeds. One indexed read
+tells which combinations have a new recommendation since a version. The cache therefore keeps a
+response as bytes until a combination that affects it has a new recommendation. It sends a cached
+response only after a check of the database that *began after the request arrived*. Requests that
+wait at the same time share one check.
 """
 
 from __future__ import annotations
@@ -25,26 +26,31 @@ from service.storage.results.recommendations import RecommendationStore
 
 _RECOMMENDATIONS = "/v1/recommendations"
 PATHS = (_RECOMMENDATIONS, "/v1/leaderboards", "/v1/benchmarks")
-_MOST_KEPT = 10_000
-_MOST_NEWS = 100
-"""After more of it at once, nothing is worth keeping."""
-_PASSED_ON = (b"content-type", b"last-modified")
+_MAX_RESPONSES = 10_000
+_MAX_CHANGES = 100
+"""With more new recommendations at one check, the whole cache is emptied."""
+_CACHED_HEADERS = (b"content-type", b"last-modified")
 
 
 @dataclass(frozen=True)
 class CachedResponse:
-    """An answer, and what it was an answer to."""
+    """A response, and the request that it answered.
+
+    Attributes:
+        benchmark: name of the benchmark, if the response is one leaderboard.
+        route: the route that made it, for the request counts of the metrics.
+    """
 
     path: str
     query: dict[str, list[str]]
-    benchmark: str | None  # whose leaderboard it is, if it is a single one
-    route: Any  # what made it, for who counts requests by route
+    benchmark: str | None
+    route: Any
     etag: bytes
     headers: tuple[tuple[bytes, bytes], ...]
     body: bytes
 
     def is_affected_by(self, combination: Combination) -> bool:
-        """Tell whether a new recommendation of a combination may change the answer."""
+        """Return True if a new recommendation of a combination may change the response."""
         if self.path == _RECOMMENDATIONS:
             return all(
                 any(
@@ -58,57 +64,59 @@ class CachedResponse:
 
 
 class ResponseCache:
-    """ASGI middleware around lookups: validated memory, ``ETag`` and 304.
+    """ASGI middleware around lookups: cached responses, ``ETag`` and 304.
 
     Args:
-        app: what makes the answers.
-        store: says what is new.
+        app: the application that makes the responses.
+        store: the recommendations.
     """
 
     def __init__(self, app: ASGIApp, store: RecommendationStore) -> None:
         self._app = app
         self._store = store
-        self._look = SharedLook(self._look_for_news)
-        # Of its own, so that no look waits behind slow requests for a free thread.
+        self._check = SharedCheck(self._drop_outdated)
+        # A thread of its own: a check must not wait behind slow requests for a free thread.
         self._thread = ThreadPoolExecutor(1, "lookups")
-        self._seen: int | None = None
-        self._kept: OrderedDict[tuple[str, bytes], CachedResponse] = OrderedDict()
+        self._checked_version: int | None = None
+        self._responses: OrderedDict[tuple[str, bytes], CachedResponse] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer from memory, or let the application answer and keep what it said."""
-        lookup = scope["type"] == "http" and scope["method"] == "GET"
-        if not (lookup and scope["path"].startswith(PATHS)):
+        """Answer from the cache, or let the application answer and cache its response."""
+        get = scope["type"] == "http" and scope["method"] == "GET"
+        if not (get and scope["path"].startswith(PATHS)):
             return await self._app(scope, receive, send)
-        await self._look()
-        kept = self._kept.get((scope["path"], scope["query_string"]))
-        if kept is None:
-            kept = await self._ask(scope, receive, send)
-            if kept is None:
+        await self._check()
+        cached = self._responses.get((scope["path"], scope["query_string"]))
+        if cached is None:
+            cached = await self._call_app(scope, receive, send)
+            if cached is None:
                 return
-        scope["route"] = kept.route
-        await _answer(scope, send, kept)
+        scope["route"] = cached.route
+        await _answer(scope, send, cached)
 
-    async def _look_for_news(self) -> None:
-        """Forget the answers that speak of combinations with a newer recommendation."""
+    async def _drop_outdated(self) -> None:
+        """Drop the responses that a recommendation made since the last check may change."""
         loop = asyncio.get_running_loop()
-        if self._seen is None:
-            self._seen = await loop.run_in_executor(self._thread, self._store.version)
+        if self._checked_version is None:
+            self._checked_version = await loop.run_in_executor(self._thread, self._store.version)
             return
-        news = await loop.run_in_executor(self._thread, self._store.news, self._seen)
-        if news:
-            self._seen = news[-1][0]
-        if len(news) > _MOST_NEWS:
-            self._kept.clear()
+        changes = await loop.run_in_executor(self._thread, self._store.news, self._checked_version)
+        if changes:
+            self._checked_version = changes[-1][0]
+        if len(changes) > _MAX_CHANGES:
+            self._responses.clear()
             return
-        for _, combination in news:
+        for _, combination in changes:
             for key in [
-                key for key, kept in self._kept.items() if kept.is_affected_by(combination)
+                key
+                for key, cached in self._responses.items()
+                if cached.is_affected_by(combination)
             ]:
-                del self._kept[key]
+                del self._responses[key]
 
-    async def _ask(self, scope: Scope, receive: Receive, send: Send) -> CachedResponse | None:
-        """Return what the application answers; what is no success is passed on, not kept."""
-        seen = self._seen
+    async def _call_app(self, scope: Scope, receive: Receive, send: Send) -> CachedResponse | None:
+        """Return the response of the application; None for an error, which is sent on uncached."""
+        version_before = self._checked_version
         start: Message = {}
         body = bytearray()
 
@@ -125,36 +133,37 @@ class ResponseCache:
         if start["status"] != 200:
             return None
         path, query = scope["path"], scope["query_string"]
-        kept = CachedResponse(
+        cached = CachedResponse(
             path=path,
             query=parse_qs(query.decode("latin-1"), keep_blank_values=True),
             benchmark=scope.get("path_params", {}).get("benchmark"),
             route=scope.get("route"),
             etag=f'"{hashlib.sha256(body).hexdigest()[:32]}"'.encode(),
-            headers=tuple(row for row in start["headers"] if row[0] in _PASSED_ON),
+            headers=tuple(header for header in start["headers"] if header[0] in _CACHED_HEADERS),
             body=bytes(body),
         )
-        if seen == self._seen:  # else there may be news of it that the answer lacks
-            self._kept[path, query] = kept
-            if len(self._kept) > _MOST_KEPT:
-                self._kept.popitem(last=False)
-        return kept
+        # After a check in between, the response may lack a recommendation that it found.
+        if version_before == self._checked_version:
+            self._responses[path, query] = cached
+            if len(self._responses) > _MAX_RESPONSES:
+                self._responses.popitem(last=False)
+        return cached
 
 
-class SharedLook:
-    """Looks once for all who asked before the look began.
+class SharedCheck:
+    """Runs one check for all callers that called before the check began.
 
     Args:
-        look: never runs twice at a time.
+        check: the check; it never runs twice at the same time.
     """
 
-    def __init__(self, look: Callable[[], Awaitable[None]]) -> None:
-        self._look = look
+    def __init__(self, check: Callable[[], Awaitable[None]]) -> None:
+        self._check = check
         self._next: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def __call__(self) -> None:
-        """Return after a look that began after this call."""
+        """Return after a check that began after this call; raise the error of that check."""
         if self._next is None:
             loop = asyncio.get_running_loop()
             self._next = loop.create_future()
@@ -166,7 +175,7 @@ class SharedLook:
         while (waiting := self._next) is not None:
             self._next = None
             try:
-                await self._look()
+                await self._check()
                 waiting.set_result(None)
             except Exception as error:
                 waiting.set_exception(error)
@@ -191,19 +200,20 @@ def _benchmark(combination: Combination) -> Benchmark:
     )
 
 
-async def _answer(scope: Scope, send: Send, kept: CachedResponse) -> None:
-    headers = [(b"etag", kept.etag), (b"cache-control", b"no-cache")]
+async def _answer(scope: Scope, send: Send, cached: CachedResponse) -> None:
+    headers = [(b"etag", cached.etag), (b"cache-control", b"no-cache")]
     unchanged = any(
-        name == b"if-none-match" and _names(known, kept.etag) for name, known in scope["headers"]
+        name == b"if-none-match" and _includes(known, cached.etag)
+        for name, known in scope["headers"]
     )
-    body = b"" if unchanged else kept.body
+    body = b"" if unchanged else cached.body
     if not unchanged:
-        headers += kept.headers
+        headers += cached.headers
         headers.append((b"content-length", str(len(body)).encode()))
     status = 304 if unchanged else 200
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-def _names(known: bytes, etag: bytes) -> bool:
+def _includes(known: bytes, etag: bytes) -> bool:
     return known == b"*" or etag in (tag.strip().removeprefix(b"W/") for tag in known.split(b","))

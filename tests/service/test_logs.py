@@ -63,7 +63,7 @@ def test_requests_are_logged_as_json_with_their_ids(tmp_path: Path) -> None:
     assert requests[0]["key_id"] == "key_" + token.split("_")[1]
     assert requests[0]["route"] == "/v1/models"
     assert len({row["request_id"] for row in lines}) == 3
-    [broken] = [line for line in lines if line["event"] == "a request broke"]
+    [broken] = [line for line in lines if line["event"] == "a request failed"]
     assert "ZeroDivisionError" in broken["exception"]
     assert broken["request_id"] == requests[2]["request_id"]
     assert token[-43:] not in text

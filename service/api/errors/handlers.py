@@ -1,4 +1,4 @@
-"""Turns every error into a problem: the only place where errors meet HTTP."""
+"""Handlers that turn every error into a problem; no other module maps errors to HTTP."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _http(request: Request, error: Exception) -> Response:
 
 def _unprocessable(request: Request, errors: list[FieldProblem]) -> Response:
     detail = "; ".join(
-        f"{row.field}={row.value!r} is not allowed; {row.allowed}" for row in errors
+        f"{found.field}={found.value!r} is not allowed; {found.allowed}" for found in errors
     )
     return problem(422, detail, request.url.path, errors)
 

@@ -1,4 +1,4 @@
-"""The one shape of every error: problem+json (RFC 9457)."""
+"""Problems: the format of every error, problem+json (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 MEDIA_TYPE = "application/problem+json"
-_LONGEST_SHOWN = 200
+_MAX_SHOWN = 200
 _RETRY_AFTER_SECONDS = "5"
 
 
@@ -19,7 +19,7 @@ class FieldProblem(BaseModel):
     """One field that breaks a rule."""
 
     field: str = Field(description="Dotted path of the field, for example `budget.trials`.")
-    value: Any = Field(description="What it held; shortened where long, null where absent.")
+    value: Any = Field(description="Its value; shortened if long, null if absent.")
     allowed: str = Field(description="The rule in words, or the allowed values.")
 
 
@@ -47,13 +47,15 @@ class Problem(BaseModel):
         }
     )
 
-    type: str = Field(default="about:blank", description="`about:blank`: the status says it all.")
+    type: str = Field(
+        default="about:blank", description="`about:blank`: the status says everything."
+    )
     title: str = Field(description="The status in words.")
     status: int
     detail: str
     instance: str = Field(description="Path of the request.")
     errors: list[FieldProblem] = Field(
-        default=[], description="The fields, where fields broke it."
+        default=[], description="The fields that break a rule, if any."
     )
 
 
@@ -72,36 +74,36 @@ def problem(
         instance=instance,
         errors=errors or [],
     )
-    # ASCII: a request may hold lone surrogates, which UTF-8 cannot carry.
+    # ASCII: a request may contain lone surrogates, which UTF-8 cannot encode.
     content = json.dumps(body.model_dump(), allow_nan=False)
     return Response(content, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def unavailable(detail: str, instance: str) -> Response:
-    """Return the problem of a service that will soon be there again."""
+    """Return the problem of a service that is temporarily unavailable; clients may retry."""
     return problem(503, detail, instance, headers={"Retry-After": _RETRY_AFTER_SECONDS})
 
 
 def field_problem(field: str, value: object, allowed: str) -> FieldProblem:
-    """Return a field problem whose value is safe to show: short, and valid JSON."""
+    """Return a field problem with a value that is short and valid JSON."""
     plain = value is None or isinstance(value, str | bool | int | float)
     if not plain or (isinstance(value, float) and not math.isfinite(value)):
         value = repr(value)
-    if len(str(value)) > _LONGEST_SHOWN:
-        value = str(value)[:_LONGEST_SHOWN] + "…"
+    if len(str(value)) > _MAX_SHOWN:
+        value = str(value)[:_MAX_SHOWN] + "…"
     return FieldProblem(field=field, value=value, allowed=allowed)
 
 
 _MEANINGS = {
-    400: "The body cannot be read at all, or a key stands in the address.",
+    400: "The body cannot be read, or the address contains an API key.",
     401: "A key is needed: `Authorization: Bearer KEY`.",
-    403: "The key, or where the request comes from, does not allow it.",
-    404: "There is nothing of this name; `detail` says what there is.",
+    403: "The key, or the origin of the request, does not allow it.",
+    404: "There is nothing of this name; `detail` says what exists.",
     409: "The request contradicts what is stored.",
     413: "The body is larger than the service takes.",
     422: "A field breaks a rule; `errors` names each with its value and what is allowed.",
-    429: "Too much at a time; `Retry-After` says when to try again.",
-    503: "The database is away or not ready; `Retry-After` says when to try again.",
+    429: "Too many at a time; `Retry-After` says when to try again.",
+    503: "The database is unavailable or not ready; `Retry-After` says when to try again.",
 }
 
 

@@ -44,7 +44,7 @@ _RESULT = (
 
 
 class Table(StrEnum):
-    """What can be exported."""
+    """The tables that can be exported."""
 
     COMBINATIONS = "combinations"
     SWEEPS = "sweeps"

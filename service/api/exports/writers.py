@@ -31,12 +31,13 @@ MEDIA_TYPES = {
 def write_table(
     pages: Iterable[Sequence[Row]], columns: Sequence[Column], format: Format
 ) -> Iterator[bytes]:
-    """Yield a table's bytes, page by page.
+    """Yield the bytes of a table, page by page.
 
     Args:
-        pages: rows; each has all columns. Nested values become JSON text but in JSON lines.
+        pages: the rows; each has all columns. Nested values become JSON text, except in JSON
+            lines.
         columns: names and types (str, int, float, bool), in order.
-        format: how to write them.
+        format: the format to write.
     """
     writers: dict[Format, Callable[..., Iterator[bytes]]] = {
         Format.JSONL: _jsonl,
@@ -89,24 +90,24 @@ def _flat(row: Row) -> Row:
 
 
 class _Drain(io.RawIOBase):
-    """A file that keeps only what was not taken out yet; its place goes on growing."""
+    """A file that keeps only the bytes that were not drained yet; its position counts all."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
-        self._place = 0
+        self._position = 0
 
     def writable(self) -> bool:
         return True
 
     def tell(self) -> int:
-        return self._place
+        return self._position
 
     def write(self, data: Any) -> int:
         self._parts.append(bytes(data))
-        self._place += len(self._parts[-1])
+        self._position += len(self._parts[-1])
         return len(self._parts[-1])
 
     def drained(self) -> bytes:
-        """Return what was written since the last call."""
+        """Return the bytes that were written since the last call."""
         parts, self._parts = b"".join(self._parts), []
         return parts

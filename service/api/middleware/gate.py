@@ -1,9 +1,9 @@
-"""The gate before every address: who asks, may they, and not too often.
+"""The gate before every address: API keys, their scopes, and request rates.
 
-Programs send ``Authorization: Bearer KEY``. Browsers ask their user once, by HTTP Basic, and take
-the key as the password: the page, /docs, the dashboard and event streams then work unchanged.
-Since a browser sends such credentials along with whatever another site makes it send, a request
-that changes something and comes from another site is refused.
+Programs send ``Authorization: Bearer KEY``. Browsers ask their user once, by HTTP Basic, and send
+the key as the password; the pages, /docs, the dashboard and event streams need nothing else.
+A browser also sends these credentials with requests that another site causes. The gate therefore
+refuses a request that changes something and comes from another site.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from service.records import ANYONE, Principal
 from service.storage.operations.keys import KeyStore
 
 PUBLIC = ("/healthz", "/readyz")
-SECONDS_KEPT = 10.0
-"""A revoked key is refused after so long at the latest, in every process."""
-_MOST_KEPT = 10_000
+KEY_CACHE_SECONDS = 10.0
+"""Every process refuses a revoked key after this time at the latest."""
+_MAX_CACHED_KEYS = 10_000
 _KEY = re.compile("hamtune_[0-9a-z]{26}_")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _WRONG_KEYS_PER_SECOND, _WRONG_KEYS_AT_ONCE = 0.2, 20
@@ -39,11 +39,11 @@ class Gate:
     """ASGI middleware; puts the :class:`Principal` into the request's state.
 
     Args:
-        app: what lies behind.
-        keys: the keys there are.
-        required: whether a key is demanded; without, everybody may do everything.
-        requests_per_second: what each key may ask on average, four seconds' worth at once;
-            unlimited if None. Each process counts for itself.
+        app: the application behind the gate.
+        keys: the stored keys.
+        required: if False, every caller may do everything without a key.
+        requests_per_second: average rate that each key may have in each process; the requests of
+            four seconds may come at once. Unlimited if None.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Gate:
         self._known: dict[bytes, tuple[Principal, float]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the request pass, or answer with the problem."""
+        """Pass the request on, or answer with a problem."""
         if scope["type"] == "http":
             answer = await self._admit(scope, Headers(scope=scope))
             if answer is not None:
@@ -72,18 +72,18 @@ class Gate:
         principal = ANYONE
         if self._required and path not in PUBLIC:
             if (token := _token(headers)) is None:
-                return _no_key(path, headers, "a key is needed")
+                return _unauthorized(path, headers, "a key is needed")
             if wait := self._wrong.wait(caller, cost=0):
-                return _too_often(path, wait)
+                return _too_many_requests(path, wait)
             found = await self._principal(token)
             if found is None:
                 self._wrong.wait(caller)
-                return _no_key(path, headers, "this key is not valid, or was revoked")
+                return _unauthorized(path, headers, "this key is not valid, or was revoked")
             principal, caller = found, str(found.key_id)
         if self._requests is not None and (wait := self._requests.wait(caller)):
-            return _too_often(path, wait)
+            return _too_many_requests(path, wait)
         scope.setdefault("state", {})["principal"] = principal
-        return _refusal(scope, headers, principal)
+        return _check_request(scope, headers, principal)
 
     async def _principal(self, token: str) -> Principal | None:
         digest, now = hashlib.sha256(token.encode()).digest(), time.monotonic()
@@ -93,15 +93,15 @@ class Gate:
         if key is None:
             self._known.pop(digest, None)
             return None
-        if len(self._known) >= _MOST_KEPT:
+        if len(self._known) >= _MAX_CACHED_KEYS:
             self._known.clear()
         principal = Principal(key_id=key.id, scope=key.scope)
-        self._known[digest] = principal, now + SECONDS_KEPT
+        self._known[digest] = principal, now + KEY_CACHE_SECONDS
         return principal
 
 
 def _token(headers: Headers) -> str | None:
-    """Return the key that a request carries, if it does."""
+    """Return the key of a request, or None without one."""
     scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return value.strip()
@@ -114,7 +114,7 @@ def _token(headers: Headers) -> str | None:
     return password or user
 
 
-def _refusal(scope: Scope, headers: Headers, principal: Principal) -> Response | None:
+def _check_request(scope: Scope, headers: Headers, principal: Principal) -> Response | None:
     if scope["method"] in _SAFE_METHODS:
         return None
     if not headers.get("authorization", "").lower().startswith("bearer ") and _foreign(headers):
@@ -127,20 +127,20 @@ def _refusal(scope: Scope, headers: Headers, principal: Principal) -> Response |
 
 
 def _foreign(headers: Headers) -> bool:
-    """Tell whether a browser says that another site is behind a request."""
+    """Return True if the browser's headers say that another site caused a request."""
     if (site := headers.get("sec-fetch-site")) is not None:
         return site not in ("same-origin", "none")
     origin = headers.get("origin")
     return origin is not None and urlsplit(origin).netloc != headers.get("host")
 
 
-def _no_key(path: str, headers: Headers, reason: str) -> Response:
-    # Only a browser is told of Basic: it then asks its user.
+def _unauthorized(path: str, headers: Headers, reason: str) -> Response:
+    # Basic makes a browser ask its user; programs should use Bearer.
     browser = "text/html" in headers.get("accept", "")
     challenge = 'Basic realm="hamtune", charset="UTF-8"' if browser else "Bearer"
     detail = (
         f"{reason}; send `Authorization: Bearer KEY` (the command line reads HAMTUNE_API_KEY), or "
-        "give it as the password in a browser. Whoever runs the service makes keys: "
+        "give it as the password in a browser. The operator of the service makes keys: "
         "hamtune keys create"
     )
     return problem(401, detail, path, headers={"WWW-Authenticate": challenge})
@@ -148,13 +148,13 @@ def _no_key(path: str, headers: Headers, reason: str) -> Response:
 
 def _misplaced_key() -> Response:
     detail = (
-        "an API key stands in the address, which proxies, browsers and databases write down; send "
-        "it as `Authorization: Bearer KEY`, and have this one revoked"
+        "the address contains an API key, and proxies, browsers and databases store addresses; "
+        "send it as `Authorization: Bearer KEY`, and have this one revoked"
     )
     return problem(400, detail, "/")
 
 
-def _too_often(path: str, wait: float) -> Response:
+def _too_many_requests(path: str, wait: float) -> Response:
     seconds = str(max(1, round(wait)))
     detail = f"too many requests (HAMTUNE_REQUESTS_PER_SECOND); try again in {seconds} s"
     return problem(429, detail, path, headers={"Retry-After": seconds})

@@ -1,4 +1,4 @@
-"""Headers that tell browsers what our pages may do: nothing but what they need."""
+"""Security headers: browsers allow the pages what they need, and nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _SAME_ORIGIN = (
     "frame-ancestors 'none'"
 )
 _DASHBOARD = (
-    # Its components write their styles into the page; its plots are data: and blob: images.
+    # The components of the dashboard write styles into the page; its plots are data: and blob:.
     f"{_SAME_ORIGIN}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
     "font-src 'self' data:"
 )
@@ -23,26 +23,26 @@ _HEADERS = {
 
 
 _ON_DASHBOARD = (*_HEADERS.items(), (b"content-security-policy", _DASHBOARD.encode()))
-_ELSEWHERE = (*_HEADERS.items(), (b"content-security-policy", _SAME_ORIGIN.encode()))
+_ON_OTHER_PAGES = (*_HEADERS.items(), (b"content-security-policy", _SAME_ORIGIN.encode()))
 
 
 class SecurityHeaders:
-    """ASGI middleware: adds the headers that an answer does not have yet."""
+    """ASGI middleware: adds the security headers that a response does not have yet."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with the headers added."""
+        """Pass the request on and complete the headers of the response."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        wanted = _ON_DASHBOARD if scope["path"].startswith("/dashboard") else _ELSEWHERE
+        wanted = _ON_DASHBOARD if scope["path"].startswith("/dashboard") else _ON_OTHER_PAGES
 
         async def complete(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = message.get("headers", [])
-                there = {name.lower() for name, _ in headers}
-                added = [row for row in wanted if row[0] not in there]
+                present = {name.lower() for name, _ in headers}
+                added = [header for header in wanted if header[0] not in present]
                 message = {**message, "headers": [*headers, *added]}
             await send(message)
 

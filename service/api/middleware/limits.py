@@ -1,4 +1,4 @@
-"""How often a caller may ask, and how much may be sent at once."""
+"""Limits of request rates and of body sizes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Callable
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_MOST_CALLERS = 10_000
+_MAX_CALLERS = 10_000
 
 
 class Buckets:
-    """Token buckets by caller; those longest unused are forgotten first.
+    """Token buckets by caller; with too many callers, the least recently used bucket is dropped.
 
     Args:
-        rate: tokens per second that flow in.
-        at_once: tokens that a full bucket holds.
-        clock: seconds, never going back.
+        rate: tokens that a bucket gains per second.
+        at_once: tokens in a full bucket.
+        clock: returns seconds; it never goes back.
     """
 
     def __init__(
@@ -32,26 +32,26 @@ class Buckets:
     def wait(self, caller: str, cost: float = 1.0) -> float:
         """Take ``cost`` tokens and return 0, or take none and return the seconds to wait.
 
-        A cost of 0 asks whether there is a whole token, and takes none.
+        A cost of 0 takes none; it returns 0 if the bucket has a whole token.
         """
         now = self._clock()
         tokens, then = self._buckets.pop(caller, (self._size, now))
         tokens = min(self._size, tokens + self._rate * (now - then))
         missing = max(cost, 1.0) - tokens
         self._buckets[caller] = (tokens if missing > 0 else tokens - cost, now)
-        if len(self._buckets) > _MOST_CALLERS:
+        if len(self._buckets) > _MAX_CALLERS:
             self._buckets.popitem(last=False)
         return max(0.0, missing / self._rate)
 
 
 class BodyLimit:
-    """ASGI middleware: refuses bodies above a size with 413, announced or not.
+    """ASGI middleware: refuses larger bodies with 413, with or without a Content-Length.
 
     FastAPI's own ``max_body_size`` does the same, but answers in plain text.
 
     Args:
-        app: what lies behind.
-        largest: bytes.
+        app: the application behind it.
+        largest: size of the largest allowed body, in bytes.
     """
 
     def __init__(self, app: ASGIApp, largest: int) -> None:
@@ -59,7 +59,7 @@ class BodyLimit:
         self._largest = largest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count what the application reads; the error is told where it reads."""
+        """Count the bytes that the application reads; beyond the limit, its read raises."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         sent = (value for name, value in scope["headers"] if name == b"content-length")

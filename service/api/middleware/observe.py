@@ -1,4 +1,4 @@
-"""Every request: an id, a line in the log, a place in the metrics; and an answer if it broke."""
+"""Request ids, request logs and request metrics, and an answer to unexpected errors."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 class Observe:
     """ASGI middleware, the outermost one.
 
-    An ``X-Request-ID`` that the caller or its proxy sends is kept, else one is made; it stands in
-    the answer and in every line that is logged on the way.
+    It keeps the ``X-Request-ID`` of the caller or of a proxy, or makes one. The id is in the
+    response and in every log line of the request.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -31,14 +31,14 @@ class Observe:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and note what became of it."""
+        """Pass the request on; count and log its outcome."""
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         request_id = sent.decode() if _ID.fullmatch(sent) else secrets.token_hex(8)
-        began, status = time.perf_counter(), 0
+        started, status = time.perf_counter(), 0
 
-        async def noted(message: Message) -> None:
+        async def observed(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -48,26 +48,26 @@ class Observe:
 
         with bound_contextvars(request_id=request_id):
             try:
-                await self._app(scope, receive, noted)
+                await self._app(scope, receive, observed)
             except Unavailable as error:
                 logger.warning("%s", error.__cause__ or error)
                 if status:
                     raise
-                await unavailable(str(error), scope["path"])(scope, receive, noted)
+                await unavailable(str(error), scope["path"])(scope, receive, observed)
             except Exception as error:
-                logger.exception("a request broke", extra={"path": scope["path"]})
-                if status:  # too late to say so in the answer
+                logger.exception("a request failed", extra={"path": scope["path"]})
+                if status:  # too late: the response has begun
                     raise
                 detail = (
-                    f"an error that should not happen ({type(error).__name__}); the service's "
-                    f"log has more under request_id {request_id}"
+                    f"an unexpected error ({type(error).__name__}); the log of the service has "
+                    f"details under request_id {request_id}"
                 )
-                await problem(500, detail, scope["path"])(scope, receive, noted)
+                await problem(500, detail, scope["path"])(scope, receive, observed)
             finally:
-                self._note(scope, status, time.perf_counter() - began)
+                self._record(scope, status, time.perf_counter() - started)
 
-    def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        # The template, never the path: ids would make a series each.
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        # The template, never the path: every id in a path would become a series of its own.
         route = getattr(scope.get("route"), "path", "other")
         self._metrics.request(scope["method"], route, status, seconds)
         if not logger.isEnabledFor(logging.INFO):

@@ -1,4 +1,4 @@
-"""Benchmarks: what there are leaderboards of."""
+"""Benchmarks: each has one leaderboard."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ router = APIRouter(prefix="/v1", tags=["catalogue"])
 
 @router.get("/benchmarks", summary="List benchmarks", dependencies=[Depends(last_modified)])
 def list_benchmarks(storage: StorageDep) -> Page[Benchmark]:
-    """Return what there are leaderboards of: each a model, dataset, sparsity and recipe."""
+    """Return the benchmarks, each a model, dataset, sparsity and recipe with a leaderboard."""
     return Page(items=storage.recommendations.benchmarks())

@@ -24,13 +24,13 @@ _ZIP = "application/zip"
     },
 )
 def get_bundle(study_id: StudyId, storage: StorageDep) -> Response:
-    """Return request, plan, search space, seeds, versions, hardware, runs, plots, and a script.
+    """Return request, plan, search space, seeds, versions, hardware, runs, plots and a script.
 
-    The script trains the runs behind the result again, with `ham` alone.
+    The script trains the runs behind the result again; it needs `ham` alone.
     """
     study = storage.studies.get(study_id)
-    found = storage.recommendations.of_study(study.id)
-    front = storage.fronts.of_study(study.id)
-    content = bundle(study, storage.runs.of_study(study.id), found, front)
+    recommendation = storage.recommendations.of_study(study.id)
+    pareto_front = storage.fronts.of_study(study.id)
+    content = bundle(study, storage.runs.of_study(study.id), recommendation, pareto_front)
     headers = {"Content-Disposition": f'attachment; filename="{study.id}.zip"'}
     return Response(content, media_type=_ZIP, headers=headers)

@@ -1,4 +1,4 @@
-"""The catalogue: what can be named in a request."""
+"""The catalog: the names that a request can use."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def list_models() -> Any:
 
 @router.get("/datasets", summary="List datasets", response_model=Page[DatasetView])
 def list_datasets() -> Any:
-    """Return the datasets, with their sizes and how to have them."""
+    """Return the datasets, with their sizes and how to obtain them."""
     return {"items": DATASETS.list()}
 
 
@@ -49,7 +49,7 @@ def list_optimizers() -> Any:
 
 @router.get("/recipes", summary="List training recipes")
 def list_recipes() -> Page[RecipeView]:
-    """Return the recipes: epochs, batch, learning rate and the rest, named and versioned."""
+    """Return the training recipes: epochs, batch size, learning rate and more, with versions."""
     return Page(
         items=[
             RecipeView(
@@ -66,7 +66,7 @@ def list_recipes() -> Page[RecipeView]:
 
 @router.get("/search-spaces", summary="List search spaces")
 def list_search_spaces() -> Page[SpaceView]:
-    """Return the ranges that studies search, or may search, and what each applies to."""
+    """Return the search spaces, and the sparsifiers and datasets that each applies to."""
     users: dict[SearchSpace, tuple[list[str], list[str]]] = {}
     for dataset, name in itertools.product(DATASETS.names(), tunable_sparsifiers()):
         sparsifiers, datasets = users.setdefault(space_for(name, dataset=dataset), ([], []))
@@ -91,5 +91,5 @@ def list_search_spaces() -> Page[SpaceView]:
 
 @router.get("/plugins", summary="List plug-ins", response_model=Page[PluginView])
 def list_plugins() -> Any:
-    """Return what other installed packages offer, and why it cannot be used where it is broken."""
+    """Return the plug-ins of other installed packages; a broken one has its error."""
     return {"items": plugins()}

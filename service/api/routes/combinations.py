@@ -20,14 +20,14 @@ CombinationId = Annotated[
 
 
 class CombinationListQuery(CombinationQuery):
-    """Which combinations, and which part of their list."""
+    """A filter of combinations, and a page of their list."""
 
     limit: int = limit_field(50, largest=500, of="Combinations")
     cursor: str | None = number_cursor()
 
 
 class VersionQuery(PageQuery):
-    """Which part of the versions of a recommendation."""
+    """A page of the versions of a recommendation."""
 
     limit: int = limit_field(50, largest=200, of="Versions")
     cursor: str | None = number_cursor()
@@ -41,7 +41,7 @@ class VersionQuery(PageQuery):
 def list_combinations(
     query: Annotated[CombinationListQuery, Query()], storage: StorageDep
 ) -> Page[CombinationEntry]:
-    """Return the combinations that were ever asked for, oldest first, and how often."""
+    """Return the combinations of all studies, oldest first, with counts of their studies."""
     which, after = check_names(query.combinations()), int(query.cursor or 0)
     return page_of(
         lambda limit: storage.combinations.list(which, limit=limit, after=after),
@@ -56,7 +56,7 @@ def list_combinations(
     responses=documented(404, 422),
 )
 def get_combination(combination_id: CombinationId, storage: StorageDep) -> CombinationEntry:
-    """Return a combination, and how often it was tuned."""
+    """Return a combination, with counts of its studies and recommendations."""
     return storage.combinations.get(combination_id)
 
 
@@ -68,7 +68,7 @@ def get_combination(combination_id: CombinationId, storage: StorageDep) -> Combi
 def list_versions(
     combination_id: CombinationId, query: Annotated[VersionQuery, Query()], storage: StorageDep
 ) -> Page[Recommendation]:
-    """Return the recommendations that a combination ever had, newest first. None ever changes."""
+    """Return all recommendations of a combination, newest first. Stored ones never change."""
     storage.combinations.get(combination_id)
     before = None if query.cursor is None else int(query.cursor)
     return page_of(

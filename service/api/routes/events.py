@@ -1,4 +1,4 @@
-"""What happens to studies: as a list, and as server-sent events while it happens."""
+"""Events of studies: as a list, and as server-sent events while they happen."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Position = Annotated[
     Header(
         ge=0,
         le=LARGEST_POSITION,
-        description="The `id` of the last event that arrived: go on after it. Browsers send it by "
-        "themselves when they connect again.",
+        description="The `id` of the last event that arrived; the stream continues after it. "
+        "Browsers send it when they connect again.",
         examples=[1234],
     ),
 ]
@@ -32,14 +32,14 @@ After = Annotated[
     Query(
         ge=0,
         le=LARGEST_POSITION,
-        description="The same, for clients that set no headers.",
+        description="The same as `Last-Event-ID`, for clients that cannot set headers.",
         examples=[1234],
     ),
 ]
 
 
 class EventQuery(PageQuery):
-    """Which part of a history."""
+    """A page of a history."""
 
     limit: int = limit_field(100, largest=500, of="Events")
     cursor: str | None = number_cursor()
@@ -55,7 +55,7 @@ def _known_study(study_id: StudyId, storage: StorageDep) -> str:
 
 
 def _newest(storage: StorageDep) -> int:
-    """Look before the stream begins, so that a database that is away is told as such."""
+    """Read before the stream begins, so that an unavailable database is answered with 503."""
     return storage.events.newest()
 
 
@@ -73,12 +73,13 @@ Newest = Annotated[int, Depends(_newest)]
 async def follow_study(
     study_id: KnownStudy, feed: FeedDep, last_event_id: Position = None, after: After = None
 ) -> AsyncIterator[ServerSentEvent]:
-    """Stream what happens to a study from its beginning, as server-sent events.
+    """Stream the events of a study from its beginning, as server-sent events.
 
     Each has the `id` of its position, an `event` name (`state`, `change` or `run`) and `data`
-    like an item of the study's history. Whoever connects again with the last id that arrived
-    misses nothing and gets nothing twice. When the study has ended, an event `end` closes the
-    stream: do not connect again after it. A comment every 15 seconds keeps the connection open.
+    like an item of the study's history. A client that connects again with the last id that
+    arrived misses no event and gets none twice. When the study has ended, an event `end` closes
+    the stream: do not connect again after it. A comment every 15 seconds keeps the connection
+    open.
     """
     position = after if last_event_id is None else last_event_id
     async for event in feed.of_study(study_id, position or 0):
@@ -96,9 +97,9 @@ async def follow_study(
 async def follow_all(
     feed: FeedDep, newest: Newest, last_event_id: Position = None, after: After = None
 ) -> AsyncIterator[ServerSentEvent]:
-    """Stream what happens to all studies, as server-sent events, without end.
+    """Stream the events of all studies, as server-sent events, without end.
 
-    It begins with what happens next; with `after=0`, at the very beginning.
+    It begins with the next event; with `after=0` it begins with the first event of all.
     """
     position = after if last_event_id is None else last_event_id
     async for event in feed.all_after(newest if position is None else position):
@@ -107,13 +108,13 @@ async def follow_all(
 
 @router.get(
     "/studies/{study_id}/history",
-    summary="Show what happened to a study",
+    summary="List the events of a study",
     responses=documented(404, 422),
 )
 def list_history(
     study_id: KnownStudy, query: Annotated[EventQuery, Query()], storage: StorageDep
 ) -> Page[StudyEvent]:
-    """Return the events of a study, oldest first: each transition with who, when and why."""
+    """Return the events of a study, oldest first; a transition has its author, time and reason."""
     after = int(query.cursor or 0)
     return page_of(
         lambda limit: storage.events.after(after, study_id=study_id, limit=limit),

@@ -20,10 +20,10 @@ router = APIRouter(prefix="/v1/exports", tags=["exports"])
 
 
 class ExportQuery(CombinationQuery):
-    """What to export, and how it is written."""
+    """The rows to export, and their format."""
 
-    format: Format = Field(Format.JSONL, description="How it is written.")
-    purpose: Purpose | None = Field(None, description="Of runs: only this stage.")
+    format: Format = Field(Format.JSONL, description="Format of the answer.")
+    purpose: Purpose | None = Field(None, description="For `runs`: only runs of this stage.")
 
 
 @router.get(
@@ -41,12 +41,13 @@ def export(
     storage: StorageDep,
     query: Annotated[ExportQuery, Query()],
 ) -> StreamingResponse:
-    """Return all rows that match, however many: nothing is cut off, nothing is kept in memory.
+    """Return all rows that match, without a limit; they are streamed.
 
-    `runs` are this service's own trainings and `curves` their epochs; `external-runs` were made
-    elsewhere and `published` were reported by others, and both name their source. `fronts` has a
-    row per point of each Pareto front. `leaderboards` and `published` take no filter but model and
-    dataset, `fronts` all but the sparsity, `events` and `sweeps` none.
+    `runs` are the trainings of this service and `curves` their epochs. `external-runs` were
+    measured elsewhere and `published` results were reported by others; both name their source.
+    `fronts` has one row for each point of each Pareto front. `leaderboards` and `published` can
+    be filtered by model and dataset only, `fronts` by everything except the sparsity, `events`
+    and `sweeps` not at all. New columns are added at the end.
     """
     selection = Selection(check_names(query.combinations()), query.purpose)
     columns, read = EXPORTS[table]
@@ -54,6 +55,6 @@ def export(
     name = f"hamtune-{table.value}.{query.format.value}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     content = write_table(pages, columns.columns, query.format)
-    first = next(content, b"")  # before the status goes out: the database may be away
+    first = next(content, b"")  # before the status is sent: an unavailable database is a 503
     content = chain((first,), content)
     return StreamingResponse(content, media_type=MEDIA_TYPES[query.format], headers=headers)

@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1", tags=["runs"])
 
 
 class ExternalRunQuery(CombinationQuery):
-    """Which runs made elsewhere, and which part of their list."""
+    """A filter of external runs, and a page of their list."""
 
     limit: int = limit_field(50, largest=200, of="Runs")
     cursor: str | None = id_cursor("external")
@@ -36,8 +36,8 @@ def report_run(
 ) -> ExternalRun:
     """Store a training that was made outside of this service, with its source.
 
-    It is kept apart: marked `external`, listed and exported, and never part of a ranking or of a
-    recommendation, whose runs must be paired by seed and made alike.
+    It is marked `external`, listed and exported. It is never part of a leaderboard or of a
+    recommendation, since their runs are paired by seed and trained under equal conditions.
     """
     combination = Combination(
         model=run.model,
@@ -56,7 +56,7 @@ def report_run(
 def list_external_runs(
     query: Annotated[ExternalRunQuery, Query()], storage: StorageDep
 ) -> Page[ExternalRun]:
-    """Return reported runs, newest first, each with who reported it from where."""
+    """Return reported runs, newest first, each with its source and its submitter."""
     which = check_names(query.combinations())
     return page_of(
         lambda limit: storage.external_runs.list(which, limit=limit, before=query.cursor),
@@ -67,8 +67,8 @@ def list_external_runs(
 
 @router.get("/published", summary="List published results")
 def list_published() -> Page[PublishedResult]:
-    """Return what papers and authors' repositories report, each number with its source.
+    """Return the numbers of papers and of their authors' repositories, with their sources.
 
-    Their recipes are not ours, so they stand beside leaderboards and are never ranked.
+    They follow other recipes. Leaderboards show them beside the ranking and never rank them.
     """
     return Page(items=list(published_results()))

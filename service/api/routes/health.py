@@ -1,4 +1,4 @@
-"""For whoever operates the service: is it up, is it ready."""
+"""Health checks and metrics for operators."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ logger = logging.getLogger(__name__)
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz", summary="Is the process up?")
+@router.get("/healthz", summary="Check that the process runs")
 def healthz(request: Request) -> Health:
-    """Answer as long as the process lives, whatever the database does."""
+    """Answer as long as the process runs, also without a database."""
     return _health(request)
 
 
 @router.get("/metrics", include_in_schema=False)
 def metrics(request: Request) -> Response:
-    """Answer Prometheus: this process's requests, and what the database says is going on."""
+    """Return the metrics for Prometheus: requests of this process, and numbers of the database."""
     content, media_type = request.app.state.metrics.page()
     return Response(content, media_type=media_type)
 
 
-@router.get("/readyz", summary="Can it serve?", response_model=Health, responses=documented(503))
+@router.get(
+    "/readyz", summary="Check that it can serve", response_model=Health, responses=documented(503)
+)
 def readyz(request: Request, storage: StorageDep) -> Health | Response:
-    """Answer 200 where the database answers and has its tables, else 503."""
+    """Answer 200 if the database answers and has its tables, else 503."""
     try:
         storage.monitor.check()
-    except Exception as error:  # whatever it is, the answer is "not ready"
+    except Exception as error:  # the reason does not matter: it is not ready
         logger.warning("not ready: %s", error)
         detail = (
             f"the database does not answer as it should ({type(error).__name__}); the log has "
-            "more. Is it up, and did `hamtune migrate` run?"
+            "details. Check that it runs, and that `hamtune migrate` was run"
         )
         return unavailable(detail, request.url.path)
     return _health(request)

@@ -20,7 +20,7 @@ router = APIRouter(
 
 
 class LeaderboardQuery(PageQuery):
-    """Which part of the list of leaderboards."""
+    """A page of the list of leaderboards."""
 
     limit: int = limit_field(20, largest=100, of="Leaderboards")
     cursor: str | None = Field(
@@ -35,7 +35,7 @@ class LeaderboardQuery(PageQuery):
 def list_leaderboards(
     query: Annotated[LeaderboardQuery, Query()], storage: StorageDep
 ) -> Page[Leaderboard]:
-    """Return leaderboards by name, each of them whole."""
+    """Return whole leaderboards, sorted by name."""
     return page_of(
         lambda limit: leaderboards.page(storage.recommendations, limit, query.cursor or ""),
         limit=query.limit,
@@ -43,12 +43,12 @@ def list_leaderboards(
     )
 
 
-@router.get("/overview", summary="Look at all leaderboards at once")
+@router.get("/overview", summary="Summarize all leaderboards")
 def get_overview(storage: StorageDep) -> Overview:
-    """Return how often tuned HAM wins over no HAM and the paper's default, and who ranks high.
+    """Return how often tuned HAM beats the baseline and the paper's default, and mean ranks.
 
-    Settings are compared within a combination, paired by seed. Methods are compared by their
-    ranks on the boards that they share.
+    Configurations are compared within a combination, paired by seed. Methods are compared by
+    their ranks on the leaderboards that they share.
     """
     return overview(storage.recommendations)
 
@@ -56,9 +56,10 @@ def get_overview(storage: StorageDep) -> Overview:
 @router.get("/{benchmark}", summary="Show a leaderboard", responses=documented(404, 422))
 def get_leaderboard(
     benchmark: Annotated[
-        str, Path(description="Its name.", examples=["digits_cnn-digits-0.90-digits@1"])
+        str,
+        Path(description="Name of the benchmark.", examples=["digits_cnn-digits-0.90-digits@1"]),
     ],
     storage: StorageDep,
 ) -> Leaderboard:
-    """Return one ranking. Equal ranks are ties: paired by seed, they are not told apart."""
+    """Return one leaderboard. Equal ranks are ties: paired by seed, they do not differ clearly."""
     return leaderboards.leaderboard(storage.recommendations, benchmark)

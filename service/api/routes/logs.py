@@ -11,17 +11,19 @@ from pydantic import Field
 from ham.client.records import LogLevel, LogLine, Page
 from service.api.dependencies import RunId, StorageDep, StudyId
 from service.api.errors.problems import documented
-from service.api.logs import tail
 from service.api.pagination import PageQuery, limit_field, number_cursor, page_of
+from service.api.runner_output import tail
 from service.storage import Storage
 
 router = APIRouter(prefix="/v1")
 
 
 class LogQuery(PageQuery):
-    """Which part of a log."""
+    """A page of a log, and the lowest level of its lines."""
 
-    level: LogLevel = Field(LogLevel.DEBUG, description="Only lines that matter as much.")
+    level: LogLevel = Field(
+        LogLevel.DEBUG, description="Only lines of this level or a higher one."
+    )
     limit: int = limit_field(200, largest=1000, of="Lines")
     cursor: str | None = number_cursor(digits=18)
 
@@ -35,9 +37,9 @@ class LogQuery(PageQuery):
 def get_study_logs(
     study_id: StudyId, query: Annotated[LogQuery, Query()], storage: StorageDep
 ) -> Page[LogLine]:
-    """Return what its runners logged, oldest first; lines about a training carry its `run_id`.
+    """Return the log lines of its runners, oldest first; lines about a run have its `run_id`.
 
-    Lines are kept until `hamtune clean` removes those of studies that ended long ago.
+    `hamtune clean` removes the lines of studies that ended long ago.
     """
     storage.studies.get(study_id)  # an unknown study is NotFound, not an empty list
     return _page(storage, query, study_id=study_id)
@@ -52,7 +54,7 @@ def get_study_logs(
 def get_run_logs(
     run_id: RunId, query: Annotated[LogQuery, Query()], storage: StorageDep
 ) -> Page[LogLine]:
-    """Return what was logged about one training, oldest first, with the traceback of an error."""
+    """Return the log lines of one run, oldest first, with the traceback of an error."""
     storage.runs.get(run_id)
     return _page(storage, query, run_id=run_id)
 
@@ -72,9 +74,9 @@ def get_output(
         int, Query(ge=1, le=2**20, description="Bytes at most, counted from the end.")
     ] = 2**16,
 ) -> str:
-    """Return the end of all that the study's runner and its libraries wrote, as text.
+    """Return the end of the output of its runners and their libraries, as text.
 
-    Only a scheduler that shares the data folder with this API leaves it here.
+    It exists only if the scheduler shares the data folder with this API.
     """
     return tail(request.app.state.settings.data_dir, storage.studies.get(study_id).id, limit)
 

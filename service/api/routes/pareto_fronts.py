@@ -1,4 +1,4 @@
-"""The Pareto front that a study of two objectives ends with."""
+"""Pareto fronts, the results of studies with two objectives."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ router = APIRouter(prefix="/v1/studies", tags=["studies"])
     "/{study_id}/front", summary="Show the Pareto front of a study", responses=documented(404, 422)
 )
 def show_front(study_id: StudyId, storage: StorageDep) -> ParetoFront:
-    """Return the settings at their sparsities that no other tried betters in both objectives.
+    """Return the configurations, at their sparsities, that no other beats in both objectives.
 
-    A study has one once it has succeeded, if it was asked for two `objectives`. Who is on it was
-    decided on validation data; test accuracies and gains over no HAM come from further seeds.
+    A study with two `objectives` has a Pareto front once it has succeeded. Its points were chosen
+    on validation data. Test accuracies and gains over the baseline come from further seeds.
     """
     return stored_pareto_front(storage, study_id)

@@ -1,4 +1,4 @@
-"""Recommendations: which alpha and beta to use."""
+"""Recommendations: the alpha and beta to use for a combination."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ router = APIRouter(
 
 
 class RecommendationQuery(CombinationQuery):
-    """Which recommendations, and which part of their list."""
+    """A filter of recommendations, and a page of their list."""
 
     limit: int = limit_field(50, largest=200, of="Recommendations")
     cursor: str | None = id_cursor("rec")
 
 
-@router.get("", summary="Look up recommended settings", responses=documented(404, 422))
+@router.get("", summary="Look up recommended configurations", responses=documented(404, 422))
 def list_recommendations(
     query: Annotated[RecommendationQuery, Query()], storage: StorageDep
 ) -> Page[Recommendation]:
     """Return the newest recommendation of each combination that matches, newest first.
 
-    A query that names one combination (model, dataset, sparsifier, and its sparsity unless the
-    sparsifier is `dense`) and finds nothing answers 404 and says how to submit a study;
-    `/v1/recommendations/transferred` may still know what helped similar combinations. A wider
-    query that finds nothing answers an empty list.
+    A query that names one combination gives model, dataset, sparsifier, and the sparsity unless
+    the sparsifier is `dense`. If nothing is found, such a query answers 404 with the command that
+    submits a study; `/v1/recommendations/transferred` may still have a configuration from similar
+    combinations. A wider query answers an empty list.
     """
     which = check_names(query.combinations())
     asked = _named(which)
@@ -58,17 +58,18 @@ def list_recommendations(
 
 @router.get(
     "/transferred",
-    summary="Carry over a setting for what nobody has tuned",
+    summary="Transfer a configuration to an untuned combination",
     responses=documented(404, 422),
 )
 def transfer_recommendation(
     query: Annotated[CombinationQuery, Query()], storage: StorageDep
 ) -> Untuned:
-    """Return what similar combinations that have been tuned say about another one.
+    """Return the configuration that tuned, similar combinations suggest for another one.
 
-    Nothing is trained. The interval is that of a further combination like them, so it holds how
-    far they differ from each other. Where fewer than three are near enough, the answer is the
-    paper's default (grade `paper`) if the paper reports HAM for this very combination, else 404.
+    Nothing is trained. The interval predicts a further combination of the same kind, so it
+    includes the differences between combinations. If fewer than three combinations are similar
+    enough, the answer is the paper's default (grade `paper`) for a combination that the paper
+    reports, else 404.
     """
     asked = _named(check_names(query))
     if asked is None:
@@ -85,10 +86,10 @@ def transfer_recommendation(
 
 
 def _named(which: CombinationFilter) -> StudyRequest | None:
-    """Return the request for the combination that a filter names, if it names a single one.
+    """Return a request for the combination that a filter names; None unless it names one.
 
     Raises:
-        InvalidConfig: it names one, but its parts do not go together, or not with HAM.
+        InvalidConfig: it names one whose parts cannot be combined, or not with HAM.
     """
     sparsity = which.sparsity
     if which.sparsifier and not SPARSIFIERS.get(which.sparsifier).takes_sparsity:

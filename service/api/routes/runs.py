@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1", tags=["runs"])
 
 
 class RunQuery(CombinationQuery):
-    """Which runs, and which part of their list."""
+    """A filter of runs, and a page of their list."""
 
     study_id: str | None = Field(
         None,
@@ -51,7 +51,7 @@ def list_all_runs(query: Annotated[RunQuery, Query()], storage: StorageDep) -> P
 
 @router.get("/runs/{run_id}", summary="Show a run", responses=documented(404, 422))
 def get_run(run_id: RunId, storage: StorageDep) -> Run:
-    """Return one training: its setting, seed, fidelity, metrics and environment."""
+    """Return one training: its configuration, seed, epochs, metrics and environment."""
     return storage.runs.get(run_id)
 
 
@@ -61,5 +61,5 @@ def get_run(run_id: RunId, storage: StorageDep) -> Run:
     responses=documented(404, 422),
 )
 def get_curve(run_id: RunId, storage: StorageDep) -> Page[EpochMetrics]:
-    """Return the metrics of every epoch; none before the run has ended."""
+    """Return the metrics of every epoch; the list is empty until the run has ended."""
     return Page(items=storage.runs.curve(run_id))

@@ -1,4 +1,4 @@
-"""Studies: submit, list, look at."""
+"""Studies: submit, plan, list and show them."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ from service.storage import Storage
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
 
 SUBMITTED: dict[int | str, dict[str, Any]] = {
-    200: {"model": StudyView, "description": "This Idempotency-Key already stands for it."},
+    200: {"model": StudyView, "description": "This Idempotency-Key was used for it before."},
     **documented(400, 409, 422, 429),
 }
 
 
 class StudyQuery(CombinationQuery):
-    """Which studies, and which part of their list."""
+    """A filter of studies, and a page of their list."""
 
     state: StudyState | None = Field(None, description="Only studies in this state.")
     submitter: str | None = Field(
         None,
         max_length=100,
         pattern="^[0-9A-Za-z_.-]+$",
-        description="Only studies of his.",
+        description="Only studies of this submitter.",
         examples=[f"key_{EXAMPLE_ULID}"],
     )
     sweep_id: str | None = Field(
@@ -68,14 +68,14 @@ class StudyQuery(CombinationQuery):
 
 
 class StudyRunsQuery(PageQuery):
-    """Which part of the runs of a study."""
+    """A page of the runs of a study."""
 
     limit: int = limit_field(200, largest=1000, of="Runs")
     cursor: str | None = id_cursor("run")
 
 
 class StageRunsQuery(StudyRunsQuery):
-    """Which runs of a study, and which part of their list."""
+    """A filter of the runs of a study, and a page of their list."""
 
     purpose: Purpose | None = Field(None, description="Only runs of this stage.")
 
@@ -96,16 +96,16 @@ def submit_study(
     highest: HighestPriority,
     idempotency_key: IdempotencyKey = None,
 ) -> StudyView:
-    """Ask for alpha and beta of one combination to be tuned.
+    """Queue a study that tunes alpha and beta of one combination.
 
-    The answer comes at once; the study is worked on in the background: a search, then a
-    race of the most promising settings on fresh seeds (screening), then a confirmation against
-    no HAM on further seeds. `tune` adds learning rate and weight decay, and then no HAM is tuned
-    as carefully as HAM is; or the schedules of alpha and beta. Its result appears under
-    `/v1/recommendations` and `/v1/leaderboards`.
+    The answer comes at once, and the study runs in the background. It has three stages: a search;
+    a screening of the best candidates on fresh seeds; and a confirmation on further seeds against
+    the baseline, without HAM. `tune` adds learning rate and weight decay, and then the baseline is
+    tuned with the same effort; or it adds the schedules of alpha and beta. The result appears
+    under `/v1/recommendations` and `/v1/leaderboards`.
 
-    With two `objectives` it searches over `sparsities` too, and its result is the Pareto front at
-    `/v1/studies/{study_id}/front`.
+    With two `objectives` the study searches over `sparsities` too. Its result is the Pareto front
+    at `/v1/studies/{study_id}/front`.
     """
     require_priority(principal, request.priority, highest)
     study, new = storage.studies.submit(
@@ -118,7 +118,7 @@ def submit_study(
 def plan_study(request: StudyRequest, storage: StorageDep) -> PlanView:
     """Check a request and return its plan, without queueing anything (a dry run).
 
-    With it comes an estimate of wall time and compute from trainings measured here.
+    The plan includes an estimate of wall time and compute, from trainings measured here.
     """
     plan = resolve(request)
     return PlanView(**dict(plan), estimate=estimate(plan, storage.runs))
@@ -145,7 +145,7 @@ def list_studies(query: Annotated[StudyQuery, Query()], storage: StorageDep) -> 
 
 @router.get("/{study_id}", summary="Show a study", responses=documented(404, 422))
 def get_study(study_id: StudyId, storage: StorageDep) -> StudyView:
-    """Return a study: what was asked, what was planned, where it stands."""
+    """Return a study with its request, its plan and its progress."""
     return views(storage, [storage.studies.get(study_id)])[0]
 
 
@@ -155,17 +155,17 @@ def get_study(study_id: StudyId, storage: StorageDep) -> StudyView:
 def list_trials(
     study_id: StudyId, query: Annotated[StudyRunsQuery, Query()], storage: StorageDep
 ) -> Page[Run]:
-    """Return the runs that the search made, oldest first: one per trial."""
+    """Return the runs of the search, oldest first, one for each trial."""
     return _runs(storage, study_id, query, Purpose.SEARCH)
 
 
 @router.get(
     "/{study_id}/early-stopping",
-    summary="Show what early stopping did",
+    summary="Show the effect of early stopping",
     responses=documented(404, 422),
 )
 def show_early_stopping(study_id: StudyId, storage: StorageDep) -> EarlyStoppingReport:
-    """Return how well early epochs foretell the final accuracy, and what stopping early saved."""
+    """Return how well early epochs predict the final accuracy, and the epochs that were saved."""
     return early_stopping_report.report(storage.studies.get(study_id), storage.runs)
 
 
@@ -191,7 +191,7 @@ def _runs(
 
 
 def submitted(storage: Storage, response: Response, study: Study, new: bool) -> StudyView:
-    """Answer a submission: 202 for a new study, 200 for one that was there already."""
+    """Return the answer to a submission: status 202 for a new study, 200 for an earlier one."""
     response.headers["Location"] = f"/v1/studies/{study.id}"
     response.status_code = 202 if new else 200
     if new:
@@ -200,6 +200,6 @@ def submitted(storage: Storage, response: Response, study: Study, new: bool) -> 
 
 
 def views(storage: Storage, studies: list[Study]) -> list[StudyView]:
-    """Add to studies how far they are."""
+    """Return studies with their progress."""
     progress = progress_of(storage.run_counts, studies, utc_now())
     return [StudyView(**dict(study), progress=progress[study.id]) for study in studies]

@@ -1,4 +1,4 @@
-"""What its submitter and administrators may do to a study that is there."""
+"""Commands on existing studies, for their submitters and administrators."""
 
 from __future__ import annotations
 
@@ -24,50 +24,49 @@ from service.storage import Storage
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])
 
-WhyBody = Annotated[Reason | None, Body(description="May be left out.")]
+ReasonBody = Annotated[Reason | None, Body(description="Optional.")]
 ERRORS = documented(400, 404, 409, 422)
 
 
 @router.post("/{study_id}/cancel", summary="Cancel a study", responses=ERRORS)
 def cancel_study(
-    study: OwnedStudy, storage: StorageDep, by: SubmitterDep, why: WhyBody = None
+    study: OwnedStudy, storage: StorageDep, by: SubmitterDep, reason: ReasonBody = None
 ) -> StudyView:
-    """End a study at once. Trainings under way are stopped within seconds and end as cancelled.
+    """End a study at once. Running trainings are stopped within seconds and end as cancelled.
 
-    What has finished stays. There is no way back; a re-run makes a new study.
+    Finished runs stay. A cancelled study cannot be resumed; a re-run makes a new study.
     """
-    return _do(storage, study, Command.CANCEL, by, why)
+    return _do(storage, study, Command.CANCEL, by, reason)
 
 
 @router.post("/{study_id}/pause", summary="Pause a study", responses=ERRORS)
 def pause_study(
-    study: OwnedStudy, storage: StorageDep, by: SubmitterDep, why: WhyBody = None
+    study: OwnedStudy, storage: StorageDep, by: SubmitterDep, reason: ReasonBody = None
 ) -> StudyView:
-    """Begin no further training; those under way go on to their end.
+    """Begin no further training; running trainings go on to their end.
 
-    The study is `pausing` meanwhile, then `paused` until it is resumed.
+    The study is `pausing` until then, and `paused` until it is resumed.
     """
-    return _do(storage, study, Command.PAUSE, by, why)
+    return _do(storage, study, Command.PAUSE, by, reason)
 
 
 @router.post("/{study_id}/resume", summary="Resume a study", responses=ERRORS)
 def resume_study(
-    study: OwnedStudy, storage: StorageDep, by: SubmitterDep, why: WhyBody = None
+    study: OwnedStudy, storage: StorageDep, by: SubmitterDep, reason: ReasonBody = None
 ) -> StudyView:
-    """Go on with a paused study from where it was."""
-    return _do(storage, study, Command.RESUME, by, why)
+    """Continue a paused study."""
+    return _do(storage, study, Command.RESUME, by, reason)
 
 
 @router.post("/{study_id}/drain", summary="Drain a study", responses=ERRORS)
 def drain_study(
-    study: OwnedStudy, storage: StorageDep, by: SubmitterDep, why: WhyBody = None
+    study: OwnedStudy, storage: StorageDep, by: SubmitterDep, reason: ReasonBody = None
 ) -> StudyView:
-    """Let the trainings under way go on to their end, then end the study as cancelled.
+    """Let running trainings go on to their end, then end the study as cancelled.
 
-    Nothing that was trained is lost. To conclude early with a recommendation instead, lower
-    `budget.trials`.
+    No training is lost. To end early with a recommendation instead, lower `budget.trials`.
     """
-    return _do(storage, study, Command.DRAIN, by, why)
+    return _do(storage, study, Command.DRAIN, by, reason)
 
 
 @router.patch("/{study_id}", summary="Change a study", responses=ERRORS)
@@ -79,11 +78,11 @@ def change_study(
     principal: PrincipalDep,
     highest: HighestPriority,
 ) -> StudyView:
-    """Give a study that has not ended another priority or budget, also while it runs.
+    """Change the priority or the budget of a study that has not ended, also while it runs.
 
     A number of the budget can change until the first training that depends on it has begun:
-    `trials` and `finalists` until finalists are screened, the seeds of a stage until that stage.
-    Lowering `trials` to what is done ends the search.
+    `trials` and `finalists` until the screening, the seeds of a stage until that stage. Lowering
+    `trials` to the number of finished trials ends the search.
     """
     require_priority(principal, change.priority, highest)
 
@@ -109,9 +108,9 @@ def rerun_study(
     highest: HighestPriority,
     idempotency_key: IdempotencyKey = None,
 ) -> StudyView:
-    """Submit the request of an earlier study as a new one, planned by today's catalogue.
+    """Submit the request of an earlier study again, planned with the present catalog.
 
-    It is the caller's then, whoever submitted the earlier one.
+    The caller is the submitter of the new study.
     """
     request = storage.studies.get(study_id).request
     require_priority(principal, request.priority, highest)
@@ -122,7 +121,7 @@ def rerun_study(
 
 
 def _do(
-    storage: Storage, study: Study, command: Command, by: str, why: Reason | None
+    storage: Storage, study: Study, command: Command, by: str, body: Reason | None
 ) -> StudyView:
-    reason = why.reason if why else None
+    reason = body.reason if body else None
     return views(storage, [storage.studies.command(study.id, command, by=by, reason=reason)])[0]

@@ -17,9 +17,10 @@ router = APIRouter(prefix="/v1/recommendations", tags=["recommendations"])
     responses=documented(404, 422),
 )
 def get_surface(recommendation_id: RecommendationId, storage: StorageDep) -> SurfaceGrid:
-    """Return expected validation accuracy and its deviation over a grid of alpha and beta.
+    """Return the expected validation accuracy over a grid of alpha and beta.
 
-    It is the surface that the recommendation was made from: fitted to all search and screening
-    runs of its combination until then, and never changed. What was tried is listed with it.
+    Each value has its standard deviation. The surface was fitted to all search and screening runs
+    that its combination had when the recommendation was made, and it never changes. The answer
+    also lists the configurations that were tried.
     """
     return storage.recommendations.surface(recommendation_id)

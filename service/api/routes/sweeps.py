@@ -1,4 +1,4 @@
-"""Sweeps: many combinations in one request."""
+"""Sweeps: one request that becomes a study of each of many combinations."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SweepId = Annotated[
 
 
 class SweepQuery(PageQuery):
-    """Which part of the list of sweeps."""
+    """A page of the list of sweeps."""
 
     limit: int = limit_field(50, largest=200, of="Sweeps")
     cursor: str | None = id_cursor("sweep")
@@ -45,7 +45,7 @@ class SweepQuery(PageQuery):
     status_code=202,
     response_description="Queued. `Location` is its address.",
     responses={
-        200: {"model": SweepView, "description": "This Idempotency-Key already stands for it."},
+        200: {"model": SweepView, "description": "This Idempotency-Key was used for it before."},
         **documented(400, 409, 422, 429),
     },
 )
@@ -58,11 +58,11 @@ def submit_sweep(
     highest: HighestPriority,
     idempotency_key: IdempotencyKey = None,
 ) -> SweepView:
-    """Ask for every combination of some lists to be tuned: one study each.
+    """Queue one study for every combination of some lists.
 
-    Combinations that cannot be, and those tuned already at this version of their recipe, are left
-    out and named in `left_out` with the reason; `force` tunes the latter again. All studies are
-    queued, or none.
+    `left_out` names the combinations without a study and the reason: those whose parts cannot be
+    combined, and those that are tuned already at this version of their recipe. `force` tunes the
+    latter again. All studies are queued, or none.
     """
     require_priority(principal, request.priority, highest)
     planned, left_out = expand(request, storage.recommendations.latest())
@@ -86,7 +86,7 @@ def list_sweeps(query: Annotated[SweepQuery, Query()], storage: StorageDep) -> P
 
 @router.get("/{sweep_id}", summary="Show a sweep", responses=documented(404, 422))
 def get_sweep(sweep_id: SweepId, storage: StorageDep) -> SweepView:
-    """Return a sweep and how far it is; `/v1/studies?sweep_id=` lists its studies."""
+    """Return a sweep with its progress; `/v1/studies?sweep_id=` lists its studies."""
     return _views(storage, [storage.sweeps.get(sweep_id)])[0]
 
 

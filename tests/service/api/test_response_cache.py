@@ -14,7 +14,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from ham.client.records import ALL_COMBINATIONS, CombinationFilter
-from service.api.response_cache import SharedLook
+from service.api.response_cache import SharedCheck
 from service.settings import Settings
 from service.storage import Storage
 from tests.service import studies
@@ -156,7 +156,7 @@ def test_failed_look_at_the_version_is_told_to_all_who_wait_and_tried_again() ->
             raise result
 
     async def ask() -> list[BaseException | None]:
-        look = SharedLook(read)
+        look = SharedCheck(read)
         first = await asyncio.gather(look(), look(), return_exceptions=True)
         return [*first, await look()]
 

@@ -104,7 +104,7 @@ def test_wrong_credentials_are_401(client: TestClient, header: str) -> None:
 def test_revoked_key_is_refused_as_soon_as_it_is_looked_up_again(
     client: TestClient, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate, "SECONDS_KEPT", 0.0)
+    monkeypatch.setattr(gate, "KEY_CACHE_SECONDS", 0.0)
     key, token = storage.keys.create("short-lived", Scope.READ)
     assert client.get("/v1/studies", headers=bearer(token)).status_code == 200
     storage.keys.revoke(key.id)
