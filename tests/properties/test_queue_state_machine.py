@@ -34,7 +34,7 @@ from ham.client.records import (
     StudyRequest,
     StudyState,
 )
-from ham.client.records.lifecycle import COMMANDS, LET_GO, TRANSITIONS
+from ham.client.records.lifecycle import AFTER_RELEASE, COMMANDS, TRANSITIONS
 from ham.config import HamConfig
 from ham.errors import InvalidConfig
 from service.domain.planning.plans import BASELINES, changed, resolve, stage_sizes
@@ -214,7 +214,7 @@ class QueueMachine(RuleBasedStateMachine):
         if self._write(
             lease, lambda: self.storage.queue.release(lease, "released", wait, lost=lost)
         ):
-            mine.go(LET_GO[mine.state], self.clock.now)
+            mine.go(AFTER_RELEASE[mine.state], self.clock.now)
             if mine.state == StudyState.QUEUED:
                 mine.claimable_at = self.clock.now + wait
             mine.attempts -= not lost
@@ -319,7 +319,7 @@ class QueueMachine(RuleBasedStateMachine):
             study_id = min(due, key=lambda study_id: self._turn(study_id, due[study_id]))
             mine = due[study_id]
             if mine.state in (StudyState.PAUSING, StudyState.DRAINING):
-                mine.go(LET_GO[mine.state], self.clock.now)
+                mine.go(AFTER_RELEASE[mine.state], self.clock.now)
             elif mine.attempts >= MAX_ATTEMPTS:
                 mine.go(StudyState.FAILED, self.clock.now)
             else:

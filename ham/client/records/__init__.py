@@ -1,4 +1,4 @@
-"""The nouns of the API, as immutable pydantic models: what is asked, and what is answered."""
+"""Records of the API as immutable pydantic models: requests and answers."""
 
 from ham.client.records.budgets import Budget, BudgetChange
 from ham.client.records.catalog import (

@@ -1,4 +1,4 @@
-"""How much training a study may spend."""
+"""Budgets: how much training a study may use."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _none_or_enough(seeds: int) -> int:
 
 
 class Budget(BaseModel):
-    """How much training a study may spend, and how it saves."""
+    """Limits on the training of a study, and its early stopping."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -23,24 +23,25 @@ class Budget(BaseModel):
         Field(
             ge=1,
             le=10_000,
-            description="Search trials, at most. Where the learning rate or the weight decay is "
-            "tuned as well, as many again search them without HAM, and so with `finalists`.",
+            description="Maximum number of search trials. If learning rate or weight decay is "
+            "tuned, the search of the baseline, without HAM, has as many trials again.",
         ),
     ] = 32
     early_stopping: Annotated[
         Literal["auto", "none", "asha", "asha_promotion", "hyperband", "median"],
         Field(
-            description="How weak search trials are stopped early. `auto` is ASHA where the "
+            description="Rule that stops weak search trials early. `auto` is ASHA if the "
             "training is long after its target sparsity is reached, else none. Under "
-            "`asha_promotion` a trial that was stopped goes on once it is among the best."
+            "`asha_promotion` a stopped trial resumes if it later ranks among the best."
         ),
     ] = "auto"
     max_epochs: Annotated[
         int | None,
         Field(
             ge=1,
-            description="Cap on training epochs, all stages together. What the stages after the "
-            "search need is set aside; the search ends where the rest is used up.",
+            description="Maximum number of training epochs of all stages together. The epochs "
+            "that the stages after the search need are set aside; the search ends when it has "
+            "used up the rest.",
         ),
     ] = None
     max_seconds: Annotated[
@@ -48,19 +49,27 @@ class Budget(BaseModel):
         Field(
             gt=0,
             allow_inf_nan=False,
-            description="Cap on wall time since the study began. No training begins after it.",
+            description="Maximum wall time since the study began, in seconds. No training begins "
+            "after it.",
         ),
     ] = None
     finalists: Annotated[
-        int, Field(ge=1, le=20, description="Promising settings that race on fresh seeds.")
+        int,
+        Field(
+            ge=1,
+            le=20,
+            description="Number of configurations that enter the screening, which trains them on "
+            "fresh seeds. If learning rate or weight decay is tuned, as many baselines enter a "
+            "screening of their own.",
+        ),
     ] = 8
     screening_seeds: Annotated[
         int,
         Field(
             ge=1,
             le=100,
-            description="Trainings of the race per finalist, on average: weak ones drop out "
-            "early, and what they save goes to the others.",
+            description="Mean number of screening trainings per finalist. Weak finalists drop "
+            "out early; the others get the trainings that this saves.",
         ),
     ] = 3
     confirmation_seeds: Annotated[
@@ -70,33 +79,36 @@ class Budget(BaseModel):
             {"anyOf": [{"const": 0}, {"type": "integer", "minimum": 3, "maximum": 100}]}
         ),
         Field(
-            description="Further fresh seeds on which the winner's gain is measured; 0 leaves the "
-            "confirmation out, and the recommendation is then provisional."
+            description="Number of further fresh seeds on which the gain of the selected "
+            "configuration is measured. With 0 there is no confirmation and the recommendation "
+            "is provisional."
         ),
     ] = 20
 
 
 class BudgetChange(BaseModel):
-    """New numbers for some parts of a budget."""
+    """New values for parts of a budget; what is left out stays as it is."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    trials: int | None = Field(default=None, ge=1, le=10_000, description="Search trials.")
+    trials: int | None = Field(
+        default=None, ge=1, le=10_000, description="Maximum number of search trials."
+    )
     finalists: int | None = Field(
-        default=None, ge=1, le=20, description="Promising settings that race on fresh seeds."
+        default=None, ge=1, le=20, description="Number of configurations that enter the screening."
     )
     screening_seeds: int | None = Field(
-        default=None, ge=1, le=100, description="Trainings of the race per finalist, on average."
+        default=None, ge=1, le=100, description="Mean number of screening trainings per finalist."
     )
     confirmation_seeds: int | None = Field(
-        default=None, ge=3, le=100, description="Further seeds on which its gain is measured."
+        default=None, ge=3, le=100, description="Number of fresh seeds of the confirmation."
     )
     max_epochs: int | None = Field(
-        default=None, ge=1, description="Cap on training epochs, all stages together."
+        default=None, ge=1, description="Maximum number of training epochs of all stages together."
     )
     max_seconds: float | None = Field(
         default=None,
         gt=0,
         allow_inf_nan=False,
-        description="Cap on wall time since the study began.",
+        description="Maximum wall time since the study began, in seconds.",
     )

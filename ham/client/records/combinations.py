@@ -1,4 +1,4 @@
-"""Combinations in what was stored, or was answered by a service with other plug-ins."""
+"""Combinations that a service has stored; their plug-ins need not be installed here."""
 
 from __future__ import annotations
 
@@ -23,12 +23,14 @@ StoredCombination = Annotated[Combination, BeforeValidator(_read)]
 
 
 class CombinationEntry(BaseModel):
-    """A combination that was asked for, and what has become of it."""
+    """A combination that has been requested, with counts of its studies and recommendations."""
 
     model_config = ConfigDict(frozen=True)
 
     id: int
-    key: str = Field(description="Canonical; runs carry it.")
+    key: str = Field(description="Canonical key; runs carry it.")
     combination: StoredCombination
-    studies: int = Field(description="Studies of it, in any state.")
-    recommendations: int = Field(description="Versions of its recommendation; 0: not tuned yet.")
+    studies: int = Field(description="Number of studies of this combination, in any state.")
+    recommendations: int = Field(
+        description="Number of versions of its recommendation; 0 if it has not been tuned."
+    )

@@ -1,4 +1,4 @@
-"""What early stopping did in a study, and whether early epochs foretell the final accuracy."""
+"""Early stopping of a study: what it saved, and how well early epochs predict the final one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ class Rung(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     epoch: int
-    finished: int = Field(description="Trials at full length that the correlation is of.")
+    finished: int = Field(
+        description="Number of trials at full length that the correlation is computed from."
+    )
     rank_correlation: float | None = Field(
-        description="Spearman's, of the validation accuracies after this epoch and the final "
-        "ones. Null with fewer than eight trials, or where all are equal."
+        description="Spearman's rank correlation between the validation accuracies after this "
+        "epoch and the final ones. Null with fewer than eight trials, or if all accuracies are "
+        "equal."
     )
 
 
@@ -32,14 +35,17 @@ class EarlyStoppingReport(BaseModel):
     rule: EarlyStopping
     state: EarlyStoppingState = Field(
         description="`off`: not planned, or the training has no epoch to stop after. `waiting`: "
-        "too few trials at full length yet. `on`: trials can be stopped after at least one epoch. "
-        "`switched off`: no epoch foretells the final accuracy well enough."
+        "too few trials at full length so far. `on`: trials can be stopped after at least one "
+        "epoch. `switched off`: no epoch predicts the final accuracy well enough."
     )
-    stopped: int = Field(description="Search trials that were stopped early.")
-    epochs_saved: int = Field(description="Epochs that they were not trained.")
+    stopped: int = Field(description="Number of search trials that were stopped early.")
+    epochs_saved: int = Field(
+        description="Number of epochs that the stopped trials were not trained."
+    )
     least_rank_correlation: float = Field(
-        description="Nothing is stopped at a rung whose correlation is lower, or not known."
+        description="No trial is stopped at a rung whose rank correlation is lower or unknown."
     )
     rungs: tuple[Rung, ...] = Field(
-        description="They begin when the target sparsity is held; none where that is at the end."
+        description="The first rung is the epoch at which the target sparsity is reached; empty "
+        "if it is reached only at the end."
     )

@@ -1,4 +1,4 @@
-"""What happened to studies, in order."""
+"""Events of studies, in order."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ham.client.records.lifecycle import StudyState
 
 
 class EventKind(StrEnum):
-    """What an event tells."""
+    """Kind of an event."""
 
     STATE = "state"
     CHANGE = "change"
@@ -20,22 +20,24 @@ class EventKind(StrEnum):
 
 
 class StudyEvent(BaseModel):
-    """One thing that happened to a study."""
+    """One event of a study: a state change, a change of its plan, or the begin or end of a run."""
 
     model_config = ConfigDict(frozen=True)
 
-    id: int = Field(description="Grows with every event, of all studies together.")
+    id: int = Field(description="Grows with every event of every study.")
     study_id: str
     at: datetime
     kind: EventKind = Field(
-        description="`state`: it went from `source` to `state`. `change`: its priority or budget "
-        "was changed. `run`: a training began or ended."
+        description="`state`: the study changed from `source` to `state`. `change`: its priority "
+        "or budget was changed. `run`: a training began or ended."
     )
-    by: str | None = Field(description="Who: a submitter, or the scheduler that works on it.")
-    source: StudyState | None = Field(description="The state before; of kind `state` only.")
-    state: StudyState = Field(description="The state since then.")
+    by: str | None = Field(description="A submitter, or the scheduler that works on the study.")
+    source: StudyState | None = Field(
+        description="State before the event; only for events of kind `state`."
+    )
+    state: StudyState = Field(description="State after the event.")
     reason: str | None
     details: dict[str, Any] = Field(
-        description="Of kind `change`: what was set. Of kind `run`: the run's id, purpose, trial "
-        "number, setting, seed, state and validation accuracy."
+        description="For kind `change`: the new values. For kind `run`: the run's id, purpose, "
+        "trial number, setting, seed, state and validation accuracy."
     )

@@ -1,6 +1,7 @@
-"""Results that were not measured by this service: published numbers, and runs made elsewhere.
+"""Results that this service did not measure: published numbers, and runs made outside of it.
 
-Both say so in their ``purpose`` and name their source; neither is ever ranked or recommended.
+Their ``purpose`` is ``published`` or ``external``, and they name their source. They are never
+ranked and never recommended.
 """
 
 from __future__ import annotations
@@ -28,22 +29,26 @@ Accuracy = Annotated[float, Field(ge=0, le=1, description="Fraction.")]
 
 
 class PublishedResult(BaseModel):
-    """A number from a paper or its authors' repository: a mean, as they report it."""
+    """A mean from a paper or from the repository of its authors, as they report it."""
 
     model_config = ConfigDict(frozen=True)
 
     purpose: Literal["published"] = "published"
-    method: str = Field(description="The sparsifier, as it is called here where it exists here.")
-    ham: bool = Field(description="Trained with HAM; its alpha and beta are not reported.")
+    method: str = Field(description="Sparsifier; its name in this service, if it exists here.")
+    ham: bool = Field(
+        description="Whether the result was trained with HAM. Its alpha and beta are not reported."
+    )
     sam: bool
     sign_in: bool
     model: str
     dataset: str
     sparsity: float
-    test_accuracy: float = Field(description="Top-1, a fraction.")
-    spread: float | None = Field(description="As reported (mostly a standard deviation).")
+    test_accuracy: float = Field(description="Top-1 test accuracy, a fraction.")
+    spread: float | None = Field(
+        description="Spread as the source reports it, mostly a standard deviation."
+    )
     epochs: int | None
-    recipe: str = Field(description="Of the source; not one of ours.")
+    recipe: str = Field(description="Recipe of the source; it is not a recipe of this service.")
     source: str
 
 
@@ -75,7 +80,7 @@ class NewExternalRun(BaseModel):
     source: str = Field(
         min_length=3,
         max_length=300,
-        description="Who made it, with what: a paper, a commit, a cluster.",
+        description="Who made the run, and with what: a paper, a commit, a cluster.",
         examples=["our cluster, commit 1a2b3c4"],
     )
     model: str = Field(max_length=100, description="Name from GET /v1/models.")
@@ -86,12 +91,12 @@ class NewExternalRun(BaseModel):
     recipe: str | None = Field(
         default=None,
         max_length=100,
-        description="Id from GET /v1/recipes; the dataset's default if left out.",
+        description="Id from GET /v1/recipes; if left out, the dataset's default.",
     )
     alpha: Annotated[float, Field(ge=0, le=1e9)] = 0.0
     beta: Annotated[float, Field(ge=0, le=1e9)] = 0.0
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)]
-    epochs: Annotated[int, Field(ge=1, le=100_000, description="Epochs trained.")]
+    epochs: Annotated[int, Field(ge=1, le=100_000, description="Number of epochs trained.")]
     validation_accuracy: Accuracy | None = None
     test_accuracy: Accuracy | None = None
     seconds: Annotated[float, Field(ge=0)] | None = None
@@ -108,7 +113,7 @@ class ExternalRun(BaseModel):
     purpose: Literal["external"] = "external"
     id: str
     source: str
-    submitter: str | None = Field(description="Id of the API key that sent it.")
+    submitter: str | None = Field(description="Id of the API key that sent the run.")
     created_at: datetime
     combination: Combination
     setting: HamConfig

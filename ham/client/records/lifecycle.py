@@ -1,7 +1,7 @@
-"""The life of a study: its states, and the only ways from one to another.
+"""The states of a study and the transitions between them.
 
-The database refuses every other way (``service/storage/studies/triggers.py``), and keeps each way
-that was taken as an event: who, when, why.
+The database refuses every other transition (``service/storage/studies/triggers.py``), and stores
+each transition as an event: who, when, why.
 
 ::
 
@@ -10,7 +10,7 @@ that was taken as an event: who, when, why.
       │  └──lease lost──┤  └resume┐
       │                 ├─pause─▶ pausing ──trainings ended──▶ paused ──resume──▶ queued
       │                 └─drain─▶ draining ──trainings ended──▶ cancelled
-    cancel leads from every state that is not an end to cancelled, at once.
+    cancel leads at once to cancelled, from every state that is not an end.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from enum import StrEnum
 
 
 class StudyState(StrEnum):
-    """Where a study stands."""
+    """State of a study."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -32,7 +32,7 @@ class StudyState(StrEnum):
 
 
 class Command(StrEnum):
-    """What people may ask of a study."""
+    """Command that people may give to a study."""
 
     CANCEL = "cancel"
     PAUSE = "pause"
@@ -43,10 +43,10 @@ class Command(StrEnum):
 QUEUED, RUNNING, PAUSING, PAUSED, DRAINING, SUCCEEDED, FAILED, CANCELLED = StudyState
 
 HELD = (RUNNING, PAUSING, DRAINING)
-"""States in which a runner holds the study under its lease."""
+"""States in which a runner holds a lease of the study."""
 
 ENDED = (SUCCEEDED, FAILED, CANCELLED)
-"""States that nothing leads out of."""
+"""States without a transition to another."""
 
 TRANSITIONS: dict[StudyState, tuple[StudyState, ...]] = {
     QUEUED: (RUNNING, PAUSED, FAILED, CANCELLED),
@@ -58,7 +58,7 @@ TRANSITIONS: dict[StudyState, tuple[StudyState, ...]] = {
     FAILED: (),
     CANCELLED: (),
 }
-"""Every way there is. From running to running: another runner took over a lease that ran out."""
+"""All transitions. Running to running: another runner took the study over, its lease ran out."""
 
 COMMANDS: dict[Command, dict[StudyState, StudyState]] = {
     Command.CANCEL: dict.fromkeys((QUEUED, *HELD, PAUSED, CANCELLED), CANCELLED),
@@ -69,7 +69,11 @@ COMMANDS: dict[Command, dict[StudyState, StudyState]] = {
         **dict.fromkeys((QUEUED, PAUSED, CANCELLED), CANCELLED),
     },
 }
-"""Where a command leads from each state; to where it already is, nothing happens."""
+"""State after a command, by the state before. If both are equal, nothing happens."""
 
-LET_GO: dict[StudyState, StudyState] = {RUNNING: QUEUED, PAUSING: PAUSED, DRAINING: CANCELLED}
-"""Where a study goes when its runner lets go of it before its end."""
+AFTER_RELEASE: dict[StudyState, StudyState] = {
+    RUNNING: QUEUED,
+    PAUSING: PAUSED,
+    DRAINING: CANCELLED,
+}
+"""State of a study after its runner released it before its end, by the state before."""

@@ -1,4 +1,4 @@
-"""What runners log, kept with the study and the run that it is about."""
+"""Log lines of runners, stored with their study and run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class LogLevel(StrEnum):
-    """How much a line matters."""
+    """Severity of a log line."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -19,21 +19,23 @@ class LogLevel(StrEnum):
 
 
 class NewLogLine(BaseModel):
-    """One line of a log, before it is stored."""
+    """A log line before it is stored."""
 
     model_config = ConfigDict(frozen=True)
 
-    run_id: str | None = Field(default=None, description="The run it is about, if it is of one.")
+    run_id: str | None = Field(
+        default=None, description="Id of the run, if the line is about one run."
+    )
     at: datetime
     level: LogLevel
-    event: str = Field(description="What happened.")
+    event: str = Field(description="Message of the log line.")
     details: dict[str, Any] = Field(
-        default={}, description="Its facts by name; `exception` is a traceback."
+        default={}, description="Values by name; `exception` is a traceback."
     )
 
 
 class LogLine(NewLogLine):
-    """One stored line of a log."""
+    """A stored log line."""
 
     id: int = Field(description="Grows from line to line of a study.")
     study_id: str

@@ -1,4 +1,4 @@
-"""What all leaderboards say together."""
+"""The overview: all leaderboards together."""
 
 from __future__ import annotations
 
@@ -8,47 +8,57 @@ from ham.client.records.recommendations import Grade
 
 
 class Comparison(BaseModel):
-    """Two ways to set HAM, compared within each combination that has both, paired by seed."""
+    """Two roles, compared within each combination that has both, paired by seed."""
 
     model_config = ConfigDict(frozen=True)
 
-    role: str = Field(description="`tuned`, `no HAM` or `paper`.")
-    other: str = Field(description="What it is compared with.")
-    combinations: int = Field(description="Combinations compared.")
-    wins: int = Field(description="Where the 95 % interval of its gain lies above zero.")
-    losses: int = Field(description="Where it lies below zero; the rest are ties.")
+    role: str = Field(description="`tuned`, `no HAM` (the baseline) or `paper`.")
+    other: str = Field(description="The role that it is compared with.")
+    combinations: int = Field(description="Number of combinations compared.")
+    wins: int = Field(
+        description="Number of combinations in which the 95 % interval of its gain lies above "
+        "zero."
+    )
+    losses: int = Field(
+        description="Number of combinations in which the 95 % interval of its gain lies below "
+        "zero. The others are ties."
+    )
     mean_gain: float | None = Field(
-        description="Mean over the combinations of its gain in test accuracy, a fraction."
+        description="Gain in test accuracy, a fraction, averaged over the combinations."
     )
 
 
 class Method(BaseModel):
-    """A sparsifier with an optimizer and a way to set HAM, over all boards that rank it."""
+    """A sparsifier with an optimizer and a role, over all leaderboards that rank it."""
 
     model_config = ConfigDict(frozen=True)
 
     sparsifier: str
     optimizer: str
     role: str
-    benchmarks: int = Field(description="Leaderboards that rank it.")
-    firsts: int = Field(description="Of these, where it is first, alone or in a tie.")
+    benchmarks: int = Field(description="Number of leaderboards that rank it.")
+    firsts: int = Field(
+        description="Number of leaderboards on which it is first, alone or in a tie."
+    )
     mean_rank: float
     win_rate: float = Field(
-        description="Share of its rivals on a board that it is before, a tie counting half, "
-        "averaged over boards: comparable between boards of unequal length."
+        description="Share of the other methods on a leaderboard that it ranks above, averaged "
+        "over leaderboards. A tie counts half. The share is comparable between leaderboards of "
+        "different length."
     )
 
 
 class Overview(BaseModel):
-    """All leaderboards in one look."""
+    """All leaderboards together."""
 
     model_config = ConfigDict(frozen=True)
 
     benchmarks: int
-    combinations: int = Field(description="Combinations that have been tuned.")
-    grades: dict[Grade, int] = Field(description="How many of them have each grade.")
+    combinations: int = Field(description="Number of combinations that have been tuned.")
+    grades: dict[Grade, int] = Field(description="Number of combinations by grade.")
     environments: tuple[str, ...] = Field(
-        description="Where the ranked runs were trained; more than one means that boards differ."
+        description="Environments in which the ranked runs were trained. With more than one, "
+        "leaderboards may differ because of them."
     )
     settings: tuple[Comparison, ...]
-    methods: tuple[Method, ...] = Field(description="Highest share of rivals beaten first.")
+    methods: tuple[Method, ...] = Field(description="Sorted by win rate, highest first.")

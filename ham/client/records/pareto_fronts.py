@@ -1,4 +1,4 @@
-"""What a study of two objectives ends with: settings of which none is better in both."""
+"""Pareto fronts: configurations of which none is better than another in both objectives."""
 
 from __future__ import annotations
 
@@ -13,59 +13,73 @@ from ham.config import HamConfig
 
 
 class ParetoPoint(BaseModel):
-    """A setting at a sparsity: what it costs, and what it reaches."""
+    """A configuration at a sparsity, with its cost and its accuracy."""
 
     model_config = ConfigDict(frozen=True)
 
-    combination: StoredCombination = Field(description="At this point's target sparsity.")
-    setting: HamConfig = Field(description="(0, 0) where no HAM itself is on the front.")
-    realised_sparsity: float | None = Field(description="Mean over its runs.")
-    training_flops: float | None = Field(description="Of a whole run, mean over its runs.")
-    inference_flops: float | None = Field(description="Of one example, mean over its runs.")
+    combination: StoredCombination = Field(
+        description="Combination at the target sparsity of this point."
+    )
+    setting: HamConfig = Field(
+        description="Configuration; (0, 0) if the baseline, without HAM, is on the front."
+    )
+    realised_sparsity: float | None = Field(
+        description="Fraction of zero weights, averaged over its runs."
+    )
+    training_flops: float | None = Field(
+        description="FLOPs of a whole training, averaged over its runs."
+    )
+    inference_flops: float | None = Field(
+        description="FLOPs of one example, averaged over its runs."
+    )
     validation_accuracy: float = Field(
-        description="Mean of the screening, which put the point on the front."
+        description="Mean validation accuracy in the screening, a fraction. It decided that the "
+        "point is on the front."
     )
     test_accuracy: Estimate | None = Field(
-        description="Of the confirmation, with a 95 % interval of this point alone; null where "
-        "fewer than two of its runs gave one."
+        description="Test accuracy in the confirmation, with a 95 % interval of this point "
+        "alone. Null if fewer than two of its runs have one."
     )
     gain: Estimate | None = Field(
-        description="Test accuracy over no HAM at the same sparsity, paired by seed; null for no "
-        "HAM itself and with fewer than three pairs. The intervals of all gains of a front hold "
-        "together in 95 % of the cases (Bonferroni)."
+        description="Test accuracy minus that of the baseline at the same sparsity, paired by "
+        "seed. Null for the baseline itself and with fewer than three pairs. The intervals of "
+        "all gains of a front hold together with 95 % confidence (Bonferroni)."
     )
     gain_shown: bool = Field(
-        description="True where the whole interval of the gain is above zero, and no run failed."
+        description="True if the whole interval of the gain is above zero and no run failed."
     )
-    seeds: tuple[int, ...] = Field(description="Seeds of its test accuracy.")
-    failed_runs: int = Field(description="Of screening and confirmation.")
+    seeds: tuple[int, ...] = Field(description="Seeds of the test accuracy.")
+    failed_runs: int = Field(description="Number of failed runs in screening and confirmation.")
 
     def measured(self, objective: Objective) -> float | None:
-        """Return what accuracy is traded for, as it was measured."""
+        """Return the mean of an objective other than accuracy; None if it was not measured."""
         name = "realised_sparsity" if objective == "sparsity" else objective
         found: float | None = getattr(self, name)
         return found
 
 
 class NewParetoFront(BaseModel):
-    """A Pareto front that a study has reached, before it is stored."""
+    """A Pareto front before it is stored."""
 
     model_config = ConfigDict(frozen=True)
 
-    objectives: tuple[Objective, ...] = Field(description="Accuracy, and what it is traded for.")
+    objectives: tuple[Objective, ...] = Field(
+        description="`accuracy` and the objective that it is traded for."
+    )
     provisional: bool = Field(
-        description="True without a confirmation: nothing was measured on test data, no gain is "
-        "claimed."
+        description="True if there was no confirmation: nothing was measured on test data and no "
+        "gain is claimed."
     )
     points: tuple[ParetoPoint, ...] = Field(
-        description="Chosen on validation data, by rising sparsity or falling FLOPs; never chosen "
-        "again by test accuracy, by which one may come to dominate another."
+        description="Selected on validation data, sorted by rising sparsity or falling FLOPs. "
+        "Points are not selected again by test accuracy, so one may dominate another by test "
+        "accuracy."
     )
-    message: str = Field(description="The front in a sentence.")
+    message: str = Field(description="Summary of the front in one sentence.")
 
 
 class ParetoFront(NewParetoFront):
-    """A stored front. It never changes; another study makes another."""
+    """A stored Pareto front. It never changes; another study makes another front."""
 
     study_id: str
     created_at: datetime

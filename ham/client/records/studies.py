@@ -1,4 +1,4 @@
-"""A study and its life: what is asked, what was planned, where it stands."""
+"""Studies: requests, plans, progress and stored studies."""
 
 from __future__ import annotations
 
@@ -25,27 +25,34 @@ Tune = Annotated[
     Field(
         max_length=len(TUNABLE),
         strict=False,
-        description="What is tuned beside alpha and beta, within the ranges of the search space. "
-        "With learning rate or weight decay, no HAM gets a search and a race of its own, and the "
-        "gain is that over tuned no HAM. Schedules are those that the space declares.",
+        description="Hyperparameters to tune besides alpha and beta, within the ranges of the "
+        "search space. If learning rate or weight decay is tuned, the baseline, without HAM, is "
+        "tuned with the same effort, and the gain is that over the tuned baseline. Schedules are "
+        "chosen from those that the search space declares.",
     ),
 ]
 AlphaSchedule = Annotated[
     Schedule,
     Field(
-        description="How alpha goes to 0 over a training, in all settings that a study tries; to "
-        "have it tuned, name it in `tune` instead."
+        description="Schedule of alpha over a training, for all configurations of the study; to "
+        "tune it, name it in `tune` instead."
     ),
 ]
-BetaSchedule = Annotated[Schedule, Field(description="The same for beta.")]
+BetaSchedule = Annotated[
+    Schedule,
+    Field(
+        description="Schedule of beta over a training, for all configurations of the study; to "
+        "tune it, name it in `tune` instead."
+    ),
+]
 
 LARGEST_PRIORITY = 100
 LOCAL = "local"
-"""Who asks where the service asks for no key."""
+"""Submitter of every study if the service asks for no API key."""
 
 
 class StudyRequest(BaseModel):
-    """A request to tune alpha and beta of one combination, and what else is named."""
+    """A request to tune alpha and beta of one combination, and the hyperparameters in ``tune``."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -77,54 +84,53 @@ class StudyRequest(BaseModel):
     recipe: str | None = Field(
         default=None,
         max_length=100,
-        description="Id from GET /v1/recipes; the dataset's default if left out.",
+        description="Id from GET /v1/recipes; if left out, the dataset's default.",
     )
     budget: Budget = Budget()
     priority: int = Field(
         default=0,
         ge=-LARGEST_PRIORITY,
         le=LARGEST_PRIORITY,
-        description="Studies of a higher priority are taken up first.",
+        description="Studies of a higher priority are claimed first.",
     )
     sampler: Sampler = Field(
         default="tpe",
-        description="Who proposes settings: Optuna's multivariate TPE, a Gaussian process, "
-        "CMA-ES, random or quasi-random (Sobol) points, a grid that fills the trials, or NSGA-II. "
-        "Two objectives take `tpe`, `nsga2` and `random`; "
-        "`nsga2` is for them alone.",
+        description="Optuna sampler that proposes configurations: multivariate TPE, a Gaussian "
+        "process, CMA-ES, random or quasi-random (Sobol) points, a grid with as many points as "
+        "trials, or NSGA-II. With two objectives: `tpe`, `nsga2` or `random`. `nsga2` needs two "
+        "objectives.",
     )
     objectives: Annotated[
         tuple[Objective, ...], Field(min_length=1, max_length=2, strict=False)
     ] = Field(
         default=("accuracy",),
-        description="`accuracy`, and beside it at most one more: `sparsity` (realised, to be "
-        "large), `training_flops` or `inference_flops` (to be small). With two the study "
-        "searches `sparsities` as well, and ends with a Pareto front in the place of a "
-        "recommendation.",
+        description="`accuracy` alone, or with one more: `sparsity` (realised, maximised), "
+        "`training_flops` or `inference_flops` (minimised). With two objectives the study also "
+        "searches `sparsities`, and its result is a Pareto front instead of a recommendation.",
     )
     sparsities: Annotated[tuple[float, ...], Field(max_length=10, strict=False)] = Field(
         default=(),
-        description="With two objectives: 2 to 10 levels of sparsity to choose from. "
-        "`sparsity` is then left out; the study is listed under the combination of the lowest "
-        "level.",
+        description="With two objectives: 2 to 10 levels of sparsity to search; `sparsity` is "
+        "then left out. The study belongs to the combination with the lowest level.",
     )
     tune: Tune = ()
     alpha_schedule: AlphaSchedule = "constant"
     beta_schedule: BetaSchedule = "constant"
     transfer: bool = Field(
         default=True,
-        description="Begin the search with settings that helped similar combinations, and take "
-        "their gains for a prior of its surface, where enough of them have been tuned.",
+        description="Start the search with configurations that helped similar combinations, and "
+        "use their gains as a prior of the response surface, if enough similar combinations have "
+        "been tuned.",
     )
     replicate: bool = Field(
         default=False,
-        description="Train again what an earlier study has trained. By default a run that is "
-        "identical in combination, setting, seed, code, data and device is reused.",
+        description="Repeat trainings that earlier studies made. By default a run is reused if "
+        "it has the same combination, configuration, seed, code, data and device.",
     )
 
 
 class StudyChange(BaseModel):
-    """What may be changed of a study that has not ended; what is left out stays as it is."""
+    """Changes of a study that has not ended; what is left out stays as it is."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -137,16 +143,16 @@ class StudyChange(BaseModel):
         default=None,
         ge=-LARGEST_PRIORITY,
         le=LARGEST_PRIORITY,
-        description="Studies of a higher priority are taken up first.",
+        description="Studies of a higher priority are claimed first.",
     )
     budget: BudgetChange | None = Field(
         default=None,
-        description="A part of it can change until the first training that depends on it begins.",
+        description="Each part can change until the first training that depends on it begins.",
     )
 
 
 class CombinationFilter(BaseModel):
-    """Which combinations are meant; a field that is None matches all."""
+    """A filter of combinations; a field that is None matches all."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -164,9 +170,9 @@ ALL_COMBINATIONS = CombinationFilter()
 
 
 class Plan(BaseModel):
-    """What will run, fixed before the study is queued.
+    """What a study will run, fixed before the study is queued.
 
-    Seeds of different stages never meet: what the search saw is not what confirms.
+    The stages use different seeds, so no seed of the search confirms its result.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -182,44 +188,45 @@ class Plan(BaseModel):
     transfer: bool = True
     prior: Prior | None = Field(
         default=None,
-        description="What similar combinations let it expect, written when the search begins; "
-        "null before that, and where too few are similar or `transfer` is off.",
+        description="Expected gains from similar combinations, written when the search begins. "
+        "Null before that, if too few combinations are similar, or if `transfer` is off.",
     )
     search_seeds: tuple[int, ...]
     screening_seeds: tuple[int, ...]
     confirmation_seeds: tuple[int, ...]
     baselines: tuple[HamConfig, ...] = Field(
-        description="Settings re-run beside the finalists: no HAM, and the paper's default. With "
-        "two objectives no HAM alone, at each of the sparsities."
+        description="Configurations that are trained beside the finalists: the baseline, without "
+        "HAM, and the paper's default. With two objectives only the baseline, at each level of "
+        "sparsity."
     )
     objectives: tuple[Objective, ...] = ("accuracy",)
     sparsities: tuple[float, ...] = Field(
         default=(),
         description="With two objectives, the levels of sparsity that are searched, ascending; "
-        "`combination` is then that of the lowest.",
+        "`combination` has the lowest level.",
     )
     expected_runs: int
     expected_epochs: int
 
     @property
     def is_multi_objective(self) -> bool:
-        """True with two objectives: the study ends with a Pareto front, not a recommendation."""
+        """True with two objectives: the result is a Pareto front, not a recommendation."""
         return len(self.objectives) > 1
 
     @property
     def combinations(self) -> tuple[Combination, ...]:
-        """What is trained: one combination, or that of each level of sparsity."""
+        """The combinations that are trained: one, or one for each level of sparsity."""
         return tuple(map(self.combination_at, self.sparsities)) or (self.combination,)
 
     def combination_at(self, sparsity: float | None) -> Combination:
-        """Return the combination at a level of sparsity; None stands for the plan's own."""
+        """Return the combination at a level of sparsity; None stands for the plan's own level."""
         if sparsity is None:
             return self.combination
         return Combination.stored(**(asdict(self.combination) | {"sparsity": sparsity}))
 
     @property
     def slug(self) -> str:
-        """Readable name of what is tuned: the combination's, with all levels of sparsity."""
+        """Readable name of the combination, with all levels of sparsity."""
         if not self.is_multi_objective:
             return self.combination.slug
         lowest, *others = map(format_sparsity, self.sparsities)
@@ -240,7 +247,7 @@ class Plan(BaseModel):
         return len(self.branches) * self.budget.trials
 
     def trained_with(self, setting: HamConfig) -> dict[str, Any]:
-        """Return the values, not multiples, that a setting gives to what was tuned jointly."""
+        """Return the jointly tuned values of a configuration, as values and not as multiples."""
         return {
             name: getattr(self.recipe, name) * getattr(setting, name)
             for name in self.space.multiples
@@ -250,41 +257,43 @@ class Plan(BaseModel):
     def run_epochs(self) -> int:
         """Epochs of one run: the recipe's, once for each training that the sparsifier takes.
 
-        Of several combinations it is the longest one's.
+        With several combinations it is the largest number.
         """
         return max(combination.epochs(self.recipe) for combination in self.combinations)
 
 
 class StageProgress(BaseModel):
-    """Runs of one stage."""
+    """Number of ended and of planned runs of one stage."""
 
     done: int
     planned: int
 
 
 class Progress(BaseModel):
-    """How far a study is."""
+    """Progress of a study."""
 
     search: StageProgress
     screening: StageProgress
     confirmation: StageProgress
-    running: int = Field(description="Runs under way.")
-    failed: int = Field(description="Runs that ended without a result.")
+    running: int = Field(description="Number of running runs.")
+    failed: int = Field(description="Number of runs that ended without a result.")
     best_validation_accuracy: float | None = Field(
-        description="Best of the search so far, a fraction."
+        description="Best validation accuracy of the search so far, a fraction."
     )
     best_setting: HamConfig | None
     elapsed_seconds: float | None
-    remaining_seconds: float | None = Field(description="Estimate from the runs so far.")
+    remaining_seconds: float | None = Field(
+        description="Estimate from the runs so far, in seconds."
+    )
 
     @property
     def done(self) -> int:
-        """Runs ended, of all stages."""
+        """Number of ended runs of all stages."""
         return self.search.done + self.screening.done + self.confirmation.done
 
     @property
     def planned(self) -> int:
-        """Runs planned, of all stages."""
+        """Number of planned runs of all stages."""
         return self.search.planned + self.screening.planned + self.confirmation.planned
 
 
@@ -295,18 +304,18 @@ class Study(BaseModel):
 
     id: str
     state: StudyState
-    submitter: str = Field(description="Who asked: the id of an API key, or `local`.")
+    submitter: str = Field(description="Id of an API key, or `local`.")
     priority: int
-    sweep_id: str | None = Field(description="The sweep it belongs to, if any.")
+    sweep_id: str | None = Field(description="Id of the sweep that it belongs to, if any.")
     request: StudyRequest
-    plan: Plan = Field(description="As it stands now; `request` says what was asked at first.")
+    plan: Plan = Field(description="The present plan; `request` is what was asked for at first.")
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
     attempts: int = Field(
-        description="Runners that took it up and did not give it back on purpose."
+        description="Number of runners that worked on it and did not release it on purpose."
     )
     error: str | None = Field(
         description="Why it failed or was cancelled, or why its last runner stopped."
     )
-    cost: Cost = Field(description="Of its runs that have ended.")
+    cost: Cost = Field(description="Cost of its ended runs.")

@@ -1,4 +1,4 @@
-"""A sweep: one request that becomes a study per combination."""
+"""Sweeps: one request that becomes a study per combination."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _as_in_studies(name: str) -> Any:
 
 
 class SweepRequest(BaseModel):
-    """Every combination of the lists becomes a study."""
+    """A request for a study of every combination of the lists."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -55,14 +55,15 @@ class SweepRequest(BaseModel):
     sparsities: Annotated[tuple[float, ...], Field(min_length=1, max_length=100, strict=False)] = (
         Field(
             default=(0.0,),
-            description="Fractions of zero weights; a sparsifier that takes none is used once.",
+            description="Fractions of zero weights. A sparsifier that takes no sparsity is used "
+            "once.",
         )
     )
     optimizers: Names = Field(default=("sgd",), description="Names from GET /v1/optimizers.")
     recipe: str | None = Field(
         default=None,
         max_length=100,
-        description="Id from GET /v1/recipes; each dataset's default if left out.",
+        description="Id from GET /v1/recipes; if left out, each dataset's default.",
     )
     budget: Budget = Budget()
     priority: int = _as_in_studies("priority")
@@ -74,13 +75,13 @@ class SweepRequest(BaseModel):
     replicate: bool = _as_in_studies("replicate")
     force: bool = Field(
         default=False,
-        description="Tune also what has been tuned, in as much and with the same schedules, at "
-        "the present version of its recipe.",
+        description="Also tune combinations that were tuned with the same hyperparameters and "
+        "schedules at the present version of the recipe.",
     )
 
 
 class LeftOut(BaseModel):
-    """A combination of a sweep that no study was made of."""
+    """A combination of a sweep without a study, and the reason."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -102,14 +103,14 @@ class Sweep(BaseModel):
     created_at: datetime
     request: SweepRequest
     left_out: tuple[LeftOut, ...] = Field(
-        description="Combinations that cannot be, or that have been tuned already."
+        description="Combinations that are not possible, or that have been tuned already."
     )
 
 
 class SweepProgress(BaseModel):
-    """How far a sweep is, over all its studies."""
+    """Progress of a sweep, over all its studies."""
 
     studies: int
-    by_state: dict[StudyState, int] = Field(description="Studies in each state.")
+    by_state: dict[StudyState, int] = Field(description="Number of studies by state.")
     runs_planned: int
-    runs_done: int = Field(description="Trainings that have ended, with or without a result.")
+    runs_done: int = Field(description="Number of ended runs, with or without a result.")

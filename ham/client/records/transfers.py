@@ -1,4 +1,4 @@
-"""What similar combinations say about one that nobody has tuned."""
+"""Recommendations for untuned combinations, from similar combinations or from the paper."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ham.config import Combination, HamConfig
 
 
 class TunedNeighbour(BaseModel):
-    """A tuned combination that had a say."""
+    """A tuned combination that a transferred recommendation is based on."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -24,42 +24,45 @@ class TunedNeighbour(BaseModel):
         "a tenfold density or learning rate."
     )
     grade: Grade
-    setting: HamConfig = Field(description="What is recommended for it.")
+    setting: HamConfig = Field(description="Configuration that is recommended for it.")
     recommendation_id: str
 
 
 class TransferredRecommendation(BaseModel):
-    """A setting carried over from similar combinations. Nothing was trained for this one."""
+    """A configuration transferred from similar combinations; nothing was trained for this one."""
 
     model_config = ConfigDict(frozen=True)
 
     grade: Literal[Grade.TRANSFERRED] = Grade.TRANSFERRED
     combination: Combination
-    setting: HamConfig = Field(description="What to use; (0, 0) where no gain is to be expected.")
+    setting: HamConfig = Field(
+        description="The recommended configuration; (0, 0) if no gain is expected."
+    )
     expected_gain: Expectation = Field(
-        description="Validation accuracy over no HAM, as a fraction, with the 95 % interval in "
-        "which the gain of a further combination like these is to be expected."
+        description="Expected gain in validation accuracy over the baseline, without HAM, a "
+        "fraction, with the 95 % interval for the gain of one more combination like the "
+        "neighbours."
     )
     portfolio: tuple[HamConfig, ...] = Field(
-        description="Settings to try in this order where a few trainings can be spared."
+        description="Configurations to try in this order, if a few trainings are possible."
     )
     neighbours: tuple[TunedNeighbour, ...] = Field(description="Nearest first.")
-    message: str = Field(description="The evidence in one sentence.")
+    message: str = Field(description="Summary of the evidence in one sentence.")
 
 
 class PaperRecommendation(BaseModel):
-    """The paper's default, where nothing else is known. Nothing was trained for this one."""
+    """The paper's default, if nothing else is known; nothing was trained for this one."""
 
     model_config = ConfigDict(frozen=True)
 
     grade: Literal[Grade.PAPER] = Grade.PAPER
     combination: Combination
-    setting: HamConfig = Field(description="The default of the paper's authors.")
+    setting: HamConfig = Field(description="Default of the paper's authors.")
     published: tuple[PublishedResult, ...] = Field(
-        description="What is reported of the same model, dataset, sparsifier and sparsity."
+        description="Published results of the same model, dataset, sparsifier and sparsity."
     )
-    message: str = Field(description="What is known in one sentence.")
+    message: str = Field(description="Summary of what is known in one sentence.")
 
 
 Untuned = Annotated[TransferredRecommendation | PaperRecommendation, Field(discriminator="grade")]
-"""What can be said of a combination that nobody has tuned."""
+"""Recommendation of a combination that has not been tuned."""

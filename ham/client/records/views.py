@@ -1,4 +1,4 @@
-"""What the API answers beyond the stored records: pages, and records with their progress."""
+"""Answers of the API beyond the stored records: pages, and records with their progress."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ T = TypeVar("T")
 
 
 class Page(BaseModel, Generic[T]):
-    """A part of a list."""
+    """One page of a list."""
 
     items: list[T]
     next_cursor: str | None = Field(
-        default=None, description="Send it as `cursor` for the next page; null on the last."
+        default=None, description="Send it as `cursor` for the next page; null on the last page."
     )
 
 
 class StudyView(Study):
-    """A study and how far it is."""
+    """A study with its progress."""
 
     progress: Progress
 
 
 class PlanView(Plan):
-    """What a study would run, and what that would cost."""
+    """A plan with its estimated cost."""
 
     estimate: CostEstimate
 
 
 class SweepView(Sweep):
-    """A sweep and how far it is."""
+    """A sweep with its progress."""
 
     progress: SweepProgress
 
 
 class Reason(BaseModel):
-    """Why something is asked for; kept with the event."""
+    """The reason for a command; it is stored with the event."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"reason": "the learning rate is wrong"}]}
@@ -51,8 +51,8 @@ class Reason(BaseModel):
 
 
 class Health(BaseModel):
-    """The service is up."""
+    """Sign that the service is up."""
 
     status: str = Field(description="`ok`.")
     version: str
-    instance: str = Field(description="Changes whenever the process is started anew.")
+    instance: str = Field(description="Changes with every start of the process.")

@@ -18,7 +18,7 @@ from ham.client.records import (
     Study,
     StudyState,
 )
-from ham.client.records.lifecycle import LET_GO
+from ham.client.records.lifecycle import AFTER_RELEASE
 from service.clock import Clock
 from service.records import ControlFlags, StudyLease
 from service.storage.engine.database import Database
@@ -264,7 +264,7 @@ class StudyQueue:
         )
 
     def _give_back(self, session: Session, row: StudyRow, reason: str) -> None:
-        self._transition(session, row, LET_GO[row.state], reason)
+        self._transition(session, row, AFTER_RELEASE[row.state], reason)
 
     def _transition(
         self, session: Session, row: StudyRow, state: StudyState, reason: str | None
