@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
@@ -120,13 +121,13 @@ class FaultHarness:
         for url in self.urls:
             wait_for(partial(answers, url), 300)
 
-    def ask(self, method: str, path: str, **options: object) -> httpx2.Response:
+    def ask(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """Ask one API after the other until one answers well."""
         deadline = time.monotonic() + 120
         for turn in range(10_000):
             url = self.urls[turn % len(self.urls)]
             try:
-                answer = httpx2.request(method, url + path, timeout=10, **options)  # type: ignore[arg-type]
+                answer = httpx2.request(method, url + path, timeout=10, **options)
             except httpx2.TransportError:
                 pass
             else:

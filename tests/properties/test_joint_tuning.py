@@ -14,7 +14,7 @@ import pytest
 from ham.client.records import Budget, Grade, NewRecommendation, Plan, Purpose, Run
 from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig, Recipe
 from ham.errors import InvalidConfig
-from search_spaces import JOINT, Branch
+from search_spaces import JOINT, Branch, space_for
 from service.domain.evidence.recommendations import provisional, recommend
 from service.domain.planning import plans
 from service.domain.planning.plans import MIN_TRIALS, stage_sizes
@@ -194,7 +194,7 @@ def test_a_cap_leaves_both_branches_their_fewest_trials() -> None:
 def test_axis_that_the_space_does_not_declare_cannot_be_tuned(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bare = replace(plans.space_for("random"), learning_rate=None, schedules=("constant",))
+    bare = replace(space_for("random"), learning_rate=None, schedules=("constant",))
     monkeypatch.setattr(plans, "space_for", lambda *_: bare)
     with pytest.raises(
         InvalidConfig, match="at_initialization@3 declares: weight_decay"

@@ -191,7 +191,7 @@ def test_nothing_that_a_request_says_is_run_or_opened(
     client: TestClient, watch: Watch, folder: Path
 ) -> None:
     code = Path(service.__file__).parent
-    registered = tuple(map(os.path.realpath, (code, folder / "data", sys.prefix)))
+    registered = tuple(os.path.realpath(path) for path in (code, folder / "data", sys.prefix))
 
     @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
     @given(requests())
