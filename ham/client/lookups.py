@@ -119,7 +119,7 @@ def recommend(
 
 def _jointly(recommendation: Recommendation, others: tuple[str, ...]) -> str:
     message = f"alpha and beta were tuned to be used with {', '.join(others)}"
-    setting = recommendation.setting
-    if {setting.alpha_schedule, setting.beta_schedule} != {"constant"}:
+    ham_config = recommendation.setting
+    if {ham_config.alpha_schedule, ham_config.beta_schedule} != {"constant"}:
         message += "; ham.StrengthSchedule sets them step by step (docs/ham.md)"
     return message

@@ -1,4 +1,4 @@
-"""The command as people run it: a process of its own, against a service of its own."""
+"""The command as users run it: one process for each command, and a service of its own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COMMAND = (sys.executable, "-m", "service.cli")
 
 
 def run(*args: str, data_dir: Path, url: str | None = None, timeout: float = 240) -> Result:
-    """Run ``hamtune`` and return what it wrote."""
+    """Run ``hamtune`` and return its exit code and output."""
     return subprocess.run(
         [*COMMAND, *args],
         capture_output=True,
@@ -47,7 +47,7 @@ def free_port() -> int:
 
 
 class Started(subprocess.Popen[str]):
-    """A command that goes on. It writes to a file: a pipe that nobody reads would stop it."""
+    """A command that keeps running. It writes to a file: a full pipe would block it."""
 
     def __init__(self, *args: str, env: dict[str, str]) -> None:
         self._output = tempfile.TemporaryFile("a+")
@@ -57,18 +57,18 @@ class Started(subprocess.Popen[str]):
             stderr=subprocess.STDOUT,
             env=env,
             text=True,
-            preexec_fn=_heed_interrupts,
+            preexec_fn=_receive_interrupts,
         )
 
     def written(self) -> str:
-        """Return what it has written so far."""
+        """Return the output so far."""
         self._output.seek(0)
         return self._output.read()
 
     def ended(self, timeout: float) -> tuple[int, str]:
-        """Wait for its end; return its exit code and all that it wrote.
+        """Wait for the end; return exit code and output.
 
-        What does not end by then is killed: the tests to come need the machine.
+        A command that has not ended after ``timeout`` seconds is killed.
         """
         with self._output:
             try:
@@ -79,13 +79,13 @@ class Started(subprocess.Popen[str]):
                 raise
 
 
-def _heed_interrupts() -> None:
-    """Undo that a shell lets what it starts in the background ignore Ctrl-C."""
+def _receive_interrupts() -> None:
+    """Receive SIGINT, which a shell makes background processes ignore."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def start_serving(data_dir: Path, port: int, **settings: str) -> Started:
-    """Start ``hamtune serve`` without a scheduler, and wait until it has said where it is."""
+    """Start ``hamtune serve`` without a scheduler, and wait until it has written its address."""
     env = environment(data_dir) | settings
     process = Started("serve", "--no-scheduler", "--port", str(port), env=env)
     deadline = time.monotonic() + 60
@@ -97,7 +97,7 @@ def start_serving(data_dir: Path, port: int, **settings: str) -> Started:
 
 
 def stop(process: Started, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
-    """Ask a process to end; return its exit code and all that it wrote."""
+    """Send a signal to a command; return its exit code and output."""
     process.send_signal(how)
     return process.ended(timeout=30)
 
@@ -109,7 +109,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def storage(data_dir: Path) -> Iterator[Storage]:
-    """The storage of the running service, through which a test plays the scheduler."""
+    """The storage of the running service; a test acts as the scheduler through it."""
     storage = open_storage(Settings(data_dir=data_dir))
     migrate(storage.database)
     yield storage
@@ -127,5 +127,5 @@ def service(data_dir: Path, storage: Storage) -> Iterator[str]:
 
 @pytest.fixture
 def hamtune(service: str, data_dir: Path) -> Callable[..., Result]:
-    """Run a command beside the service's data folder, as a user on its machine would."""
+    """Run a command with the service's data folder, as a user on the same machine."""
     return lambda *args, **options: run(*args, data_dir=data_dir, **options)

@@ -19,7 +19,7 @@ def shown(*arguments: str) -> str:
     return done.stdout
 
 
-def test_every_name_is_listed_and_a_kind_alone() -> None:
+def test_every_name_is_listed_or_those_of_one_part() -> None:
     everything, models = shown(), shown("models")
     assert all(name in everything for name in [*SPARSIFIERS.names(), *DATASETS.names()])
     assert all(name in models for name in MODELS.names())

@@ -44,7 +44,7 @@ def tuned(storage: Storage) -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_left_queued(storage: Storage) -> None:
-    """What an earlier test has queued is not taken for this one's."""
+    """Fail the studies that an earlier test left in the queue."""
     while storage.studies.list(state=StudyState.QUEUED):
         storage.queue.fail(studies.claim(storage)[1], "cleared between tests")
 
@@ -73,7 +73,7 @@ def test_reproduce_writes_the_paired_runs_that_ham_alone_takes(
     assert {config.combination for config in configs} == {found.combination}
 
 
-def test_recommend_shows_setting_gain_and_how_to_use_it(hamtune: Hamtune, tuned: None) -> None:
+def test_recommend_shows_configuration_gain_and_use(hamtune: Hamtune, tuned: None) -> None:
     done = hamtune("recommend", *CNN)
     assert done.returncode == 0, done.stderr
     assert "confirmed" in done.stdout
@@ -86,7 +86,7 @@ def test_recommend_lists_all_that_matches(hamtune: Hamtune, tuned: None) -> None
     assert sum("confirmed" in line for line in lines) == 2
 
 
-def test_recommend_json_is_the_services_answer(hamtune: Hamtune, tuned: None) -> None:
+def test_recommend_writes_the_answer_of_the_service_as_json(hamtune: Hamtune, tuned: None) -> None:
     [found] = json.loads(hamtune("recommend", *CNN, "--json").stdout)
     assert found["combination"]["sparsifier"] == "random"
     assert found["gain"]["n"] == 3
@@ -102,7 +102,7 @@ def test_leaderboard_ranks_and_json_parses(hamtune: Hamtune, tuned: None) -> Non
 
 def test_studies_lists_them_by_state(hamtune: Hamtune, tuned: None) -> None:
     found = json.loads(hamtune("studies", "--state", "succeeded", "--json").stdout)
-    assert [row["request"]["sparsifier"] for row in found] == ["rigl", "random"]
+    assert [study["request"]["sparsifier"] for study in found] == ["rigl", "random"]
     assert found[0]["id"] in hamtune("studies").stdout
 
 
@@ -117,7 +117,7 @@ def test_tune_without_waiting_queues_once_per_key(hamtune: Hamtune) -> None:
     assert first["plan"]["space"]["beta_schedule"] == "linear"
 
 
-def test_dry_run_tells_what_a_study_would_take_and_queues_nothing(
+def test_dry_run_shows_the_cost_of_a_study_and_queues_nothing(
     service: str, storage: Storage, tuned: None
 ) -> None:
     args = ["tune", *CNN, *SMALL, "--tune", "beta_schedule", "--dry-run"]
@@ -140,11 +140,13 @@ def test_tune_waits_and_writes_only_json_to_stdout(hamtune: Hamtune, storage: St
     answer = json.loads(results[0].stdout)
     assert answer["study"]["state"] == "succeeded"
     assert answer["recommendation"] == stored.model_dump(mode="json")
-    assert "succeeded" in results[0].stderr  # progress goes there
+    assert "succeeded" in results[0].stderr  # the progress
     assert "Early stopping is off." in results[0].stderr
 
 
-def test_tune_for_two_objectives_ends_with_the_front(hamtune: Hamtune, storage: Storage) -> None:
+def test_tune_for_two_objectives_ends_with_the_pareto_front(
+    hamtune: Hamtune, storage: Storage
+) -> None:
     results: list[Result] = []
     tuning = ("tune", "digits_cnn", "random", "--dataset", "digits", *SMALL)
     tuning += ("--objective", "training_flops", "--sparsities", "0.8,0.9")
@@ -159,18 +161,18 @@ def test_tune_for_two_objectives_ends_with_the_front(hamtune: Hamtune, storage: 
     assert "random 0.80,0.90" in shown, "while it was waited for"
     for point in stored.points:
         assert point.test_accuracy is not None
-        [row] = [
+        [shown_point] = [
             line
             for line in shown.splitlines()
             if line.startswith(f"random {point.combination.sparsity:.2f} ")
         ]
-        assert f"{100 * point.test_accuracy.mean:.2f}" in row
+        assert f"{100 * point.test_accuracy.mean:.2f}" in shown_point
     assert " ".join(stored.message.split()) in " ".join(shown.split())
     watched = json.loads(hamtune("watch", stored.study_id, "--json").stdout)
     assert watched["front"] == stored.model_dump(mode="json")
 
 
-def test_tune_of_a_study_that_fails_says_why(hamtune: Hamtune, storage: Storage) -> None:
+def test_tune_of_a_failed_study_shows_the_reason(hamtune: Hamtune, storage: Storage) -> None:
     results: list[Result] = []
     waiting = Thread(target=lambda: results.append(hamtune("tune", *CNN, *SMALL)))
     waiting.start()
@@ -181,7 +183,7 @@ def test_tune_of_a_study_that_fails_says_why(hamtune: Hamtune, storage: Storage)
     assert "no trial gave a result" in results[0].stderr
 
 
-def test_commands_on_a_study_tell_its_new_state(service: str, storage: Storage) -> None:
+def test_commands_on_a_study_show_its_new_state(service: str, storage: Storage) -> None:
     study_id = studies.submit(storage, studies.request_for()).id
 
     def does(*args: str) -> str:
@@ -200,7 +202,7 @@ def test_commands_on_a_study_tell_its_new_state(service: str, storage: Storage) 
     assert done.exit_code == 1 and "is cancelled" in done.stderr
 
 
-def test_sweep_tells_what_was_queued_and_what_was_left_out(service: str, tuned: None) -> None:
+def test_sweep_shows_queued_studies_and_left_out_combinations(service: str, tuned: None) -> None:
     args = ["sweep", "--model", "digits_cnn", "--dataset", "digits", "--sparsity", "0.9"]
     args += ["--sparsifier", "random", "--sparsifier", "set"]
     done = CliRunner().invoke(app, args, env={"HAMTUNE_URL": service})
@@ -235,7 +237,7 @@ def test_sweep_tells_what_was_queued_and_what_was_left_out(service: str, tuned: 
         (("studies", "--state", "done"), 2, "done"),
     ],
 )
-def test_mistake_is_told_in_a_sentence(
+def test_refusal_is_one_sentence_with_an_exit_code(
     service: str, args: tuple[str, ...], code: int, says: str
 ) -> None:
     done = CliRunner().invoke(app, args, env={"HAMTUNE_URL": service})
@@ -243,14 +245,14 @@ def test_mistake_is_told_in_a_sentence(
     assert says in done.stderr
 
 
-def test_mistake_shows_no_traceback(hamtune: Hamtune) -> None:
+def test_refusal_has_no_traceback(hamtune: Hamtune) -> None:
     done = hamtune("tune", *CNN[:-1], "1.5")
     assert done.returncode == 2
     assert done.stderr.startswith("error: --sparsity=1.5 is not allowed")
     assert "Traceback" not in done.stderr
 
 
-def test_no_service_is_told_with_how_to_start_one(tmp_path: Path) -> None:
+def test_missing_service_is_reported_with_the_command_that_starts_it(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     done = run("recommend", "--json", data_dir=tmp_path, url=url)
     assert done.returncode == 3
@@ -258,14 +260,14 @@ def test_no_service_is_told_with_how_to_start_one(tmp_path: Path) -> None:
     assert done.stdout == ""
 
 
-def test_data_folder_that_cannot_be_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_impossible_data_folder_is_reported_without_a_traceback(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = run("migrate", "--data-dir", str(tmp_path / "file" / "folder"), data_dir=tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
 
 
-def test_settings_that_cannot_be_are_told_in_a_sentence(tmp_path: Path) -> None:
+def test_invalid_setting_is_reported_without_a_traceback(tmp_path: Path) -> None:
     done = run("serve", "--port", "99999", data_dir=tmp_path)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
@@ -278,7 +280,7 @@ def wait_until_queued(storage: Storage) -> None:
         time.sleep(0.05)
 
 
-def test_recommend_says_what_is_known_of_what_nobody_has_tuned(
+def test_recommend_shows_a_transferred_configuration_or_the_papers_default(
     hamtune: Hamtune, storage: Storage
 ) -> None:
     for sparsifier in ("set", "gmp", "mest"):

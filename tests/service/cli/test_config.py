@@ -1,4 +1,4 @@
-"""``hamtune config``: complete, masked, and the same as the docs."""
+"""``hamtune config`` shows every setting, masks secrets and writes the table of the docs."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ ROOT = Path(__file__).parents[3]
 COMMAND = ("config", "--json")
 
 
-def rows(**environment: str) -> dict[str, dict[str, str]]:
+def variables(**environment: str) -> dict[str, dict[str, str]]:
     done = CliRunner(env=environment).invoke(app, COMMAND)
     assert done.exit_code == 0, done.output
-    return {row["variable"]: row for row in json.loads(done.stdout)}
+    return {variable["variable"]: variable for variable in json.loads(done.stdout)}
 
 
 def test_every_setting_is_shown_with_its_origin_and_meaning() -> None:
-    found = rows(HAMTUNE_PORT="9000", HAMTUNE_LEASE_SECONDS="7.5")
+    found = variables(HAMTUNE_PORT="9000", HAMTUNE_LEASE_SECONDS="7.5")
     assert len(found) == len(Settings.model_fields) + len(OTHERS)
-    assert all(row["meaning"] for row in found.values())
+    assert all(variable["meaning"] for variable in found.values())
     assert (found["HAMTUNE_PORT"]["value"], found["HAMTUNE_PORT"]["origin"]) == (
         "9000",
         "environment",
@@ -47,7 +47,7 @@ def test_secrets_are_masked() -> None:
         assert "***" in shown
 
 
-def test_setting_that_cannot_be_is_told_in_a_sentence() -> None:
+def test_invalid_setting_is_refused_with_its_value() -> None:
     done = CliRunner(env={"HAMTUNE_PORT": "many"}).invoke(app, ["config"])
     assert done.exit_code == 2
     assert "port='many' is not allowed" in done.stderr.lower()
@@ -56,7 +56,7 @@ def test_setting_that_cannot_be_is_told_in_a_sentence() -> None:
 @pytest.mark.parametrize(
     "address", ["head", "local", "ray://", "http://head:8265/x", "ftp://head:21"]
 )
-def test_addresses_of_no_cluster_are_refused(address: str) -> None:
+def test_invalid_cluster_addresses_are_refused(address: str) -> None:
     done = CliRunner(env={"RAY_ADDRESS": address}).invoke(app, ["worker"])
     assert done.exit_code == 2
     assert f"RAY_ADDRESS='{address}' is not allowed" in done.stderr
@@ -72,19 +72,17 @@ def test_addresses_of_no_cluster_are_refused(address: str) -> None:
         ("https://[fd00::7]:8265", "[fd00::7]:6379"),
     ],
 )
-def test_addresses_of_the_client_and_of_jobs_name_the_head_as_well(
-    address: str, head: str
-) -> None:
+def test_addresses_of_client_and_jobs_become_that_of_the_head(address: str, head: str) -> None:
     assert Settings(RAY_ADDRESS=address).ray_address == head
 
 
 @pytest.mark.parametrize("address", ["head:6379", "10.0.0.7:6380", "[fd00::7]:6379", "auto"])
-def test_addresses_of_a_cluster_are_kept(address: str) -> None:
+def test_valid_cluster_addresses_are_kept(address: str) -> None:
     assert Settings(RAY_ADDRESS=address).ray_address == address
-    assert Settings(RAY_ADDRESS="").ray_address is None, "as a compose file leaves it"
+    assert Settings(RAY_ADDRESS="").ray_address is None, "an empty variable of a compose file"
 
 
-def test_docs_list_the_settings_that_there_are() -> None:
+def test_docs_list_every_setting() -> None:
     table = CliRunner(env={}).invoke(app, ["config", "--markdown"]).stdout
     assert table in (ROOT / "docs/reference/settings.md").read_text()
 

@@ -1,4 +1,4 @@
-"""``hamtune demo``, with a test in the scheduler's place: six studies to their end."""
+"""``hamtune demo`` runs six studies to their end; the tests act as the scheduler."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_demo_submits_six_studies_reports_them_and_reuses_them(
             assert address in done.stdout
 
 
-def test_failed_study_is_submitted_anew_and_a_good_one_is_not(
+def test_failed_study_is_submitted_again_and_a_queued_one_is_not(
     service: str, storage: Storage
 ) -> None:
     request = REQUESTS[1].model_copy(update={"sparsity": 0.77})
@@ -58,7 +58,7 @@ def test_failed_study_is_submitted_anew_and_a_good_one_is_not(
         storage.queue.fail(studies.claim(storage)[1], "cleared")
 
 
-def test_demo_with_a_failed_study_says_why_and_is_exit_code_1(
+def test_demo_with_a_failed_study_shows_the_reason_and_exits_with_1(
     tmp_path: Path,
 ) -> None:
     process = start_serving(tmp_path, some_port())
@@ -77,17 +77,17 @@ def test_demo_with_a_failed_study_says_why_and_is_exit_code_1(
     assert "a reason to read" in results[0].stdout
 
 
-def test_free_port_skips_one_that_is_taken(service: str) -> None:
+def test_free_port_skips_a_taken_port(service: str) -> None:
     taken = int(service.rpartition(":")[2])
     assert free_port("127.0.0.1", taken) > taken
 
 
-def test_port_that_is_taken_while_the_service_starts_is_left_for_another(
+def test_port_taken_during_the_start_is_replaced_by_a_free_one(
     service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = int(service.rpartition(":")[2])
-    looks = iter([lambda *_: taken])
-    monkeypatch.setattr(demo_module, "free_port", lambda *args: next(looks, free_port)(*args))
+    answers = iter([lambda *_: taken])
+    monkeypatch.setattr(demo_module, "free_port", lambda *args: next(answers, free_port)(*args))
     settings = Settings(data_dir=tmp_path, port=taken)
     with demo_module.running_service(settings, Console()) as (url, process):
         assert url != service
@@ -96,7 +96,7 @@ def test_port_that_is_taken_while_the_service_starts_is_left_for_another(
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_demo_that_is_stopped_stops_the_service_that_it_started(
+def test_stopped_demo_stops_the_service_that_it_started(
     tmp_path: Path, how: signal.Signals
 ) -> None:
     demo = Started("demo", env=environment(tmp_path))
@@ -115,5 +115,5 @@ def test_demo_that_is_stopped_stops_the_service_that_it_started(
 def wait_for(what: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 60
     while not what():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "nothing happened within a minute"
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""``hamtune keys``, against a service that demands them."""
+"""``hamtune keys``, with a service that needs keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ def cli(tmp_path: Path) -> CliRunner:
     return CliRunner(env={"HAMTUNE_DATA_DIR": str(tmp_path)})
 
 
-def test_key_opens_a_service_that_demands_one(cli: CliRunner, tmp_path: Path) -> None:
+def test_created_key_is_accepted_by_a_service_that_needs_one(
+    cli: CliRunner, tmp_path: Path
+) -> None:
     made = cli.invoke(app, ["keys", "create", "ada", "--scope", "read"])
     assert made.exit_code == 0, made.output
     token = made.stdout.strip()
@@ -32,7 +34,7 @@ def test_key_opens_a_service_that_demands_one(cli: CliRunner, tmp_path: Path) ->
     assert token not in output
 
 
-def test_keys_are_listed_without_their_secrets_and_revoked(cli: CliRunner) -> None:
+def test_keys_are_listed_without_secrets_and_can_be_revoked(cli: CliRunner) -> None:
     token = cli.invoke(app, ["keys", "create", "ada"]).stdout.strip()
     listed = cli.invoke(app, ["keys", "list", "--json"])
     [key] = json.loads(listed.stdout)

@@ -1,4 +1,4 @@
-"""Backup and restore, on both databases; and what is cleaned up."""
+"""Backup and restore of both databases, and the removal of old files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def hamtune(*args: str) -> str:
 
 
 def contents(database: Database) -> dict[str, list[Any]]:
-    """Return every row of every table of ours, and of Optuna's trials."""
+    """Return the rows of every table of the service."""
     with database.read() as session:
         return {
             table: sorted(map(str, session.execute(text(f"SELECT * FROM {table}"))))
@@ -52,10 +52,10 @@ def fill(settings: Settings) -> Storage:
 
 
 def answers(settings: Settings, storage: Storage) -> Any:
-    """Return what a service over a storage recommends; Optuna's trials are there as well."""
+    """Return the recommendations that a service answers; check that Optuna's trials are there."""
     client = TestClient(create_app(settings, storage))
     recommended = client.get("/v1/recommendations").json()["items"]
-    assert [row["combination"]["sparsifier"] for row in recommended] == ["random"]
+    assert [found["combination"]["sparsifier"] for found in recommended] == ["random"]
     optuna_storage = open_optuna_storage(settings.optuna_database)
     trials = [
         trial
@@ -67,7 +67,7 @@ def answers(settings: Settings, storage: Storage) -> Any:
     return recommended
 
 
-def test_embedded_databases_are_copied_whole_while_they_are_written_to(tmp_path: Path) -> None:
+def test_backup_during_a_write_can_be_restored(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "data", database_url=None)
     storage = fill(settings)
     before, answered = contents(storage.database), answers(settings, storage)
@@ -81,11 +81,11 @@ def test_embedded_databases_are_copied_whole_while_they_are_written_to(tmp_path:
     restored = open_storage(settings)
     assert contents(restored.database) == before
     assert answers(settings, restored) == answered
-    assert studies.finish(restored).grade, "work goes on"
+    assert studies.finish(restored).grade, "the restored queue works"
     restored.database.close()
 
 
-def test_postgresql_comes_back_from_a_dump(empty_postgres_url: str, tmp_path: Path) -> None:
+def test_postgresql_can_be_restored_from_a_dump(empty_postgres_url: str, tmp_path: Path) -> None:
     for program in ("pg_dump", "pg_restore"):
         if shutil.which(program) is None:
             pytest.skip(f"no {program} on this machine")
@@ -104,18 +104,18 @@ def test_postgresql_comes_back_from_a_dump(empty_postgres_url: str, tmp_path: Pa
         restored = open_storage(settings)
         assert contents(restored.database) == before
         assert answers(settings, restored) == answered
-        assert studies.finish(restored).grade, "work goes on"
+        assert studies.finish(restored).grade, "the restored queue works"
         restored.database.close()
 
 
-def test_backup_of_postgresql_names_its_tool() -> None:
+def test_backup_of_postgresql_is_refused_and_names_pg_dump() -> None:
     env = {"HAMTUNE_DATABASE_URL": "postgresql://me@db/hamtune"}
     done = CliRunner(env=env).invoke(app, ["backup", "somewhere"])
     assert done.exit_code == 2
     assert "pg_dump" in done.stderr
 
 
-def test_clean_removes_what_ended_long_ago_and_nothing_else(tmp_path: Path) -> None:
+def test_clean_removes_only_files_of_studies_that_ended_long_ago(tmp_path: Path) -> None:
     storage = fill(Settings(data_dir=tmp_path))
     waiting, ended = (study.id for study in storage.studies.list())
     storage.database.close()

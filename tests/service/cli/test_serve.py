@@ -1,4 +1,4 @@
-"""``hamtune serve`` and the scheduler process that it keeps."""
+"""``hamtune serve`` and its scheduler process."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from service.settings import Settings
 from tests.service import studies
 from tests.service.cli.conftest import free_port, run, start_serving, stop
 
-# Notes its process id, then lives until it is told to end.
-LIVES = """
+# Writes its process id and data folder to a file, then waits for a signal.
+SCHEDULER = """
 import os, sys, time
 with open(sys.argv[1], "a") as notes:
     print(os.getpid(), os.environ["HAMTUNE_DATA_DIR"], file=notes)
@@ -33,7 +33,7 @@ time.sleep(600)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_serve_tells_its_address_and_ends_cleanly(tmp_path: Path, how: signal.Signals) -> None:
+def test_serve_announces_its_address_and_ends_cleanly(tmp_path: Path, how: signal.Signals) -> None:
     port = free_port()
     process = start_serving(tmp_path, port)
     assert service_url(tmp_path) == f"http://127.0.0.1:{port}"
@@ -60,15 +60,15 @@ def test_serve_ends_streams_and_lets_requests_finish(tmp_path: Path) -> None:
             assert any(study.id in line for line in lines), "it streams"
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        rest = [line for lines in streams for line in lines]  # whole: no error, no "end"
+        rest = [line for lines in streams for line in lines]  # no error and no event "end"
         assert not any("end" in line for line in rest)
     _, output = stop(process)
-    assert time.monotonic() - began < 5, "nobody waited for streams"
+    assert time.monotonic() - began < 5, "the shutdown does not wait for streams"
     assert process.returncode == 0
     assert "Traceback" not in output and "Cancel" not in output
 
 
-def test_serve_says_that_its_port_is_taken(tmp_path: Path) -> None:
+def test_serve_reports_a_taken_port(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -79,14 +79,14 @@ def test_serve_says_that_its_port_is_taken(tmp_path: Path) -> None:
     assert f"--port {port + 1}" in second.stderr
 
 
-def test_serve_says_that_states_of_trainings_cannot_be_kept(tmp_path: Path) -> None:
+def test_serve_refuses_an_unusable_checkpoint_store(tmp_path: Path) -> None:
     env = {"HAMTUNE_CHECKPOINTS": "bogus://bucket"}
     refused = CliRunner(env=env).invoke(app, ["serve", "--data-dir", str(tmp_path)])
     assert refused.exit_code == USAGE
     assert "HAMTUNE_CHECKPOINTS" in refused.stderr and "bogus://bucket" in refused.stderr
 
 
-def test_service_that_was_killed_starts_again_on_its_data(tmp_path: Path) -> None:
+def test_killed_service_starts_again_on_its_data(tmp_path: Path) -> None:
     process = start_serving(tmp_path, free_port())
     with Client(service_url(tmp_path)) as client:
         study = client.submit(studies.request_for())
@@ -94,15 +94,15 @@ def test_service_that_was_killed_starts_again_on_its_data(tmp_path: Path) -> Non
     (tmp_path / "service.json").unlink()
     process = start_serving(tmp_path, free_port())
     with Client(service_url(tmp_path)) as client:
-        assert [row.id for row in client.studies()] == [study.id]
+        assert [found.id for found in client.studies()] == [study.id]
     stop(process)
 
 
-def test_scheduler_that_dies_is_started_again_with_the_same_settings(tmp_path: Path) -> None:
+def test_scheduler_that_dies_is_restarted_with_the_same_settings(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     keeper = SchedulerProcess(
         Settings(data_dir=tmp_path),
-        command=(sys.executable, "-c", LIVES, str(notes)),
+        command=(sys.executable, "-c", SCHEDULER, str(notes)),
         first_pause=0.05,
     )
     keeper.start()
@@ -118,7 +118,7 @@ def test_scheduler_that_dies_is_started_again_with_the_same_settings(tmp_path: P
         os.kill(int(second[0]), 0)
 
 
-def test_settings_survive_the_way_through_the_environment(
+def test_child_process_reads_the_same_settings_from_its_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(
@@ -141,6 +141,6 @@ def lines_of(path: Path, count: int) -> list[list[str]] | None:
 def wait_for(what: Callable[[], list[list[str]] | None]) -> list[list[str]]:
     deadline = time.monotonic() + 20
     while (value := what()) is None:
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "nothing happened within 20 s"
         time.sleep(0.02)
     return value
