@@ -15,7 +15,7 @@ from statistics import fmean, stdev
 
 import optuna
 
-from ham.client.records import Budget, Plan, Sampler, StudyRequest
+from ham.client.records import Budget, Plan, Sampler, StoredMeasures, StudyRequest
 from ham.config import HamConfig
 from service.domain.planning.plans import resolve
 from service.domain.search.objectives import PARETO_SAMPLERS
@@ -42,7 +42,7 @@ def searched(plan: Plan, noise: random.Random) -> tuple[float, int]:
         assert sparsity is not None
         tried.append((ham_config, sparsity))
         accuracy = 0.93 + gain(ham_config) - 0.2 * sparsity**4 + noise.gauss(0, NOISE)
-        measures = {"sparsity": {"realised": sparsity}}
+        measures = StoredMeasures.read({"sparsity": {"realised": sparsity}})
         search.tell(number, Outcome(validation_accuracy=accuracy, measures=measures))
     best = [max(gain(c) for c, at in tried if at == level) for level in LEVELS]
     return GAIN - fmean(best), len(tried) - len(set(tried))

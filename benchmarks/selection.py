@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 import optuna
 
-from ham.client.records import Plan, Purpose, Run, RunState, StudyRequest
+from ham.client.records import Plan, Purpose, Run, RunState, StoredMeasures, StudyRequest
 from ham.config import HamConfig
 from service.domain.planning.plans import resolve
 from service.domain.search import stages
@@ -148,7 +148,7 @@ def run_of(job: Job, accuracy: float) -> Run:
         validation_accuracy=accuracy,
         test_accuracy=None,
         seconds=None,
-        measures={},
+        measures=StoredMeasures(),
         environment={},
         error=None,
         attempt=1,

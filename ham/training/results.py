@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ham.results import EpochMetrics
+from ham.results import EpochMetrics, RunMeasures
 from ham.sparsifiers.common import SparsityReport
-from ham.training.sparsity_metrics import RunMeasures
 
 
 @dataclass(frozen=True)
@@ -36,5 +35,6 @@ class RunResult:
         """Return plain dictionaries, lists, numbers and strings."""
         return asdict(self) | {
             "sparsity": self.sparsity.to_json(),
+            "measures": self.measures.to_json(),
             "curve": [asdict(epoch) for epoch in self.curve],
         }

@@ -3,36 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from ham.results import RunMeasures
 from ham.sparsifiers.common import Sparsifier
 from ham.sparsifiers.common.prunable import prunable_layers
 from ham.training.flops import inference_flops, training_flops, uses_per_example
-
-
-@dataclass(frozen=True)
-class RunMeasures:
-    """Measures of a finished run.
-
-    Attributes:
-        inference_flops: operations of one example's forward pass, zeros costing nothing.
-        dense_inference_flops: the same of the dense model.
-        training_flops: operations of the whole training, counted step by step for the masks in
-            use at that step.
-        dense_training_flops: the same had nothing been pruned.
-        explored: share of prunable weights that trained at any time, in [0, 1].
-        dead_units: output units of prunable layers without a nonzero incoming weight.
-    """
-
-    inference_flops: int
-    dense_inference_flops: int
-    training_flops: int
-    dense_training_flops: int
-    explored: float
-    dead_units: int
 
 
 class SparsityMetrics:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ham.client.records.measures import StoredMeasures
 from ham.client.records.runs import Purpose
 from ham.config import HamConfig
 from ham.results import EpochMetrics
@@ -45,7 +46,7 @@ class Outcome(BaseModel):
     validation_accuracy: float | None = None
     test_accuracy: float | None = None
     seconds: float | None = None
-    measures: dict[str, Any] = {}
+    measures: StoredMeasures = StoredMeasures()
     environment: dict[str, Any] = {}
     curve: tuple[EpochMetrics, ...] = ()
     error: str | None = None
@@ -55,5 +56,4 @@ class Outcome(BaseModel):
     @property
     def gpu_seconds(self) -> float | None:
         """GPUs held times seconds, as the worker measured it; None where it did not."""
-        seconds: float | None = self.measures.get("cost", {}).get("gpu_seconds")
-        return seconds
+        return None if self.measures.cost is None else self.measures.cost.gpu_seconds

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from ham.client.records import Run
+from ham.results import MeasuredLayer, MeasuredSparsity
 
 
 @dataclass(frozen=True)
@@ -35,28 +35,27 @@ class Measured:
     training_share: float | None
     explored: float | None
     dead_units: int | None
-    layers: list[dict[str, Any]]
+    layers: tuple[MeasuredLayer, ...]
 
 
 def measured(run: Run) -> Measured:
     """Read a run's measures."""
-    facts, sparsity = run.measures, run.measures.get("sparsity", {})
-
-    def share(kind: str) -> float | None:
-        count, dense = facts.get(f"{kind}_flops"), facts.get(f"dense_{kind}_flops")
-        return count / dense if count is not None and dense else None
-
+    measures, sparsity = run.measures, run.measures.sparsity or MeasuredSparsity()
     return Measured(
-        target=sparsity.get("target"),
-        realised=sparsity.get("realised"),
-        emerged=sparsity.get("emerged"),
-        nonzeros=sparsity.get("nonzeros"),
-        prunable=sparsity.get("prunable"),
-        inference_flops=facts.get("inference_flops"),
-        inference_share=share("inference"),
-        training_flops=facts.get("training_flops"),
-        training_share=share("training"),
-        explored=facts.get("explored"),
-        dead_units=facts.get("dead_units"),
-        layers=sparsity.get("layers", []),
+        target=sparsity.target,
+        realised=sparsity.realised,
+        emerged=sparsity.emerged,
+        nonzeros=sparsity.nonzeros,
+        prunable=sparsity.prunable,
+        inference_flops=measures.inference_flops,
+        inference_share=_share(measures.inference_flops, measures.dense_inference_flops),
+        training_flops=measures.training_flops,
+        training_share=_share(measures.training_flops, measures.dense_training_flops),
+        explored=measures.explored,
+        dead_units=measures.dead_units,
+        layers=sparsity.layers,
     )
+
+
+def _share(count: int | None, dense: int | None) -> float | None:
+    return count / dense if count is not None and dense else None

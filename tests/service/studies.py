@@ -144,8 +144,8 @@ def finish_front(storage: Storage, gain: float = 0.02) -> ParetoFront:
         helped = 0.0 if job.setting.is_baseline else gain
         measures = {
             "sparsity": {"target": sparsity, "realised": sparsity},
-            "training_flops": 1e10 * (1 - sparsity),
-            "inference_flops": 1e6 * (1 - sparsity),
+            "training_flops": round(1e10 * (1 - sparsity)),
+            "inference_flops": round(1e6 * (1 - sparsity)),
         }
         accuracy = 1 - sparsity**3 / 10 + helped - 0.05 + 0.002 * noise.random()
         train(storage, lease, job, accuracy, measures)

@@ -18,6 +18,7 @@ from ham.client.records.events import EventKind, StudyEvent
 from ham.client.records.external_results import ExternalRun, NewExternalRun, PublishedResult
 from ham.client.records.lifecycle import ENDED, HELD, Command, StudyState
 from ham.client.records.logs import LogLevel, LogLine, NewLogLine
+from ham.client.records.measures import StoredMeasures
 from ham.client.records.overview import Comparison, Method, Overview
 from ham.client.records.pareto_fronts import NewParetoFront, ParetoFront, ParetoPoint
 from ham.client.records.priors import Prior
@@ -129,6 +130,7 @@ __all__ = [
     "SpaceView",
     "SparsifierView",
     "StageProgress",
+    "StoredMeasures",
     "Study",
     "StudyChange",
     "StudyEvent",

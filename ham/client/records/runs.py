@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ham.client.records.measures import StoredMeasures
 from ham.config import HamConfig
 
 
@@ -65,7 +66,7 @@ class Run(BaseModel):
     gpu_seconds: float | None = Field(
         default=None, description="GPUs held times seconds; null where it was not measured."
     )
-    measures: dict[str, Any] = Field(
+    measures: StoredMeasures = Field(
         description="Sparsity (target, realised, per layer), operations, exploration, dead units."
     )
     environment: dict[str, Any]

@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ham.results import MeasuredLayer, MeasuredSparsity
+
 
 @dataclass(frozen=True)
 class LayerSparsity:
@@ -69,15 +71,18 @@ class SparsityReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return the report and its totals as plain dictionaries and numbers."""
-        return {
-            "target": self.target,
-            "realised": self.realised,
-            "emerged": self.emerged,
-            "nonzeros": self.nonzeros,
-            "kept": self.kept,
-            "prunable": self.prunable,
-            "layers": [asdict(layer) | {"sparsity": layer.sparsity} for layer in self.layers],
-        }
+        measured = MeasuredSparsity(
+            target=self.target,
+            realised=self.realised,
+            emerged=self.emerged,
+            nonzeros=self.nonzeros,
+            kept=self.kept,
+            prunable=self.prunable,
+            layers=tuple(
+                MeasuredLayer(**vars(layer), sparsity=layer.sparsity) for layer in self.layers
+            ),
+        )
+        return asdict(measured) | {"layers": [asdict(layer) for layer in measured.layers]}
 
 
 def measure_sparsity(

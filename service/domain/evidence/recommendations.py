@@ -220,7 +220,7 @@ def _evidence(runs: Sequence[Run], ham_config: HamConfig, role: str) -> Evidence
         test_accuracy=_interval(list(tests.values())),
         test_accuracies=tests,
         failed_runs=len(own) - len(succeeded(own)),
-        sparsity=confirmed[0].measures["sparsity"]["realised"] if confirmed else None,
+        sparsity=confirmed[0].measures.realised_sparsity if confirmed else None,
         environments=environment_labels(confirmed),
     )
 

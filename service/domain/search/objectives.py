@@ -6,12 +6,12 @@ Values are oriented so that more is better: values of a minimized objective are 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ham.catalog import SPARSIFIERS
 from ham.client.records import Objective, Plan, Sampler, StudyRequest
 from ham.errors import InvalidConfig
+from ham.results import RunMeasures
 
 MIN_LEVELS = 2
 PARETO_SAMPLERS: tuple[Sampler, ...] = ("tpe", "nsga2", "random")
@@ -90,16 +90,14 @@ def generation_size(plan: Plan) -> int:
     return min(MAX_GENERATION, max(2 * len(plan.sparsities), plan.budget.trials // 4))
 
 
-def value_of(
-    objective: Objective, accuracy: float | None, measures: Mapping[str, Any]
-) -> float | None:
+def value_of(objective: Objective, accuracy: float | None, measures: RunMeasures) -> float | None:
     """Return a run's value of an objective, as measured; None where it was not measured."""
     if objective == "accuracy":
         found = accuracy
     elif objective == "sparsity":
-        found = measures.get("sparsity", {}).get("realised")
+        found = measures.realised_sparsity
     else:
-        found = measures.get(objective)
+        found = getattr(measures, objective)
     return None if found is None or not math.isfinite(found) else float(found)
 
 

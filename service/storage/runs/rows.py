@@ -38,6 +38,7 @@ def outcome_columns(outcome: Outcome) -> dict[str, Any]:
         **column_values(outcome, RunRow),
         "state": _end_state(outcome),
         "gpu_seconds": outcome.gpu_seconds,
+        "measures": outcome.measures.stored,
         "epochs_done": max((point.epoch for point in outcome.curve), default=0),
     }
 

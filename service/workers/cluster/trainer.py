@@ -14,6 +14,7 @@ import resource
 import sys
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ham.config import RunConfig
 from ham.errors import DivergedRun
-from ham.results import EpochMetrics
+from ham.results import EpochMetrics, MeasuredCost
 from service.workers.cluster.checkpoint_files import TrainingCheckpoint, write_checkpoint
 
 _BYTES_PER_MAXRSS = 1 if sys.platform == "darwin" else 1024
@@ -231,10 +232,8 @@ class Trainer:
         if training is None or not training.finished:
             return None
         facts = facts_of(training.finish(measure_test=self._measure_test))
-        facts["measures"]["cost"] = {
-            "gpu_seconds": self._gpus * facts["seconds"],
-            "peak_memory_bytes": peak_memory_bytes(),
-        }
+        cost = MeasuredCost(self._gpus * facts["seconds"], peak_memory_bytes())
+        facts["measures"]["cost"] = asdict(cost)
         return json.dumps(facts)
 
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from ham.client.records import EpochMetrics, Plan, Run, RunState
+from ham.client.records import EpochMetrics, Plan, Run, RunState, StoredMeasures
+from ham.results import EarlyStop, MeasuredCost, RunMeasures
 from service.domain.search.early_stopping import Verdict
 from service.records import Outcome
 
@@ -24,20 +25,20 @@ def pruned_outcome(
     plan: Plan, curve: Sequence[EpochMetrics], verdict: Verdict, environment: dict[str, Any]
 ) -> Outcome:
     """Return the outcome of a run that early stopping ended after the last epoch of its curve."""
-    early_stopping = {"rule": plan.early_stopping, "rank_correlation": verdict.rank_correlation}
+    stop = EarlyStop(rule=plan.early_stopping, rank_correlation=verdict.rank_correlation)
     return Outcome(
         pruned=True,
         validation_accuracy=curve[-1].validation_accuracy,
         seconds=sum(point.seconds for point in curve),
         environment=environment,
-        measures={"early_stopping": early_stopping},
+        measures=StoredMeasures().updated(RunMeasures(early_stopping=stop)),
     )
 
 
 def with_curve(outcome: Outcome, curve: tuple[EpochMetrics, ...], gpus: float) -> Outcome:
     """Add a curve to an outcome, and its cost: seconds, and GPU seconds of ``gpus`` GPUs."""
     seconds = outcome.seconds or sum(point.seconds for point in curve)
-    measures = {**outcome.measures, "cost": {"gpu_seconds": gpus * seconds}}
+    measures = outcome.measures.updated(RunMeasures(cost=MeasuredCost(gpus * seconds)))
     update = {"curve": curve, "seconds": seconds, "measures": measures}
     return outcome.model_copy(update=update)
 

@@ -37,7 +37,7 @@ def test_pages_show_every_measure_of_a_run(page: Page, url: str, run: Run) -> No
     expect(page.get_by_role("img", name="Mask churn over 15 epochs")).to_be_visible()
     layers = page.get_by_role("region", name="Layers").get_by_role("row")
     expect(layers).to_have_count(1 + len(m.layers))
-    expect(layers.last).to_contain_text(count(m.layers[-1]["nonzeros"]))
+    expect(layers.last).to_contain_text(count(m.layers[-1].nonzeros))
     expect(page.get_by_text("began ").first).to_contain_text("15 of 15 epochs")
     page.locator("#curve summary").click()
     expect(page.locator("#curve tbody tr")).to_have_count(15)

@@ -212,8 +212,8 @@ def test_a_study_of_two_objectives_ends_with_a_front_that_ham_alone_reproduces(
     runs = storage.runs.of_study(study.id)
     assert len(runs) <= study.plan.expected_runs
     for run in runs:
-        assert run.measures["sparsity"]["target"] == run.sparsity
-        assert run.measures["sparsity"]["realised"] == pytest.approx(run.sparsity, abs=0.01)
+        assert run.measures.sparsity.target == run.sparsity
+        assert run.measures.sparsity.realised == pytest.approx(run.sparsity, abs=0.01)
     stored = storage.fronts.of_study(study.id)
     assert stored is not None and not stored.provisional
     assert build_pareto_front(study.plan, runs).model_dump() == stored.model_dump(
@@ -235,7 +235,7 @@ def test_a_study_of_two_objectives_ends_with_a_front_that_ham_alone_reproduces(
     )
     again = train(config, measure_test=True, device="cpu")
     assert again.test_accuracy == confirmed.test_accuracy
-    assert again.measures.training_flops == confirmed.measures["training_flops"]
+    assert again.measures.training_flops == confirmed.measures.training_flops
 
     optuna_storage = open_optuna_storage(settings.optuna_database)
     searched = optuna.load_study(study_name=optuna_name(study), storage=optuna_storage)

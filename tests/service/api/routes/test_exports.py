@@ -37,7 +37,7 @@ def test_every_run_is_exported_once_in_every_format(
         run = by_id[row["id"]]
         assert (row["alpha"], row["seed"]) == (run.setting.alpha, run.seed)
         assert row["validation_accuracy"] == run.validation_accuracy
-        assert json.loads(row["measures"]) == run.measures
+        assert json.loads(row["measures"]) == run.measures.stored
     for line, text in zip(tables["jsonl"], tables["csv"], strict=True):
         assert float(text["validation_accuracy"]) == line["validation_accuracy"]
         assert line["measures"] == json.loads(text["measures"])

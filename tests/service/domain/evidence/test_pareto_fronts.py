@@ -55,8 +55,8 @@ def ran(jobs: Sequence[Job], measure: Measure) -> list[Run]:
         level = job.sparsity or 0.0
         measures = {
             "sparsity": {"target": level, "realised": level - 0.001},
-            "training_flops": 1e9 * (1 - level),
-            "inference_flops": 1e6 * (1 - level),
+            "training_flops": round(1e9 * (1 - level)),
+            "inference_flops": round(1e6 * (1 - level)),
         }
         runs.append(a_run(job, *measure(job), measures=measures))
     return runs

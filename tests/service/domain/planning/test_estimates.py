@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from ham.client.records import Plan, Purpose
+from ham.client.records import Plan, Purpose, StoredMeasures
 from ham.config import HamConfig
 from service.domain.planning.estimates import estimate
 from service.records import StudyLease
@@ -32,8 +32,8 @@ def _train_together(
     jobs = [a_job(Purpose.SCREENING, seed=seed) for seed in seeds]
     runs = [storage.runs.begin(claim, job, EPOCHS) for job in jobs]
     clock.advance(seconds)
-    cost = {"cost": {"gpu_seconds": seconds / 4}}
-    outcome = an_outcome(EPOCHS).model_copy(update={"seconds": seconds, "measures": cost})
+    measures = StoredMeasures.read({"cost": {"gpu_seconds": seconds / 4}})
+    outcome = an_outcome(EPOCHS).model_copy(update={"seconds": seconds, "measures": measures})
     for run in runs:
         storage.runs.end(claim, run.id, outcome)
 

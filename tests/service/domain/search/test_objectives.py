@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ham.client.records import Budget, BudgetChange, Plan
+from ham.client.records import Budget, BudgetChange, Plan, StoredMeasures
 from ham.config import RECIPE_BASELINE
 from ham.errors import InvalidConfig
 from service.domain.planning.plans import rebudget, sizes_of
@@ -82,12 +82,14 @@ def test_the_least_crowded_of_a_front_come_first() -> None:
 
 
 def test_values_are_those_measured() -> None:
-    measures = {"sparsity": {"realised": 0.89}, "training_flops": 12, "inference_flops": math.nan}
+    measures = StoredMeasures.read(
+        {"sparsity": {"realised": 0.89}, "training_flops": 12, "inference_flops": math.nan}
+    )
     assert value_of("accuracy", 0.7, measures) == 0.7
     assert value_of("sparsity", 0.7, measures) == 0.89
     assert value_of("training_flops", 0.7, measures) == 12
     assert value_of("inference_flops", 0.7, measures) is None
-    assert value_of("sparsity", 0.7, {}) is None
+    assert value_of("sparsity", 0.7, StoredMeasures()) is None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from ham.client.records import Cost
+from ham.client.records import Cost, StoredMeasures
 from service.errors import LimitReached
 from service.records import Limits, Scope, StudyLease
 from service.storage import Storage
@@ -28,7 +28,7 @@ def train(
     assert lease is not None
     outcome = an_outcome(3)
     if gpu_seconds is not None:
-        measures = {"cost": {"gpu_seconds": gpu_seconds}}
+        measures = StoredMeasures.read({"cost": {"gpu_seconds": gpu_seconds}})
         outcome = outcome.model_copy(update={"measures": measures})
     run = storage.runs.begin(lease, a_job(trial_number=trial), 3)
     assert storage.runs.end(lease, run.id, outcome).gpu_seconds == gpu_seconds

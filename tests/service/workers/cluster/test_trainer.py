@@ -70,7 +70,7 @@ def test_it_trains_until_an_epoch_or_until_the_time_is_over(run: dict[str, Any])
     assert outcome.error is None
     assert outcome.test_accuracy is not None
     assert [point.epoch for point in outcome.curve] == [1, 2, 3]
-    assert outcome.measures["cost"]["peak_memory_bytes"] > 0
+    assert outcome.measures.cost.peak_memory_bytes > 0
 
 
 def test_a_state_goes_on_in_another_worker_as_if_nothing_had_happened(
@@ -193,4 +193,4 @@ def test_it_trains_on_all_devices_that_it_has(run: dict[str, Any]) -> None:
     assert outcome.error is None
     assert outcome.environment["devices"] == 2
     assert outcome.environment["device"].startswith("2 x ")
-    assert outcome.measures["cost"]["gpu_seconds"] == pytest.approx(2 * outcome.seconds)
+    assert outcome.measures.cost.gpu_seconds == pytest.approx(2 * outcome.seconds)

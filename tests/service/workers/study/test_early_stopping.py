@@ -125,7 +125,7 @@ def test_every_run_carries_its_fidelity_and_its_curve(storage: Storage) -> None:
         if run.state == RunState.PRUNED:
             assert run.environment == ENVIRONMENT
             assert run.validation_accuracy == row.intermediate_values[run.epochs_done]
-            assert run.measures["early_stopping"]["rank_correlation"] >= 0.7
+            assert run.measures.early_stopping.rank_correlation >= 0.7
 
 
 def test_best_full_run_wins_although_the_metric_falls_as_sparsity_ramps_up() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from ham.client.records import Budget, Plan, Purpose, RunState, StudyRequest
+from ham.client.records import Budget, Plan, Purpose, RunState, StoredMeasures, StudyRequest
 from ham.config import RECIPE_BASELINE, RunConfig
 from service.domain.evidence.pareto_fronts import build_pareto_front
 from service.domain.planning.plans import resolve
@@ -50,10 +50,12 @@ def outcome(config: RunConfig, measure_test: bool) -> Outcome:
         update={
             "validation_accuracy": accuracy,
             "test_accuracy": accuracy - 0.01 if measure_test else None,
-            "measures": {
-                "sparsity": {"target": sparsity, "realised": sparsity},
-                "training_flops": 1e9 * (1 - sparsity),
-            },
+            "measures": StoredMeasures.read(
+                {
+                    "sparsity": {"target": sparsity, "realised": sparsity},
+                    "training_flops": round(1e9 * (1 - sparsity)),
+                }
+            ),
         }
     )
 
@@ -75,7 +77,7 @@ def test_a_front_course_runs_its_stages_at_every_sparsity(tmp_path: Path) -> Non
     assert len(searched) == SMALL.trials
     for run in runs:
         assert run.combination == harness.plan.combination_at(run.sparsity).key
-        assert run.measures["sparsity"]["target"] == run.sparsity, "it was trained at that"
+        assert run.measures.sparsity.target == run.sparsity, "it was trained at that"
         assert (run.test_accuracy is not None) == (run.purpose == Purpose.CONFIRMATION)
     first_candidate = next(
         place
@@ -109,7 +111,7 @@ def test_optuna_knows_the_objectives_and_shows_the_front(tmp_path: Path) -> None
     assert study.best_trials
     for trial, run in zip(study.trials, harness.runs(), strict=False):
         assert trial.params["sparsity"] == run.sparsity
-        assert trial.values == [run.validation_accuracy, run.measures["training_flops"]]
+        assert trial.values == [run.validation_accuracy, run.measures.training_flops]
 
 
 def test_a_trial_without_a_measure_of_its_objective_fails_in_optuna_alone(tmp_path: Path) -> None:
@@ -119,7 +121,7 @@ def test_a_trial_without_a_measure_of_its_objective_fails_in_optuna_alone(tmp_pa
         assignment = execution.next()
         assert assignment is not None
         ended = outcome(assignment.config, assignment.measure_test).model_copy(
-            update={"measures": {}, "error": error}
+            update={"measures": StoredMeasures(), "error": error}
         )
         execution.end(assignment.run_id, ended)
     unmeasured, failed = harness.optuna_trials()[:2]
