@@ -16,9 +16,9 @@ from statistics import fmean, stdev
 import optuna
 
 from ham.client.records import Budget, Plan, Sampler, StoredMeasures, StudyRequest
+from ham.client.records.studies import PARETO_SAMPLERS
 from ham.config import HamConfig
 from service.domain.planning.plans import resolve
-from service.domain.search.objectives import PARETO_SAMPLERS
 from service.records import Outcome
 from service.workers.study.optuna_search import OptunaSearch
 

@@ -207,7 +207,7 @@ def _range(field: FieldInfo) -> str:
     """Write the limits of a number: ``1 to 20``, or ``at least 1``."""
     limits = {
         name: getattr(limit, name)
-        for limit in field.metadata
+        for limit in (*field.metadata, *_metadata_of_parts(field.annotation))
         for name in ("ge", "gt", "le", "lt")
         if hasattr(limit, name)
     }
@@ -215,6 +215,14 @@ def _range(field: FieldInfo) -> str:
         return f"{limits['ge']} to {limits['le']}"
     words = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than"}
     return ", ".join(f"{words[name]} {limit}" for name, limit in limits.items())
+
+
+def _metadata_of_parts(annotation: Any) -> Iterator[Any]:
+    """Yield the metadata of the parts of a union: ``Annotated[int, Field(ge=1)] | None``."""
+    for part in get_args(annotation):
+        if get_origin(part) is Annotated:
+            for metadata in get_args(part)[1:]:
+                yield from metadata.metadata if isinstance(metadata, FieldInfo) else (metadata,)
 
 
 def _number(text: str) -> float | str:

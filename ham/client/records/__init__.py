@@ -1,6 +1,6 @@
 """Records of the API as immutable pydantic models: requests and answers."""
 
-from ham.client.records.budgets import Budget, BudgetChange
+from ham.client.records.budgets import Budget, BudgetChange, EarlyStopping
 from ham.client.records.catalog import (
     CatalogEntry,
     DatasetView,
@@ -37,7 +37,6 @@ from ham.client.records.studies import (
     ALL_COMBINATIONS,
     LOCAL,
     CombinationFilter,
-    EarlyStopping,
     Objective,
     Plan,
     Progress,

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ham.client.records.studies import EarlyStopping
+from ham.client.records.budgets import EarlyStopping
 
 EarlyStoppingState = Literal["off", "waiting", "on", "switched off"]
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ham.client.records.budgets import Budget, BudgetChange
+from ham.client.records.budgets import Budget, BudgetChange, EarlyStopping
 from ham.client.records.combinations import StoredCombination
 from ham.client.records.lifecycle import StudyState
 from ham.client.records.priors import Prior
@@ -16,8 +17,11 @@ from ham.client.records.runs import Cost
 from ham.config import Combination, HamConfig, Recipe, Schedule, format_sparsity
 from search_spaces import TUNABLE, Branch, SearchSpace, Tunable
 
-EarlyStopping = Literal["none", "asha", "asha_promotion", "hyperband", "median"]
 Sampler = Literal["tpe", "gp", "cmaes", "random", "quasi_random", "grid", "nsga2"]
+PARETO_SAMPLERS: tuple[Sampler, ...] = ("tpe", "nsga2", "random")
+"""Samplers that can propose for two objectives."""
+PARETO_ONLY_SAMPLERS: tuple[Sampler, ...] = ("nsga2",)
+"""Samplers that cannot propose for one objective."""
 Objective = Literal["accuracy", "sparsity", "training_flops", "inference_flops"]
 
 Tune = Annotated[
@@ -45,6 +49,11 @@ BetaSchedule = Annotated[
         "tune it, name it in `tune` instead."
     ),
 ]
+
+
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
 
 LARGEST_PRIORITY = 100
 LOCAL = "local"
@@ -97,8 +106,8 @@ class StudyRequest(BaseModel):
         default="tpe",
         description="Optuna sampler that proposes configurations: multivariate TPE, a Gaussian "
         "process, CMA-ES, random or quasi-random (Sobol) points, a grid with as many points as "
-        "trials, or NSGA-II. With two objectives: `tpe`, `nsga2` or `random`. `nsga2` needs two "
-        "objectives.",
+        f"trials, or NSGA-II. With two objectives: {_named(PARETO_SAMPLERS)}. With two objectives "
+        f"alone: {_named(PARETO_ONLY_SAMPLERS)}.",
     )
     objectives: Annotated[
         tuple[Objective, ...], Field(min_length=1, max_length=2, strict=False)

@@ -147,23 +147,44 @@ def rebudget(plan: Plan, change: BudgetChange, runs: Sequence[Run]) -> Plan:
         InvalidConfig: the new budget is not valid for the plan.
     """
     wanted = change.model_dump(exclude_none=True)
-    screening = [run for run in runs if run.purpose == Purpose.SCREENING]
-    confirming = any(run.purpose == Purpose.CONFIRMATION for run in runs)
-    begun = {
-        "trials": any(run.setting not in plan.baselines for run in screening),
-        "finalists": any(run.setting not in plan.baselines for run in screening),
-        "screening_seeds": bool(screening),
-        "confirmation_seeds": confirming,
-        "max_epochs": confirming,  # a later cap could end the confirmation where it looks good
-        "max_seconds": confirming,
-    }
+    begun = _begun(plan, runs)
     for name, value in wanted.items():
         if begun[name] and value != getattr(plan.budget, name):
             raise Conflict(
                 f"budget.{name} cannot change any more: trainings that depend on it have begun; "
                 "re-run the study with another budget"
             )
-    return _with_budget(plan, plan.budget.model_copy(update=wanted))
+    budget = plan.budget.model_copy(update=wanted)
+    if budget.early_stopping != plan.budget.early_stopping:
+        plan = _with_early_stopping(plan, budget)
+    return _with_budget(plan, budget)
+
+
+def _with_early_stopping(plan: Plan, budget: Budget) -> Plan:
+    if plan.is_multi_objective:
+        objectives.check_early_stopping(budget)
+        return plan
+    rule = choose(budget.early_stopping, plan.combination, plan.recipe)
+    return plan.model_copy(update={"early_stopping": rule})
+
+
+def _begun(plan: Plan, runs: Sequence[Run]) -> dict[str, bool]:
+    """Return, for each part of a budget, whether a training that depends on it has begun."""
+    searching = any(run.purpose == Purpose.SEARCH for run in runs)
+    screening = [run for run in runs if run.purpose == Purpose.SCREENING]
+    finalists_chosen = any(run.setting not in plan.baselines for run in screening)
+    confirming = any(run.purpose == Purpose.CONFIRMATION for run in runs)
+    return {
+        "trials": finalists_chosen,
+        "early_stopping": searching,  # all trials are judged by one rule
+        "max_epochs": confirming,  # a later cap could end the confirmation where it looks good
+        "max_seconds": confirming,
+        "finalists": finalists_chosen,
+        "screening_seeds": bool(screening),
+        # Without a confirmation the jobs of its baselines are skipped during the screening.
+        "confirmation_seeds": confirming
+        or (bool(screening) and not plan.budget.confirmation_seeds),
+    }
 
 
 class StageSizes(NamedTuple):

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from ham.catalog import SPARSIFIERS
 from ham.client.records import EarlyStopping, Plan
+from ham.client.records.budgets import AskedEarlyStopping
 from ham.config import Combination, Recipe
 
 Accuracies = Mapping[int, float]
@@ -120,12 +121,12 @@ def decisions(plan: Plan) -> tuple[int, ...]:
 
 
 def promotes(plan: Plan) -> bool:
-    """Tell whether stopped trials of a plan are set aside and may go on later."""
+    """Tell whether a stopped trial may continue once it is among the best of its rung."""
     rule = RULES[plan.early_stopping]
     return rule is not None and rule.promotes
 
 
-def choose(asked: str, combination: Combination, recipe: Recipe) -> EarlyStopping:
+def choose(asked: AskedEarlyStopping, combination: Combination, recipe: Recipe) -> EarlyStopping:
     """Return the rule that a budget's ``early_stopping`` stands for.
 
     ``auto`` is ASHA in runs of 50 epochs and more that keep their target sparsity in at least half
@@ -133,7 +134,7 @@ def choose(asked: str, combination: Combination, recipe: Recipe) -> EarlyStoppin
     first, and the few epochs before the last have a low rank correlation.
     """
     if asked != "auto":
-        return asked  # type: ignore[return-value]
+        return asked
     epochs, ready = combination.epochs(recipe), ready_epoch(combination, recipe)
     return "asha" if epochs >= _MIN_LONG_EPOCHS and 2 * ready <= epochs else "none"
 
@@ -259,4 +260,5 @@ RULES: dict[EarlyStopping, Rule | None] = {
     "hyperband": Rule(_hyperband),
     "median": Rule(_median, every_epoch=True),
 }
-"""Every early-stopping rule by its name in the API; None stops no trial."""
+"""Every early-stopping rule by its name in the API; None stops no trial. To add one, add it here
+and to ``EarlyStopping`` in the records."""

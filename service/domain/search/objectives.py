@@ -9,15 +9,12 @@ import math
 from collections.abc import Sequence
 
 from ham.catalog import SPARSIFIERS
-from ham.client.records import Objective, Plan, Sampler, StudyRequest
+from ham.client.records import Budget, Objective, Plan, StudyRequest
+from ham.client.records.studies import PARETO_ONLY_SAMPLERS, PARETO_SAMPLERS
 from ham.errors import InvalidConfig
 from ham.results import RunMeasures
 
 MIN_LEVELS = 2
-PARETO_SAMPLERS: tuple[Sampler, ...] = ("tpe", "nsga2", "random")
-"""Samplers that can propose for two objectives."""
-PARETO_ONLY_SAMPLERS: tuple[Sampler, ...] = ("nsga2",)
-"""Those of them that cannot propose for one objective."""
 MINIMIZED: tuple[Objective, ...] = ("training_flops", "inference_flops")
 MAX_GENERATION = 50
 
@@ -52,15 +49,24 @@ def check(request: StudyRequest) -> None:
         )
     if request.tune:
         raise InvalidConfig("tune", list(request.tune), "only a study of accuracy alone can")
-    if request.budget.early_stopping not in ("auto", "none"):
-        raise InvalidConfig(
-            "early_stopping",
-            request.budget.early_stopping,
-            "none with two objectives: trials of unequal sparsity do not rank at an early epoch",
-        )
+    check_early_stopping(request.budget)
     if request.sampler not in PARETO_SAMPLERS:
         raise InvalidConfig(
             "sampler", request.sampler, f"with two objectives: {', '.join(PARETO_SAMPLERS)}"
+        )
+
+
+def check_early_stopping(budget: Budget) -> None:
+    """Refuse early stopping in a study of two objectives.
+
+    Raises:
+        InvalidConfig: naming the field.
+    """
+    if budget.early_stopping not in ("auto", "none"):
+        raise InvalidConfig(
+            "early_stopping",
+            budget.early_stopping,
+            "none with two objectives: trials of unequal sparsity do not rank at an early epoch",
         )
 
 

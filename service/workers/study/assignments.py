@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ham.client.records import Plan, Purpose
 from ham.config import RunConfig
-from service.domain.search.early_stopping import decisions
+from service.domain.search.early_stopping import decisions, promotes
 from service.records import Job
 
 
@@ -29,11 +29,6 @@ class TrainingAssignment(NamedTuple):
     decision_epochs: tuple[int, ...]
     may_be_promoted: bool
     resumes: bool
-
-
-def promotes(plan: Plan) -> bool:
-    """Tell whether early stopping lets a stopped trial continue once it is among the best."""
-    return plan.early_stopping == "asha_promotion"
 
 
 def assignment_of(plan: Plan, run_id: str, job: Job, resumes: bool) -> TrainingAssignment:

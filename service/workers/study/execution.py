@@ -18,10 +18,10 @@ from ham.client.records import EpochMetrics, Plan, Purpose, Run, RunState
 from service.clock import Clock, utc_now
 from service.domain.planning.budget_limits import Spending, may_begin, may_search
 from service.domain.planning.estimates import seconds_of_a_training
-from service.domain.search.early_stopping import GO_ON, Verdict, judge, promotable
+from service.domain.search.early_stopping import GO_ON, Verdict, judge, promotable, promotes
 from service.records import Job, Outcome, StudyLease
 from service.storage import Storage
-from service.workers.study.assignments import TrainingAssignment, assignment_of, promotes
+from service.workers.study.assignments import TrainingAssignment, assignment_of
 from service.workers.study.optuna_search import Search
 from service.workers.study.outcomes import (
     failed_unless_finite,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from ham.catalog import SPARSIFIERS
-from ham.client.records import Budget, Plan
+from ham.client.records import Budget, EarlyStopping, Plan
 from ham.config import Combination, Recipe
 from service.domain.search.early_stopping import (
     MIN_FINISHED,
+    RULES,
     History,
     choose,
     judge,
@@ -90,7 +92,16 @@ def test_rungs_begin_when_the_target_sparsity_is_reached(
     assert rungs(combination, recipe) == expected
 
 
-@pytest.mark.parametrize("rule", ["asha", "hyperband", "median"])
+def test_every_rule_of_the_api_is_in_the_table_of_rules() -> None:
+    assert [*RULES] == [*get_args(EarlyStopping)]
+    assert get_args(Budget.model_fields["early_stopping"].annotation) == ("auto", *RULES)
+    assert [name for name, rule in RULES.items() if rule is None] == ["none"]
+
+
+STOPPING = [name for name, rule in RULES.items() if rule is not None]
+
+
+@pytest.mark.parametrize("rule", STOPPING)
 @settings(deadline=None)
 @given(weak=st.floats(0, 1), trials=st.integers(0, MIN_FINISHED - 1))
 def test_first_trials_run_to_full_length_whatever_they_report(
@@ -155,14 +166,14 @@ def test_hyperband_stops_later_in_each_bracket_and_never_in_the_last() -> None:
     assert first_stop == {1, 3, 9, None}
 
 
-@pytest.mark.parametrize("rule", ["asha", "hyperband", "median"])
+@pytest.mark.parametrize("rule", STOPPING)
 def test_nothing_is_stopped_where_early_epochs_mislead(rule: str) -> None:
     seen = full_trials(12, predicts=False) | {12: {FIRST_RUNG: 0.0}}
     verdict = judge(plan_for(rule), history(seen), 12, FIRST_RUNG)
     assert not verdict.stop
 
 
-@pytest.mark.parametrize("rule", ["asha", "hyperband", "median"])
+@pytest.mark.parametrize("rule", STOPPING)
 @pytest.mark.parametrize("sparsifier", ["gmp", "acdc", "mest"])
 def test_nothing_is_stopped_before_the_target_sparsity(rule: str, sparsifier: str) -> None:
     plan = plan_for(rule, sparsifier)

@@ -8,10 +8,12 @@ import optuna
 import pytest
 
 from ham.client.records import Plan, Sampler, StudyRequest
+from ham.client.records.studies import PARETO_ONLY_SAMPLERS
 from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig
 from service.domain.planning.plans import resolve
 from service.records import Outcome
 from service.workers.study.optuna_search import OptunaSearch
+from service.workers.study.samplers import SAMPLERS
 
 TRIALS = 14
 
@@ -30,7 +32,11 @@ def propose(plan: Plan, reopen: bool = False, parallel: int = 1) -> list[HamConf
     return settings
 
 
-@pytest.fixture(params=sorted({*get_args(Sampler)} - {"nsga2"}))
+def test_every_sampler_of_the_api_is_in_the_table_of_samplers() -> None:
+    assert [*SAMPLERS] == [*get_args(Sampler)]
+
+
+@pytest.fixture(params=sorted({*get_args(Sampler)} - {*PARETO_ONLY_SAMPLERS}))
 def sampled(request: pytest.FixtureRequest, request_: StudyRequest) -> Plan:
     budget = request_.budget.model_copy(update={"trials": TRIALS})
     return resolve(request_.model_copy(update={"sampler": request.param, "budget": budget}))
