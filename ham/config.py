@@ -187,7 +187,7 @@ class Combination:
         return self.trainings * recipe.epochs
 
 
-def require_ham_beside(sparsifier: str) -> None:
+def require_takes_ham(sparsifier: str) -> None:
     """Raise if a sparsifier cannot be trained with HAM, so that there is nothing to tune.
 
     Raises:
@@ -225,7 +225,7 @@ class RunConfig:
                 "recipe", self.recipe.id, f"the combination names {self.combination.recipe!r}"
             )
         if self.combination.sparsifier in SPARSIFIERS and not self.setting.is_baseline:
-            require_ham_beside(self.combination.sparsifier)
+            require_takes_ham(self.combination.sparsifier)
 
     @property
     def epochs(self) -> int:

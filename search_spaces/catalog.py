@@ -17,7 +17,7 @@ from typing import Any
 
 from ham.catalog import DATASETS, SPARSIFIERS
 from ham.catalog import plugins as registry_plugins
-from ham.config import Recipe, require_ham_beside
+from ham.config import Recipe, require_takes_ham
 from ham.errors import IncompatibleCombination, InvalidConfig, UnknownName
 from ham.registry import Plugin
 from search_spaces.declared import DeclaredSpace, parse_space
@@ -96,7 +96,7 @@ def space_for(
             tune.
         InvalidConfig: the space file of its package breaks a rule, or does not exist.
     """
-    require_ham_beside(sparsifier)
+    require_takes_ham(sparsifier)
     location = SPARSIFIERS.get(sparsifier).search_space
     if location is not None:
         return _packaged_space(sparsifier, location).space_for(model, dataset)

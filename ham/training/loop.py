@@ -156,7 +156,7 @@ class Training:
             losses = self._train_epoch(epoch)
             sign_flips, mask_churn = self._metrics.changes()
             validation_accuracy = accuracy(self.model, self._validation, self._device_group)
-        report = EpochMetrics(
+        metrics = EpochMetrics(
             epoch=epoch,
             train_loss=float(losses.mean()),
             validation_accuracy=validation_accuracy,
@@ -165,8 +165,8 @@ class Training:
             sign_flips=sign_flips,
             mask_churn=mask_churn,
         )
-        self._curve.append(report)
-        return report
+        self._curve.append(metrics)
+        return metrics
 
     def _train_epoch(self, epoch: int) -> Tensor:
         self.model.train()
@@ -229,7 +229,7 @@ class Training:
             "sparsifier": self.sparsifier.state_dict(),
             "training_flops": self._metrics.training_flops,
             "examples": self._metrics.examples,
-            "curve": [dict(vars(report)) for report in self._curve],
+            "curve": [dict(vars(metrics)) for metrics in self._curve],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -246,7 +246,7 @@ class Training:
         self.sparsifier.load_state_dict(state["sparsifier"])
         self._metrics.training_flops = state["training_flops"]
         self._metrics.examples = state["examples"]
-        self._curve = [EpochMetrics(**report) for report in state["curve"]]
+        self._curve = [EpochMetrics(**metrics) for metrics in state["curve"]]
 
     def _evaluation_batches(self, split: Dataset[Any]) -> Batches:
         return batches_of(split, EVALUATION_BATCH, self.device, transforms=(self._splits.prepare,))

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query
 
 from ham.catalog import SPARSIFIERS
 from ham.client.records import CombinationFilter, Page, Recommendation, StudyRequest, Untuned
-from ham.config import Combination, require_ham_beside
+from ham.config import Combination, require_takes_ham
 from ham.errors import InvalidConfig
 from search_spaces import recipe_for
 from service.api.dependencies import StorageDep, check_names, last_modified
@@ -101,7 +101,7 @@ def _named(which: CombinationFilter) -> StudyRequest | None:
         **request.model_dump(include={*CombinationFilter.model_fields} - {"recipe"}),
         recipe=which.recipe or recipe_for(request.dataset).id,
     )
-    require_ham_beside(request.sparsifier)
+    require_takes_ham(request.sparsifier)
     return request
 
 
