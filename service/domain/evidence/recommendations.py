@@ -153,7 +153,7 @@ def provisional(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()) ->
     )
 
 
-def so_far(
+def recommend_early(
     plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = ()
 ) -> NewRecommendation | None:
     """Return the recommendation of a study that ends early, or None with too few runs.

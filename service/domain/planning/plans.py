@@ -20,7 +20,7 @@ from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, Combination, HamConfig, R
 from ham.errors import IncompatibleCombination, InvalidConfig
 from search_spaces import SearchSpace, recipe_for, space_for
 from service.domain.search import objectives
-from service.domain.search.early_stopping import choose
+from service.domain.search.early_stopping import choose_rule
 from service.domain.search.screening_rounds import (
     ScreeningRound,
     plan_rounds,
@@ -67,7 +67,7 @@ def resolve(request: StudyRequest) -> Plan:
         sampler=request.sampler,
         early_stopping="none"
         if levels
-        else choose(request.budget.early_stopping, combination, recipe),
+        else choose_rule(request.budget.early_stopping, combination, recipe),
         sampler_seed=int(hashlib.sha256(combination.key.encode()).hexdigest()[:8], 16),
         search_seeds=(SEARCH_SEED,),
         screening_seeds=(),
@@ -164,7 +164,7 @@ def _with_early_stopping(plan: Plan, budget: Budget) -> Plan:
     if plan.is_multi_objective:
         objectives.check_early_stopping(budget)
         return plan
-    rule = choose(budget.early_stopping, plan.combination, plan.recipe)
+    rule = choose_rule(budget.early_stopping, plan.combination, plan.recipe)
     return plan.model_copy(update={"early_stopping": rule})
 
 

@@ -109,7 +109,7 @@ def rungs(combination: Combination, recipe: Recipe) -> tuple[int, ...]:
     return tuple(found)
 
 
-def decisions(plan: Plan) -> tuple[int, ...]:
+def decision_epochs(plan: Plan) -> tuple[int, ...]:
     """Return the epochs after which a search trial waits for the decision whether it goes on."""
     rule = RULES[plan.early_stopping]
     if rule is None:
@@ -126,7 +126,9 @@ def promotes(plan: Plan) -> bool:
     return rule is not None and rule.promotes
 
 
-def choose(asked: AskedEarlyStopping, combination: Combination, recipe: Recipe) -> EarlyStopping:
+def choose_rule(
+    asked: AskedEarlyStopping, combination: Combination, recipe: Recipe
+) -> EarlyStopping:
     """Return the rule that a budget's ``early_stopping`` stands for.
 
     ``auto`` is ASHA in runs of 50 epochs and more that keep their target sparsity in at least half

@@ -15,7 +15,7 @@ from service.domain.ports import SearchReads
 from service.domain.search.early_stopping import (
     MIN_RANK_CORRELATION,
     History,
-    decisions,
+    decision_epochs,
     rank_correlation,
     rungs,
 )
@@ -31,7 +31,7 @@ def report(study: Study, store: SearchReads) -> EarlyStoppingReport:
     # Early epochs rank trials of unequal sparsity by sparsity, not by configuration.
     marks = () if plan.is_multi_objective else rungs(plan.combination, plan.recipe)
     runs = store.of_study(study.id, Purpose.SEARCH)
-    curves = store.accuracies(study.id, sorted({*marks, *decisions(plan)}))
+    curves = store.accuracies(study.id, sorted({*marks, *decision_epochs(plan)}))
     history = History(
         accuracies={number: curves.get(run.id, {}) for number, run in enumerate(runs)},
         final={
@@ -59,7 +59,7 @@ def report(study: Study, store: SearchReads) -> EarlyStoppingReport:
 
 
 def _state(plan: Plan, history: History) -> EarlyStoppingState:
-    epochs = decisions(plan)
+    epochs = decision_epochs(plan)
     if not epochs:
         return "off"
     correlations = [rank_correlation(history, epoch) for epoch in epochs]

@@ -26,7 +26,7 @@ from ham.client.records import ParetoFront, Recommendation, Study
 from ham.errors import InvalidConfig
 from service import logs
 from service.domain.evidence.pareto_fronts import build_pareto_front
-from service.domain.evidence.recommendations import recommend, so_far
+from service.domain.evidence.recommendations import recommend, recommend_early
 from service.domain.transfer.warm_start import warm_start
 from service.errors import StaleLease, StudyFailed
 from service.records import StudyLease
@@ -135,7 +135,7 @@ def run_study(storage: Storage, lease: StudyLease, settings: Settings, engine: E
     runs, earlier = storage.runs.of_study(study.id), storage.runs.earlier(study.id)
     plan = storage.studies.get(study.id).plan  # its budget may have changed meanwhile
     if execution.is_paused:
-        found = None if plan.is_multi_objective else so_far(plan, runs, earlier)
+        found = None if plan.is_multi_objective else recommend_early(plan, runs, earlier)
         storage.queue.release(lease, "its trainings have ended", so_far=found)
         return
     result: ParetoFront | Recommendation

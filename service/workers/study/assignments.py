@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ham.client.records import Plan, Purpose
 from ham.config import RunConfig
-from service.domain.search.early_stopping import decisions, promotes
+from service.domain.search.early_stopping import decision_epochs, promotes
 from service.records import Job
 
 
@@ -44,7 +44,7 @@ def assignment_of(plan: Plan, run_id: str, job: Job, resumes: bool) -> TrainingA
         run_id,
         config,
         measure_test=job.purpose == Purpose.CONFIRMATION,
-        decision_epochs=decisions(plan) if searches else (),
+        decision_epochs=decision_epochs(plan) if searches else (),
         may_be_promoted=searches and promotes(plan),
         resumes=resumes,
     )

@@ -9,7 +9,7 @@ import pytest
 
 from ham.client.records import Budget, Grade, NewRecommendation, Purpose
 from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig
-from service.domain.evidence.recommendations import provisional, recommend, so_far
+from service.domain.evidence.recommendations import provisional, recommend, recommend_early
 from service.domain.search.surface import MIN_RUNS
 from service.errors import StudyFailed
 from service.records import Job
@@ -213,8 +213,8 @@ def test_boundary_warning_names_the_bound_to_search_to() -> None:
 def test_a_study_that_ends_early_has_a_recommendation_if_its_runs_give_a_surface() -> None:
     proposed = [HamConfig(alpha=2.0 * 1.4**n, beta=0.01 * 1.2**n) for n in range(10)]
     runs = search_runs(proposed, lambda job: (0.9 + 0.001 * job.setting.alpha, None))
-    found = so_far(PLAN, runs)
+    found = recommend_early(PLAN, runs)
     assert found is not None
     assert (found.grade, found.gain) == (Grade.PROVISIONAL, None)
-    assert so_far(PLAN, runs[: MIN_RUNS - 1]) is None, "too few for a surface"
-    assert so_far(PLAN, []) is None
+    assert recommend_early(PLAN, runs[: MIN_RUNS - 1]) is None, "too few for a surface"
+    assert recommend_early(PLAN, []) is None

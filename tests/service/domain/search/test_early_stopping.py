@@ -18,7 +18,7 @@ from service.domain.search.early_stopping import (
     MIN_FINISHED,
     RULES,
     History,
-    choose,
+    choose_rule,
     judge,
     rank_correlation,
     ready_epoch,
@@ -260,5 +260,5 @@ def test_report_says_why_nothing_is_stopped(
 )
 def test_auto_stops_early_only_in_long_trainings(sparsifier: str, epochs: int, rule: str) -> None:
     combination, recipe = training(sparsifier, epochs)
-    assert choose("auto", combination, recipe) == rule
-    assert choose("median", combination, recipe) == "median"
+    assert choose_rule("auto", combination, recipe) == rule
+    assert choose_rule("median", combination, recipe) == "median"

@@ -71,8 +71,8 @@ def histories(draw: st.DrawFn, longest: int = MIN_RUNS - 1) -> History:
     return plan, with_screening(plan, runs, lambda job: (draw(accuracies), None))
 
 
-def _trial(number: int, setting: HamConfig) -> Job:
-    return Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
+def _trial(number: int, ham_config: HamConfig) -> Job:
+    return Job(purpose=Purpose.SEARCH, setting=ham_config, seed=0, trial_number=number)
 
 
 def _screened(runs: Sequence[Run]) -> list[Run]:
