@@ -1,4 +1,4 @@
-"""The time, in one place, so that tests can move it."""
+"""The present time, from one function that tests can replace."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ Clock = Callable[[], datetime]
 
 
 def utc_now() -> datetime:
-    """Return the time now, in UTC."""
+    """Return the present time in UTC."""
     return datetime.now(UTC)

@@ -8,30 +8,30 @@ class ServiceError(Exception):
 
 
 class NotFound(ServiceError):
-    """What was asked for is not there."""
+    """The requested thing does not exist."""
 
 
 class Conflict(ServiceError):
-    """The request contradicts what is stored."""
+    """The request contradicts the stored state."""
 
 
 class Forbidden(ServiceError):
-    """The caller's key does not allow it."""
+    """The caller's API key does not allow the request."""
 
 
 class NotReady(ServiceError):
-    """The database is not what this version of the service needs."""
+    """The database does not have the tables of this version of the service."""
 
 
 class Unavailable(ServiceError):
-    """The database is away; the same may be tried again later."""
+    """The database does not answer; the request may be repeated later."""
 
 
 class LimitReached(ServiceError):
-    """A submitter asks for more than the operator allows at a time.
+    """A submitter asks for more than the operator allows.
 
     Attributes:
-        retry_after: seconds after which it is worth asking again.
+        retry_after: seconds after which to ask again.
     """
 
     def __init__(self, message: str, retry_after: int = 60) -> None:
@@ -40,11 +40,11 @@ class LimitReached(ServiceError):
 
 
 class StaleLease(ServiceError):
-    """A runner writes under a lease that another runner has taken over.
+    """A runner writes under a lease that is no longer valid.
 
-    The runner must stop: whatever it still holds is no longer wanted.
+    The runner must stop: another runner has taken the study over, or the study has ended.
     """
 
 
 class StudyFailed(ServiceError):
-    """A study cannot end well whatever is tried again; the message is its reason."""
+    """A study cannot succeed, whatever is retried; the message is the reason."""

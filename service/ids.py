@@ -1,4 +1,4 @@
-"""Identifiers that sort by the time they were made (the layout of a ULID)."""
+"""Identifiers that sort by their time of creation (the layout of a ULID)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _newest = 0
 def new_id(prefix: str) -> str:
     """Return ``prefix_`` and 26 characters: 48 bits of milliseconds, then 80 random bits.
 
-    Within a process every id sorts after the one before, in the same millisecond too.
+    Within a process every id sorts after the one before, also within one millisecond.
     """
     global _newest
     with _lock:

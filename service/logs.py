@@ -1,8 +1,8 @@
-"""Structured logs: one JSON object per line, or coloured text in a terminal; no secret in either.
+"""Structured logs: one JSON object per line, or coloured text in a terminal. Secrets are masked.
 
-Modules log through the standard library. What is logged while ids are bound
-(``structlog.contextvars.bound_contextvars``) carries them: ``request_id`` in the API, ``study_id``
-in a runner.
+Modules log through the standard library. Ids that are bound
+(``structlog.contextvars.bound_contextvars``) are added to every line: ``request_id`` in the API,
+``study_id`` in a runner.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _SECRETS = (
 
 
 _SIGNS = ("hamtune_", "@", "authorization", "password=")
-"""A text that has none of these holds no secret: most are spared the patterns."""
+"""A text without any of these holds no secret, so most texts skip the patterns."""
 
 
 def configure(settings: Settings) -> None:
-    """Send the logs of this process, ours and those of libraries, to stderr."""
+    """Send the logs of this process, its own and those of libraries, to stderr."""
     format = settings.log_format
     text = format == "text" or (format == "auto" and sys.stderr.isatty())
     rendered: list[Processor] = [structlog.dev.ConsoleRenderer()]
@@ -61,7 +61,7 @@ def configure(settings: Settings) -> None:
 
 
 def _mask(_logger: Any, _method: str, line: Any) -> str:
-    """Mask API keys, and passwords in addresses, wherever they stand in a finished line."""
+    """Mask API keys, and passwords in URLs, in a finished line."""
     return masked(str(line))
 
 

@@ -1,4 +1,4 @@
-"""A training that a study wants, and what it ended with."""
+"""Jobs: trainings that a study needs; and the outcomes of their runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ham.results import EpochMetrics
 
 
 class Job(BaseModel):
-    """One training that a study wants: what makes a run of it unique within the study."""
+    """One training that a study needs; its name makes a run unique within the study."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -22,11 +22,11 @@ class Job(BaseModel):
     seed: int
     trial_number: int | None = None
     sparsity: float | None = None
-    """Where the study tries several; None stands for that of its combination."""
+    """Target sparsity; None stands for that of the study's combination."""
 
     @property
     def name(self) -> str:
-        """Unique within a study; a search trial is one job whatever its setting."""
+        """Name, unique within a study. A search trial is one job whatever its configuration."""
         if self.trial_number is not None:
             return f"{self.purpose}/{self.trial_number}"
         setting = ",".join(map(repr, (self.setting.alpha, self.setting.beta)))
@@ -36,9 +36,9 @@ class Job(BaseModel):
 
 
 class Outcome(BaseModel):
-    """What a run ended with: its numbers, its error, or the epoch at which it was stopped.
+    """The outcome of a run: its results, or its error.
 
-    ``pruned`` says that early stopping ended it; its accuracy is then of a low fidelity.
+    ``pruned`` means that early stopping ended the run; its accuracy is of fewer epochs.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -55,5 +55,5 @@ class Outcome(BaseModel):
 
     @property
     def gpu_seconds(self) -> float | None:
-        """GPUs held times seconds, as the worker measured it; None where it did not."""
+        """GPUs held times seconds, as the worker measured it; None if it was not measured."""
         return None if self.measures.cost is None else self.measures.cost.gpu_seconds

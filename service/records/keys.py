@@ -1,4 +1,4 @@
-"""Who may ask the service for what."""
+"""API keys: scopes, limits, and the principal of a request."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Scope(StrEnum):
-    """What a key allows; each scope allows what the ones before it do."""
+    """Scope of an API key; each scope includes the ones before it."""
 
     READ = "read"
     SUBMIT = "submit"
     ADMIN = "admin"
 
     def allows(self, needed: Scope) -> bool:
-        """Tell whether a key of this scope may do what needs ``needed``."""
+        """Return whether a key of this scope may do what needs the scope ``needed``."""
         order = list(Scope)
         return order.index(self) >= order.index(needed)
 
 
 class Limits(BaseModel):
-    """What one submitter may have; what is None is not limited, or not otherwise than for all."""
+    """Limits of one submitter. None means no limit; for a key, the limit of the settings."""
 
     model_config = ConfigDict(frozen=True)
 
     max_queued_studies: int | None = Field(
-        default=None, ge=1, description="Studies that may wait at a time."
+        default=None, ge=1, description="Maximum number of queued studies."
     )
     gpu_hours: float | None = Field(
-        default=None, ge=0, description="GPU hours of trainings within 30 days."
+        default=None, ge=0, description="Maximum GPU hours of trainings within 30 days."
     )
 
 
@@ -38,25 +38,27 @@ UNLIMITED = Limits()
 
 
 class ApiKey(BaseModel):
-    """An API key, without its secret, which nobody but its holder has."""
+    """An API key without its secret, which only its holder has."""
 
     model_config = ConfigDict(frozen=True)
 
     id: str
-    name: str = Field(description="Whose it is, or what it is for.")
+    name: str = Field(description="Its owner or its use.")
     scope: Scope
     created_at: datetime
-    last_used_at: datetime | None = Field(description="To the hour; null while never used.")
+    last_used_at: datetime | None = Field(description="To the hour; null if it was never used.")
     revoked_at: datetime | None
-    limits: Limits = Field(default=UNLIMITED, description="Of this key, instead of those of all.")
+    limits: Limits = Field(
+        default=UNLIMITED, description="Limits of this key; they replace those of the settings."
+    )
 
 
 class Principal(BaseModel):
-    """Who makes a request.
+    """The caller of a request.
 
     Attributes:
-        key_id: id of the key; None where the service demands no keys.
-        scope: what it may do.
+        key_id: id of the API key; None if the service requires no keys.
+        scope: what the caller may do.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -66,4 +68,4 @@ class Principal(BaseModel):
 
 
 ANYONE = Principal(key_id=None, scope=Scope.ADMIN)
-"""Whoever asks a service that demands no keys."""
+"""The principal of every request if the service requires no keys."""

@@ -1,4 +1,4 @@
-"""The right to work on a study, and what people want of it meanwhile."""
+"""The lease of a study, and the control flags of a running study."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from ham.client.records.studies import Plan
 
 
 class StudyLease(BaseModel):
-    """The right to write to a running study, until another runner takes it over.
+    """The right to write to a running study, until another runner takes the study over.
 
     Attributes:
+        study_id: the study.
         token: fencing token; it grows with every claim of the study.
     """
 
@@ -21,11 +22,11 @@ class StudyLease(BaseModel):
 
 
 class ControlFlags(BaseModel):
-    """What people want of a running study by now; its runner asks every second or so."""
+    """What people ask of a running study. Its runner reads them about once a second."""
 
     model_config = ConfigDict(frozen=True)
 
     pause_requested: bool = Field(
-        description="No new training: let those under way end, then let go."
+        description="Begin no new training; release the study when the running ones have ended."
     )
     plan: Plan

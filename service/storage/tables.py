@@ -1,4 +1,4 @@
-"""The tables. Columns for what is queried; JSON only for what is carried along whole."""
+"""The tables. Queried values have columns; JSON holds values that are only read as a whole."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from service.storage.studies import triggers
 
 
 class Base(DeclarativeBase):
-    """Names every constraint, so that migrations can name them too."""
+    """Base of the tables; it names every constraint, so that migrations can refer to it."""
 
     metadata = MetaData(
         naming_convention={
@@ -51,7 +51,7 @@ class Base(DeclarativeBase):
 
 
 class CombinationRow(Base):
-    """The unit that is tuned, recommended and ranked."""
+    """A combination: the unit that is tuned, recommended and ranked."""
 
     __tablename__ = "combination"
     __table_args__ = (
@@ -70,7 +70,7 @@ class CombinationRow(Base):
 
 
 class SubmitterRow(Base):
-    """Who submits studies, and when a study of his was last taken up, for the fair share."""
+    """A submitter, and when a study of theirs was last claimed, for fair shares of the queue."""
 
     __tablename__ = "submitter"
 
@@ -79,7 +79,7 @@ class SubmitterRow(Base):
 
 
 class SweepRow(Base):
-    """One request for many combinations; the studies that came of it point to it."""
+    """A sweep: one request for many combinations. Its studies refer to it."""
 
     __tablename__ = "sweep"
 
@@ -88,14 +88,15 @@ class SweepRow(Base):
     created_at: Mapped[datetime]
     request: Mapped[dict[str, Any]]
     left_out: Mapped[list[Any]]
-    """Combinations that no study was made of, each with its reason."""
+    """Combinations without a study, each with its reason."""
 
 
 class StudyRow(Base):
-    """A study; at once the queue of studies.
+    """A study; this table is also the queue of studies.
 
-    ``claimable_at`` is when a runner may take it up: at once while queued, after a wait where a
-    runner just failed over it, when the lease runs out while a runner holds it, else never.
+    ``claimable_at`` is the time from which a runner may claim the study: at once if it is queued,
+    after a pause if its runner just failed, at the end of the lease if a runner holds it, else
+    never (null).
     """
 
     __tablename__ = "study"
@@ -123,7 +124,7 @@ class StudyRow(Base):
     submitter: Mapped[str] = mapped_column(ForeignKey("submitter.name"))
     sweep_id: Mapped[str | None] = mapped_column(ForeignKey("sweep.id"))
     queue_order: Mapped[int] = mapped_column("place", default=0)
-    """Minus the priority, so that one ascending index gives the order of a queue."""
+    """Minus the priority, so that one ascending index gives the queue order."""
     state: Mapped[StudyState]
     request: Mapped[dict[str, Any]]
     plan: Mapped[dict[str, Any]]
@@ -138,8 +139,8 @@ class StudyRow(Base):
     seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")
     gpu_seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")
     runs_ended: Mapped[int] = mapped_column(default=0, server_default="0")
-    """How many of its runs have ended, and what they have cost together: kept here, since to count
-    the runs of a page of sweeps takes longer with every run that is made."""
+    """Number of ended runs. It is stored, as their cost is: counting the runs of a page of sweeps
+    takes longer with every run."""
 
     combination: Mapped[CombinationRow] = relationship()
 
@@ -149,10 +150,10 @@ for _statement in triggers.CREATE:
 
 
 class StudyEventRow(Base):
-    """Something that happened to a study: when, by whom, what, why.
+    """An event of a study: when, by whom, what, why.
 
-    Where its state changed, ``source`` is the state before; a way that the table of transitions
-    does not have is refused. Ids grow in the order of the commits (``event_log.py``).
+    For a state change, ``source`` is the state before; a transition that is not allowed is
+    refused. Ids grow in the order of the commits (``engine/event_log.py``).
     """
 
     __tablename__ = "study_event"
@@ -175,7 +176,7 @@ class StudyEventRow(Base):
 
 
 class LogLineRow(Base):
-    """A line that a runner logged; kept until its study has ended long ago."""
+    """A log line of a runner; ``hamtune clean`` removes those of studies that ended long ago."""
 
     __tablename__ = "log_line"
     __table_args__ = (
@@ -209,7 +210,7 @@ class IdempotencyKeyRow(Base):
 
 
 class RunRow(Base):
-    """One training. The newest metric stands beside it, so that no list reads curves."""
+    """A run. Its newest validation accuracy is in a column, so that lists need not read curves."""
 
     __tablename__ = "run"
     __table_args__ = (
@@ -240,7 +241,7 @@ class RunRow(Base):
     trial_number: Mapped[int | None]
     alpha: Mapped[float]
     beta: Mapped[float]
-    joint: Mapped[dict[str, Any] | None]  # what else was tuned; null where nothing was
+    joint: Mapped[dict[str, Any] | None]  # jointly tuned values; null if there are none
     seed: Mapped[int]
     state: Mapped[RunState]
     epochs: Mapped[int]
@@ -276,7 +277,7 @@ class RunMetricRow(Base):
 
 
 class RecommendationRow(Base):
-    """A version of a combination's recommendation. Never changed."""
+    """A version of a combination's recommendation. It never changes."""
 
     __tablename__ = "recommendation"
     __table_args__ = (UniqueConstraint("combination_id", "version"),)
@@ -291,7 +292,7 @@ class RecommendationRow(Base):
     beta: Mapped[float]
     seconds: Mapped[float] = mapped_column(server_default="0")
     gpu_seconds: Mapped[float] = mapped_column(server_default="0")
-    """What all studies of its combination had cost until then."""
+    """Cost of all studies of the combination until then."""
     result: Mapped[dict[str, Any]]
     surface: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), deferred=True)
 
@@ -299,7 +300,7 @@ class RecommendationRow(Base):
 
 
 class ParetoFrontRow(Base):
-    """The Pareto front that a study of two objectives has ended with. Never changed."""
+    """The Pareto front of a study of two objectives. It never changes."""
 
     __tablename__ = "front"
 
@@ -311,7 +312,7 @@ class ParetoFrontRow(Base):
 
 
 class ApiKeyRow(Base):
-    """A key that the operator gave out: its digest, never its secret."""
+    """An API key: the digest of its secret, never the secret itself."""
 
     __tablename__ = "api_key"
     __table_args__ = (CheckConstraint("length(digest) = 64", name="digest_is_sha256"),)
@@ -328,7 +329,7 @@ class ApiKeyRow(Base):
 
 
 class ExternalRunRow(Base):
-    """A training made outside of this service: apart from ours, so that none is taken for one."""
+    """A training made outside of this service, kept apart from the service's own runs."""
 
     __tablename__ = "external_run"
     __table_args__ = (

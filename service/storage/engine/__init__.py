@@ -1,0 +1,1 @@
+"""The database engine: transactions, retries, the event log, keyset pages, mapping, migrations."""

@@ -1,4 +1,4 @@
-"""Kinds of columns and indexes that the tables share, alike on both databases."""
+"""Column types and index helpers that the tables share, alike on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -9,26 +9,33 @@ from sqlalchemy import BigInteger, DateTime, Dialect, Enum, Index, Integer, Type
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """Times in UTC, with their zone on both databases."""
+    """A time in UTC with its zone, on both databases."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a time without a zone, which would be a guess."""
+        """Convert a time to UTC.
+
+        Raises:
+            ValueError: the time has no zone.
+        """
         if value is not None and value.tzinfo is None:
             raise ValueError(f"a time needs a zone, but got {value!r}")
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """SQLite forgets the zone; PostgreSQL answers in the zone of its session."""
+        """Return a stored time in UTC.
+
+        SQLite drops the zone; PostgreSQL answers in the zone of the session.
+        """
         if value is None:
             return None
         return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 def enum(values: type[Any]) -> Enum:
-    """Text that a check constraint of the database holds to its allowed values."""
+    """Return a text column type; a check constraint allows only the enum's values."""
     return Enum(
         values,
         values_callable=lambda kind: [member.value for member in kind],
@@ -40,7 +47,7 @@ def enum(values: type[Any]) -> Enum:
 
 
 def where(condition: str) -> dict[str, Any]:
-    """Make an index partial, on both databases."""
+    """Return the options that make an index partial, on both databases."""
     return {f"{name}_where": text(condition) for name in ("sqlite", "postgresql")}
 
 
@@ -48,5 +55,5 @@ LONG = BigInteger().with_variant(Integer(), "sqlite")
 
 
 def newest_first(table: str, *columns: str) -> list[Index]:
-    """Make the indexes that list a table by id where a column has a value (``newest.py``)."""
+    """Return one index (column, id) per column, for lists by newest id (``keyset.py``)."""
     return [Index(f"ix_{table}_{column}_newest", column, "id") for column in columns]

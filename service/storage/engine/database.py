@@ -1,4 +1,4 @@
-"""The engine and its transactions, on SQLite and on PostgreSQL."""
+"""Connections and transactions, on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -20,27 +20,29 @@ from sqlalchemy.orm import Session
 from service.storage.engine.event_log import write_noted_events
 
 _CONNECT_ARGS = {"connect_timeout": 5, "tcp_user_timeout": 30_000}
-"""Of connections to PostgreSQL: seconds to connect, milliseconds until silence is a loss."""
+"""For PostgreSQL: seconds to connect; milliseconds of silence until a connection is lost."""
 
 _POOL = {"pool_size": 15, "max_overflow": 0, "pool_use_lifo": True}
-"""What overflows is closed after each use, and a new connection costs more than a submission."""
+"""No overflow: such a connection closes after use; a new one costs more than a submission."""
 _JSON = {
     "json_serializer": lambda value: to_json(value).decode(),
     "json_deserializer": from_json,
 }
-"""Pydantic's: a third of the time of Python's own, which a page of studies is made of."""
+"""Pydantic's JSON takes a third of the time of Python's, and a page of studies is mostly JSON."""
 _PING_AFTER_SECONDS = 1.0
 
 
 class Database:
-    """One database. Writing transactions on SQLite take the write lock when they begin:
+    """One database.
 
-    a deferred transaction that reads before it writes fails with a busy error that no timeout
-    mends, as soon as another process has written in between.
+    A writing transaction on SQLite takes the write lock when it begins. A deferred transaction
+    that reads before it writes would fail with a busy error, which no timeout prevents, if another
+    process wrote in between.
 
     Args:
         url: SQLAlchemy URL, ``sqlite:///...`` or ``postgresql+psycopg://...``.
-        patience: seconds that stores wait for it where it is away (``resilience.py``).
+        max_wait: seconds that the stores wait for a database that does not answer
+            (``retries.py``).
     """
 
     def __init__(self, url: str, max_wait: float = 0.0) -> None:
@@ -65,22 +67,22 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Open a session for reading, from one snapshot."""
+        """Open a session for reading from one snapshot."""
         with Session(self._reader) as session:
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Open a session for writing; commits at the end, rolls back on an error."""
+        """Open a session for writing; commit at its end, roll back on an error."""
         with Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
             write_noted_events(session)
 
     def peek(self, query: Select[Any], **values: Any) -> Sequence[Sequence[Any]]:
-        """Return what a query finds now, as plain rows.
+        """Return the present result of a query as plain rows.
 
-        On PostgreSQL over a connection kept for that and past the ORM: a tenth of the cost, for
-        what every request asks. A connection that broke is replaced once.
+        On PostgreSQL it uses a connection of its own and bypasses the ORM, at a tenth of the cost:
+        for the query that every request makes. A broken connection is replaced once.
         """
         if self.is_sqlite:
             with self.read() as session:
@@ -97,7 +99,7 @@ class Database:
             return _fetched(self._peek_connection, self._texts[query], values)
 
     def _open_peek_connection(self) -> Any:
-        """Return a connection of the driver that no pool knows."""
+        """Return a connection of the driver that belongs to no pool."""
         pooled = self.engine.connect().connection
         connection: Any = pooled.driver_connection
         pooled.detach()
@@ -113,20 +115,21 @@ class Database:
 
 
 def _fetched(connection: Any, text: str, values: dict[str, Any]) -> Sequence[Sequence[Any]]:
+    """Execute a statement on a connection of the driver and return its rows."""
     rows: Sequence[Sequence[Any]] = connection.execute(text, values).fetchall()
     return rows
 
 
 def insert_for(session: Session) -> Any:
-    """Return the INSERT of this database that knows ON CONFLICT."""
+    """Return the INSERT construct with ON CONFLICT of the session's database."""
     postgres = session.get_bind().dialect.name == "postgresql"
     return postgresql.insert if postgres else sqlite.insert
 
 
 def write_ahead(engine: Engine) -> None:
-    """Let readers and the writer of a SQLite file go on side by side, on all new connections.
+    """Put new connections to a SQLite file in write-ahead mode: readers do not block the writer.
 
-    A commit survives the death of the process; a power failure may take the last ones back.
+    A commit survives a crash of the process. A power failure may undo the last commits.
     """
 
     @event.listens_for(engine, "connect")
@@ -152,9 +155,9 @@ def _control_transactions(engine: Engine) -> None:
 
 
 def _ping_idle_connections(engine: Engine) -> None:
-    """Ask a connection whether it still is one, unless it was used a moment ago.
+    """Test a pooled connection before use if it was idle for more than a second.
 
-    As ``pool_pre_ping`` does, which asks every time.
+    ``pool_pre_ping`` would test it before every use.
     """
 
     @event.listens_for(engine, "checkin")
@@ -169,4 +172,4 @@ def _ping_idle_connections(engine: Engine) -> None:
         try:
             engine.dialect.do_ping(connection)
         except OperationalError as error:
-            raise InvalidatePoolError from error  # all idle ones are as old; a new one is made
+            raise InvalidatePoolError from error  # closes all idle connections, which are as old

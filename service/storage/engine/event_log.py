@@ -1,10 +1,10 @@
-"""Writes events so that their ids grow in the order in which they become visible.
+"""Writes events so that their ids grow in the order of the commits.
 
-PostgreSQL hands out ids before the commit, so of two transactions at work at the same time the
-one with the lower id may commit last, and whoever reads "all events after 7" misses it for ever.
-Therefore a transaction writes its events last and under a lock that PostgreSQL lets go only after
-the commit is visible: from its first id on, no other transaction draws one. SQLite has a single
-writer and needs no lock.
+PostgreSQL assigns ids before the commit. Of two concurrent transactions the one with the lower id
+may commit last, and a reader that asks for "all events after 7" would miss its event. Therefore a
+transaction writes its events last, under a lock that PostgreSQL releases only after the commit is
+visible: no other transaction draws an event id meanwhile. SQLite has a single writer and needs no
+lock.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def note_event(
     reason: str | None = None,
     details: dict[str, Any] | None = None,
 ) -> None:
-    """Keep an event to be written at the end of this transaction."""
+    """Keep an event until the end of this transaction, which writes it."""
     row = StudyEventRow(
         study_id=study.id,
         at=clock(),
@@ -48,7 +48,7 @@ def note_event(
 
 
 def write_noted_events(session: Session) -> None:
-    """Write what was noted. Nothing else may follow in this transaction."""
+    """Write the noted events. No other write may follow in this transaction."""
     if not (rows := session.info.pop(_NOTED, [])):
         return
     session.flush()
@@ -70,5 +70,6 @@ _UNDER_LOCK = insert(_TABLE).from_select(
         *(cast(bindparam(column.name, type_=column.type), column.type) for column in _COLUMNS)
     ).select_from(select(func.pg_advisory_xact_lock(_LOCK).label("held")).subquery("lock")),
 )
-"""One statement, since everybody else waits from the lock to the commit. The id is drawn for a
-row, and there is no row before the lock is taken."""
+"""Takes the lock and inserts in one statement: all other writers wait from the lock to the commit.
+
+An id is drawn only when a row is inserted, and the subquery that locks comes before the rows."""

@@ -1,10 +1,10 @@
-"""Lists newest first, in as many steps as a page has rows, however many rows there are.
+"""Keyset pages: lists newest first, at a cost that depends on the size of the page only.
 
-A list filtered by combination finds what matches in as many places of the index (combination, id)
-as combinations match. To sort all of it costs more with every run that is made, and to walk back
-through all rows costs most where nothing that matches is recent. So the newest row of each
-combination is looked up first: the newest ``limit`` rows belong to the ``limit`` combinations
-whose newest rows are newest, and each of these brings no more than ``limit`` rows of its own.
+A list filtered by combination must merge the entries of all matching combinations in the index
+(combination, id). Sorting all matching rows costs more with every run. Walking back through all
+rows costs most if no recent row matches. Therefore the newest row of each combination is looked up
+first: the newest ``limit`` rows belong to the ``limit`` combinations whose newest rows are newest,
+and each of these contributes at most ``limit`` rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from service.storage.results.combinations import matches
 from service.storage.tables import CombinationRow, ExternalRunRow, RunRow, StudyRow
 
 _SMALL_GROUPS = ("study_id", "sweep_id")
-"""What one of these stands for is few enough to be sorted."""
+"""Columns whose values have few rows each, few enough to sort."""
 
 
 def newest(
@@ -33,11 +33,11 @@ def newest(
     """Return the query for the newest rows of a table, newest first.
 
     Args:
-        table: what is listed; it needs the index (combination_id, id).
-        which: of which combinations.
-        limit: rows at most.
-        before: only ids below this one; all if None.
-        equal: values that columns must have; None for any.
+        table: the table to list; it needs the index (combination_id, id).
+        which: a filter of combinations.
+        limit: maximum number of rows.
+        before: only rows with smaller ids; None for all.
+        equal: values of columns; None matches all.
     """
     fixed = {name: value for name, value in equal.items() if value is not None}
 
@@ -74,5 +74,5 @@ def newest(
 
 @cache
 def _aliases(table: type[Any]) -> tuple[Any, Any, Any]:
-    """Return three names of a table, made once: that takes longer than the rest of a query."""
+    """Return three aliases of a table, cached: making them takes longer than the query."""
     return aliased(table), aliased(table), aliased(table)

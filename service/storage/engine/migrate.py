@@ -1,4 +1,4 @@
-"""Brings a database's tables to this version's schema."""
+"""Migrates the tables of a database to the schema of this version."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from service.storage.engine.database import Database
 from service.storage.engine.retries import retry
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
-_SECONDS_FOR_OTHERS = 60.0
-"""SQLite refuses some of the first steps while another process is at them; it does not wait."""
-_LOCK = 0x68616D74  # any fixed number: processes that start together migrate one by one
+_SQLITE_MAX_WAIT = 60.0
+"""Seconds to wait for another process that migrates; SQLite refuses some steps without waiting."""
+_LOCK = 0x68616D74  # any fixed number; processes that start together migrate in turn
 
 
 def migrate(database: Database, revision: str = "head") -> None:
-    """Upgrade the tables to a revision, in one transaction; ``base`` or ``-1`` downgrades.
+    """Upgrade the tables to a revision, in one transaction; ``base`` or ``-1`` downgrade.
 
-    On PostgreSQL it also makes the schema that Optuna's own tables live in.
+    On PostgreSQL it also creates the schema for Optuna's own tables.
 
     Raises:
-        Unavailable: the database is away.
+        Unavailable: the database does not answer.
+        RuntimeError: a migration left broken foreign keys.
     """
-    max_wait = _SECONDS_FOR_OTHERS if database.is_sqlite else database.max_wait
+    max_wait = _SQLITE_MAX_WAIT if database.is_sqlite else database.max_wait
     retry(lambda: _migrate(database, revision), max_wait)
 
 
@@ -41,21 +42,21 @@ def _migrate(database: Database, revision: str) -> None:
             command.downgrade(alembic_config(connection), revision)
         else:
             command.upgrade(alembic_config(connection), revision)
-        if database.is_sqlite and (broken := connection.execute(_POINTS_NOWHERE).all()):
+        if database.is_sqlite and (broken := connection.execute(_BROKEN_REFERENCES).all()):
             raise RuntimeError(
-                f"the migration to {revision} left rows that point nowhere: {broken}"
+                f"the migration to {revision} left rows with broken references: {broken}"
             )
 
 
-_POINTS_NOWHERE = text("PRAGMA foreign_key_check")
+_BROKEN_REFERENCES = text("PRAGMA foreign_key_check")
 
 
 @contextmanager
 def _writing(database: Database) -> Iterator[Connection]:
     """Open a writing transaction in which SQLite lets a table be replaced.
 
-    SQLite changes a table by copying it and dropping the old one, which deletes what other
-    tables point to; so foreign keys are off meanwhile, and all checked before the commit.
+    SQLite changes a table by copying it and dropping the old one, which would delete the rows that
+    refer to it. So foreign keys are off meanwhile; all of them are checked before the commit.
     """
     with database.engine.execution_options(hamtune_write=True).connect() as connection:
         if not database.is_sqlite:
@@ -64,7 +65,7 @@ def _writing(database: Database) -> Iterator[Connection]:
             return
         driver = connection.connection.driver_connection
         assert driver is not None
-        driver.execute("PRAGMA foreign_keys=OFF")  # means nothing once a transaction is open
+        driver.execute("PRAGMA foreign_keys=OFF")  # has no effect inside a transaction
         try:
             with connection.begin():
                 yield connection
@@ -73,7 +74,7 @@ def _writing(database: Database) -> Iterator[Connection]:
 
 
 def alembic_config(connection: Connection) -> Config:
-    """Return Alembic's configuration on an open connection."""
+    """Return Alembic's configuration for an open connection."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")

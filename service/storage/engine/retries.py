@@ -1,8 +1,8 @@
-"""What becomes of errors that are no fault of the question asked: the one place for it.
+"""Retries of transactions after transient errors of the database.
 
-Each method of a store is one transaction (``base.py``), so it can be run again as a whole. One
-that the database gave up for another's sake (a deadlock, a serialization failure) is run again at
-once. Where the database itself is away, workers wait for it; the API tells its caller to.
+Each store method is one transaction, so it can be repeated as a whole. After a deadlock or a
+serialization failure it is repeated at once. If the database does not answer, workers wait for it;
+the API answers that the database is unavailable.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ Store = TypeVar("Store")
 
 ATTEMPTS = 5
 WORKER_MAX_WAIT = 120.0
-"""Seconds; a database that is only started anew costs no study its runner."""
+"""Seconds that workers wait for a database, enough for a restart of it."""
 _MAX_PAUSE_SECONDS = 0.05
 _RETRY_EVERY_SECONDS = 1.0
 
 _SERIALIZATION_FAILURE, _DEADLOCK = "40001", "40P01"
 _UNREACHABLE = ("08", "53", "57P")
-"""SQLSTATEs of lost connections, of a server out of resources, and of one that shuts down."""
+"""SQLSTATE classes: connection lost, server out of resources, server shutting down."""
 _UNREACHABLE_SQLITE = ("SQLITE_BUSY", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_FULL")
 
 
 def retry_transactions(store: type[Store]) -> type[Store]:
-    """Run every public method of a store by :func:`persist`; it needs a ``_database``."""
+    """Wrap every public method of a store in :func:`retry`. The store needs a ``_database``."""
     for name, method in list(vars(store).items()):
         plain = inspect.isfunction(method) and not inspect.isgeneratorfunction(method)
         if plain and not name.startswith("_"):
@@ -51,15 +51,15 @@ def _retrying(method: Callable[..., T]) -> Callable[..., T]:
 
 
 def retry(attempt: Callable[[], T], max_wait: float = 0.0) -> T:
-    """Return what a transaction returns.
+    """Run a transaction, with retries, and return its result.
 
     Args:
-        attempt: does all of it, or nothing. If the connection was lost at its commit nobody knows
-            which, so with patience it must also bear being done twice.
-        patience: seconds to wait for a database that is away.
+        attempt: does all of the transaction, or nothing. If the connection is lost at the commit,
+            the outcome is unknown; so with a positive ``max_wait`` it must be safe to do it twice.
+        max_wait: seconds to wait for a database that does not answer.
 
     Raises:
-        Unavailable: it is away for longer.
+        Unavailable: the database does not answer for longer.
     """
     deadline = time.monotonic() + max_wait
     failures = 0
@@ -91,16 +91,19 @@ def _is_unreachable(error: Exception) -> bool:
         return str(name).startswith(_UNREACHABLE_SQLITE)
     if (state := _state(error)) is not None:
         return state.startswith(_UNREACHABLE)
-    return type(error.orig).__name__ in ("OperationalError", "ConnectionTimeout")  # no connection
+    return type(error.orig).__name__ in (
+        "OperationalError",
+        "ConnectionTimeout",
+    )  # never connected
 
 
 def _state(error: Exception) -> str | None:
-    """Return PostgreSQL's SQLSTATE of an error, if it has one."""
+    """Return PostgreSQL's SQLSTATE of an error; None if it has none."""
     state = getattr(getattr(error, "orig", None), "sqlstate", None)
     return None if state is None else str(state)
 
 
 def _reason(error: Exception) -> str:
-    """Return the kind of an error and nothing else: its text may name hosts and users."""
+    """Return a message with the kind of an error only: its text may contain hosts and users."""
     kind = type(getattr(error, "orig", None) or error).__name__
     return f"the database does not answer ({kind}); try again in a moment"

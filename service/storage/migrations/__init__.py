@@ -1,0 +1,1 @@
+"""Alembic migrations of the tables; ``versions`` holds one module per schema version."""

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection that ``migrate`` gives it."""
+"""Entry point of Alembic: runs the migrations on the connection that ``migrate`` passes in."""
 
 from __future__ import annotations
 

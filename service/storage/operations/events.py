@@ -1,4 +1,4 @@
-"""Events in SQL: what happened, in the order in which it became visible."""
+"""The store of study events."""
 
 from __future__ import annotations
 

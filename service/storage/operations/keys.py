@@ -1,8 +1,8 @@
-"""API keys in SQL.
+"""The store of API keys.
 
-A key is ``hamtune_ID_SECRET``. The secret has 256 random bits, so nobody can try them all however
-fast the hash is: a slow one, made for passwords that people think up, would only slow down
-every request. The id finds the row, the digests are compared in constant time.
+The text of a key is ``hamtune_ID_SECRET``. The id finds the row; the digests of the secrets are
+compared in constant time. The secret has 256 random bits, so it cannot be guessed however fast the
+hash is. A slow hash, made for passwords that people choose, would only slow down every request.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class KeyStore:
         return key
 
     def _note_use(self, key: ApiKey) -> None:
-        """Once an hour is enough: a write with every request would be a burden."""
+        """Store the time of use, at most once an hour: a write with every request is too slow."""
         now: datetime = self._clock()
         if key.last_used_at is not None and now - key.last_used_at < USE_IS_NOTED_EVERY:
             return

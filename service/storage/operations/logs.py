@@ -1,4 +1,4 @@
-"""Logs of studies in SQL, so that every API process has them wherever the runner was."""
+"""The store of log lines: every API process can read them, wherever the runner was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operators ask of the database: is it ready, and what is going on."""
+"""The monitor: readiness of the database, and numbers for metrics."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Results in the database: combinations, recommendations and Pareto fronts."""

@@ -1,4 +1,4 @@
-"""Combinations: one row each, inserted when a combination is first used."""
+"""The store of combinations: one row each, inserted when a combination is first used."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class CombinationStore:
             if row is None:
                 raise NotFound(
                     f"there is no combination {combination_id}; GET /v1/combinations lists those "
-                    "that were ever asked for"
+                    "that have been requested"
                 )
             return _record(row)
 
@@ -72,19 +72,21 @@ def _record(row: Row[*tuple[Any, ...]]) -> CombinationEntry:
 def combination_id(
     session: Session, combination: Combination, known: dict[str, int] | None = None
 ) -> int:
-    """Return the row id of a combination, inserting it if it is new.
+    """Return the row id of a combination; insert the row if there is none.
 
     Args:
-        session: a transaction.
-        combination: which.
-        known: ids by key that were asked for before, since a row never changes; added to.
+        session: a writing transaction.
+        combination: the combination.
+        known: cache of ids by key, filled here. A row never changes.
     """
     if known is not None and (id := known.get(combination.key)) is not None:
         return id
     query = select(CombinationRow.id).where(CombinationRow.key == combination.key)
     made = session.info.setdefault(_MADE_HERE, set())
     if (found := session.scalars(query).one_or_none()) is not None:
-        if known is not None and combination.key not in made:  # that could be rolled back
+        if (
+            known is not None and combination.key not in made
+        ):  # else a rollback would leave a false id
             known[combination.key] = found
         return found
     session.execute(
@@ -102,6 +104,6 @@ def combination_record(row: CombinationRow) -> Combination:
 
 
 def matches(which: CombinationFilter) -> list[ColumnElement[bool]]:
-    """Return the conditions on :class:`CombinationRow` that a filter stands for."""
+    """Return the conditions on :class:`CombinationRow` for a filter."""
     wanted = which.model_dump(exclude_none=True)
     return [getattr(CombinationRow, field) == value for field, value in wanted.items()]

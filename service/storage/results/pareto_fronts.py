@@ -1,4 +1,4 @@
-"""Pareto fronts in SQL."""
+"""The store of Pareto fronts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recommendations in SQL."""
+"""The store of recommendations: numbered versions for each combination."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _FIELDS = field_names(Combination)
 _MAY_RECOMMEND = StudyEventRow.state.in_(
     [literal_column("'succeeded'"), literal_column("'cancelled'")]
 )
-"""A study that succeeds recommends; one that is drained may. Literals, for the index's sake."""
+"""States of studies that may have a recommendation. The index needs them as literals."""
 NEWS = (
     select(StudyEventRow.id, *(getattr(CombinationRow, name) for name in _FIELDS))
     .join(StudyRow, StudyRow.id == StudyEventRow.study_id)

@@ -1,4 +1,4 @@
-"""All runs and curves, a page at a time: a million never sit in memory together."""
+"""Exports of all runs and learning curves, page by page, so that memory use stays bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs made elsewhere, in SQL."""
+"""The store of external runs: trainings made outside of this service."""
 
 from __future__ import annotations
 

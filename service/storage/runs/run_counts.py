@@ -1,4 +1,4 @@
-"""What the runs of studies amount to, in SQL."""
+"""Counts of runs by study, purpose and state, and the best run of each study."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from service.storage.runs.rows import ham_config_record
 from service.storage.tables import RunRow, StudyRow
 
 _MAX_CACHED = 10_000
-"""Studies whose tallies stay in memory, at most."""
+"""Maximum number of studies whose counts stay in memory."""
 
 
 @retry_transactions
@@ -38,10 +38,10 @@ class RunCountStore:
         missing = [study.id for study in studies if study.id not in found]
         if missing:
             with self._database.read() as session:
-                best = {row.study_id: row for row in _best(session, missing)}
+                best = {run.study_id: run for run in _best(session, missing)}
                 counts: dict[str, list[RunCount]] = {id: [] for id in missing}
-                for row in _counts(session, missing):
-                    counts[row.study_id].append(row)
+                for count in _counts(session, missing):
+                    counts[count.study_id].append(count)
             found |= {id: StudyRunCounts(tuple(counts[id]), best.get(id)) for id in missing}
             self._remember(
                 {study.id: found[study.id] for study in studies if study.state in ENDED}
@@ -83,7 +83,7 @@ def _best(session: Session, study_ids: Sequence[str]) -> list[BestRun]:
         .scalar_subquery()
     )
     columns = (RunRow.study_id, RunRow.id, RunRow.alpha, RunRow.beta, RunRow.joint)
-    # Two statements: joined in one, PostgreSQL may read all runs of a small table.
+    # Two statements: PostgreSQL may scan all runs of a small table for a join.
     ids = session.scalars(select(best).where(StudyRow.id.in_(study_ids))).all()
     rows = session.execute(
         select(*columns, RunRow.validation_accuracy).where(RunRow.id.in_(filter(None, ids)))

@@ -1,4 +1,4 @@
-"""Runs and their curves in SQL."""
+"""The store of runs and learning curves."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class RunStore:
                 if same_as is not None and (original := find_identical(session, row, same_as)):
                     reuse(row, original)
                     study.runs_ended += 1
-            elif row.state == RunState.RUNNING:  # its runner was lost: from the start again
+            elif row.state == RunState.RUNNING:  # its runner was lost, so it starts again
                 set_columns(row, planned)
                 row.attempt += 1
                 row.validation_accuracy = None
@@ -249,7 +249,7 @@ class RunStore:
         return found
 
     def _note(self, session: Session, study: StudyRow, run: RunRow) -> None:
-        """Tell those who follow the study that a run began or ended."""
+        """Note an event of the study: a run began or ended."""
         details = {
             "run_id": run.id,
             "purpose": run.purpose.value,

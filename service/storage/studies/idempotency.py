@@ -1,4 +1,4 @@
-"""Idempotency keys: what a submitter's key stands for, until it expires."""
+"""Idempotency keys: each stands for one study or sweep of a submitter until it expires."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from service.storage.tables import IdempotencyKeyRow
 T = TypeVar("T")
 
 LIFETIME = timedelta(days=30)
-"""After so long a key is forgotten, and may stand for something new."""
+"""After this time a key expires and can be used again."""
 
 
 def once(attempt: Callable[[], T], key: str | None) -> T:
-    """Submit under a key; a second time where another process stored the key in between."""
+    """Submit under a key; submit again if another process stored the same key meanwhile."""
     try:
         return attempt()
     except IntegrityError:
         if key is None:
             raise
-        return attempt()  # the key is known now
+        return attempt()  # finds the key
 
 
 def known_key(
     session: Session, submitter: str, key: str, now: datetime
 ) -> IdempotencyKeyRow | None:
-    """Return what a key of a submitter stands for."""
+    """Return the row of a submitter's key; None if it is unknown or has expired."""
     row = session.get(IdempotencyKeyRow, (submitter, key))
     return row if row is not None and row.created_at > now - LIFETIME else None
 
@@ -46,7 +46,7 @@ def keep_key(
     study_id: str | None = None,
     sweep_id: str | None = None,
 ) -> None:
-    """Let a key stand for what this transaction stores; forget the keys that expired."""
+    """Store a key for the study or sweep of this transaction; delete the keys that expired."""
     session.execute(
         delete(IdempotencyKeyRow).where(IdempotencyKeyRow.created_at <= now - LIFETIME)
     )
@@ -58,8 +58,8 @@ def keep_key(
 
 
 def other_request(key: str, stands_for: str) -> Conflict:
-    """Return the refusal of a key that was used for another request."""
+    """Return the error for a key that was used for another request."""
     return Conflict(
-        f"Idempotency-Key {key!r} already stands for {stands_for}, which asked for something "
-        "else; send a new key with a new request"
+        f"Idempotency-Key {key!r} already stands for {stands_for}, which was another "
+        "request; send a new key with a new request"
     )

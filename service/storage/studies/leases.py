@@ -1,4 +1,4 @@
-"""The lease of a study: every write of a runner locks the study under its lease, or is refused."""
+"""The lease of a study: every write of a runner first locks the study under its lease."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from service.storage.tables import StudyRow
 
 
 def lock_leased_study(session: Session, lease: StudyLease) -> StudyRow:
-    """Lock the study of a claim for this transaction, or raise :class:`StaleLease`."""
+    """Lock the study of a lease for this transaction and return its row.
+
+    Raises:
+        StaleLease: another runner has taken the study over, or it has ended.
+    """
     row = session.scalars(leased_study(lease).with_for_update(of=StudyRow)).one_or_none()
     if row is None:
         raise stale_lease(lease)
@@ -20,13 +24,14 @@ def lock_leased_study(session: Session, lease: StudyLease) -> StudyRow:
 
 
 def leased_study(lease: StudyLease) -> Select[StudyRow]:
+    """Return the query for the study of a lease; it finds nothing if the lease is not valid."""
     return select(StudyRow).where(
         StudyRow.id == lease.study_id, StudyRow.token == lease.token, StudyRow.state.in_(HELD)
     )
 
 
 def stale_lease(lease: StudyLease) -> StaleLease:
-    """Return the refusal of a write under an old token."""
+    """Return the error for a write under an invalid lease."""
     return StaleLease(
         f"study {lease.study_id} is no longer held under token {lease.token}: it has ended "
         "or another runner has taken it over; stop working on it"

@@ -1,4 +1,4 @@
-"""The queue of studies in SQL: an atomic claim, a lease, and a fencing token on every write."""
+"""The queue of studies: atomic claims, leases, and the end of studies."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ class StudyQueue:
         self._quotas = quotas
 
     def claim(self, owner: str, duration: timedelta) -> tuple[Study, StudyLease] | None:
-        """Take a study and return it with its lease; None if no study can be claimed.
+        """Claim a study and return it with its lease; None if no study can be claimed.
 
-        A study whose lease ran out comes first. Then the queued study with the highest priority.
+        A study whose lease ran out comes first, then the queued study with the highest priority.
         At equal priority the submitter with the fewest running studies comes first, then the
         submitter who was served longest ago. Of one submitter the oldest study comes first.
 
@@ -200,7 +200,7 @@ class StudyQueue:
             self._transition(session, lock_leased_study(session, lease), StudyState.FAILED, reason)
 
     def _next(self, session: Session) -> StudyRow | None:
-        """Return a study whose lease ran out, else the one whose turn it is, locked."""
+        """Lock and return the next study: one whose lease ran out, else the next queued one."""
         lost = (
             select(StudyRow)
             .where(in_state(*HELD), StudyRow.claimable_at <= self._clock())
@@ -216,21 +216,22 @@ class StudyQueue:
         return None
 
     def _submitters_by_turn(self, session: Session) -> list[str]:
-        """Return the submitters who have something waiting, the one whose turn it is first.
+        """Return the submitters with claimable studies, the next one to be served first.
 
-        The highest priority goes first. Between equals it is the one with the fewest studies in
-        work, then the one served longest ago: all get the same share, however many they queue.
+        The highest priority comes first. At equal priority the submitter with the fewest running
+        studies comes first, then the one who was served longest ago. So all get the same share,
+        however many studies they queue.
         """
         first = self._queue(SubmitterRow.name).with_only_columns(StudyRow.queue_order).limit(1)
         queue_order = first.correlate(SubmitterRow).scalar_subquery()
-        in_work = (
+        running = (
             select(func.count())
             .where(in_state(*HELD), StudyRow.submitter == SubmitterRow.name)
             .correlate(SubmitterRow)
             .scalar_subquery()
         )
         turns = select(
-            SubmitterRow.name, queue_order.label("queue_order"), in_work.label("in_work")
+            SubmitterRow.name, queue_order.label("queue_order"), running.label("running")
         ).subquery()
         query = (
             select(turns.c.name)
@@ -238,7 +239,7 @@ class StudyQueue:
             .where(turns.c.queue_order.is_not(None))
             .order_by(
                 turns.c.queue_order,
-                turns.c.in_work,
+                turns.c.running,
                 SubmitterRow.served_at.nulls_first(),
                 turns.c.name,
             )
@@ -246,7 +247,7 @@ class StudyQueue:
         return list(session.scalars(query))
 
     def _queue(self, submitter: str | InstrumentedAttribute[str]) -> Select[StudyRow]:
-        """Return the waiting studies of one submitter in their order."""
+        """Return the query for the claimable studies of one submitter, in queue order."""
         return (
             select(StudyRow)
             .where(
@@ -259,7 +260,7 @@ class StudyQueue:
 
     def _give_up_reason(self, row: StudyRow) -> str:
         return (
-            f"given up after {row.attempts} runners ended over it without a result "
+            f"given up after {row.attempts} runners ended without a result "
             f"(HAMTUNE_MAX_ATTEMPTS); the last reason: {row.error or 'its runner vanished'}"
         )
 
@@ -273,12 +274,15 @@ class StudyQueue:
 
 
 def in_state(*states: StudyState) -> ColumnElement[bool]:
-    """Match states by literals: an index for some states serves no query that hides them."""
+    """Return the condition that a study is in one of the states.
+
+    The states are literals: PostgreSQL uses a partial index only if the query names its states.
+    """
     values: list[ColumnElement[str]] = [literal_column(f"'{state.value}'") for state in states]
     return StudyRow.state.in_(values) if len(values) > 1 else StudyRow.state == values[0]
 
 
 def _first(session: Session, query: Select[StudyRow]) -> StudyRow | None:
-    """Lock the first row that no other transaction has locked."""
+    """Lock and return the first row that no other transaction has locked."""
     query = query.limit(1).with_for_update(of=StudyRow, skip_locked=True)
     return session.scalars(query).one_or_none()

@@ -1,4 +1,4 @@
-"""What one submitter may have: studies that wait, and GPU hours within 30 days."""
+"""Quotas of submitters: queued studies, and GPU hours within 30 days."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ _RETRY_AFTER_GPU_HOURS = 3600
 
 
 class Quotas:
-    """Holds submitters to their limits.
+    """Checks submissions and claims against the limits of submitters.
 
     Args:
-        default: what applies where a submitter's key says nothing else.
+        default: limits where the submitter's API key has none of its own.
     """
 
     def __init__(self, default: Limits) -> None:
         self._default = default
 
     def check(self, session: Session, submitter: str, studies: int, now: datetime) -> None:
-        """Refuse to queue so many studies more.
+        """Check that a submitter may queue some more studies.
 
         Raises:
-            LimitReached: too many would wait, or the GPU hours are used up.
+            LimitReached: too many would be queued, or the GPU hours are used up.
         """
         limits = self._of(session, submitter)
         if limits.max_queued_studies is not None:
             _check_room(session, submitter, studies, limits.max_queued_studies)
         if self._used_up(session, submitter, limits, now):
             raise LimitReached(
-                f"your studies have used their {limits.gpu_hours:g} GPU hours of the last "
+                f"your studies have used the {limits.gpu_hours:g} GPU hours allowed in "
                 f"{WINDOW.days} days (HAMTUNE_GPU_HOURS, or your key's own limit); submit again "
-                "when the older ones have passed, or ask whoever runs the service for more",
+                "when the older trainings are past, or ask the operator of the service for more",
                 _RETRY_AFTER_GPU_HOURS,
             )
 
     def may_begin(self, session: Session, submitter: str, now: datetime) -> bool:
-        """Tell whether a waiting study may be taken up: not once the GPU hours are used up."""
+        """Return whether a queued study may be claimed: False once the GPU hours are used up."""
         return not self._used_up(session, submitter, self._of(session, submitter), now)
 
     def _of(self, session: Session, submitter: str) -> Limits:
@@ -65,12 +65,15 @@ class Quotas:
 
 
 def key_limits(row: ApiKeyRow) -> Limits:
-    """Return what is limited of a key."""
+    """Return the limits of an API key."""
     return Limits(**field_values(row, Limits))
 
 
 def _check_room(session: Session, submitter: str, studies: int, most: int) -> None:
-    """Locks the submitter, so that of two submissions at once one sees the other."""
+    """Check the number of queued studies under a lock of the submitter's row.
+
+    Of two concurrent submissions, one then sees the other.
+    """
     session.execute(
         select(SubmitterRow.name)
         .where(SubmitterRow.name == submitter)
@@ -83,7 +86,7 @@ def _check_room(session: Session, submitter: str, studies: int, most: int) -> No
     )
     if (waiting or 0) + studies > most:
         raise LimitReached(
-            f"{waiting} of your studies are waiting, and {most} may "
+            f"you have {waiting} queued studies, and at most {most} are allowed "
             "(HAMTUNE_MAX_QUEUED_STUDIES, or your key's own limit); wait until some have begun, "
             "or cancel some"
         )

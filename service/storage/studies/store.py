@@ -1,4 +1,4 @@
-"""Studies in SQL."""
+"""The store of studies: submit, read, command and change them."""
 
 from __future__ import annotations
 
@@ -136,8 +136,8 @@ class StudyStore:
             row = _study_row(session, study_id, lock=True)
             if row.state in ENDED:
                 raise Conflict(
-                    f"study {study_id} has ended ({row.state.value}); nothing of it changes any "
-                    "more; POST /v1/studies with what you want instead"
+                    f"study {study_id} has ended ({row.state.value}) and can no longer change; "
+                    "submit a new study with POST /v1/studies"
                 )
             before = study_record(row)
             changed = edit(before)
@@ -170,9 +170,10 @@ class StudyStore:
 
 
 class Intake:
-    """Puts studies into the queue.
+    """Inserts studies into the queue.
 
-    What it asks of submitters and combinations it asks once: their rows are never removed.
+    It remembers submitters and combinations that are known to have rows, since these are never
+    deleted.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -181,14 +182,16 @@ class Intake:
         self._combinations: dict[str, int] = {}
 
     def add_submitter(self, session: Session, name: str) -> None:
-        """Make a row for a submitter who is new."""
+        """Insert a row for a submitter, if there is none."""
         if name in self._submitters:
             return
         insert = insert_for(session)(SubmitterRow).values(name=name)
         insert = insert.on_conflict_do_nothing(index_elements=["name"]).returning(
             SubmitterRow.name
         )
-        if session.scalars(insert).one_or_none() is None:  # it was there; ours may be rolled back
+        if (
+            session.scalars(insert).one_or_none() is None
+        ):  # it existed; our own insert might be rolled back
             self._submitters.add(name)
 
     def add(
@@ -220,7 +223,7 @@ class Intake:
 
 
 def _difference(before: Study, after: Study) -> dict[str, Any]:
-    """Return what a change has set, by field."""
+    """Return the fields that a change has set, with their new values."""
     details: dict[str, Any] = {}
     if before.priority != after.priority:
         details["priority"] = after.priority
@@ -234,7 +237,7 @@ def _study_row(session: Session, study_id: str, *, lock: bool = False) -> StudyR
     query = select(StudyRow).where(StudyRow.id == study_id)
     row = session.scalars(query.with_for_update() if lock else query).one_or_none()
     if row is None:
-        raise NotFound(f"there is no study {study_id!r}; GET /v1/studies lists those there are")
+        raise NotFound(f"there is no study {study_id!r}; GET /v1/studies lists all")
     return row
 
 

@@ -1,4 +1,4 @@
-"""Sweeps in SQL: a sweep and all its studies are stored in one transaction."""
+"""The store of sweeps; a sweep and all its studies are stored in one transaction."""
 
 from __future__ import annotations
 
@@ -69,9 +69,7 @@ class SweepStore:
         with self._database.read() as session:
             row = session.get(SweepRow, sweep_id)
             if row is None:
-                raise NotFound(
-                    f"there is no sweep {sweep_id!r}; GET /v1/sweeps lists those there are"
-                )
+                raise NotFound(f"there is no sweep {sweep_id!r}; GET /v1/sweeps lists all")
             return _record(row)
 
     def list(self, *, limit: int = 50, before: str | None = None) -> list[Sweep]:
@@ -153,7 +151,7 @@ class SweepStore:
             submitter=submitter,
             created_at=self._clock(),
             request=request.model_dump(mode="json"),
-            left_out=[row.model_dump(mode="json") for row in left_out],
+            left_out=[combination.model_dump(mode="json") for combination in left_out],
         )
         session.add(row)
         session.flush()

@@ -1,4 +1,4 @@
-"""The only place that changes the state of a study."""
+"""State transitions of studies; no other code changes the state of a study."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from service.clock import Clock
 from service.storage.engine.event_log import note_event
 from service.storage.tables import RunRow, StudyRow
 
-_WAITING = StudyState.QUEUED
-
 
 def transition(
     session: Session,
@@ -22,13 +20,13 @@ def transition(
     by: str | None,
     reason: str | None,
 ) -> None:
-    """Take a study to a state and note who did it and why.
+    """Change the state of a study and note the event: who and why.
 
-    One that is at rest cannot be claimed. One that ends takes the trainings under way along: they
-    end as cancelled, since nobody will ever write their results.
+    A paused or ended study cannot be claimed. The end of a study cancels its running runs, since
+    nobody will write their results.
     """
     source, row.state = row.state, state
-    if state == _WAITING:
+    if state == StudyState.QUEUED:
         row.claimable_at = clock()
     elif state not in HELD:
         row.claimable_at = None
@@ -47,7 +45,7 @@ def _cancel_runs(session: Session, clock: Clock, study: StudyRow) -> None:
         .values(
             state=RunState.CANCELLED,
             ended_at=clock(),
-            error=f"its study ended as {study.state.value} while it was under way",
+            error=f"its study ended as {study.state.value} while the run was running",
         )
         .returning(RunRow.id)
     )

@@ -1,7 +1,7 @@
-"""Makes the database itself refuse a transition that the table of transitions does not have.
+"""Triggers and a check constraint that refuse false state transitions in the database itself.
 
-A trigger holds the studies, a check constraint their events. Both are generated from
-:data:`ham.client.records.lifecycle.TRANSITIONS`; migrations keep the text of their day.
+A trigger checks the studies, a constraint their events. Both are generated from
+:data:`ham.client.records.lifecycle.TRANSITIONS`. A migration keeps the text of its own version.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Schema versions, in the order of their numbers."""
