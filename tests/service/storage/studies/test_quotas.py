@@ -57,7 +57,7 @@ def test_key_has_limits_of_its_own(storage: Storage) -> None:
     for key, most in ((ada, 3), (ben, 1)):
         for _ in range(most):
             limited.studies.submit(a_request(), a_plan(), submitter=key.id)
-        with pytest.raises(LimitReached, match=f"{most} may"):
+        with pytest.raises(LimitReached, match=f"at most {most} are allowed"):
             limited.studies.submit(a_request(), a_plan(), submitter=key.id)
     assert [key.limits.max_queued_studies for key in limited.keys.list()] == [3, None]
 
@@ -73,9 +73,9 @@ def test_studies_wait_once_the_gpu_hours_are_used_up_until_they_have_passed(
     with pytest.raises(LimitReached, match="1 GPU hours") as refused:
         storage.studies.submit(a_request(), a_plan(), submitter=ada.id)
     assert refused.value.retry_after > 60
-    assert claim(storage) is None, "what waits is not taken up"
+    assert claim(storage) is None, "a queued study is not claimed"
     submit(storage)
-    assert claim(storage) is not None, "others are not held back"
+    assert claim(storage) is not None, "other submitters are not held back"
     train(storage, first, 1, 3600.0)
     assert first is not None
     storage.queue.succeed(first, a_result())
