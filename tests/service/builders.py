@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ham.client.records import (
@@ -18,6 +18,7 @@ from ham.client.records import (
     Purpose,
     Run,
     RunState,
+    Study,
     StudyRequest,
 )
 from ham.config import RECIPE_BASELINE, HamConfig
@@ -55,6 +56,15 @@ def submit(storage: Storage, key: str | None = None, **changes: Any) -> str:
     """Queue a study and return its id."""
     request = a_request(**changes)
     return storage.studies.submit(request, resolve(request), key)[0].id
+
+
+def claim(
+    storage: Storage, owner: str = "a", duration: timedelta = timedelta(hours=1)
+) -> tuple[Study, StudyLease]:
+    """Claim the next study, which must be there; return it with its lease."""
+    claimed = storage.queue.claim(owner, duration)
+    assert claimed is not None, "no study can be claimed"
+    return claimed
 
 
 def a_job(

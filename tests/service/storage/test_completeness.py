@@ -6,7 +6,7 @@ It fails if a field is added without its column, or a column without its field.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -22,6 +22,7 @@ from ham.client.records import (
     ParetoFront,
     Recommendation,
     Run,
+    StoredMeasures,
     Study,
     StudyEvent,
     Sweep,
@@ -29,7 +30,7 @@ from ham.client.records import (
 from ham.config import Combination
 from service.records import ApiKey, Job, Limits, Outcome
 from service.storage import Storage
-from service.storage.engine.mapping import column_names, field_names, shared_names
+from service.storage.engine.mapping import RecordType, column_names, field_names, shared_names
 from service.storage.tables import (
     ApiKeyRow,
     Base,
@@ -57,7 +58,7 @@ IN_RESULT = "inside the JSON of the column result"
 class Mapping(NamedTuple):
     """The records that one table stores, with the fields and columns that have no partner."""
 
-    records: tuple[type[Any], ...]
+    records: tuple[RecordType, ...]
     fields: dict[str, str]
     columns: dict[str, str]
 
@@ -183,7 +184,7 @@ def test_values_survive_the_way_through_the_database(storage: Storage) -> None:
     outcome = Outcome(
         validation_accuracy=0.25,
         seconds=7.0,
-        measures={"cost": {"gpu_seconds": 3.5}},
+        measures=StoredMeasures.read({"cost": {"gpu_seconds": 3.5}}),
         environment={"device": "cpu"},
         curve=curve,
     )

@@ -43,8 +43,9 @@ def judged(
 def test_clear_gain_is_confirmed_and_its_configuration_served() -> None:
     result = judged()
     assert (result.grade, result.setting, result.candidate) == (Grade.CONFIRMED, TUNED, TUNED)
-    assert result.gain.low > 0
+    assert result.gain is not None and result.gain.low > 0
     assert result.seeds == PLAN.confirmation_seeds
+    assert result.accuracy is not None
     assert result.gain.n == result.accuracy.n == len(PLAN.confirmation_seeds)
     assert result.message.startswith("HAM helps: alpha=20, beta=0.01 gains +2.")
     assert f"{result.gain.n} paired seeds" in result.message
@@ -83,7 +84,7 @@ def test_configuration_that_failed_once_is_not_served_however_good_the_rest() ->
         )
     )
     assert (result.grade, result.setting) == (Grade.NO_GAIN, RECIPE_BASELINE)
-    assert result.gain.low > 0
+    assert result.gain is not None and result.gain.low > 0
     assert result.seeds == PLAN.confirmation_seeds[1:], "pairs need both sides"
     assert result.message.startswith("HAM is not shown to be safe here: 1 runs")
 

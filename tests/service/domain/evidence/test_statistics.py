@@ -60,7 +60,8 @@ def test_gain_does_not_depend_on_what_a_seed_does_to_both_sides(
     shift = {seed: data.draw(st.floats(-1, 1)) for seed in baseline}
     gain = paired_gain(treated, baseline)
     shifted = paired_gain(
-        *({seed: side[seed] + shift[seed] for seed in side} for side in (treated, baseline))
+        {seed: accuracy + shift[seed] for seed, accuracy in treated.items()},
+        {seed: accuracy + shift[seed] for seed, accuracy in baseline.items()},
     )
     assert shifted.model_dump() == pytest.approx(gain.model_dump(), abs=1e-9)
 

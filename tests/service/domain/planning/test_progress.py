@@ -9,7 +9,7 @@ from service.domain.planning.progress import progress_of
 from service.records import Outcome
 from service.storage import Storage
 from tests.conftest import MovableClock
-from tests.service.builders import SMALL, a_job, a_result, done_run, submit
+from tests.service.builders import SMALL, a_job, a_result, claim, done_run, submit
 
 LEASE = timedelta(seconds=1000)
 
@@ -37,11 +37,11 @@ def test_running_study_counts_what_is_done_and_what_is_left(
     storage: Storage, clock: MovableClock
 ) -> None:
     study_id = submit(storage)
-    _, claim = storage.queue.claim("a", LEASE)
-    best = done_run(storage, claim, a_job(trial_number=0), 0.9)
-    diverged = storage.runs.begin(claim, a_job(trial_number=1), 3)
-    storage.runs.end(claim, diverged.id, Outcome(error="diverged"))
-    storage.runs.begin(claim, a_job(Purpose.SCREENING, seed=1000), 3)
+    _, lease = claim(storage, "a", LEASE)
+    best = done_run(storage, lease, a_job(trial_number=0), 0.9)
+    diverged = storage.runs.begin(lease, a_job(trial_number=1), 3)
+    storage.runs.end(lease, diverged.id, Outcome(error="diverged"))
+    storage.runs.begin(lease, a_job(Purpose.SCREENING, seed=1000), 3)
     clock.advance(20)
     now = progress(storage, study_id, clock)
     assert (now.search.done, now.screening.done, now.confirmation.done) == (2, 0, 0)
@@ -54,10 +54,10 @@ def test_running_study_counts_what_is_done_and_what_is_left(
 
 def test_ended_study_has_nothing_left(storage: Storage, clock: MovableClock) -> None:
     study_id = submit(storage)
-    _, claim = storage.queue.claim("a", LEASE)
-    done_run(storage, claim, a_job())
+    _, lease = claim(storage, "a", LEASE)
+    done_run(storage, lease, a_job())
     clock.advance(20)
-    storage.queue.succeed(claim, a_result())
+    storage.queue.succeed(lease, a_result())
     clock.advance(1000)
     now = progress(storage, study_id, clock)
     assert now.done == now.planned == 1, "it needed fewer than planned"
@@ -66,8 +66,8 @@ def test_ended_study_has_nothing_left(storage: Storage, clock: MovableClock) -> 
 
 def test_progress_of_many_studies_does_not_mix_them(storage: Storage, clock: MovableClock) -> None:
     ids = [submit(storage) for _ in range(3)]
-    _, claim = storage.queue.claim("a", LEASE)
-    done_run(storage, claim, a_job())
+    _, lease = claim(storage, "a", LEASE)
+    done_run(storage, lease, a_job())
     all_of_them = progress_of(storage.run_counts, storage.studies.list(), clock.now)
     assert {study_id: now.done for study_id, now in all_of_them.items()} == dict(
         zip(ids, (1, 0, 0), strict=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ham.client.records import Budget, StudyRequest, SweepRequest
 from service.domain.planning.sweeps import SHARED, expand
 
@@ -15,7 +17,7 @@ STUDY_ALONE = {
 }
 """Fields of a study request that a sweep leaves out, each with the reason."""
 
-OTHER = {
+OTHER: dict[str, Any] = {
     "recipe": "digits@1",
     "budget": Budget(trials=5, early_stopping="median", max_epochs=9999),
     "priority": 3,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import get_args
 
 import pytest
@@ -27,15 +26,14 @@ from service.domain.search.early_stopping import (
 from service.domain.search.early_stopping_report import report
 from service.formatting import early_stopping_sentence
 from service.storage import Storage
-from tests.service.builders import a_job, a_plan, an_outcome, metrics, submit
+from tests.service.builders import a_job, a_plan, an_outcome, claim, metrics, submit
 
 EPOCHS = 15
 FIRST_RUNG = 1
 
 
-def plan_for(rule: str, sparsifier: str = "random") -> Plan:
-    budget = Budget(early_stopping=rule)  # type: ignore[arg-type]
-    return a_plan(sparsifier=sparsifier, budget=budget)
+def plan_for(rule: EarlyStopping, sparsifier: str = "random") -> Plan:
+    return a_plan(sparsifier=sparsifier, budget=Budget(early_stopping=rule))
 
 
 def training(sparsifier: str, epochs: int) -> tuple[Combination, Recipe]:
@@ -105,7 +103,7 @@ STOPPING = [name for name, rule in RULES.items() if rule is not None]
 @settings(deadline=None)
 @given(weak=st.floats(0, 1), trials=st.integers(0, MIN_FINISHED - 1))
 def test_first_trials_run_to_full_length_whatever_they_report(
-    rule: str, weak: float, trials: int
+    rule: EarlyStopping, weak: float, trials: int
 ) -> None:
     seen = full_trials(trials) | {trials: {FIRST_RUNG: weak}}
     assert not judge(plan_for(rule), history(seen), trials, FIRST_RUNG).stop
@@ -167,7 +165,7 @@ def test_hyperband_stops_later_in_each_bracket_and_never_in_the_last() -> None:
 
 
 @pytest.mark.parametrize("rule", STOPPING)
-def test_nothing_is_stopped_where_early_epochs_mislead(rule: str) -> None:
+def test_nothing_is_stopped_where_early_epochs_mislead(rule: EarlyStopping) -> None:
     seen = full_trials(12, predicts=False) | {12: {FIRST_RUNG: 0.0}}
     verdict = judge(plan_for(rule), history(seen), 12, FIRST_RUNG)
     assert not verdict.stop
@@ -175,7 +173,9 @@ def test_nothing_is_stopped_where_early_epochs_mislead(rule: str) -> None:
 
 @pytest.mark.parametrize("rule", STOPPING)
 @pytest.mark.parametrize("sparsifier", ["gmp", "acdc", "mest"])
-def test_nothing_is_stopped_before_the_target_sparsity(rule: str, sparsifier: str) -> None:
+def test_nothing_is_stopped_before_the_target_sparsity(
+    rule: EarlyStopping, sparsifier: str
+) -> None:
     plan = plan_for(rule, sparsifier)
     seen = full_trials(12) | {12: {epoch: 0.0 for epoch in range(1, EPOCHS)}}
     for epoch in range(1, ready_epoch(plan.combination, plan.recipe)):
@@ -204,13 +204,13 @@ def test_rank_correlation_is_spearmans(pairs: list[tuple[int, int]]) -> None:
 
 def test_report_counts_stopped_trials_and_correlates_finished_ones(storage: Storage) -> None:
     study_id = submit(storage, budget=Budget(trials=10, early_stopping="asha"))
-    study, claim = storage.queue.claim("a", timedelta(hours=1))  # type: ignore[misc]
+    study, lease = claim(storage)
     for number in range(9):
-        run = storage.runs.begin(claim, a_job(trial_number=number), EPOCHS)
-        storage.runs.end(claim, run.id, an_outcome(EPOCHS, 0.5 + number / 100))
-    weak = storage.runs.begin(claim, a_job(trial_number=9), EPOCHS)
+        run = storage.runs.begin(lease, a_job(trial_number=number), EPOCHS)
+        storage.runs.end(lease, run.id, an_outcome(EPOCHS, 0.5 + number / 100))
+    weak = storage.runs.begin(lease, a_job(trial_number=9), EPOCHS)
     stopped = an_outcome(1, 0.1).model_copy(update={"pruned": True})
-    storage.runs.end(claim, weak.id, stopped)
+    storage.runs.end(lease, weak.id, stopped)
     found = report(study, storage.runs)
     assert study.id == study_id
     assert (found.rule, found.state) == ("asha", "on")
@@ -234,15 +234,15 @@ def test_report_counts_stopped_trials_and_correlates_finished_ones(storage: Stor
     ],
 )
 def test_report_says_why_nothing_is_stopped(
-    storage: Storage, rule: str, trials: int, predicts: bool, state: str, text: str
+    storage: Storage, rule: EarlyStopping, trials: int, predicts: bool, state: str, text: str
 ) -> None:
     submit(storage, budget=Budget(trials=10, early_stopping=rule))
-    study, claim = storage.queue.claim("a", timedelta(hours=1))  # type: ignore[misc]
+    study, lease = claim(storage)
     for number, reported in full_trials(trials, predicts).items():
-        run = storage.runs.begin(claim, a_job(trial_number=number), EPOCHS)
+        run = storage.runs.begin(lease, a_job(trial_number=number), EPOCHS)
         curve = tuple(metrics(epoch, accuracy) for epoch, accuracy in reported.items())
         outcome = an_outcome(EPOCHS, reported[EPOCHS]).model_copy(update={"curve": curve})
-        storage.runs.end(claim, run.id, outcome)
+        storage.runs.end(lease, run.id, outcome)
     found = report(study, storage.runs)
     assert found.state == state
     assert text in early_stopping_sentence(found)

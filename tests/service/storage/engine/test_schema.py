@@ -31,7 +31,7 @@ from service.storage.tables import (
     StudyRow,
 )
 from tests.conftest import MovableClock
-from tests.service.builders import a_job, a_plan, a_request, a_result, done_run, submit
+from tests.service.builders import a_job, a_plan, a_request, a_result, claim, done_run, submit
 
 LEASE = timedelta(seconds=15)
 OWN_TABLES = set(Base.metadata.tables)
@@ -49,7 +49,7 @@ RELEASED_ROWS = (
 def _words(value: Any) -> str:
     if isinstance(value, dict):
         return " ".join(f"{column}={value}" for column, value in value.items())
-    return getattr(value, "__tablename__", value)
+    return str(getattr(value, "__tablename__", value))
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def unmigrated(request: pytest.FixtureRequest, settings: Settings) -> Iterator[D
 def full(storage: Storage) -> Storage:
     """A database with at least one row in every table."""
     submit(storage, "key")
-    _, lease = storage.queue.claim("a", LEASE)
+    _, lease = claim(storage, "a", LEASE)
     done_run(storage, lease, a_job())
     storage.queue.succeed(lease, a_result())
     with storage.database.write() as session:
@@ -250,7 +250,7 @@ def path_to(state: StudyState) -> list[StudyState]:
 
 
 def test_a_study_is_born_queued(full: Storage) -> None:
-    table = StudyRow.__table__
+    table = Base.metadata.tables[StudyRow.__tablename__]
     with full.database.read() as session:
         row = dict(session.execute(select(table)).mappings().one())
     with (
@@ -289,7 +289,7 @@ FIRST_RELEASE = (
 
 
 def test_job_is_unique_within_its_study(full: Storage) -> None:
-    table = RunRow.__table__
+    table = Base.metadata.tables[RunRow.__tablename__]
     with full.database.read() as session:
         row = dict(session.execute(select(table)).mappings().one())
     with pytest.raises(IntegrityError, match="job"), full.database.write() as session:
@@ -331,7 +331,7 @@ def test_time_without_a_zone_is_refused(storage: Storage, clock: MovableClock) -
 
 def test_no_setting_or_accuracy_loses_a_digit(storage: Storage) -> None:
     submit(storage)
-    _, lease = storage.queue.claim("a", LEASE)
+    _, lease = claim(storage, "a", LEASE)
     job = a_job(Purpose.CONFIRMATION, seed=2**31 - 1)
     accuracy = 0.1 + 0.2
     run = done_run(storage, lease, job, accuracy, test=1 / 3)
@@ -349,7 +349,7 @@ def tables(database: Database) -> set[str]:
     return set(inspect(database.engine).get_table_names())
 
 
-def checks(database: Database) -> dict[str, set[tuple[str, str]]]:
+def checks(database: Database) -> dict[str, set[tuple[str | None, str]]]:
     inspector = inspect(database.engine)
     found = {
         table: {(row["name"], row["sqltext"]) for row in inspector.get_check_constraints(table)}

@@ -18,10 +18,10 @@ from ham.client.records import (
 )
 from ham.config import RECIPE_BASELINE
 from service.errors import StaleLease
-from service.records import Job
+from service.records import Job, StudyLease
 from service.storage import Storage
 from tests.conftest import MovableClock
-from tests.service.builders import SETTING, a_plan, a_result, done_run, submit
+from tests.service.builders import SETTING, a_plan, a_result, claim, done_run, submit
 
 LEASE = timedelta(seconds=15)
 
@@ -60,14 +60,15 @@ def test_a_front_ends_its_study_and_is_no_recommendation(
     storage: Storage, clock: MovableClock
 ) -> None:
     study_id = submit_front(storage)
-    _, lease = storage.queue.claim("a", LEASE)
+    _, lease = claim(storage, "a", LEASE)
     assert storage.fronts.of_study(study_id) is None
     stored = storage.queue.succeed_with_pareto_front(lease, a_front())
     assert stored == ParetoFront(**dict(a_front()), study_id=study_id, created_at=clock.now)
     assert storage.fronts.of_study(study_id) == stored
     assert storage.studies.get(study_id).state == StudyState.SUCCEEDED
     assert storage.recommendations.of_study(study_id) is None
-    assert storage.recommendations.latest() == storage.recommendations.benchmarks() == []
+    assert storage.recommendations.latest() == []
+    assert storage.recommendations.benchmarks() == []
     with pytest.raises(StaleLease):
         storage.queue.succeed_with_pareto_front(lease, a_front())
 
@@ -76,7 +77,7 @@ def test_a_runner_that_lost_its_claim_stores_no_front(
     storage: Storage, clock: MovableClock
 ) -> None:
     study_id = submit_front(storage)
-    _, stale = storage.queue.claim("a", LEASE)
+    _, stale = claim(storage, "a", LEASE)
     clock.advance(60)
     storage.queue.claim("b", LEASE)
     with pytest.raises(StaleLease):
@@ -89,7 +90,7 @@ def test_fronts_are_listed_newest_first_in_pages(storage: Storage) -> None:
     ids = []
     for sparsifier in ("random", "rigl", "random"):
         ids.append(submit_front(storage, sparsifier))
-        _, lease = storage.queue.claim("a", LEASE)
+        _, lease = claim(storage, "a", LEASE)
         storage.queue.succeed_with_pareto_front(lease, a_front())
     assert [row.study_id for row in storage.fronts.list()] == ids[::-1]
     assert [row.study_id for row in storage.fronts.list(limit=1, before=ids[2])] == [ids[1]]
@@ -99,7 +100,7 @@ def test_fronts_are_listed_newest_first_in_pages(storage: Storage) -> None:
 
 def test_a_run_belongs_to_the_combination_at_its_own_sparsity(storage: Storage) -> None:
     submit_front(storage)
-    study, lease = storage.queue.claim("a", LEASE)
+    study, lease = claim(storage, "a", LEASE)
     for level in (0.5, 0.9):
         job = Job(purpose=Purpose.SCREENING, setting=RECIPE_BASELINE, seed=1, sparsity=level)
         run = done_run(storage, lease, job)
@@ -110,15 +111,15 @@ def test_a_run_belongs_to_the_combination_at_its_own_sparsity(storage: Storage) 
     assert len(storage.runs.of_study(study.id)) == 2
 
 
-def done_run_again(storage: Storage, lease: object, job: Job) -> str:
-    return storage.runs.begin(lease, job, epochs=3).id  # type: ignore[arg-type]
+def done_run_again(storage: Storage, lease: StudyLease, job: Job) -> str:
+    return storage.runs.begin(lease, job, epochs=3).id
 
 
 def test_a_trial_begun_anew_at_another_sparsity_moves_to_its_combination(
     storage: Storage,
 ) -> None:
     submit_front(storage)
-    _, lease = storage.queue.claim("a", LEASE)
+    _, lease = claim(storage, "a", LEASE)
     for epochs, level in ((15, 0.5), (30, 0.9)):
         job = Job(purpose=Purpose.SEARCH, setting=SETTING, seed=0, trial_number=0, sparsity=level)
         run = storage.runs.begin(lease, job, epochs)
@@ -131,7 +132,7 @@ def test_the_cost_of_a_recommendation_is_that_of_its_combinations_trainings(
 ) -> None:
     """A study of several sparsities has paid for each of them, and not for one alone."""
     submit_front(storage)
-    _, lease = storage.queue.claim("a", LEASE)
+    _, lease = claim(storage, "a", LEASE)
     for level in (0.5, 0.9, 0.9):
         seed = len(storage.runs.of_study(lease.study_id))
         job = Job(purpose=Purpose.SCREENING, setting=RECIPE_BASELINE, seed=seed, sparsity=level)
@@ -140,7 +141,7 @@ def test_the_cost_of_a_recommendation_is_that_of_its_combinations_trainings(
     costs = {}
     for level in (0.5, 0.9):
         submit(storage, sparsity=level)
-        _, lease = storage.queue.claim("a", LEASE)
+        _, lease = claim(storage, "a", LEASE)
         costs[level] = storage.queue.succeed(lease, a_result()).cost.seconds
     assert costs == {0.5: 1.5, 0.9: 3.0}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -19,13 +20,13 @@ from ham.client.records.lifecycle import Command
 from ham.config import RECIPE_BASELINE, HamConfig
 from service.storage import Storage
 from tests.conftest import MovableClock
-from tests.service.builders import a_result, submit
+from tests.service.builders import a_result, claim, submit
 
 LEASE = timedelta(seconds=15)
 
 
 def recommend(
-    storage: Storage, result: NewRecommendation | None = None, **changes: object
+    storage: Storage, result: NewRecommendation | None = None, **changes: Any
 ) -> Recommendation:
     """Take a new study to its recommendation."""
     submit(storage, **changes)
@@ -67,7 +68,7 @@ def test_later_study_of_a_combination_makes_the_next_version(storage: Storage) -
 def test_failed_study_leaves_the_recommendation_as_it_was(storage: Storage) -> None:
     stored = recommend(storage)
     submit(storage)
-    _, lease = storage.queue.claim("a", LEASE)
+    _, lease = claim(storage, "a", LEASE)
     storage.queue.fail(lease, "diverged everywhere")
     assert storage.recommendations.latest() == [stored]
 

@@ -15,7 +15,7 @@ from service.errors import NotFound, StaleLease
 from service.records import Job, Outcome, RunCount, StudyLease, StudyRunCounts
 from service.storage import Storage
 from tests.conftest import MovableClock
-from tests.service.builders import SETTING, a_job, an_outcome, done_run, metrics, submit
+from tests.service.builders import SETTING, a_job, an_outcome, claim, done_run, metrics, submit
 
 LEASE = timedelta(seconds=15)
 EPOCHS = 3
@@ -25,7 +25,7 @@ EPOCHS = 3
 def lease(storage: Storage) -> StudyLease:
     """A claimed study."""
     submit(storage)
-    return storage.queue.claim("a", LEASE)[1]
+    return claim(storage, "a", LEASE)[1]
 
 
 def test_begin_records_what_is_trained(
@@ -91,7 +91,7 @@ def test_jobs_differ_by_purpose_setting_and_seed(storage: Storage, lease: StudyL
 
 def test_same_job_of_another_study_is_another_run(storage: Storage, lease: StudyLease) -> None:
     submit(storage)
-    _, other = storage.queue.claim("b", LEASE)
+    _, other = claim(storage, "b", LEASE)
     mine, theirs = (storage.runs.begin(held, a_job(), EPOCHS) for held in (lease, other))
     assert mine.id != theirs.id
 
@@ -179,7 +179,7 @@ def test_counts_are_by_study_purpose_and_state(
 ) -> None:
     began = clock()
     study_id, other_id = lease.study_id, submit(storage)
-    _, other = storage.queue.claim("b", LEASE)
+    _, other = claim(storage, "b", LEASE)
     for number in range(3):
         done_run(storage, lease, a_job(trial_number=number))
         clock.advance(1)
@@ -228,7 +228,7 @@ def test_best_search_run_is_a_finished_one_of_the_search(
     storage: Storage, lease: StudyLease
 ) -> None:
     submit(storage)
-    _, other = storage.queue.claim("b", LEASE)
+    _, other = claim(storage, "b", LEASE)
     accuracies = [0.5, 0.8, 0.8, 0.6]
     search = [
         done_run(storage, lease, a_job(trial_number=number), accuracy)

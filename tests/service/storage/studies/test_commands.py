@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
+from typing import NoReturn
 
 import pytest
 
-from ham.client.records import Command, RunState, StudyState
+from ham.client.records import Command, RunState, Study, StudyState
 from service.domain.planning.plans import resolve
 from service.errors import Conflict, LimitReached, NotFound, StaleLease
 from service.records import Limits, StudyLease
@@ -92,11 +93,11 @@ def test_change_that_is_refused_changes_nothing(storage: Storage) -> None:
     study_id = submit(storage)
     before = storage.studies.get(study_id)
 
-    def refuse(_: object) -> object:
+    def refuse(_: Study) -> NoReturn:
         raise Conflict("too late")
 
     with pytest.raises(Conflict, match="too late"):
-        storage.studies.change(study_id, refuse)  # type: ignore[arg-type]
+        storage.studies.change(study_id, refuse)
     assert storage.studies.get(study_id) == before
 
 
@@ -134,7 +135,8 @@ def test_limit_of_waiting_studies_holds_per_submitter(storage: Storage) -> None:
     def queue(submitter: str) -> None:
         limited.studies.submit(a_request(), a_plan(), submitter=submitter)
 
-    queue("ada"), queue("ada"), queue("bob")
+    for submitter in ("ada", "ada", "bob"):
+        queue(submitter)
     with pytest.raises(LimitReached, match="HAMTUNE_MAX_QUEUED_STUDIES"):
         queue("ada")
     limited.queue.claim("a", LEASE)

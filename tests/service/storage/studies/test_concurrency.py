@@ -9,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import timedelta
 from multiprocessing import get_context
 from threading import Barrier
+from typing import TypeVar
 
 import pytest
 from sqlalchemy import func, select, text
@@ -19,10 +20,10 @@ from service.settings import Settings
 from service.storage import Database, Storage, open_storage
 from service.storage.engine.migrate import migrate
 from service.storage.tables import CombinationRow, StudyRow
-from tests.service.builders import a_job, a_plan, a_request, a_result, done_run, submit
+from tests.service.builders import a_job, a_plan, a_request, a_result, claim, done_run, submit
 
 LEASE = timedelta(seconds=600)
-
+Result = TypeVar("Result")
 
 PROCESSES = 3
 _start: Barrier
@@ -56,7 +57,7 @@ def keep(start: Barrier) -> None:
     _start = start
 
 
-def together(work: Callable[[Settings], object], settings: Settings) -> object:
+def together(work: Callable[[Settings], Result], settings: Settings) -> Result:
     """Wait for the other processes, so that all begin at once and none does two shares."""
     _start.wait()
     return work(settings)
@@ -71,17 +72,17 @@ def processes() -> Iterator[ProcessPoolExecutor]:
 
 
 def in_processes(
-    pool: ProcessPoolExecutor, work: Callable[[Settings], object], settings: Settings
-) -> list[object]:
+    pool: ProcessPoolExecutor, work: Callable[[Settings], Result], settings: Settings
+) -> list[Result]:
     futures = [pool.submit(together, work, settings) for _ in range(PROCESSES)]
     return [future.result() for future in futures]
 
 
-def at_once(count: int, work: Callable[[int], object]) -> list[object]:
+def at_once(count: int, work: Callable[[int], Result]) -> list[Result]:
     """Run in threads that all start at the same moment."""
     barrier = Barrier(count)
 
-    def begin(index: int) -> object:
+    def begin(index: int) -> Result:
         barrier.wait()
         return work(index)
 
@@ -147,7 +148,7 @@ def test_new_combination_submitted_many_times_at_once_is_one_row(storage: Storag
 
 def test_same_job_begun_many_times_at_once_is_one_run(storage: Storage) -> None:
     submit(storage)
-    _, lease = storage.queue.claim("a", LEASE)
+    _, lease = claim(storage, "a", LEASE)
     runs = at_once(8, lambda _: storage.runs.begin(lease, a_job(), 3))
     assert len({run.id for run in runs}) == 1
     assert sorted(run.attempt for run in runs) == list(range(1, 9))
@@ -207,7 +208,7 @@ def test_read_then_write_transactions_of_two_processes_never_fail_as_busy(
     def raise_attempts(_: int) -> None:
         for _ in range(20):
             with database.write() as session:
-                attempts = session.scalar(select(StudyRow.attempts).with_for_update())
+                attempts = session.scalars(select(StudyRow.attempts).with_for_update()).one()
                 session.execute(text("UPDATE study SET attempts = :n"), {"n": attempts + 1})
 
     at_once(4, raise_attempts)

@@ -15,7 +15,7 @@ from service.records import StudyLease
 from service.storage import Database, Storage
 from service.storage.tables import Base
 from tests.conftest import MovableClock
-from tests.service.builders import a_job, a_result, an_outcome, metrics, submit
+from tests.service.builders import a_job, a_result, an_outcome, claim, metrics, submit
 
 LEASE = timedelta(seconds=15)
 Write = Callable[[Storage, StudyLease, str], object]
@@ -50,7 +50,7 @@ def contents(database: Database) -> dict[str, list[tuple[Any, ...]]]:
 def begun(storage: Storage) -> tuple[StudyLease, str]:
     """A claimed study with one run under way."""
     submit(storage)
-    _, lease = storage.queue.claim("a", LEASE)
+    _, lease = claim(storage, "a", LEASE)
     run = storage.runs.begin(lease, a_job(), 3)
     storage.runs.progress(lease, run.id, metrics(1))
     return lease, run.id
@@ -97,7 +97,7 @@ def test_a_claim_gives_no_right_to_runs_of_another_study(
     storage: Storage, begun: tuple[StudyLease, str], name: str
 ) -> None:
     submit(storage)
-    _, other = storage.queue.claim("b", LEASE)
+    _, other = claim(storage, "b", LEASE)
     _assert_refused(storage, (other, begun[1]), WRITES[name])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -71,7 +72,7 @@ def test_list_filters_by_state_and_by_each_field_of_the_combination(storage: Sto
     mlp = submit(storage, model="digits_mlp", sparsifier="dense", sparsity=0.0)
     storage.queue.claim("a", timedelta(seconds=15))
 
-    def listed(state: StudyState | None = None, **fields: object) -> list[str]:
+    def listed(state: StudyState | None = None, **fields: Any) -> list[str]:
         which = CombinationFilter(**fields)
         return [study.id for study in storage.studies.list(state=state, which=which)]
 
