@@ -12,21 +12,21 @@ from search_spaces import LogRange
 
 
 class CatalogEntry(BaseModel):
-    """Something that can be named in a request."""
+    """An entry of the catalog."""
 
     model_config = ConfigDict(from_attributes=True)
 
     name: str
     title: str
     description: str
-    reference: str = Field(description="Paper and link; empty where there is none.")
+    reference: str = Field(description="Paper and link; empty if there is none.")
 
 
 class ModelView(CatalogEntry):
     """An architecture."""
 
     input_shape: tuple[int | None, int | None, int | None] = Field(
-        description="(channels, height, width) it takes; null where any size will do."
+        description="Input shape (channels, height, width); null where any size works."
     )
     gpus: float = Field(
         description="GPUs that one training uses: a share below 1 if several trainings fit on one "
@@ -37,11 +37,16 @@ class ModelView(CatalogEntry):
 class DatasetView(CatalogEntry):
     """A dataset."""
 
-    shape: tuple[int, int, int] = Field(description="(channels, height, width) of an image.")
+    shape: tuple[int, int, int] = Field(
+        description="Shape of an image: (channels, height, width)."
+    )
     classes: int
-    sizes: tuple[int, int, int] = Field(description="Images in (train, validation, test).")
+    sizes: tuple[int, int, int] = Field(
+        description="Number of images in (train, validation, test)."
+    )
     available: bool = Field(
-        description="Whether the machine that answers has the data; workers look for it there too."
+        description="Whether the machine that answers has the data. Workers look for it on their "
+        "own machine."
     )
     how_to_get: str
     folder: str | None = Field(
@@ -57,19 +62,22 @@ class SparsifierView(CatalogEntry):
     """A method that makes networks sparse."""
 
     family: str
-    takes_sparsity: bool = Field(description="False: its sparsity is always 0.")
+    takes_sparsity: bool = Field(description="False if its sparsity is always 0.")
     needs_dense_gradient: bool
     prune_fraction: float | None = Field(
         description="Share of the remaining weights that is pruned between the full-length "
-        "trainings of a run; null where a run is one training."
+        "trainings of a run; null if a run is one training."
     )
     target_reached_at: float = Field(
         description="Share of a training, 0 to 1, from which on the network keeps its target "
         "sparsity; the largest over the presets."
     )
-    takes_ham: bool = Field(description="False: HAM has no meaning beside it; studies refuse it.")
+    takes_ham: bool = Field(
+        description="False if it cannot be combined with HAM; studies refuse it."
+    )
     leaves_dense: str = Field(
-        description="Which layers its authors leave dense, and under which options; empty: none."
+        description="Layers that its authors leave dense, and the options for that; empty if "
+        "there are none."
     )
     search_space: str | None = Field(
         description="The space file of its own package, as `package:file`; null for the space of "
@@ -78,41 +86,48 @@ class SparsifierView(CatalogEntry):
 
 
 class PluginView(BaseModel):
-    """What another installed package offers."""
+    """A plug-in from another installed package."""
 
     model_config = ConfigDict(from_attributes=True)
 
     group: str = Field(description="Entry-point group, for example `ham.sparsifiers`.")
     name: str
-    package: str = Field(description="Name and version.")
-    error: str | None = Field(description="Why it cannot be used; null where it can.")
+    package: str = Field(description="Name and version of the package.")
+    error: str | None = Field(description="Why it cannot be used; null if it can.")
 
 
 class RecipeView(BaseModel):
-    """Everything of a training that is not the combination, the setting or the seed."""
+    """A recipe: everything of a training but the combination, the configuration and the seed."""
 
     model_config = ConfigDict(from_attributes=True)
 
-    id: str = Field(description="Name and version; raised whenever anything in it changes.")
+    id: str = Field(
+        description="Name and version. The version rises with every change of the recipe."
+    )
     title: str
     dataset: str
-    default: bool = Field(description="True: a request for this dataset may leave it out.")
+    default: bool = Field(
+        description="Whether a request for this dataset may leave the recipe out."
+    )
     recipe: Recipe
 
 
 class SpaceView(BaseModel):
-    """Ranges that studies search, on logarithmic axes."""
+    """A search space: ranges on logarithmic axes."""
 
     id: str
-    applies_to: list[str] = Field(description="The sparsifiers whose studies search it.")
-    datasets: list[str] = Field(description="On which datasets they do.")
+    applies_to: list[str] = Field(description="Sparsifiers whose studies search this space.")
+    datasets: list[str] = Field(description="Datasets whose studies search this space.")
     alpha: LogRange
     beta: LogRange
     learning_rate: LogRange | None = Field(
-        description="Multiples of the recipe's that a study may tune as well; null: it may not."
+        description="Multiples of the recipe's learning rate that a study may tune; null if it "
+        "may not tune it."
     )
-    weight_decay: LogRange | None = Field(description="The same of the weight decay.")
+    weight_decay: LogRange | None = Field(
+        description="Multiples of the recipe's weight decay that a study may tune; null if it "
+        "may not tune it."
+    )
     schedules: list[Schedule] = Field(
-        description="How alpha and beta may go to 0 over a training; a study chooses one, or "
-        "tunes them."
+        description="Schedules of alpha and beta over a training that a study may use or tune."
     )

@@ -1,4 +1,4 @@
-"""A run: one training from start to end. The only measured fact; never changed after it ends."""
+"""Runs: one training each, from start to end. An ended run never changes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ham.config import HamConfig
 
 
 class Purpose(StrEnum):
-    """Why a run was made."""
+    """The stage of a study that a run belongs to."""
 
     SEARCH = "search"
     SCREENING = "screening"
@@ -21,7 +21,7 @@ class Purpose(StrEnum):
 
 
 class RunState(StrEnum):
-    """Where a run stands."""
+    """State of a run."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -31,16 +31,16 @@ class RunState(StrEnum):
 
 
 class Cost(BaseModel):
-    """What trainings have cost together; a run that was reused cost nothing."""
+    """Cost of several trainings together; a reused run costs nothing."""
 
     model_config = ConfigDict(frozen=True)
 
-    seconds: float = Field(description="Of training, summed over runs.")
+    seconds: float = Field(description="Training time summed over runs, in seconds.")
     gpu_seconds: float = Field(description="GPUs held times seconds, summed over runs.")
 
 
 class Run(BaseModel):
-    """A stored run, without its curve."""
+    """A stored run, without its learning curve."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,32 +50,40 @@ class Run(BaseModel):
     purpose: Purpose
     trial_number: int | None
     sparsity: float = Field(
-        description="Target: the combination's. A study of several sparsities has runs of each."
+        description="Target sparsity of the combination. A study with two objectives has runs at "
+        "several sparsities."
     )
     setting: HamConfig
     seed: int
     state: RunState
-    epochs: int = Field(description="Length of the full schedule.")
+    epochs: int = Field(description="Number of epochs of the full schedule.")
     epochs_done: int = Field(
-        description="Fidelity: epochs trained. A `pruned` run has fewer than `epochs`, and is "
-        "never ranked beside one that has them all."
+        description="Number of epochs trained. A `pruned` run has fewer than `epochs`; it is "
+        "never ranked together with full-length runs."
     )
-    validation_accuracy: float | None = Field(description="Fraction, after `epochs_done`.")
-    test_accuracy: float | None = Field(description="Fraction; of confirmation runs only.")
-    seconds: float | None = Field(description="Of training; 0 where the run was reused.")
+    validation_accuracy: float | None = Field(
+        description="Validation accuracy after `epochs_done` epochs, a fraction."
+    )
+    test_accuracy: float | None = Field(
+        description="Test accuracy, a fraction; only confirmation runs have one."
+    )
+    seconds: float | None = Field(description="Training time in seconds; 0 if the run was reused.")
     gpu_seconds: float | None = Field(
-        default=None, description="GPUs held times seconds; null where it was not measured."
+        default=None, description="GPUs held times seconds; null if it was not measured."
     )
     measures: StoredMeasures = Field(
-        description="Sparsity (target, realised, per layer), operations, exploration, dead units."
+        description="Sparsity (target, realised, per layer), operations, exploration, dead "
+        "units, cost."
     )
     environment: dict[str, Any]
     error: str | None
-    attempt: int = Field(description="Times this run was begun; more than 1 after a lost runner.")
+    attempt: int = Field(
+        description="Number of times this run was begun; more than 1 after a lost runner."
+    )
     started_at: datetime
     ended_at: datetime | None
     reused_from: str | None = Field(
         default=None,
-        description="The earlier run, identical in combination, setting, seed, code and data, "
-        "whose result this is; nothing was trained.",
+        description="Id of the earlier run whose result this run has: it is identical in "
+        "combination, configuration, seed, code and data, so nothing was trained.",
     )
