@@ -35,7 +35,7 @@ LABELS = {
     "target_reached_at": "share of a training until the target sparsity",
     "takes_ham": "takes HAM",
 }
-"""Labels of the facts that are not named well by the names of their fields."""
+"""Labels of facts; a fact without one is labelled by the name of its field."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class CatalogPage:
 
 @router.get("/catalogue")
 def show_catalog(request: Request) -> Response:
-    """Show what can be named in a study, and which plug-ins are broken."""
+    """Show the names that a study can use, and the plug-ins."""
     return page_response(request, "catalog.html", page=catalog_page(), facts=facts)
 
 
@@ -81,9 +81,9 @@ def catalog_page() -> CatalogPage:
 
 
 def facts(entry: CatalogEntry) -> list[str]:
-    """Return what an entry says beyond its name, title, description and reference.
+    """Return the facts of an entry as label and value, such as ``takes HAM: yes``.
 
-    Empty values are left out. Each fact is a label and a value: ``takes HAM: yes``.
+    They are its fields beyond name, title, description and reference. Empty values are left out.
     """
     values = {
         name: getattr(entry, name)

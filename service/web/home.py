@@ -55,7 +55,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class StudyCard:
-    """A study and how far it is."""
+    """A study and its progress."""
 
     study: Study
     progress: Progress
@@ -89,13 +89,13 @@ class HomePage:
 
 @router.get("/")
 def show_home(request: Request, storage: StorageDep) -> Response:
-    """Show leaderboards, recommendations and the studies under way."""
+    """Show studies under way, recommendations, Pareto fronts and leaderboards."""
     address = str(request.base_url).rstrip("/")
     return page_response(request, "home.html", page=home_page(storage, utc_now()), address=address)
 
 
 def home_page(storage: Storage, now: datetime) -> HomePage:
-    """Read the home page's contents, in a few queries."""
+    """Read everything on the home page, in a few queries."""
     recommendations = sorted(
         storage.recommendations.latest(), key=lambda found: found.combination.key
     )

@@ -28,7 +28,7 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
 
 @router.get("/runs/{run_id}")
 def show_run(request: Request, run_id: RunId, storage: StorageDep) -> Response:
-    """Show all that is known of a run. Raises NotFound."""
+    """Show a run with its measures, learning curve and layers. Raises NotFound."""
     return page_response(request, "run.html", page=run_page(storage, run_id))
 
 
@@ -89,7 +89,10 @@ class RunPage:
 
 
 def run_page(storage: Storage, run_id: str) -> RunPage:
-    """Read a run's page; its fractions are also drawn as lines. Raises NotFound."""
+    """Read everything on the page of a run. Raises NotFound.
+
+    Metrics that are fractions are drawn as lines as well.
+    """
     run, curve = storage.runs.get(run_id), storage.runs.curve(run_id)
     lines = [
         line(column.title, [getattr(metrics, column.field) for metrics in curve])

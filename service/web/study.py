@@ -15,12 +15,12 @@ from service.web.templating import page_response
 
 router = APIRouter()
 
-_ORDER = (Purpose.CONFIRMATION, Purpose.SCREENING, Purpose.SEARCH)
+_STAGE_ORDER = (Purpose.CONFIRMATION, Purpose.SCREENING, Purpose.SEARCH)
 
 
 @router.get("/studies/{study_id}")
 def show_study(request: Request, study_id: StudyId, storage: StorageDep) -> Response:
-    """Show a study's runs and their measures. Raises NotFound."""
+    """Show the runs of a study and their measures. Raises NotFound."""
     return page_response(request, "study.html", page=study_page(storage, study_id))
 
 
@@ -39,11 +39,11 @@ class StudyPage:
 
 
 def study_page(storage: Storage, study_id: str) -> StudyPage:
-    """Read a study's page. Raises NotFound."""
+    """Read everything on the page of a study. Raises NotFound."""
     study, runs = storage.studies.get(study_id), storage.runs.of_study(study_id)
     stages = [
         (purpose, [(run, measured(run)) for run in runs if run.purpose == purpose])
-        for purpose in _ORDER
+        for purpose in _STAGE_ORDER
     ]
     report = early_stopping_report.report(study, storage.runs)
     pareto_front = storage.fronts.of_study(study_id)

@@ -1,4 +1,4 @@
-"""A response surface as a picture: where it is high, what was tried, where the optimum lies."""
+"""The picture of a response surface: expected accuracy, tried configurations, best candidate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COLOURS = ((0x2B, 0x2D, 0x5B), (0x1F, 0x6E, 0x8C), (0x3F, 0xB0, 0x8F), (0xF4, 0
 
 @dataclass(frozen=True)
 class Cell:
-    """A rectangle of one colour."""
+    """A rectangle of one colour; ``near`` marks a near-optimal one."""
 
     x: float
     y: float
@@ -35,7 +35,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Mark:
-    """Something at one place."""
+    """A labelled point."""
 
     x: float
     y: float
@@ -44,7 +44,11 @@ class Mark:
 
 @dataclass(frozen=True)
 class SurfaceMap:
-    """All that is drawn, in pixels."""
+    """Everything in the picture; coordinates are in pixels.
+
+    Attributes:
+        low, high: lowest and highest expected accuracy, as fractions.
+    """
 
     cells: list[Cell]
     tried: list[Mark]
@@ -56,7 +60,7 @@ class SurfaceMap:
 
 
 class _Axis:
-    """Places values between two pixels: zero in a band of its own, the rest by logarithm."""
+    """A logarithmic axis between two pixels, with a band of its own for the value 0."""
 
     def __init__(self, levels: tuple[float, ...], start: float, end: float) -> None:
         self._positive = [level for level in levels if level > 0]
@@ -73,7 +77,7 @@ class _Axis:
         return round(self._start + share * (self._end - self._start), 1)
 
     def spans(self, levels: tuple[float, ...]) -> list[tuple[float, float]]:
-        """Return the two ends of each level's cell."""
+        """Return the two ends of the cell of each level."""
         coordinates = [self.coordinate(level) for level in self._positive]
         between = [(one + other) / 2 for one, other in pairwise(coordinates)]
         edges = [self._start, *between, self._end]
@@ -104,10 +108,10 @@ def show_surface(
 
 
 def surface_map(grid: SurfaceGrid) -> SurfaceMap:
-    """Lay a surface out: alpha to the right, beta upwards."""
+    """Return the picture of a surface: alpha grows to the right, beta upwards."""
     across = _Axis(grid.alphas, LEFT, WIDTH - RIGHT)
     upwards = _Axis(grid.betas, HEIGHT - BOTTOM, TOP)
-    values = [value for row in grid.mean for value in row]
+    values = [value for across_betas in grid.mean for value in across_betas]
     low, high = min(values), max(values)
     cells = [
         Cell(
@@ -118,8 +122,8 @@ def surface_map(grid: SurfaceGrid) -> SurfaceMap:
             colour=_colour((value - low) / (high - low) if high > low else 0.5),
             near=value >= grid.near_optimal,
         )
-        for (x0, x1), row in zip(across.spans(grid.alphas), grid.mean, strict=True)
-        for (y0, y1), value in zip(upwards.spans(grid.betas), row, strict=True)
+        for (x0, x1), means in zip(across.spans(grid.alphas), grid.mean, strict=True)
+        for (y0, y1), value in zip(upwards.spans(grid.betas), means, strict=True)
     ]
 
     def mark(alpha: float, beta: float, label: str) -> Mark:
@@ -130,7 +134,8 @@ def surface_map(grid: SurfaceGrid) -> SurfaceMap:
     return SurfaceMap(
         cells=cells,
         tried=[
-            mark(row.setting.alpha, row.setting.beta, f"{row.runs} runs") for row in grid.tried
+            mark(found.setting.alpha, found.setting.beta, f"{found.runs} runs")
+            for found in grid.tried
         ],
         candidate=mark(grid.candidate.alpha, grid.candidate.beta, "best found"),
         alpha_ticks=[
@@ -147,7 +152,7 @@ def surface_map(grid: SurfaceGrid) -> SurfaceMap:
 
 
 def _colour(share: float) -> str:
-    """Return a colour between dark (0) and light (1)."""
+    """Return a colour between dark (share 0) and light (share 1), as ``#rrggbb``."""
     position = share * (len(_COLOURS) - 1)
     lower = min(int(position), len(_COLOURS) - 2)
     part = position - lower

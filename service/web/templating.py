@@ -20,7 +20,10 @@ _ROLES = {"no HAM": "baseline", "no HAM, recipe": "recipe baseline"}
 
 
 def role_name(role: str) -> str:
-    """Write the role of a configuration in a comparison: the stored "no HAM" is the baseline."""
+    """Return the role of a configuration as the pages write it.
+
+    Stored evidence calls the baseline "no HAM".
+    """
     return _ROLES.get(role, role)
 
 

@@ -1,8 +1,8 @@
-// Keeps the page fresh: often while a study is under way, seldom otherwise.
+// Refreshes the page: every 2 s while a study is under way, every 20 s otherwise.
 "use strict";
 
-const OFTEN = 2000;
-const SELDOM = 20000;
+const LIVE_MS = 2000;
+const IDLE_MS = 20000;
 
 function openDetails() {
   return [...document.querySelectorAll("details[open][id]")].map((element) => element.id);
@@ -39,14 +39,14 @@ async function refresh() {
   if (focused) document.querySelector(focused)?.focus({ preventScroll: true });
 }
 
-async function keepFresh() {
+async function refreshForever() {
   try {
     await refresh();
   } catch (error) {
     // The service may be restarting; the next round tries again.
   }
   const live = document.querySelector("main").dataset.live === "true";
-  setTimeout(keepFresh, live ? OFTEN : SELDOM);
+  setTimeout(refreshForever, live ? LIVE_MS : IDLE_MS);
 }
 
-setTimeout(keepFresh, OFTEN);
+setTimeout(refreshForever, LIVE_MS);
