@@ -41,7 +41,7 @@ class Axis:
 
     @classmethod
     def around(cls, estimates: list[Estimate], *also: float) -> Axis:
-        """Return an axis that holds all intervals and the values ``also``, with a margin."""
+        """Return an axis that contains all intervals and the values ``also``, with a margin."""
         ends = [end for estimate in estimates for end in (estimate.low, estimate.high)]
         values = [*ends, *also]
         low, high = min(values, default=0.0), max(values, default=1.0)

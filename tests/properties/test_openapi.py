@@ -1,4 +1,4 @@
-"""The OpenAPI document: complete, and true of what the API answers."""
+"""The OpenAPI document: complete, and followed by every answer of the API."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from tests.service import studies
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
-    """An API that has something of everything to show."""
+    """An API whose storage has something for every operation."""
     settings = Settings(data_dir=Path(tmp_path_factory.mktemp("openapi")))
     storage = open_storage(settings)
     migrate(storage.database)
     studies.submit(storage, studies.request_for())
     studies.finish(storage)
     studies.submit(storage, studies.request_for("rigl"))
-    study, held = studies.claim(storage)
-    studies.search(storage, study, held, 2)
+    study, lease = studies.claim(storage)
+    studies.search(storage, study, lease, 2)
     studies.submit(storage, studies.front_request())
     studies.submit(storage, studies.request_for("dense", 0.0))
     return create_app(settings, storage)
@@ -55,34 +55,37 @@ BRIEF = hypothesis.settings(
 
 @pytest.fixture(scope="module")
 def gated(app: FastAPI, tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
-    """The same behind its gate."""
+    """The same API with keys required."""
     settings = Settings(data_dir=Path(tmp_path_factory.mktemp("gated")), require_keys=True)
     return create_app(settings, app.state.storage)
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-def test_api_answers_whatever_is_sent_as_documented(app: FastAPI, mode: GenerationMode) -> None:
-    try_everything(app, mode, {}, BRIEF)
+def test_api_answers_generated_requests_as_documented(app: FastAPI, mode: GenerationMode) -> None:
+    send_generated_requests(app, mode, {}, BRIEF)
 
 
 @pytest.mark.parametrize("scope", [None, Scope.READ, Scope.ADMIN])
-def test_gated_api_answers_whatever_is_sent_as_documented(
+def test_api_with_keys_answers_generated_requests_as_documented(
     gated: FastAPI, scope: Scope | None
 ) -> None:
-    """Without a key, with one that may only look, and with one that may do everything."""
+    """Without a key, with a `read` key, and with an `admin` key."""
     headers = {}
     if scope is not None:
         _, token = gated.state.storage.keys.create("schemathesis", scope)
         headers["Authorization"] = f"Bearer {token}"
     brief = hypothesis.settings(BRIEF, max_examples=3)
     gated.openapi()  # the document itself is behind the gate
-    try_everything(gated, GenerationMode.POSITIVE, headers, brief)
+    send_generated_requests(gated, GenerationMode.POSITIVE, headers, brief)
 
 
-def try_everything(
+def send_generated_requests(
     app: FastAPI, mode: GenerationMode, headers: dict[str, str], brief: hypothesis.settings
 ) -> None:
-    """But for this: a schema cannot say which names go together, so 422 may answer valid data."""
+    """Send generated requests to every operation and check the answers against the document.
+
+    Valid data may be answered with 422: a schema cannot say which names can be combined.
+    """
     schema = schemathesis.openapi.from_dict(app.openapi())
     schema.app = app
     operations = []
@@ -104,15 +107,23 @@ def try_everything(
 
 
 def _can_be_wrong(operation: Any) -> bool:
-    """Tell whether there are requests that break the schema: where any text will do, none does."""
+    """Return True if a request can break the schema of an operation.
+
+    None can where any text is allowed.
+    """
     takes_something = operation.body or operation.query or operation.path_parameters
     return bool(takes_something) and operation.path != "/v1/leaderboards/{benchmark}"
 
 
-def test_every_operation_is_summed_up_described_and_named_once(document: dict[str, Any]) -> None:
-    operations = [row for path in document["paths"].values() for row in path.values()]
-    assert all(row["summary"] and row["description"] and row["tags"] for row in operations)
-    names = [row["operationId"] for row in operations]
+def test_every_operation_has_a_summary_a_description_and_a_unique_name(
+    document: dict[str, Any],
+) -> None:
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    assert all(
+        operation["summary"] and operation["description"] and operation["tags"]
+        for operation in operations
+    )
+    names = [operation["operationId"] for operation in operations]
     assert len(set(names)) == len(names)
 
 
@@ -136,11 +147,13 @@ def test_every_success_has_a_schema(document: dict[str, Any]) -> None:
                         assert content.get("schema") or content["itemSchema"]
 
 
-def test_every_operation_shows_what_it_answers(document: dict[str, Any]) -> None:
-    """As it may be answered; ``python -m tests.service.api.examples`` writes them anew."""
+def test_every_operation_has_a_valid_example_of_its_answer(document: dict[str, Any]) -> None:
+    """``python -m tests.service.api.examples`` writes the examples anew."""
     for path, methods in document["paths"].items():
         for operation in methods.values():
-            if path == "/v1/events" or path.endswith("/bundle"):  # shown by its sister; binary
+            if path == "/v1/events" or path.endswith(
+                "/bundle"
+            ):  # like the events of a study; binary
                 continue
             contents = [
                 content
@@ -159,18 +172,18 @@ def test_every_parameter_and_body_has_an_example_or_a_default(document: dict[str
     for path, methods in document["paths"].items():
         for operation in methods.values():
             for parameter in operation.get("parameters", []):
-                assert _shows(document, parameter["schema"] | parameter), (path, parameter)
+                assert _has_example(document, parameter["schema"] | parameter), (path, parameter)
             for content in operation.get("requestBody", {}).get("content", {}).values():
-                assert _shows(document, content["schema"]), path
+                assert _has_example(document, content["schema"]), path
 
 
-def _shows(document: dict[str, Any], schema: dict[str, Any]) -> bool:
+def _has_example(document: dict[str, Any], schema: dict[str, Any]) -> bool:
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return _shows(document, document["components"]["schemas"][name])
+        return _has_example(document, document["components"]["schemas"][name])
     if schema.keys() & {"example", "examples", "enum", "default"}:
         return True
-    return any(_shows(document, part) for part in schema.get("anyOf", []))
+    return any(_has_example(document, part) for part in schema.get("anyOf", []))
 
 
 def test_example_of_a_request_is_accepted_as_it_stands(
@@ -180,7 +193,7 @@ def test_example_of_a_request_is_accepted_as_it_stands(
     assert TestClient(app).post("/v1/studies", json=example).status_code == 202
 
 
-def test_docs_page_asks_no_other_host(app: FastAPI) -> None:
+def test_docs_page_loads_nothing_from_other_hosts(app: FastAPI) -> None:
     text = TestClient(app).get("/docs").text
     assert "http://" not in text and "https://" not in text and "//cdn" not in text
     assert "/docs-assets/swagger-ui-bundle.js" in text

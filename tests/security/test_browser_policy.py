@@ -23,29 +23,29 @@ __all__ = ["storage", "url"]
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """A service that demands keys."""
+    """A service that requires keys."""
     return Settings(data_dir=tmp_path, require_keys=True)
 
 
 @pytest.fixture
 def page(browser: Browser, storage: Storage, url: str) -> Iterator[Page]:
-    """A browser whose user gives the key as the password, once; closed before its service."""
+    """A page whose user gives the key as the password once; it is closed before its service."""
     _, token = storage.keys.create("ada", Scope.SUBMIT)
     context = browser.new_context(http_credentials={"username": "ada", "password": token})
     page = context.new_page()
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
     yield page
     context.close()
-    assert complaints == []
+    assert errors == []
 
 
 def test_home_page_refreshes_behind_the_gate(page: Page, url: str, storage: Storage) -> None:
     study = studies.submit(storage, studies.request_for())
     page.goto(url)
-    _, held = studies.claim(storage)
-    studies.search(storage, study, held, 3)
+    _, lease = studies.claim(storage)
+    studies.search(storage, study, lease, 3)
     expect(page.locator(".card")).to_contain_text("3 of 4", timeout=10_000)
 
 

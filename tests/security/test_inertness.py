@@ -1,8 +1,8 @@
-"""Nothing that a request says is imported, unpickled, evaluated or opened.
+"""No text of a request is imported, unpickled, evaluated or opened.
 
-Python's audit events tell what the process does while it answers. Whatever a request names is
-looked up in registries; a canary module on the path and a canary file beside the data wait to be
-touched in vain.
+Python's audit events show what the process does while it answers. Names in a request are looked up
+in registries. A canary module on the import path and a canary file beside the data must stay
+untouched.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.service.builders import opened
 
 SECRET = "only-the-operator-knows-this"
 CANARY = "canary_that_no_request_may_import"
-TELLING = {
+WATCHED_EVENTS = {
     "import",
     "open",
     "compile",
@@ -95,14 +95,18 @@ HEADERS += ["Authorization", "X-Request-ID", "Cookie"]
 
 
 class Watch:
-    """What the process does while it is watched; a hook, once added, stays for good."""
+    """Audit events of the process while it is watched; an audit hook cannot be removed."""
 
     def __init__(self) -> None:
         self._seen: list[tuple[str, str]] | None = None
-        sys.addaudithook(self._note)
+        sys.addaudithook(self._record)
 
-    def _note(self, event: str, args: tuple[Any, ...]) -> None:
-        if self._seen is not None and event in TELLING and not _reads_compiled_module(event):
+    def _record(self, event: str, args: tuple[Any, ...]) -> None:
+        if (
+            self._seen is not None
+            and event in WATCHED_EVENTS
+            and not _reads_compiled_module(event)
+        ):
             self._seen.append((event, str(args[0]) if args else ""))
 
     @contextmanager
@@ -116,7 +120,7 @@ class Watch:
 
 
 def _reads_compiled_module(event: str) -> bool:
-    """Tell whether it is the import system that reads what it has compiled before."""
+    """Return True if the import system reads a module that it compiled before."""
     caller = sys._getframe(2).f_code.co_filename
     return event == "marshal.loads" and caller == "<frozen importlib._bootstrap_external>"
 
@@ -139,7 +143,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def client(folder: Path) -> Iterator[TestClient]:
-    """A service with a finished study, every address of which was asked once already."""
+    """A service with a finished study; every address was requested once before."""
     settings = Settings(data_dir=folder / "data")
     with opened(settings) as storage:
         studies.submit(storage, studies.request_for())
@@ -149,9 +153,9 @@ def client(folder: Path) -> Iterator[TestClient]:
             client.get(path.format("x"))
         for name in ("csv", "jsonl", "parquet"):
             assert client.get("/v1/exports/runs", params={"format": name}).status_code == 200
-        [row] = client.get("/v1/studies").json()["items"]
+        [study] = client.get("/v1/studies").json()["items"]
         for path in ("/v1/studies/{}/bundle", "/studies/{}", "/v1/studies/{}/events"):
-            assert client.get(path.format(row["id"])).status_code == 200
+            assert client.get(path.format(study["id"])).status_code == 200
         yield client
 
 
@@ -160,13 +164,13 @@ hostile = st.sampled_from(HOSTILE) | st.text(max_size=30)
 
 @st.composite
 def requests(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
-    """Something hostile, and a request that says it somewhere."""
+    """A hostile text, and a request that contains it."""
     text = draw(hostile)
-    return text, draw(saying(text))
+    return text, draw(requests_with(text))
 
 
 @st.composite
-def saying(draw: st.DrawFn, text: str) -> dict[str, Any]:
+def requests_with(draw: st.DrawFn, text: str) -> dict[str, Any]:
     kind = draw(st.sampled_from(["path", "query", "body", "raw", "header"]))
     if kind == "path":
         return {"method": "GET", "url": draw(st.sampled_from(PATHS)).format(quote(text, safe=""))}
@@ -187,7 +191,7 @@ def saying(draw: st.DrawFn, text: str) -> dict[str, Any]:
     return {"method": "POST", "url": url, "json": body}
 
 
-def test_nothing_that_a_request_says_is_run_or_opened(
+def test_no_text_of_a_request_is_run_or_opened(
     client: TestClient, watch: Watch, folder: Path
 ) -> None:
     code = Path(service.__file__).parent
@@ -195,28 +199,28 @@ def test_nothing_that_a_request_says_is_run_or_opened(
 
     @settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
     @given(requests())
-    def is_inert(said: tuple[str, dict[str, Any]]) -> None:
-        text, request = said
+    def is_inert(generated: tuple[str, dict[str, Any]]) -> None:
+        text, request = generated
         with watch.on() as seen:
             answer = client.request(**request)
         assert answer.status_code < 500, answer.text
         assert SECRET not in answer.text
-        for event, what in seen:
+        for event, subject in seen:
             if event == "open":
-                assert os.path.realpath(what).startswith(registered), what
-            else:  # libraries import and write code of their own when first needed
-                assert event in ("import", "compile"), (event, what)
-                assert len(text) < 5 or text not in what, (event, what)
+                assert os.path.realpath(subject).startswith(registered), subject
+            else:  # libraries import modules and compile code at their first use
+                assert event in ("import", "compile"), (event, subject)
+                assert len(text) < 5 or text not in subject, (event, subject)
 
     is_inert()
     assert CANARY not in sys.modules
 
 
-def test_watch_sees_what_it_is_there_to_see(watch: Watch, folder: Path) -> None:
+def test_watch_sees_imports_files_and_processes(watch: Watch, folder: Path) -> None:
     with watch.on() as seen:
         (folder / "canary.txt").read_text()
         compile("1", "x", "eval")
         pickle.loads(pickle.dumps(print))
         marshal.loads(marshal.dumps(1))
-    told = {event for event, _ in seen}
-    assert told >= {"open", "compile", "pickle.find_class", "marshal.loads"}
+    events = {event for event, _ in seen}
+    assert events >= {"open", "compile", "pickle.find_class", "marshal.loads"}

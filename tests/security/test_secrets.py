@@ -1,4 +1,4 @@
-"""No API key and no password of the database is in anything that is logged."""
+"""No log line has an API key or the password of the database."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ PASSWORD = "dbS3cr3tPassw0rd"
 BODY = {"model": "digits_cnn", "dataset": "digits", "sparsifier": "random", "sparsity": 0.9}
 
 
-def test_nothing_that_is_logged_holds_a_secret(server: OwnServer, tmp_path: Path) -> None:
-    """Whatever is asked with a key, in its place or in a wrong one, and whatever breaks."""
+def test_no_log_line_has_a_secret(server: OwnServer, tmp_path: Path) -> None:
+    """Requests have the key in its header or in a wrong place, and some of them fail."""
     with psycopg.connect(server.url, autocommit=True) as connection:
         connection.execute("ALTER SYSTEM SET log_statement = 'all'")
         connection.execute("SELECT pg_reload_conf()")
@@ -62,7 +62,7 @@ def test_nothing_that_is_logged_holds_a_secret(server: OwnServer, tmp_path: Path
 
 
 def _ask(port: int, key: str) -> Iterator[int]:
-    """Send a key by every way that is meant for it, and by ways that are not; yield statuses."""
+    """Send requests with a key in the right header and in wrong places; yield their statuses."""
     ways = [{"Authorization": f"Bearer {key}"}, {"Authorization": f"Basic {_basic(key)}"}]
     with httpx2.Client(base_url=f"http://127.0.0.1:{port}", headers=ways[0], timeout=60) as client:
         for headers in (*ways, {"Authorization": key}, {"Cookie": f"key={key}"}):

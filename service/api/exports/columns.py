@@ -27,7 +27,7 @@ class Columns:
         records: pydantic models and dataclasses; a row is made of one of each.
         extra: types of further columns, by name.
         first: names of the columns that come first. The others follow in the order of the fields.
-            So a new field becomes the last column, whatever its place in the record.
+            So a new field becomes the last column, wherever the record has it.
         renamed: names of columns, by field, where a field of a flattened record has the same name.
         left_out: why a field has no column, by field.
 

@@ -54,12 +54,12 @@ def list_recipes() -> Page[RecipeView]:
         items=[
             RecipeView(
                 id=id,
-                title=row.title,
-                dataset=row.dataset,
-                default=row.default,
-                recipe=row.recipe,
+                title=named_recipe.title,
+                dataset=named_recipe.dataset,
+                default=named_recipe.default,
+                recipe=named_recipe.recipe,
             )
-            for id, row in recipes().items()
+            for id, named_recipe in recipes().items()
         ]
     )
 

@@ -1,6 +1,6 @@
-"""Writes the examples of the OpenAPI document: ``python -m tests.service.api.examples``.
+"""Writer of the examples in the OpenAPI document: ``python -m tests.service.api.examples``.
 
-They are what the API answers about one made-up study, cut to the first items of lists.
+The examples are answers about made-up studies; lists are cut to their first items.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from service.settings import Settings
 from tests.service import studies
 from tests.service.builders import opened
 
-_MOST_ITEMS = 2
-_MOST_NUMBERS = 8
-_LONGEST_TEXT = 2000
+_MAX_ITEMS = 2
+_MAX_NUMBERS = 8
+_MAX_TEXT = 2000
 
 
 def examples(settings: Settings) -> dict[str, Any]:
-    """Return an answer of nearly every operation, by its id."""
+    """Return an answer of every operation except streams and bundles, by operation id."""
     with opened(settings) as storage:
         first = studies.submit(storage, studies.request_for("rigl")).id
         studies.finish(storage)
@@ -37,11 +37,11 @@ def examples(settings: Settings) -> dict[str, Any]:
         front = studies.submit(storage, studies.front_request()).id
         studies.finish_front(storage)
         waiting = studies.submit(storage, studies.request_for("dense", 0.0)).id
-        study, held = studies.claim(storage)
-        studies.search(storage, study, held, 1)
+        study, lease = studies.claim(storage)
+        studies.search(storage, study, lease, 1)
         [run] = storage.runs.of_study(waiting)
         line = NewLogLine(run_id=run.id, at=utc_now(), level=LogLevel.INFO, event="a run ended")
-        storage.logs.append(held, [line])
+        storage.logs.append(lease, [line])
         output = settings.data_dir / "logs" / f"{first}.log"
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text('{"event": "a run ended", "level": "info"}\n')
@@ -55,10 +55,10 @@ def examples(settings: Settings) -> dict[str, Any]:
             "benchmark": "digits_cnn-digits-0.90-digits@1",
             "table": "runs",
         }
-        return _asked(client, app.openapi(), ids, {"logs": waiting, "front": front})
+        return _answers(client, app.openapi(), ids, {"logs": waiting, "front": front})
 
 
-def _asked(
+def _answers(
     client: TestClient, document: dict[str, Any], ids: dict[str, str], others: dict[str, str]
 ) -> dict[str, Any]:
     sweep = client.post("/v1/sweeps", json=_body(document, "SweepRequest"))
@@ -93,7 +93,7 @@ def _answer(
     assert answer.is_success, (path, answer.text)
     if answer.headers["content-type"] == "application/json":
         return _cut(answer.json())
-    return "".join(answer.text[:_LONGEST_TEXT].splitlines(keepends=True)[:3])
+    return "".join(answer.text[:_MAX_TEXT].splitlines(keepends=True)[:3])
 
 
 def _body(document: dict[str, Any], name: str) -> Any:
@@ -104,8 +104,8 @@ def _cut(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _cut(part) for name, part in value.items()}
     if isinstance(value, list):
-        long = len(value) > _MOST_NUMBERS or (value and isinstance(value[0], dict))
-        return [_cut(part) for part in (value[:_MOST_ITEMS] if long else value)]
+        long = len(value) > _MAX_NUMBERS or (value and isinstance(value[0], dict))
+        return [_cut(part) for part in (value[:_MAX_ITEMS] if long else value)]
     return value
 
 

@@ -1,4 +1,4 @@
-"""Reads exports back."""
+"""Reading of exports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Walks lists of the API by their cursors."""
+"""Walking of lists by their cursors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 
 def walk(client: TestClient, path: str, **query: Any) -> list[dict[str, Any]]:
-    """Follow the cursors to the end."""
+    """Return all items of a list, page by page."""
     items: list[dict[str, Any]] = []
     while True:
         page = client.get(path, params=query).json()

@@ -1,4 +1,4 @@
-"""The Optuna dashboard, the real one, read-only."""
+"""The real Optuna dashboard, read-only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def make_an_optuna_study(settings: Settings) -> None:
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
-    """One dashboard for what does not depend on the database."""
+    """One dashboard for the tests that do not depend on the kind of database."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("dashboard"))
     make_an_optuna_study(settings)
     with opened(settings) as storage, TestClient(create_app(settings, storage)) as client:
@@ -38,15 +38,15 @@ def test_dashboard_shows_the_studies_of_optunas_storage(
 ) -> None:
     make_an_optuna_study(settings)  # on PostgreSQL in a schema that the migrations made
     with TestClient(create_app(settings, storage)) as client:
-        see_the_study(client)
+        assert_study_is_shown(client)
 
 
-def see_the_study(client: TestClient) -> None:
+def assert_study_is_shown(client: TestClient) -> None:
     page = client.get("/dashboard")
     assert page.status_code == 200
     assert "optuna" in page.text.lower()
     summaries = client.get("/api/studies").json()["study_summaries"]
-    assert [row["study_name"] for row in summaries] == ["study_of_a_test"]
+    assert [summary["study_name"] for summary in summaries] == ["study_of_a_test"]
     detail = client.get(f"/api/studies/{summaries[0]['study_id']}").json()
     assert len(detail["trials"]) == 2
 
@@ -66,7 +66,7 @@ def test_request_without_accept_encoding_is_answered(client: TestClient) -> None
     assert client.send(request).status_code == 200
 
 
-def test_dashboard_pages_that_its_script_makes_are_served(client: TestClient) -> None:
+def test_pages_of_the_dashboards_script_are_served(client: TestClient) -> None:
     assert client.get("/dashboard/studies/1").status_code == 200
 
 
@@ -92,13 +92,13 @@ def test_dashboard_writes_are_refused_and_change_nothing(
     assert client.get("/api/studies").json() == before
 
 
-def test_our_own_addresses_are_not_the_dashboards(client: TestClient) -> None:
+def test_addresses_of_the_service_are_not_the_dashboards(client: TestClient) -> None:
     assert "hamtune" in client.get("/").text
     assert "swagger" in client.get("/docs").text.lower()
     assert client.get("/v1/studies").json() == {"items": [], "next_cursor": None}
 
 
-def test_dashboard_that_cannot_load_answers_503_and_the_rest_lives(
+def test_dashboard_that_cannot_load_answers_503_and_the_rest_works(
     tmp_path: Path, storage: Storage
 ) -> None:
     (tmp_path / "optuna.sqlite3").write_bytes(b"no database" * 500)

@@ -1,4 +1,4 @@
-"""Metrics: what Prometheus reads, from any of several API processes."""
+"""Metrics for Prometheus, from several API processes."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def test_states_and_queue_come_from_the_database_in_every_process(
     studies.submit(storage, studies.request_for())
     studies.finish(storage)
     studies.submit(storage, studies.request_for("rigl"))
-    _, held = studies.claim(storage)
-    storage.runs.begin(held, a_job(), epochs=3)
+    _, lease = studies.claim(storage)
+    storage.runs.begin(lease, a_job(), epochs=3)
     studies.submit(storage, studies.request_for("dense", 0.0))
     clock.advance(30)
     for client in (one, other):
@@ -67,7 +67,7 @@ def test_requests_are_counted_by_route_never_by_address(client: TestClient) -> N
     assert value(found, "hamtune_http_requests_total", method="GET", route="other", status="404")
 
 
-def test_lookups_from_memory_count_under_their_route(client: TestClient) -> None:
+def test_cached_lookups_count_under_their_route(client: TestClient) -> None:
     for _ in range(3):
         assert client.get("/v1/recommendations").status_code == 200
     etag = client.get("/v1/leaderboards").headers["etag"]

@@ -23,7 +23,7 @@ from tests.service.cli.conftest import free_port, start_serving, stop
 NAMED = {"model": "digits_cnn", "dataset": "digits", "sparsifier": "random", "sparsity": 0.9}
 
 
-def test_lookup_that_is_known_is_answered_304_until_something_new_is_found(
+def test_known_response_is_304_until_a_new_recommendation(
     client: TestClient, storage: Storage
 ) -> None:
     paths = {"/v1/recommendations": 0.8, "/v1/leaderboards": 0.7, "/v1/benchmarks": 0.6}
@@ -43,11 +43,13 @@ def test_lookup_that_is_known_is_answered_304_until_something_new_is_found(
         assert fresh.headers["etag"] != first.headers["etag"]
 
 
-def test_lookups_say_when_they_were_modified(client: TestClient, storage: Storage) -> None:
+def test_lookups_have_the_time_of_the_newest_recommendation(
+    client: TestClient, storage: Storage
+) -> None:
     assert "last-modified" not in client.get("/v1/recommendations").headers
     studies.submit(storage, studies.request_for())
     made = studies.finish(storage).created_at
-    for _ in range(2):  # made, then kept
+    for _ in range(2):  # made, then cached
         for path in (
             "/v1/recommendations",
             "/v1/leaderboards",
@@ -59,7 +61,7 @@ def test_lookups_say_when_they_were_modified(client: TestClient, storage: Storag
 
 
 def read_while_studies_end(storage: Storage, urls: list[str]) -> None:
-    """Four readers, while five studies leave their recommendations one after the other."""
+    """Read from four threads while five studies store their recommendations one by one."""
     stored: list[int] = []
     done = threading.Event()
 
@@ -75,7 +77,7 @@ def read_while_studies_end(storage: Storage, urls: list[str]) -> None:
         return asked
 
     with ThreadPoolExecutor(4) as pool:
-        readers = [pool.submit(read, urls[place % len(urls)]) for place in range(4)]
+        readers = [pool.submit(read, urls[reader % len(urls)]) for reader in range(4)]
         for _ in range(5):
             studies.submit(storage, studies.request_for())
             stored.append(studies.finish(storage).version)
@@ -84,14 +86,14 @@ def read_while_studies_end(storage: Storage, urls: list[str]) -> None:
 
 
 def test_lookup_is_never_older_than_the_newest_recommendation(url: str, storage: Storage) -> None:
-    """Readers all the time; each answer holds at least what was stored before it was asked for."""
+    """Every answer has at least the recommendations stored before its request."""
     read_while_studies_end(storage, [url])
 
 
 def test_lookup_is_never_older_whichever_process_answers(
     settings: Settings, storage: Storage
 ) -> None:
-    """The same over two processes that serve one database."""
+    """The same with two processes that serve one database."""
     named = {"HAMTUNE_DATABASE_URL": settings.database_url} if settings.database_url else {}
     ports = free_port(), free_port()
     servers = []
@@ -108,7 +110,7 @@ def test_lookup_is_never_older_whichever_process_answers(
             stop(server)
 
 
-def test_answer_stays_in_memory_until_there_is_news_of_what_it_speaks_of(
+def test_response_stays_cached_until_a_recommendation_affects_it(
     client: TestClient, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for sparsifier in ("random", "rigl"):
@@ -125,7 +127,7 @@ def test_answer_stays_in_memory_until_there_is_news_of_what_it_speaks_of(
     monkeypatch.setattr(type(storage.recommendations), "latest", noted)
 
     def look_up() -> int:
-        """Return how many answers had to be made anew."""
+        """Return how many responses were made anew."""
         asked.clear()
         for path in (
             "/v1/recommendations?sparsifier=random",
@@ -139,7 +141,7 @@ def test_answer_stays_in_memory_until_there_is_news_of_what_it_speaks_of(
             assert client.get(path).status_code == 200
         return len(asked)
 
-    assert (look_up(), look_up()) == (8, 0), "the overview asks twice"
+    assert (look_up(), look_up()) == (8, 0), "the overview reads twice"
     studies.submit(storage, studies.request_for("rigl"))
     studies.finish(storage)
     assert (look_up(), look_up()) == (6, 0)
@@ -148,7 +150,7 @@ def test_answer_stays_in_memory_until_there_is_news_of_what_it_speaks_of(
     assert (look_up(), look_up()) == (5, 0)
 
 
-def test_failed_look_at_the_version_is_told_to_all_who_wait_and_tried_again() -> None:
+def test_failed_check_raises_for_all_who_wait_and_is_tried_again() -> None:
     results: Iterator[Exception | None] = iter([RuntimeError("away"), None])
 
     async def read() -> None:
@@ -156,9 +158,9 @@ def test_failed_look_at_the_version_is_told_to_all_who_wait_and_tried_again() ->
             raise result
 
     async def ask() -> list[BaseException | None]:
-        look = SharedCheck(read)
-        first = await asyncio.gather(look(), look(), return_exceptions=True)
-        return [*first, await look()]
+        check = SharedCheck(read)
+        first = await asyncio.gather(check(), check(), return_exceptions=True)
+        return [*first, await check()]
 
     one, two, three = asyncio.run(ask())
     assert isinstance(one, RuntimeError) and isinstance(two, RuntimeError)

@@ -1,4 +1,4 @@
-"""The API starts fast: it imports nothing heavy."""
+"""The API starts fast: it imports no heavy package."""
 
 from __future__ import annotations
 

@@ -22,13 +22,13 @@ from tests.service.builders import opened
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """SQLite: what the page shows does not depend on the database."""
+    """SQLite: the pages do not depend on the kind of database."""
     return Settings(data_dir=tmp_path)
 
 
 @pytest.fixture
 def storage(settings: Settings) -> Iterator[Storage]:
-    """On the real clock, since the page tells times."""
+    """A storage on the real clock, since the pages show times."""
     with opened(settings) as storage:
         yield storage
 
@@ -41,18 +41,18 @@ def url(settings: Settings, storage: Storage) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    """A page that fails the test if it asks another host or its script complains."""
+    """A page that fails the test if it loads from another host or its script has an error."""
     page = browser.new_page()
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
     page.on(
         "request",
-        lambda request: None if "//127.0.0.1:" in request.url else complaints.append(request.url),
+        lambda request: None if "//127.0.0.1:" in request.url else errors.append(request.url),
     )
     yield page
     page.close()
-    assert complaints == []
+    assert errors == []
 
 
 @pytest.fixture
@@ -63,12 +63,12 @@ def run(storage: Storage) -> Run:
 
 def trained(storage: Storage, sparsifier: str) -> Run:
     study = studies.submit(storage, studies.request_for(sparsifier))
-    plan, held = study.plan, studies.claim(storage)[1]
+    plan, lease = study.plan, studies.claim(storage)[1]
     job = Job(purpose=Purpose.CONFIRMATION, setting=plan.baselines[0], seed=7)
     config = RunConfig(
         combination=plan.combination, recipe=plan.recipe, setting=job.setting, seed=job.seed
     )
-    begun = storage.runs.begin(held, job, plan.run_epochs)
+    begun = storage.runs.begin(lease, job, plan.run_epochs)
     result = train(config, measure_test=True, device="cpu")
     outcome = Outcome.model_validate(facts_of(result))
-    return storage.runs.end(held, begun.id, outcome)
+    return storage.runs.end(lease, begun.id, outcome)

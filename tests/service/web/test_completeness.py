@@ -1,4 +1,4 @@
-"""The pages show every field of a record, but for those named here."""
+"""Every field of a record is on its page, except those named here."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def test_empty_page_says_how_to_submit_a_study(page: Page, url: str) -> None:
     expect(command).to_contain_text(f"curl -X POST {url}/v1/studies")
 
 
-def test_recommendation_shows_setting_gain_and_interval(
+def test_recommendation_shows_configuration_gain_and_interval(
     page: Page, url: str, storage: Storage
 ) -> None:
     studies.submit(storage, studies.request_for())
@@ -42,7 +42,7 @@ def test_recommendation_shows_setting_gain_and_interval(
     expect(page.get_by_text(stored.message)).to_be_visible()
 
 
-def test_what_was_tuned_jointly_is_said_wherever_a_setting_is(
+def test_jointly_tuned_values_are_shown_with_every_configuration(
     page: Page, url: str, storage: Storage
 ) -> None:
     tune = ("learning_rate", "alpha_schedule")
@@ -87,8 +87,8 @@ def test_progress_moves_without_reloading(page: Page, url: str, storage: Storage
     card = page.locator(".card")
     expect(card).to_contain_text("queued")
     expect(card).to_contain_text("0 of 4")
-    _, held = studies.claim(storage)
-    studies.search(storage, study, held, 3)
+    _, lease = studies.claim(storage)
+    studies.search(storage, study, lease, 3)
     expect(card).to_contain_text("search", timeout=10_000)
     expect(card).to_contain_text("3 of 4")
     assert card.locator("progress").evaluate("bar => bar.value") == 3
@@ -103,8 +103,8 @@ def test_opened_evidence_stays_open_while_the_page_refreshes(
     page.goto(url)
     summary = page.locator("details[id^=evidence] summary")
     summary.click()
-    _, held = studies.claim(storage)
-    studies.search(storage, study, held, 2)
+    _, lease = studies.claim(storage)
+    studies.search(storage, study, lease, 2)
     expect(page.locator(".card")).to_contain_text("2 of 4", timeout=10_000)
     expect(page.locator("details[id^=evidence] pre")).to_be_visible()
     expect(summary).to_be_focused()
@@ -112,8 +112,8 @@ def test_opened_evidence_stays_open_while_the_page_refreshes(
 
 def test_failed_study_shows_its_reason_as_text(page: Page, url: str, storage: Storage) -> None:
     studies.submit(storage, studies.request_for())
-    _, held = studies.claim(storage)
-    storage.queue.fail(held, "no trial gave a result: <script>alert(1)</script>")
+    _, lease = studies.claim(storage)
+    storage.queue.fail(lease, "no trial gave a result: <script>alert(1)</script>")
     page.goto(url)
     reason = page.get_by_text("no trial gave a result: <script>alert(1)</script>")
     expect(reason).to_be_visible()
@@ -159,9 +159,13 @@ finite = st.floats(-1, 1, allow_subnormal=False)
 
 @given(st.lists(st.tuples(finite, finite), min_size=1, max_size=5))
 def test_axis_holds_every_interval_and_zero(pairs: list[tuple[float, float]]) -> None:
-    rows = [Estimate(mean=(a + b) / 2, low=min(a, b), high=max(a, b), n=3) for a, b in pairs]
-    axis = Axis.around(rows, 0.0)
-    for value in (0.0, *(row.low for row in rows), *(row.high for row in rows)):
+    estimates = [Estimate(mean=(a + b) / 2, low=min(a, b), high=max(a, b), n=3) for a, b in pairs]
+    axis = Axis.around(estimates, 0.0)
+    for value in (
+        0.0,
+        *(estimate.low for estimate in estimates),
+        *(estimate.high for estimate in estimates),
+    ):
         assert 0 < axis.coordinate(value) < 100
 
 

@@ -43,7 +43,7 @@ def test_pages_show_every_measure_of_a_run(page: Page, url: str, run: Run) -> No
     expect(page.locator("#curve tbody tr")).to_have_count(15)
 
 
-def test_page_tells_the_sparsity_that_emerged(page: Page, url: str, storage: Storage) -> None:
+def test_page_shows_the_emerged_sparsity(page: Page, url: str, storage: Storage) -> None:
     run = trained(storage, "str")
     m = measured(run)
     assert m.emerged is not None
@@ -72,7 +72,7 @@ def test_unknown_study_and_run_are_not_found(page: Page, url: str) -> None:
         assert response.status == 404
 
 
-def test_line_keeps_values_in_its_box_and_the_flat_one_at_its_foot() -> None:
+def test_line_stays_in_its_box_and_a_flat_one_at_the_bottom() -> None:
     assert line("t", [1.0, 3.0, 2.0]).points == "0.00,29.00 50.00,1.00 100.00,15.00"
     assert line("t", [0.0, 0.0]).points == "0.00,29.00 100.00,29.00"
     assert line("t", [5.0]).points == "0.00,29.00"

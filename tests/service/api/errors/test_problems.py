@@ -1,4 +1,4 @@
-"""Every error is a problem that says what was wrong, what is allowed and what to do."""
+"""Every error is a problem that names the field, its value, the rule and the remedy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GOOD: dict[str, Any] = {
 
 @pytest.fixture
 def settings(tmp_path: Any) -> Settings:
-    """SQLite alone: what is refused here never reaches a database."""
+    """SQLite alone: a refused request never reaches a database."""
     return Settings(data_dir=tmp_path)
 
 
@@ -60,7 +60,7 @@ def settings(tmp_path: Any) -> Settings:
         ({"model": "\x00"}, "model", "\x00", "known names"),
     ],
 )
-def test_bad_request_names_field_value_and_what_is_allowed(
+def test_bad_request_names_field_value_and_rule(
     client: TestClient, changes: dict[str, Any], field: str, value: Any, allowed: str
 ) -> None:
     content = json.dumps({**GOOD, **changes})
@@ -84,7 +84,7 @@ def test_every_broken_field_is_named_at_once(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("content", [b"{", b"", b"[]", b"null", b'"x"', b"\xff\xfe"])
-def test_body_that_is_no_request_is_refused(client: TestClient, content: bytes) -> None:
+def test_invalid_body_is_refused(client: TestClient, content: bytes) -> None:
     response = client.post(
         "/v1/studies", content=content, headers={"content-type": "application/json"}
     )
@@ -150,15 +150,15 @@ def test_numbers_that_json_lacks_are_answered_as_null(
     client: TestClient, storage: Storage
 ) -> None:
     study = studies.submit(storage, studies.request_for())
-    _, held = studies.claim(storage)
-    studies.search(storage, study, held, 1, measures={"loss": float("nan"), "x": [float("inf")]})
+    _, lease = studies.claim(storage)
+    studies.search(storage, study, lease, 1, measures={"loss": float("nan"), "x": [float("inf")]})
     text = client.get(f"/v1/studies/{study.id}/trials").text
     [run] = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in {text}"))["items"]
     assert run["measures"] == {"loss": None, "x": [None]}
 
 
 def assert_problem(response: Any, path: str) -> None:
-    """RFC 9457: the media type, and the members that we promise."""
+    """Assert the media type of RFC 9457 and the promised members."""
     assert response.headers["content-type"] == "application/problem+json"
     problem = response.json()
     assert set(problem) == {"type", "title", "status", "detail", "instance", "errors"}

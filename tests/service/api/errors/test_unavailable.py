@@ -1,4 +1,4 @@
-"""While the database is away, every address says so; nothing breaks, and streams wait."""
+"""Without its database, every address answers 503 and event streams wait."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NO_DATABASE = {
     "/v1/plugins",
     "/v1/published",
 }
-"""What is answered from the code alone."""
+"""Addresses that need no database."""
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +71,7 @@ def addresses(app: FastAPI) -> list[tuple[str, str]]:
     ]
 
 
-def test_every_address_says_503_while_the_database_is_away(
-    app: FastAPI, server: OwnServer
-) -> None:
+def test_every_address_answers_503_without_its_database(app: FastAPI, server: OwnServer) -> None:
     client = TestClient(app, raise_server_exceptions=False)
     assert client.get("/api/studies").status_code == 200, "the dashboard is loaded"
     server.stop()

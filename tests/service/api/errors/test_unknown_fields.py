@@ -30,7 +30,7 @@ STUDY = "/v1/studies/{study_id}"
 
 @pytest.fixture
 def settings(tmp_path: Any) -> Settings:
-    """SQLite alone: what is refused here never reaches a database."""
+    """SQLite alone: a refused request never reaches a database."""
     return Settings(data_dir=tmp_path)
 
 
@@ -64,7 +64,7 @@ def test_hint_names_the_fields_of_the_operation_that_was_called(
     study = studies.submit(storage, studies.request_for())
     answer = client.request(method, path.format(study_id=study.id), json=body)
     assert answer.status_code == 422
-    [allowed] = [row["allowed"] for row in answer.json()["errors"] if row["field"] == field]
+    [allowed] = [error["allowed"] for error in answer.json()["errors"] if error["field"] == field]
     assert f"did you mean '{match}'" in allowed
     if model is not None:
         assert allowed.endswith(f"known names: {', '.join(sorted(model.model_fields))}")
@@ -78,7 +78,7 @@ def test_no_hint_is_the_very_word_that_was_sent(client: TestClient) -> None:
 
 def test_list_items_are_models_too() -> None:
     def operation(sweeps: list[SweepRequest]) -> None:
-        """Take several at once."""
+        """Take several sweeps at once."""
 
     route = APIRoute("/several", operation, methods=["POST"])
     assert "did you mean 'trials'" in unknown_field(route, "body", [0, "budget", "trails"])

@@ -1,4 +1,4 @@
-"""The gate: who may ask what, from where, how often, and how much at once."""
+"""The gate: keys, scopes, origins, request rates and body sizes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def storage(settings: Settings) -> Iterator[Storage]:
 
 @pytest.fixture
 def client(settings: Settings, storage: Storage) -> TestClient:
-    """A browser or a program that has no key yet; each test sees a gate of its own."""
+    """A client without a key; each test has a gate of its own."""
     return TestClient(create_app(settings, storage))
 
 
@@ -75,7 +75,7 @@ def test_only_browsers_are_asked_for_a_password(client: TestClient) -> None:
     assert browser.headers["www-authenticate"].startswith("Basic ")
 
 
-def test_scopes_allow_what_they_say(client: TestClient, tokens: dict[Scope, str]) -> None:
+def test_scopes_allow_their_operations(client: TestClient, tokens: dict[Scope, str]) -> None:
     for scope, status in ((Scope.READ, 403), (Scope.SUBMIT, 202), (Scope.ADMIN, 202)):
         headers = bearer(tokens[scope])
         assert client.get("/v1/studies", headers=headers).status_code == 200
@@ -101,7 +101,7 @@ def test_wrong_credentials_are_401(client: TestClient, header: str) -> None:
     assert client.get("/v1/studies", headers=headers).status_code == 401  # type: ignore[arg-type]
 
 
-def test_revoked_key_is_refused_as_soon_as_it_is_looked_up_again(
+def test_revoked_key_is_refused_at_its_next_check(
     client: TestClient, storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gate, "KEY_CACHE_SECONDS", 0.0)
@@ -111,7 +111,7 @@ def test_revoked_key_is_refused_as_soon_as_it_is_looked_up_again(
     assert client.get("/v1/studies", headers=bearer(token)).status_code == 401
 
 
-def test_browser_that_another_site_sends_changes_nothing(
+def test_request_that_another_site_causes_changes_nothing(
     client: TestClient, tokens: dict[Scope, str]
 ) -> None:
     key = basic(tokens[Scope.SUBMIT])
@@ -193,14 +193,14 @@ def test_large_bodies_are_refused_whether_announced_or_not(
         ("192.168.1.5", 403),
     ],
 )
-def test_service_without_keys_answers_to_its_own_names_only(
+def test_service_without_keys_answers_as_localhost_only(
     storage: Storage, settings: Settings, host: str, status: int
 ) -> None:
     app = LocalOnly(create_app(settings.model_copy(update={"host": "::1"}), storage))
     assert TestClient(app).get("/healthz", headers={"Host": host}).status_code == status
 
 
-def test_service_without_keys_refuses_what_a_proxy_passes_on(
+def test_service_without_keys_refuses_proxied_requests(
     storage: Storage, settings: Settings
 ) -> None:
     app = LocalOnly(create_app(settings.model_copy(update={"host": "localhost"}), storage))
@@ -224,13 +224,13 @@ def test_service_without_keys_refuses_what_a_proxy_passes_on(
         ("0.0.0.0", False, False),
     ],
 )
-def test_keys_are_demanded_wherever_others_can_reach_us(
+def test_keys_are_required_if_other_machines_can_connect(
     host: str, asked: bool | None, required: bool
 ) -> None:
     assert Settings(host=host, require_keys=asked).keys_required is required
 
 
-def test_document_asks_for_a_key_where_one_is_needed(
+def test_openapi_document_requires_a_key_if_the_service_does(
     client: TestClient, tokens: dict[Scope, str]
 ) -> None:
     document = client.get("/openapi.json", headers=bearer(tokens[Scope.READ])).json()

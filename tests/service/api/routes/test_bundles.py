@@ -20,7 +20,7 @@ from service.settings import Settings
 from service.storage import Storage
 from tests.service import studies
 
-# Whoever imports one of these fails: they are not "ham alone".
+# An import of one of these packages fails: the script needs `ham` alone.
 HAM_ALONE = """
 import runpy, sys
 sys.modules.update(dict.fromkeys(("service", "ray", "optuna", "sqlalchemy", "fastapi")))
@@ -39,19 +39,19 @@ def client(finished_client: TestClient) -> TestClient:
     return finished_client
 
 
-def test_bundle_of_a_joint_study_trains_both_kinds_of_no_ham(
+def test_bundle_of_a_joint_study_trains_tuned_and_recipe_baseline(
     client: TestClient, storage: Storage
 ) -> None:
     (found,) = storage.recommendations.latest(CombinationFilter(sparsifier="set"))
     content = client.get(f"/v1/studies/{found.study_id}/bundle").content
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        rows = json.loads(archive.read(f"{found.study_id}/evidence.json"))
-    configs = [RunConfig.from_json(row["run"]) for row in rows]
+        runs = json.loads(archive.read(f"{found.study_id}/evidence.json"))
+    configs = [RunConfig.from_json(run["run"]) for run in runs]
     assert [config.setting for config in configs] == [*found.compared] * len(found.seeds)
-    assert [setting.is_baseline for setting in found.compared] == [True, False, True]
-    recorded = {row.setting: row.test_accuracies for row in found.evidence}
-    for config, row in zip(configs, rows, strict=True):
-        assert row["test_accuracy"] == recorded[config.setting][config.seed]
+    assert [ham_config.is_baseline for ham_config in found.compared] == [True, False, True]
+    recorded = {tried.setting: tried.test_accuracies for tried in found.evidence}
+    for config, run in zip(configs, runs, strict=True):
+        assert run["test_accuracy"] == recorded[config.setting][config.seed]
 
 
 def test_bundle_holds_everything(client: TestClient, storage: Storage) -> None:
@@ -69,7 +69,7 @@ def test_bundle_holds_everything(client: TestClient, storage: Storage) -> None:
         assert files[name].startswith("<svg") and files[name].count("<circle") >= 3
 
 
-def test_bundle_of_a_study_under_way_has_what_there_is(storage: Storage) -> None:
+def test_bundle_of_an_unfinished_study_has_the_runs_so_far(storage: Storage) -> None:
     queued = studies.submit(storage, studies.request_for("dense", 0.0))
     files = unpacked(TestClient(create_app(Settings(), storage)), queued.id)
     assert files["runs.jsonl"] == ""
@@ -81,7 +81,7 @@ def test_bundle_of_a_study_under_way_has_what_there_is(storage: Storage) -> None
 def test_script_of_a_bundle_trains_the_recommendation_again_with_ham_alone(
     client: TestClient, storage: Storage, tmp_path: Path
 ) -> None:
-    study = next(row for row in storage.studies.list() if row.request.sparsifier == "random")
+    study = next(study for study in storage.studies.list() if study.request.sparsifier == "random")
     for name, text in unpacked(client, study.id).items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)

@@ -33,8 +33,8 @@ def test_datasets_say_whether_their_data_are_here(
     monkeypatch.setenv("HAM_DATA_DIR", str(tmp_path))
 
     def available() -> set[str]:
-        rows = client.get("/v1/datasets").json()["items"]
-        return {row["name"] for row in rows if row["available"]}
+        datasets = client.get("/v1/datasets").json()["items"]
+        return {dataset["name"] for dataset in datasets if dataset["available"]}
 
     assert "digits" in available() and "cifar10" not in available()
     (tmp_path / "cifar-10-batches-py").mkdir()
@@ -50,21 +50,21 @@ def test_datasets_say_whether_their_data_are_here(
         ("/v1/optimizers", "sgd"),
     ],
 )
-def test_catalogue_lists_what_can_be_named(client: TestClient, path: str, name: str) -> None:
-    rows = client.get(path).json()["items"]
-    assert name in {row["name"] for row in rows}
-    assert all("factory" not in row for row in rows)
+def test_catalog_lists_what_can_be_named(client: TestClient, path: str, name: str) -> None:
+    entries = client.get(path).json()["items"]
+    assert name in {entry["name"] for entry in entries}
+    assert all("factory" not in entry for entry in entries)
 
 
-def test_catalogue_lists_every_sparsifier_in_order(client: TestClient) -> None:
-    rows = client.get("/v1/sparsifiers").json()["items"]
-    assert [row["name"] for row in rows] == SPARSIFIERS.names()
+def test_catalog_lists_every_sparsifier_in_order(client: TestClient) -> None:
+    sparsifiers = client.get("/v1/sparsifiers").json()["items"]
+    assert [sparsifier["name"] for sparsifier in sparsifiers] == SPARSIFIERS.names()
 
 
 def test_recipes_and_spaces_are_those_that_plans_use(client: TestClient) -> None:
     plan = client.post("/v1/studies/plan", json=NAMED).json()
-    recipes = {row["id"]: row for row in client.get("/v1/recipes").json()["items"]}
-    spaces = {row["id"]: row for row in client.get("/v1/search-spaces").json()["items"]}
+    recipes = {recipe["id"]: recipe for recipe in client.get("/v1/recipes").json()["items"]}
+    spaces = {space["id"]: space for space in client.get("/v1/search-spaces").json()["items"]}
     assert recipes[plan["combination"]["recipe"]]["recipe"] == plan["recipe"]
     space = plan["space"]
     assert spaces[f"{space['name']}@{space['version']}"]["alpha"] == space["alpha"]

@@ -17,15 +17,15 @@ def test_combinations_and_every_version_of_their_recommendation(
     studies.submit(storage, studies.request_for("dense", 0.0))
     entries = walk(client, "/v1/combinations", limit=2)
     counts = {
-        row["combination"]["sparsifier"]: (row["studies"], row["recommendations"])
-        for row in entries
+        entry["combination"]["sparsifier"]: (entry["studies"], entry["recommendations"])
+        for entry in entries
     }
     assert counts == {"random": (1, 1), "rigl": (2, 2), "dense": (1, 0)}
     [rigl] = client.get("/v1/combinations", params={"sparsifier": "rigl"}).json()["items"]
     address = f"/v1/combinations/{rigl['id']}"
     assert client.get(address).json() == rigl
     versions = walk(client, f"{address}/recommendations", limit=1)
-    assert [row["version"] for row in versions] == [2, 1]
+    assert [version["version"] for version in versions] == [2, 1]
     assert versions[0]["id"] == newest.id
     assert client.get("/v1/combinations/999999/recommendations").status_code == 404
     [benchmark, *_] = client.get("/v1/benchmarks").json()["items"]

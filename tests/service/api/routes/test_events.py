@@ -1,4 +1,4 @@
-"""Server-sent events over real HTTP: resumed after any disconnect, nothing lost or repeated."""
+"""Server-sent events over real HTTP: a resumed stream loses and repeats no event."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DISCONNECTS = int(os.environ.get("HAMTUNE_TEST_DISCONNECTS", "30"))
 
 
 class Sent(NamedTuple):
-    """One event as it came over the wire."""
+    """One received event."""
 
     id: int | None
     name: str
@@ -45,7 +45,9 @@ def listen(url: str, last: int | None = None, **query: int) -> Iterator[Sent]:
                 fields = {}
 
 
-def test_stream_of_a_study_tells_its_life_and_ends_with_it(url: str, storage: Storage) -> None:
+def test_stream_of_a_study_has_its_transitions_and_ends_with_the_study(
+    url: str, storage: Storage
+) -> None:
     study_id = studies.submit(storage, studies.request_for()).id
     address = f"{url}/v1/studies/{study_id}/events"
     events = listen(address)
@@ -59,15 +61,18 @@ def test_stream_of_a_study_tells_its_life_and_ends_with_it(url: str, storage: St
     assert end.name == "end"
     assert [event.name for event in listen(address, last=rest[-1].id)] == ["end"]
     history = httpx2.get(f"{url}/v1/studies/{study_id}/history").json()["items"]
-    assert [row["state"] for row in history] == ["queued", "paused", "cancelled"]
-    assert [row["id"] for row in history] == [event.id for event in listen(address) if event.id]
+    assert [event["state"] for event in history] == ["queued", "paused", "cancelled"]
+    assert [event["id"] for event in history] == [
+        event.id for event in listen(address) if event.id
+    ]
 
 
 def test_disconnects_lose_and_repeat_nothing(url: str, storage: Storage) -> None:
-    """More of them with HAMTUNE_TEST_DISCONNECTS=1000."""
+    """HAMTUNE_TEST_DISCONNECTS=1000 makes 1000 disconnects."""
     luck = random.Random(0)
     writers = [
-        threading.Thread(target=_live, args=(storage, 1 + DISCONNECTS // 4)) for _ in range(3)
+        threading.Thread(target=_submit_and_end, args=(storage, 1 + DISCONNECTS // 4))
+        for _ in range(3)
     ]
     for writer in writers:
         writer.start()
@@ -86,15 +91,15 @@ def test_disconnects_lose_and_repeat_nothing(url: str, storage: Storage) -> None
     assert received == written[: len(received)]
 
 
-def _live(storage: Storage, count: int) -> None:
-    """Make studies and end them: four events each."""
+def _submit_and_end(storage: Storage, count: int) -> None:
+    """Submit studies and end them; each has four events."""
     for _ in range(count):
         study_id = studies.submit(storage, studies.request_for()).id
         for command in (Command.PAUSE, Command.RESUME, Command.CANCEL):
             storage.studies.command(study_id, command)
 
 
-def test_stream_of_all_studies_begins_with_what_happens_next(url: str, storage: Storage) -> None:
+def test_stream_of_all_studies_begins_with_the_next_event(url: str, storage: Storage) -> None:
     studies.submit(storage, studies.request_for())
     events = listen(f"{url}/v1/events", last=storage.events.newest())
     later = studies.submit(storage, studies.request_for())
@@ -103,11 +108,11 @@ def test_stream_of_all_studies_begins_with_what_happens_next(url: str, storage: 
 
 
 @pytest.mark.parametrize("position", ["-1", "x", "9" * 20])
-def test_position_that_is_none_is_422(client: TestClient, position: str) -> None:
+def test_invalid_position_is_422(client: TestClient, position: str) -> None:
     response = client.get("/v1/events", headers={"Last-Event-ID": position})
     assert response.status_code == 422
     assert "Last-Event-ID" in response.json()["errors"][0]["field"] or response.json()["errors"]
 
 
-def test_stream_of_no_study_is_404(client: TestClient) -> None:
+def test_stream_of_an_unknown_study_is_404(client: TestClient) -> None:
     assert client.get("/v1/studies/study_" + "0" * 26 + "/events").status_code == 404

@@ -43,7 +43,7 @@ def test_every_run_is_exported_once_in_every_format(
         assert line["measures"] == json.loads(text["measures"])
 
 
-def test_what_was_tuned_jointly_is_in_every_table(client: TestClient) -> None:
+def test_jointly_tuned_values_are_in_every_table(client: TestClient) -> None:
     for table in ("runs", "recommendations", "leaderboards"):
         rows = exported(client, table, "parquet")
         rates = {row["sparsifier"]: set[float]() for row in rows}

@@ -1,4 +1,4 @@
-"""Results that were measured elsewhere: reported runs and published numbers."""
+"""Results that were measured elsewhere: external runs and published results."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_external_run_is_stored_with_its_source_and_kept_apart(
         ({"measures": {"x": "y" * 30_000}}, "measures"),
     ],
 )
-def test_external_run_that_cannot_be_is_refused(
+def test_invalid_external_run_is_refused(
     client: TestClient, changes: dict[str, Any], field: str
 ) -> None:
     answer = client.post("/v1/runs", json=EXTERNAL | changes)
@@ -87,23 +87,23 @@ def test_external_run_that_cannot_be_is_refused(
     assert answer.json()["errors"][0]["field"] == field
 
 
-def test_published_rows_name_their_sources_and_are_fractions() -> None:
-    rows = published_results()
-    assert len(rows) > 100
-    assert len(set(rows)) == len(rows), "a fact stands there once"
-    for row in rows:
-        assert row.source and row.recipe and row.purpose == "published"
-        assert 0 < row.test_accuracy < 1 and 0 <= row.sparsity < 1
-        assert row.spread is None or 0 < row.spread < 0.01
+def test_published_results_name_their_sources_and_are_fractions() -> None:
+    results = published_results()
+    assert len(results) > 100
+    assert len(set(results)) == len(results), "no result is listed twice"
+    for result in results:
+        assert result.source and result.recipe and result.purpose == "published"
+        assert 0 < result.test_accuracy < 1 and 0 <= result.sparsity < 1
+        assert result.spread is None or 0 < result.spread < 0.01
     [ham] = [
-        row
-        for row in published_for("resnet50", "imagenet", 0.95)
-        if row.ham and row.method == "rigl"
+        result
+        for result in published_for("resnet50", "imagenet", 0.95)
+        if result.ham and result.method == "rigl"
     ]
     assert ham.test_accuracy == pytest.approx(0.7293)
 
 
-def test_published_rows_stand_beside_a_ranking_never_in_it(client: TestClient) -> None:
+def test_published_results_are_beside_a_leaderboard_and_never_in_it(client: TestClient) -> None:
     listed = client.get("/v1/published").json()["items"]
     assert len(listed) == len(published_results())
     [board] = client.get("/v1/leaderboards").json()["items"]

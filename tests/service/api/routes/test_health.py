@@ -1,4 +1,4 @@
-"""What operators ask."""
+"""Health checks for operators."""
 
 from __future__ import annotations
 

@@ -15,9 +15,9 @@ def test_leaderboard_ranks_methods_by_accuracy(client: TestClient, storage: Stor
     [board] = client.get("/v1/leaderboards").json()["items"]
     name = board["benchmark"]["name"]
     assert client.get(f"/v1/leaderboards/{name}").json() == board
-    means = [row["test_accuracy"]["mean"] for row in board["rows"]]
+    means = [entry["test_accuracy"]["mean"] for entry in board["rows"]]
     assert means == sorted(means, reverse=True)
-    tuned = [row["sparsifier"] for row in board["rows"] if row["role"] == "tuned"]
+    tuned = [entry["sparsifier"] for entry in board["rows"] if entry["role"] == "tuned"]
     assert tuned == ["random", "rigl"]
 
 

@@ -31,15 +31,15 @@ def test_log_of_a_study_is_cut_to_its_end_at_a_line(
 
 def test_logs_are_walked_by_study_and_by_run(client: TestClient, storage: Storage) -> None:
     study_id = studies.submit(storage, studies.request_for()).id
-    study, held = studies.claim(storage)
-    studies.search(storage, study, held, 1)
+    study, lease = studies.claim(storage)
+    studies.search(storage, study, lease, 1)
     [run] = storage.runs.of_study(study_id)
     events = ("a run began", "a run ended", "the study stops")
     lines = [
         NewLogLine(at=utc_now(), level=LogLevel.INFO, event=event, run_id=run_id)
         for event, run_id in zip(events, (run.id, run.id, None), strict=True)
     ]
-    storage.logs.append(held, lines)
+    storage.logs.append(lease, lines)
     of_study = walk(client, f"/v1/studies/{study_id}/logs", limit=2)
     assert [line["event"] for line in of_study] == list(events)
     assert walk(client, f"/v1/runs/{run.id}/logs", limit=1) == of_study[:2]

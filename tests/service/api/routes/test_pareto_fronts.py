@@ -24,7 +24,7 @@ def stored(storage: Storage) -> ParetoFront:
     return studies.finish_front(storage)
 
 
-def test_a_front_is_asked_for_and_answered_over_http(url: str, storage: Storage) -> None:
+def test_pareto_front_is_submitted_and_answered_over_http(url: str, storage: Storage) -> None:
     request = studies.front_request(objective="inference_flops")
     with Client(url) as client:
         planned = client.plan(request)
@@ -47,7 +47,7 @@ def test_a_front_is_asked_for_and_answered_over_http(url: str, storage: Storage)
         assert client.recommendations() == client.leaderboards() == []
 
 
-def test_an_ordinary_study_has_no_front(client: TestClient, storage: Storage) -> None:
+def test_study_of_one_objective_has_no_pareto_front(client: TestClient, storage: Storage) -> None:
     study = studies.submit(storage, studies.request_for())
     answer = client.get(f"/v1/studies/{study.id}/front")
     assert answer.status_code == 404
@@ -67,17 +67,17 @@ def test_an_ordinary_study_has_no_front(client: TestClient, storage: Storage) ->
     ],
     ids=str,
 )
-def test_what_is_refused_names_its_field(
+def test_refused_request_names_its_field(
     client: TestClient, changes: dict[str, object], field: str
 ) -> None:
     body = studies.front_request().model_dump(mode="json") | changes
     answer = client.post("/v1/studies", json=body)
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
-    assert field in [row["field"] for row in answer.json()["errors"]]
+    assert field in [error["field"] for error in answer.json()["errors"]]
 
 
-def test_a_rerun_asks_for_the_same_front(client: TestClient, stored: ParetoFront) -> None:
+def test_rerun_submits_the_same_objectives(client: TestClient, stored: ParetoFront) -> None:
     again = client.post(f"/v1/studies/{stored.study_id}/rerun")
     assert again.status_code == 202
     assert StudyRequest.model_validate_json(json.dumps(again.json()["request"])) == (
@@ -85,7 +85,9 @@ def test_a_rerun_asks_for_the_same_front(client: TestClient, stored: ParetoFront
     )
 
 
-def test_front_is_exported_a_row_per_point(client: TestClient, stored: ParetoFront) -> None:
+def test_pareto_front_is_exported_with_a_row_for_each_point(
+    client: TestClient, stored: ParetoFront
+) -> None:
     def exported(query: str) -> list[dict[str, object]]:
         lines = client.get(f"/v1/exports/fronts?{query}").text.splitlines()
         return [json.loads(line) for line in lines]
@@ -100,7 +102,7 @@ def test_front_is_exported_a_row_per_point(client: TestClient, stored: ParetoFro
     assert exported("sparsifier=rigl") == []
 
 
-def test_bundle_holds_the_front_and_the_runs_behind_it(
+def test_bundle_has_the_pareto_front_and_its_runs(
     client: TestClient, storage: Storage, stored: ParetoFront
 ) -> None:
     content = client.get(f"/v1/studies/{stored.study_id}/bundle").content
@@ -121,7 +123,7 @@ def test_bundle_holds_the_front_and_the_runs_behind_it(
     assert {(c.combination.sparsity, c.setting, c.seed): found for c, found in rows} == confirmed
 
 
-def test_front_is_drawn_with_an_error_bar_per_point(
+def test_pareto_front_is_drawn_with_an_error_bar_for_each_point(
     client: TestClient, stored: ParetoFront
 ) -> None:
     answer = client.get(f"/studies/{stored.study_id}/front.svg")

@@ -1,4 +1,4 @@
-"""Who may act on whose study, and who may push before others."""
+"""Permissions: commands on studies of others, and raised priorities."""
 
 from __future__ import annotations
 
@@ -64,17 +64,19 @@ def test_only_its_submitter_and_administrators_act_on_a_study(
         assert done.status_code == 200, done.text
 
 
-def test_anybody_who_may_submit_runs_a_study_again_as_his_own(
+def test_anybody_who_may_submit_reruns_a_study_as_its_submitter(
     client: TestClient, keys: dict[str, Key]
 ) -> None:
     address = client.post("/v1/studies", json=STUDY, headers=keys["ada"]).headers["Location"]
     again = client.post(f"{address}/rerun", headers=keys["ben"])
     assert again.status_code == 202
-    mine = again.headers["Location"]
-    assert client.post(f"{mine}/cancel", headers=keys["ben"]).status_code == 200
+    rerun = again.headers["Location"]
+    assert client.post(f"{rerun}/cancel", headers=keys["ben"]).status_code == 200
 
 
-def test_only_administrators_push_before_others(client: TestClient, keys: dict[str, Key]) -> None:
+def test_only_administrators_submit_with_a_raised_priority(
+    client: TestClient, keys: dict[str, Key]
+) -> None:
     for path, body in (("/v1/studies", STUDY), ("/v1/sweeps", SWEEP)):
         urgent = {**body, "priority": 1}
         refused = client.post(path, json=urgent, headers=keys["ada"])
@@ -85,7 +87,7 @@ def test_only_administrators_push_before_others(client: TestClient, keys: dict[s
         assert client.post(path, json=modest, headers=keys["ada"]).status_code == 202
 
 
-def test_priority_is_raised_by_administrators_only(
+def test_only_administrators_raise_the_priority_of_a_study(
     client: TestClient, keys: dict[str, Key]
 ) -> None:
     address = client.post("/v1/studies", json=STUDY, headers=keys["ada"]).headers["Location"]

@@ -13,7 +13,9 @@ from tests.service import studies
 NAMED = {"model": "digits_cnn", "dataset": "digits", "sparsifier": "random", "sparsity": 0.9}
 
 
-def test_finished_study_is_found_by_its_combination(client: TestClient, storage: Storage) -> None:
+def test_recommendation_of_a_finished_study_is_found_by_its_combination(
+    client: TestClient, storage: Storage
+) -> None:
     studies.submit(storage, studies.request_for())
     stored = studies.finish(storage)
     [found] = client.get("/v1/recommendations", params=NAMED).json()["items"]
@@ -22,7 +24,7 @@ def test_finished_study_is_found_by_its_combination(client: TestClient, storage:
     assert found["gain"]["low"] > 0
 
 
-def test_newest_recommendation_of_a_combination_is_answered(
+def test_lookup_answers_the_newest_recommendation_of_a_combination(
     client: TestClient, storage: Storage
 ) -> None:
     for gain in (0.02, 0.03):
@@ -32,12 +34,17 @@ def test_newest_recommendation_of_a_combination_is_answered(
     assert (found["version"], found["study_id"]) == (2, newest.study_id)
 
 
-def test_partial_filter_lists_what_matches(client: TestClient, storage: Storage) -> None:
+def test_partial_filter_lists_matching_recommendations(
+    client: TestClient, storage: Storage
+) -> None:
     for sparsifier, sparsity in (("dense", 0.0), ("random", 0.9), ("rigl", 0.9)):
         studies.submit(storage, studies.request_for(sparsifier, sparsity))
         studies.finish(storage)
     found = client.get("/v1/recommendations", params={"sparsity": 0.9}).json()["items"]
-    assert [row["combination"]["sparsifier"] for row in found] == ["rigl", "random"]
+    assert [recommendation["combination"]["sparsifier"] for recommendation in found] == [
+        "rigl",
+        "random",
+    ]
 
 
 @pytest.mark.parametrize("query", [{}, {"model": "digits_mlp"}, {**NAMED, "sparsity": None}])
@@ -64,14 +71,14 @@ def test_named_combination_without_recommendation_is_404_that_says_how_to_get_on
     assert "hamtune tune digits_cnn" in detail
 
 
-def test_named_combination_that_cannot_be_is_422(client: TestClient) -> None:
+def test_impossible_combination_is_422(client: TestClient) -> None:
     query = {**NAMED, "sparsifier": "dense"}
     response = client.get("/v1/recommendations", params=query)
     assert response.status_code == 422
     assert response.json()["errors"][0]["field"] == "sparsity"
 
 
-def test_named_combination_beside_which_ham_has_no_meaning_is_422(client: TestClient) -> None:
+def test_sparsifier_that_takes_no_ham_is_422(client: TestClient) -> None:
     response = client.get("/v1/recommendations", params={**NAMED, "sparsifier": "pilot"})
     assert response.status_code == 422
     assert "nothing to tune" in response.json()["detail"]

@@ -48,8 +48,8 @@ def test_runs_of_a_study_are_walked_oldest_first(
 
 def test_run_and_its_curve_are_found_by_id(client: TestClient, storage: Storage) -> None:
     study = studies.submit(storage, studies.request_for())
-    _, held = studies.claim(storage)
-    studies.search(storage, study, held, 1)
+    _, lease = studies.claim(storage)
+    studies.search(storage, study, lease, 1)
     run = client.get(f"/v1/studies/{study.id}/trials").json()["items"][0]
     assert client.get(f"/v1/runs/{run['id']}").json() == run
     curve = client.get(f"/v1/runs/{run['id']}/curve").json()["items"]

@@ -1,4 +1,4 @@
-"""Submitting, listing and looking at studies."""
+"""Submitting, planning, listing and showing studies."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def test_submission_answers_202_with_the_address_of_the_queued_study(client: Tes
     assert client.get(response.headers["location"]).json() == study
 
 
-def test_plan_answers_what_would_run_and_queues_nothing(client: TestClient) -> None:
+def test_plan_of_a_request_queues_nothing(client: TestClient) -> None:
     plan = client.post("/v1/studies/plan", json={**BODY, "budget": {"trials": 5}}).json()
     assert plan["budget"]["trials"] == 5
     assert plan["expected_epochs"] == plan["expected_runs"] * plan["recipe"]["epochs"]
     assert client.get("/v1/studies").json()["items"] == []
 
 
-def test_plan_shows_what_joint_tuning_takes_and_both_its_arms(client: TestClient) -> None:
+def test_plan_of_joint_tuning_searches_both_branches(client: TestClient) -> None:
     plain = client.post("/v1/studies/plan", json=BODY).json()
     joint = {**BODY, "tune": ["weight_decay", "learning_rate"], "beta_schedule": "cosine"}
     plan = client.post("/v1/studies/plan", json=joint).json()
@@ -49,7 +49,7 @@ def test_plan_shows_what_joint_tuning_takes_and_both_its_arms(client: TestClient
     study = client.post("/v1/studies", json=joint).json()
     assert study["progress"]["search"] == {"done": 0, "planned": 2 * Budget().trials}
     spaces = client.get("/v1/search-spaces").json()["items"]
-    own = next(row for row in spaces if row["id"] == f"{plan['space']['name']}@3")
+    own = next(space for space in spaces if space["id"] == f"{plan['space']['name']}@3")
     assert own["weight_decay"] == plan["space"]["weight_decay"]
     assert own["schedules"] == ["constant", "linear", "cosine"]
 
@@ -64,7 +64,7 @@ def test_plan_shows_what_joint_tuning_takes_and_both_its_arms(client: TestClient
     ],
     ids=str,
 )
-def test_what_cannot_be_tuned_is_refused_by_field(
+def test_values_that_cannot_be_tuned_are_refused_by_field(
     client: TestClient, wrong: dict[str, object]
 ) -> None:
     response = client.post("/v1/studies/plan", json={**BODY, **wrong})
@@ -114,7 +114,7 @@ def test_pages_walk_every_study_once_newest_first(client: TestClient, storage: S
     while True:
         query = {"limit": 3} | ({"cursor": cursor} if cursor else {})
         page = client.get("/v1/studies", params=query).json()
-        walked += [row["id"] for row in page["items"]]
+        walked += [study["id"] for study in page["items"]]
         sizes.append(len(page["items"]))
         if (cursor := page["next_cursor"]) is None:
             break
@@ -138,7 +138,7 @@ def test_last_page_that_is_full_has_no_next(client: TestClient, storage: Storage
         ({"recipe": "digits@7"}, set()),
     ],
 )
-def test_filters_keep_what_matches(
+def test_filters_select_matching_studies(
     client: TestClient, storage: Storage, query: dict[str, str], expected: set[str]
 ) -> None:
     studies.submit(storage, studies.request_for("dense", 0.0))
@@ -146,10 +146,10 @@ def test_filters_keep_what_matches(
     studies.submit(storage, studies.request_for("rigl", 0.9))
     studies.submit(storage, studies.request_for("random", 0.8))
     items = client.get("/v1/studies", params=query).json()["items"]
-    assert {row["request"]["sparsifier"] for row in items} == expected
+    assert {study["request"]["sparsifier"] for study in items} == expected
 
 
-def test_trials_are_the_search_runs_and_runs_are_all(client: TestClient, storage: Storage) -> None:
+def test_trials_are_the_runs_of_the_search(client: TestClient, storage: Storage) -> None:
     id = studies.submit(storage, studies.request_for()).id
     studies.finish(storage)
     trials = client.get(f"/v1/studies/{id}/trials").json()["items"]
@@ -164,12 +164,10 @@ def test_trials_are_the_search_runs_and_runs_are_all(client: TestClient, storage
     assert by_purpose["search"]["items"] == trials
 
 
-def test_progress_counts_what_a_running_study_has_done(
-    client: TestClient, storage: Storage
-) -> None:
+def test_progress_counts_the_runs_of_a_running_study(client: TestClient, storage: Storage) -> None:
     study = studies.submit(storage, studies.request_for())
-    _, held = studies.claim(storage)
-    studies.search(storage, study, held, 3)
+    _, lease = studies.claim(storage)
+    studies.search(storage, study, lease, 3)
     progress = client.get(f"/v1/studies/{study.id}").json()["progress"]
     assert progress["search"] == {"done": 3, "planned": 4}
     assert progress["best_validation_accuracy"] == pytest.approx(0.905, abs=0.002)

@@ -13,7 +13,7 @@ from tests.service import studies
 NOWHERE = "rec_" + "0" * 26
 
 
-def test_surface_is_kept_with_its_recommendation_and_out_of_the_lists(
+def test_surface_is_stored_with_its_recommendation_and_not_listed(
     client: TestClient, storage: Storage
 ) -> None:
     studies.submit(storage, studies.request_for())
@@ -24,7 +24,7 @@ def test_surface_is_kept_with_its_recommendation_and_out_of_the_lists(
     assert surface.alphas[0] == surface.betas[0] == 0
     shape = {len(row) for rows in (surface.mean, surface.deviation) for row in rows}
     assert shape == {len(surface.betas)} and len(surface.mean) == len(surface.alphas)
-    assert {row.setting for row in surface.tried} >= {stored.candidate}
+    assert {tried.setting for tried in surface.tried} >= {stored.candidate}
     [listed] = client.get("/v1/recommendations").json()["items"]
     assert "surface" not in listed
     assert listed["optimum"]["alpha"]["low"] <= stored.candidate.alpha

@@ -1,4 +1,4 @@
-"""Sweeps: one request, a study per combination that can be and has not been tuned."""
+"""Sweeps: a study for every combination that is possible and not tuned yet."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def test_every_combination_becomes_a_study(client: TestClient, storage: Storage)
     sweep = response.json()
     assert client.get(response.headers["location"]).json() == sweep
     found = listed(client, sweep)
-    methods = {(row["request"]["sparsifier"], row["request"]["sparsity"]) for row in found}
+    methods = {(study["request"]["sparsifier"], study["request"]["sparsity"]) for study in found}
     assert methods == {
         ("dense", 0.0),
         *((name, sparsity) for name in ("random", "rigl") for sparsity in (0.8, 0.9)),
     }
-    assert len(found) == 10 and {row["priority"] for row in found} == {3}
+    assert len(found) == 10 and {study["priority"] for study in found} == {3}
     assert sweep["progress"] == {
         "studies": 10,
         "by_state": {"queued": 10},
-        "runs_planned": sum(row["plan"]["expected_runs"] for row in found),
+        "runs_planned": sum(study["plan"]["expected_runs"] for study in found),
         "runs_done": 0,
     }
 
@@ -58,26 +58,28 @@ def test_progress_is_shared(client: TestClient, storage: Storage) -> None:
     assert 0 < progress["runs_done"] < progress["runs_planned"]
 
 
-def test_what_was_tuned_is_left_out_unless_forced(client: TestClient, storage: Storage) -> None:
+def test_tuned_combinations_are_left_out_unless_forced(
+    client: TestClient, storage: Storage
+) -> None:
     studies.submit(storage, studies.request_for("rigl", 0.9))
     studies.finish(storage)
     body = {**BODY, "models": ["digits_cnn"], "sparsifiers": ["rigl"]}
     sweep = client.post("/v1/sweeps", json=body).json()
     [left_out] = sweep["left_out"]
     assert (left_out["sparsity"], left_out["reason"]) == (0.9, "already tuned at recipe digits@1")
-    assert [row["request"]["sparsity"] for row in listed(client, sweep)] == [0.8]
+    assert [study["request"]["sparsity"] for study in listed(client, sweep)] == [0.8]
     forced = client.post("/v1/sweeps", json={**body, "force": True}).json()
     assert (forced["left_out"], forced["progress"]["studies"]) == ([], 2)
 
 
-def test_what_cannot_be_is_left_out_with_its_reason(client: TestClient) -> None:
+def test_impossible_combinations_are_left_out_with_their_reason(client: TestClient) -> None:
     body = {**BODY, "models": ["digits_cnn", "resnet50"], "sparsifiers": ["random"]}
     sweep = client.post("/v1/sweeps", json=body).json()
-    assert {row["model"] for row in sweep["left_out"]} == {"resnet50"}
-    assert all(row["reason"] for row in sweep["left_out"])
+    assert {combination["model"] for combination in sweep["left_out"]} == {"resnet50"}
+    assert all(combination["reason"] for combination in sweep["left_out"])
     assert sweep["progress"]["studies"] == 2
     refused = client.post("/v1/sweeps", json={**body, "models": ["resnet50"]})
-    assert refused.status_code == 422, "nothing of it can be"
+    assert refused.status_code == 422, "no combination is possible"
 
 
 @pytest.mark.parametrize(
@@ -99,17 +101,19 @@ def test_bad_sweep_names_the_field(
     assert client.get("/v1/studies").json()["items"] == []
 
 
-def test_what_is_tuned_and_how_goes_into_every_study(client: TestClient) -> None:
+def test_tune_and_schedules_go_into_every_study(client: TestClient) -> None:
     choices = {"tune": ["learning_rate"], "alpha_schedule": "linear", "beta_schedule": "cosine"}
     sweep = client.post("/v1/sweeps", json={**BODY, **choices})
     assert sweep.status_code == 202
-    rows = client.get("/v1/studies", params={"sweep_id": sweep.json()["id"]}).json()["items"]
-    assert rows
-    for row in rows:
-        assert {name: row["request"][name] for name in choices} == choices
+    queued = listed(client, sweep.json())
+    assert queued
+    for study in queued:
+        assert {name: study["request"][name] for name in choices} == choices
 
 
-def test_what_had_less_tuned_is_tuned_again(client: TestClient, storage: Storage) -> None:
+def test_combinations_that_had_less_tuned_are_tuned_again(
+    client: TestClient, storage: Storage
+) -> None:
     body = {**BODY, "models": ["digits_cnn"], "sparsifiers": ["rigl"], "sparsities": [0.9]}
     joint = {**body, "tune": ["learning_rate"]}
     studies.submit(storage, studies.request_for("rigl", 0.9))
@@ -122,13 +126,13 @@ def test_what_had_less_tuned_is_tuned_again(client: TestClient, storage: Storage
     tuned = {**body, "tune": ["alpha_schedule"]}
     for one in (linear, tuned):
         assert client.post("/v1/sweeps", json=one).json()["progress"]["studies"] == 1
-    for _ in range(3):  # the one of the weight decay waits as well
+    for _ in range(3):  # the study that tunes weight decay is queued as well
         studies.finish(storage)
     for one, several in ((linear, 0), (tuned, 0), ({**body, "tune": ["beta_schedule"]}, 1)):
         assert client.post("/v1/sweeps", json=one).json()["progress"]["studies"] == several
 
 
-def test_key_stands_for_the_sweep(client: TestClient) -> None:
+def test_idempotency_key_returns_the_same_sweep(client: TestClient) -> None:
     headers = {"Idempotency-Key": "mine"}
     first, again = (client.post("/v1/sweeps", json=BODY, headers=headers) for _ in range(2))
     assert (first.status_code, again.status_code) == (202, 200)
@@ -153,5 +157,5 @@ def test_pages_walk_every_sweep_once_newest_first(client: TestClient) -> None:
     ids = [client.post("/v1/sweeps", json=body).json()["id"] for _ in range(3)]
     first = client.get("/v1/sweeps", params={"limit": 2}).json()
     second = client.get("/v1/sweeps", params={"cursor": first["next_cursor"]}).json()
-    assert [row["id"] for row in first["items"] + second["items"]] == ids[::-1]
+    assert [sweep["id"] for sweep in first["items"] + second["items"]] == ids[::-1]
     assert second["next_cursor"] is None

@@ -25,7 +25,7 @@ def tune(storage: Storage, *sparsifiers: str) -> None:
         finish(storage)
 
 
-def test_a_setting_is_carried_over_with_its_interval_and_its_neighbours(
+def test_configuration_is_transferred_with_its_interval_and_neighbours(
     storage: Storage, client: TestClient
 ) -> None:
     tune(storage, "random", "rigl", "set", "gmp")
@@ -37,12 +37,12 @@ def test_a_setting_is_carried_over_with_its_interval_and_its_neighbours(
     assert found["grade"] == "transferred"
     assert found["combination"]["model"] == "digits_mlp"
     assert found["expected_gain"]["low"] < found["expected_gain"]["high"]
-    near = [row["combination"]["sparsifier"] for row in found["neighbours"]]
+    near = [neighbour["combination"]["sparsifier"] for neighbour in found["neighbours"]]
     assert near[0] == "random" and set(near) == {"random", "rigl", "set", "gmp"}
     assert "Submit a study" in found["message"]
 
 
-def test_too_few_neighbours_are_an_honest_refusal(storage: Storage, client: TestClient) -> None:
+def test_too_few_neighbours_are_refused(storage: Storage, client: TestClient) -> None:
     tune(storage, "random", "rigl")
 
     answer = client.get("/v1/recommendations/transferred", params=ASKED)
@@ -51,28 +51,26 @@ def test_too_few_neighbours_are_an_honest_refusal(storage: Storage, client: Test
     assert "only 2 of the 3 similar combinations" in answer.json()["detail"]
 
 
-def test_where_only_the_paper_speaks_its_default_is_named_as_such(app: FastAPI) -> None:
+def test_papers_default_is_answered_with_its_own_grade(app: FastAPI) -> None:
     asked = {"model": "resnet50", "dataset": "imagenet", "sparsifier": "rigl", "sparsity": 0.9}
     with serving(app) as url:
         with pytest.warns(lookups.NotTuned, match="paper's default"):
             found = lookups.recommend("resnet50", "imagenet", "rigl", 0.9, url=url)
-        row = httpx2.get(f"{url}/v1/recommendations/transferred", params=asked).json()
+        found = httpx2.get(f"{url}/v1/recommendations/transferred", params=asked).json()
     assert {**found} == {"alpha": 200.0, "beta": 1e-3}
-    assert row["grade"] == "paper"
-    assert {(p["method"], p["sparsity"]) for p in row["published"]} == {("rigl", 0.9)}
-    assert any(p["ham"] for p in row["published"])
+    assert found["grade"] == "paper"
+    assert {(p["method"], p["sparsity"]) for p in found["published"]} == {("rigl", 0.9)}
+    assert any(p["ham"] for p in found["published"])
 
 
-def test_a_query_must_name_one_combination(client: TestClient) -> None:
+def test_query_must_name_one_combination(client: TestClient) -> None:
     answer = client.get("/v1/recommendations/transferred", params={"model": "digits_mlp"})
 
     assert answer.status_code == 422
     assert "name one combination" in answer.text
 
 
-def test_one_line_of_the_library_warns_that_nothing_was_trained(
-    storage: Storage, client: TestClient
-) -> None:
+def test_recommend_warns_that_nothing_was_trained(storage: Storage, client: TestClient) -> None:
     tune(storage, "random", "rigl", "set")
 
     with serving(client.app) as url:
@@ -85,7 +83,7 @@ def test_one_line_of_the_library_warns_that_nothing_was_trained(
     assert {**found} == {"alpha": found.alpha, "beta": found.beta}
 
 
-def test_a_search_begins_with_what_helped_its_neighbours_unless_told_otherwise(
+def test_search_begins_with_transferred_configurations_unless_switched_off(
     storage: Storage,
 ) -> None:
     tune(storage, "random", "rigl", "set")
@@ -95,6 +93,6 @@ def test_a_search_begins_with_what_helped_its_neighbours_unless_told_otherwise(
 
     assert opening and RECIPE_BASELINE not in opening
     assert prior is not None and len(prior.neighbours) == 3
-    assert prior.gains[0][0] == 0, "no HAM gains nothing over itself"
+    assert prior.gains[0][0] == 0, "the baseline gains nothing over itself"
     off = resolve(request.model_copy(update={"transfer": False}))
     assert warm_start(storage, off) == ((), None)
