@@ -56,11 +56,11 @@ def test_papers_default_is_answered_with_its_own_grade(app: FastAPI) -> None:
     with serving(app) as url:
         with pytest.warns(lookups.NotTuned, match="paper's default"):
             found = lookups.recommend("resnet50", "imagenet", "rigl", 0.9, url=url)
-        found = httpx2.get(f"{url}/v1/recommendations/transferred", params=asked).json()
+        answer = httpx2.get(f"{url}/v1/recommendations/transferred", params=asked).json()
     assert {**found} == {"alpha": 200.0, "beta": 1e-3}
-    assert found["grade"] == "paper"
-    assert {(p["method"], p["sparsity"]) for p in found["published"]} == {("rigl", 0.9)}
-    assert any(p["ham"] for p in found["published"])
+    assert answer["grade"] == "paper"
+    assert {(p["method"], p["sparsity"]) for p in answer["published"]} == {("rigl", 0.9)}
+    assert any(p["ham"] for p in answer["published"])
 
 
 def test_query_must_name_one_combination(client: TestClient) -> None:
