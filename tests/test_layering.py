@@ -199,7 +199,7 @@ def test_files_and_functions_stay_small() -> None:
         ("ham.config", ["torch", "numpy", "pydantic"]),
         ("ham.client", ["torch", "httpx2", "pydantic"]),
         ("ham.client.records", ["torch", "httpx2", "service"]),
-        ("ham.client.lookups", ["torch", "service", "fastapi", "sqlalchemy"]),
+        ("ham.client.recommended", ["torch", "service", "fastapi", "sqlalchemy"]),
         ("search_spaces", ["torch", "numpy", "pydantic", "sqlalchemy"]),
         ("service.storage", ["torch", "ray", "optuna", "fastapi"]),
         (

@@ -12,10 +12,10 @@ _PUBLIC = {
     "ClientError": "ham.client.errors",
     "RequestRefused": "ham.client.errors",
     "ServiceNotRunning": "ham.client.errors",
-    "NotTuned": "ham.client.lookups",
-    "Recommended": "ham.client.lookups",
-    "TunedJointly": "ham.client.lookups",
-    "recommend": "ham.client.lookups",
+    "NotTuned": "ham.client.recommended",
+    "Recommended": "ham.client.recommended",
+    "TunedJointly": "ham.client.recommended",
+    "recommend": "ham.client.recommended",
     "service_url": "ham.client.address",
 }
 

@@ -12,7 +12,7 @@ import ham
 from ham.client import transport
 from ham.client.client import Client
 from ham.client.errors import RequestRefused
-from ham.client.lookups import recommend
+from ham.client.recommended import recommend
 from ham.client.records import Purpose
 from service.storage import Storage
 from tests.service import studies

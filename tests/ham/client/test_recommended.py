@@ -11,7 +11,7 @@ import torch
 from ham import HAM, StrengthSchedule
 from ham.client.client import Client
 from ham.client.errors import RequestRefused, ServiceNotRunning
-from ham.client.lookups import TunedJointly, recommend
+from ham.client.recommended import TunedJointly, recommend
 from ham.config import RECIPE_BASELINE
 from service.storage import Storage
 from tests.service import studies
