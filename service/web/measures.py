@@ -1,59 +1,40 @@
-"""The measures of a run beside its accuracy: sparsity, operations, exploration."""
+"""The measures of a run beside its accuracies, as the pages show them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from ham.client.records import Run
-from ham.results import MeasuredLayer, MeasuredSparsity
+from ham.results import MeasuredCost, MeasuredSparsity, RunMeasures
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A run's measures; None where the run ended without them.
+class ShownMeasures:
+    """The measures of a run, with the parts that may be missing, and shares of operations.
 
     Attributes:
-        target, realised: fraction of zero weights.
-        emerged: the fraction that a method had reached by itself when its masks were fixed to the
-            target; None for methods whose sparsity does not emerge.
-        nonzeros, prunable: numbers of weights.
-        inference_flops: operations of one forward pass; ``inference_share`` of the dense model's.
-        training_flops: of the whole training; ``training_share`` of the same without pruning.
-        explored: share of prunable weights that trained at any time.
-        dead_units: units without a nonzero incoming weight.
-        layers: counts per layer.
+        of_run: the measures of the run.
+        sparsity, cost: parts of the measures; empty if the run ended without them.
+        inference_share: operations of one forward pass, as a share of the dense model's.
+        training_share: operations of the whole training, as a share of the dense model's.
     """
 
-    target: float | None
-    realised: float | None
-    emerged: float | None
-    nonzeros: int | None
-    prunable: int | None
-    inference_flops: int | None
+    of_run: RunMeasures
+    sparsity: MeasuredSparsity
+    cost: MeasuredCost
     inference_share: float | None
-    training_flops: int | None
     training_share: float | None
-    explored: float | None
-    dead_units: int | None
-    layers: tuple[MeasuredLayer, ...]
 
 
-def measured(run: Run) -> Measured:
-    """Read a run's measures."""
-    measures, sparsity = run.measures, run.measures.sparsity or MeasuredSparsity()
-    return Measured(
-        target=sparsity.target,
-        realised=sparsity.realised,
-        emerged=sparsity.emerged,
-        nonzeros=sparsity.nonzeros,
-        prunable=sparsity.prunable,
-        inference_flops=measures.inference_flops,
+def shown_measures(run: Run) -> ShownMeasures:
+    """Return the measures of a run as the pages show them."""
+    measures = run.measures
+    return ShownMeasures(
+        of_run=measures,
+        sparsity=measures.sparsity or MeasuredSparsity(),
+        cost=measures.cost or MeasuredCost(),
         inference_share=_share(measures.inference_flops, measures.dense_inference_flops),
-        training_flops=measures.training_flops,
         training_share=_share(measures.training_flops, measures.dense_training_flops),
-        explored=measures.explored,
-        dead_units=measures.dead_units,
-        layers=sparsity.layers,
     )
 
 

@@ -12,7 +12,7 @@ from ham.client.records import EpochMetrics, Run
 from service.api.dependencies import RunId, StorageDep
 from service.formatting import count, duration, percent, strength
 from service.storage import Storage
-from service.web.measures import Measured, measured
+from service.web.measures import ShownMeasures, shown_measures
 from service.web.templating import page_response
 
 router = APIRouter()
@@ -82,7 +82,7 @@ class RunPage:
     """Everything on the page of a run."""
 
     run: Run
-    measured: Measured
+    measures: ShownMeasures
     curve: list[EpochMetrics]
     columns: list[CurveColumn]
     lines: list[Line]
@@ -99,4 +99,4 @@ def run_page(storage: Storage, run_id: str) -> RunPage:
         for column in CURVE_COLUMNS
         if column.write is percent and curve
     ]
-    return RunPage(run, measured(run), curve, CURVE_COLUMNS, lines)
+    return RunPage(run, shown_measures(run), curve, CURVE_COLUMNS, lines)

@@ -10,7 +10,7 @@ from ham.client.records import EarlyStoppingReport, ParetoFront, Purpose, Run, S
 from service.api.dependencies import StorageDep, StudyId
 from service.domain.search import early_stopping_report
 from service.storage import Storage
-from service.web.measures import Measured, measured
+from service.web.measures import ShownMeasures, shown_measures
 from service.web.templating import page_response
 
 router = APIRouter()
@@ -35,14 +35,14 @@ class StudyPage:
     study: Study
     pareto_front: ParetoFront | None
     early_stopping: EarlyStoppingReport
-    stages: list[tuple[Purpose, list[tuple[Run, Measured]]]]
+    stages: list[tuple[Purpose, list[tuple[Run, ShownMeasures]]]]
 
 
 def study_page(storage: Storage, study_id: str) -> StudyPage:
     """Read everything on the page of a study. Raises NotFound."""
     study, runs = storage.studies.get(study_id), storage.runs.of_study(study_id)
     stages = [
-        (purpose, [(run, measured(run)) for run in runs if run.purpose == purpose])
+        (purpose, [(run, shown_measures(run)) for run in runs if run.purpose == purpose])
         for purpose in _STAGE_ORDER
     ]
     report = early_stopping_report.report(study, storage.runs)

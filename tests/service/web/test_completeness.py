@@ -21,7 +21,13 @@ from ham.client.records import (
     StageProgress,
     Study,
 )
-from service.web.measures import Measured
+from ham.results import (
+    EarlyStop,
+    MeasuredCost,
+    MeasuredLayer,
+    MeasuredSparsity,
+    RunMeasures,
+)
 from service.web.run import CURVE_COLUMNS
 from service.web.templating import FOLDER, templates
 
@@ -36,7 +42,17 @@ SHOWN: list[tuple[Any, str, list[str], set[str]]] = [
             "environment",
         },
     ),
-    (Measured, "measures", ["run.html"], set()),
+    (
+        RunMeasures,
+        "measures.of_run",
+        ["run.html"],
+        {"dense_inference_flops", "dense_training_flops"}  # the shares are of them
+        | {"sparsity", "cost"},  # the next entries
+    ),
+    (MeasuredSparsity, "measures.sparsity", ["run.html"], {"kept"}),
+    (MeasuredCost, "measures.cost", ["run.html"], {"gpu_seconds"}),  # the run has it too
+    (EarlyStop, "measures.of_run.early_stopping", ["run.html"], set()),
+    (MeasuredLayer, "layer", ["run.html"], set()),
     (
         Study,
         "page.study",
