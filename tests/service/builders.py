@@ -18,6 +18,7 @@ from ham.client.records import (
     Purpose,
     Run,
     RunState,
+    StoredMeasures,
     Study,
     StudyRequest,
 )
@@ -95,7 +96,7 @@ def an_outcome(epochs: int = 3, accuracy: float = 0.9, test: float | None = None
         validation_accuracy=accuracy,
         test_accuracy=test,
         seconds=1.5,
-        measures={"sparsity": {"realised": 0.9}},
+        measures=StoredMeasures.read({"sparsity": {"realised": 0.9}}),
         environment={"torch": "2"},
         curve=tuple(metrics(epoch, accuracy) for epoch in range(1, epochs + 1)),
     )

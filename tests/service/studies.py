@@ -6,6 +6,7 @@ Everything goes through the real storage and the real rules; only the training i
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -16,8 +17,11 @@ from ham.client.records import (
     EpochMetrics,
     Objective,
     ParetoFront,
+    Plan,
     Purpose,
     Recommendation,
+    Run,
+    StoredMeasures,
     Study,
     StudyRequest,
 )
@@ -35,6 +39,9 @@ LEASE = timedelta(minutes=5)
 MEASURES = {"sparsity": {"realised": 0.9}}
 SOME = HamConfig(30.0, 0.01)
 SMALL = Budget(trials=4, finalists=2, screening_seeds=2, confirmation_seeds=3)
+
+
+Stage = Callable[[Plan, list[Run]], list[Job]]
 
 
 def request_for(
@@ -93,7 +100,7 @@ def train(
         validation_accuracy=accuracy,
         test_accuracy=accuracy if job.purpose == Purpose.CONFIRMATION else None,
         seconds=1.5,
-        measures=measures,
+        measures=StoredMeasures.read(measures),
         environment={"torch": "none: made up by a test"},
         curve=curve,
     )
@@ -181,15 +188,16 @@ def finish(storage: Storage, gain: float = 0.02) -> Recommendation:
     plan = study.plan
     noise = random.Random(plan.combination.key)
     search(storage, study, lease, plan.search_trials)
-    plan_rounds = [
+    rounds: list[Stage] = [
         partial(stages.round_jobs, number=number) for number in range(stages.round_count(plan))
     ]
-    for stage in (
+    in_order: list[Stage] = [
         lambda plan, _: stages.baseline_jobs(plan, Purpose.SCREENING),
-        *plan_rounds,
+        *rounds,
         lambda plan, _: stages.baseline_jobs(plan, Purpose.CONFIRMATION),
         stages.confirmation_jobs,
-    ):
+    ]
+    for stage in in_order:
         for job in stage(plan, storage.runs.of_study(study.id)):
             helped = 0.0 if job.setting.is_baseline else gain if job.setting.alpha < 200 else -0.01
             helped += 0.01 * (job.setting.learning_rate == 2)

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -93,9 +93,9 @@ def client(installed: Path, tmp_path: Path) -> Iterator[Client]:
     service.wait(60)
 
 
-def until(done: object) -> None:
+def until(done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not done():  # type: ignore[operator]
+    while not done():
         assert time.monotonic() < deadline
         time.sleep(0.5)
 

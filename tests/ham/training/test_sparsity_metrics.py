@@ -95,6 +95,7 @@ def test_rigl_run_counts_dense_gradients_at_updates_and_explores_beyond_its_mask
     kept, size = result.sparsity.kept, result.sparsity.prunable
     expected = 64 * 2 * (36 * 3 * kept + updates * (size - kept))
     assert result.measures.training_flops == expected
+    assert result.measures.explored is not None
     assert result.measures.explored > result.sparsity.kept / size
     assert result.curve[0].mask_churn > 0
 

@@ -19,4 +19,5 @@ def exported(client: TestClient, table: str, format: str, **query: str) -> list[
         return [json.loads(line) for line in answer.text.splitlines()]
     if format == "csv":
         return list(csv.DictReader(io.StringIO(answer.text)))
-    return pyarrow.parquet.read_table(io.BytesIO(answer.content)).to_pylist()  # type: ignore[no-any-return]
+    rows: list[dict[str, Any]] = pyarrow.parquet.read_table(io.BytesIO(answer.content)).to_pylist()
+    return rows

@@ -107,9 +107,8 @@ def test_studies_lists_them_by_state(hamtune: Hamtune, tuned: None) -> None:
 
 
 def test_tune_without_waiting_queues_once_per_key(hamtune: Hamtune) -> None:
-    args = ("tune", *CNN, *SMALL, "--no-wait", "--key", "once", "--json")
-    args = (*args, "--tune", "learning_rate", "--tune", "alpha_schedule")
-    args = (*args, "--beta-schedule", "linear")
+    args = ["tune", *CNN, *SMALL, "--no-wait", "--key", "once", "--json"]
+    args += ["--tune", "learning_rate", "--tune", "alpha_schedule", "--beta-schedule", "linear"]
     first, again = (json.loads(hamtune(*args).stdout) for _ in range(2))
     assert first["id"] == again["id"]
     assert first["request"]["budget"]["trials"] == 4
@@ -148,8 +147,8 @@ def test_tune_for_two_objectives_ends_with_the_pareto_front(
     hamtune: Hamtune, storage: Storage
 ) -> None:
     results: list[Result] = []
-    tuning = ("tune", "digits_cnn", "random", "--dataset", "digits", *SMALL)
-    tuning += ("--objective", "training_flops", "--sparsities", "0.8,0.9")
+    tuning = ["tune", "digits_cnn", "random", "--dataset", "digits", *SMALL]
+    tuning += ["--objective", "training_flops", "--sparsities", "0.8,0.9"]
     waiting = Thread(target=lambda: results.append(hamtune(*tuning)))
     waiting.start()
     wait_until_queued(storage)

@@ -94,7 +94,12 @@ def test_postgresql_can_be_restored_from_a_dump(empty_postgres_url: str, tmp_pat
     before, answered = contents(storage.database), answers(settings, storage)
     storage.database.close()
     dump = str(tmp_path / "hamtune.dump")
-    run = {"check": True, "capture_output": True, "text": True, "env": dict(os.environ)}
+    run: dict[str, Any] = {
+        "check": True,
+        "capture_output": True,
+        "text": True,
+        "env": dict(os.environ),
+    }
     with fresh_database(empty_postgres_url) as other:
         # The commands of docs/guides/operations.md.
         subprocess.run(["pg_dump", "--format=custom", f"--file={dump}", empty_postgres_url], **run)

@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pytest
 import typer
 from pydantic import BaseModel
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from ham.client.client import Client
@@ -99,13 +100,14 @@ def test_every_field_arrives_in_the_record(
 
 
 def test_no_field_lacks_an_option_and_help() -> None:
-    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
     for command, (record, names) in RECORDS.items():
-        parameters = {parameter.name: parameter for parameter in commands[command].params}
+        parameters = {parameter.name: parameter for parameter in group.commands[command].params}
         lacking = {
             ".".join(option.path)
             for option in record_options(record, names=names)
-            if option.name not in parameters or not parameters[option.name].help
+            if not getattr(parameters.get(option.name), "help", None)
         }
         assert lacking == LEFT_OUT[command]
 

@@ -121,12 +121,14 @@ def test_scheduler_that_dies_is_restarted_with_the_same_settings(tmp_path: Path)
 def test_child_process_reads_the_same_settings_from_its_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = Settings(
-        data_dir=tmp_path,
-        database_url="postgresql://u:p@host/db",
-        port=1234,
-        RAY_ADDRESS="host:6379",
-        lease_seconds=3.5,
+    settings = Settings.model_validate(
+        {
+            "data_dir": tmp_path,
+            "database_url": "postgresql://u:p@host/db",
+            "port": 1234,
+            "RAY_ADDRESS": "host:6379",
+            "lease_seconds": 3.5,
+        }
     )
     for name, value in environment(settings).items():
         monkeypatch.setenv(name, value)
