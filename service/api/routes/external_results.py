@@ -27,7 +27,7 @@ class ExternalRunQuery(CombinationQuery):
 
 @router.post(
     "/runs",
-    summary="Report a run made elsewhere",
+    summary="Report an external run",
     status_code=201,
     responses=documented(400, 422),
 )
@@ -52,7 +52,7 @@ def report_run(
     return stored
 
 
-@router.get("/external-runs", summary="List runs made elsewhere", responses=documented(422))
+@router.get("/external-runs", summary="List external runs", responses=documented(422))
 def list_external_runs(
     query: Annotated[ExternalRunQuery, Query()], storage: StorageDep
 ) -> Page[ExternalRun]:
