@@ -1,0 +1,1 @@
+"""The HTTP API: routes by resource, middleware, errors, exports and the OpenAPI document."""

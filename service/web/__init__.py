@@ -1,0 +1,1 @@
+"""The web pages: one module and one template for each page."""

@@ -54,7 +54,7 @@ class Table(StrEnum):
     CURVES = "curves"
     EXTERNAL_RUNS = "external-runs"
     RECOMMENDATIONS = "recommendations"
-    FRONTS = "fronts"
+    PARETO_FRONTS = "fronts"
     LEADERBOARDS = "leaderboards"
     PUBLISHED = "published"
 
@@ -221,7 +221,7 @@ EXPORTS: dict[Table, Export] = {
         ),
         _recommendations,
     ),
-    Table.FRONTS: Export(
+    Table.PARETO_FRONTS: Export(
         Columns(
             ParetoFront,
             ParetoPoint,

@@ -1,0 +1,1 @@
+"""ASGI middleware around the routes: the gate, limits, security headers, logs and metrics."""

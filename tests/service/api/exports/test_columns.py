@@ -19,7 +19,7 @@ FIRST_COLUMNS = json.loads((Path(__file__).parent / "columns.json").read_text())
 LEFT_OUT = {
     Table.RUNS: {"combination"},  # a key, whose parts have columns
     Table.RECOMMENDATIONS: {"surface"},  # large, and served at an address of its own
-    Table.FRONTS: {"points"},  # each point is a row
+    Table.PARETO_FRONTS: {"points"},  # each point is a row
 }
 FLATTENED = {"combination", "setting"}
 RENAMED = {"learning_rate": "absolute_learning_rate", "weight_decay": "absolute_weight_decay"}
