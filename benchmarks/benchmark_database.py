@@ -1,10 +1,10 @@
-"""The database of a lab that has tuned for years, copied from a few real studies.
+"""A database as after years of tuning, copied from a few studies.
 
-The studies are played through the real storage and the real rules: one training is real, and
-lends its curve and its measures; accuracies come from the recorded trainings
-(``benchmarks/truth``). PostgreSQL then copies them, run by run with every event, under other
-combinations: a million runs in about two minutes. Ids and times of copies ascend together, as
-those of the service do.
+The studies run through the real storage and the real rules. One training is real: all runs have
+its curve and its measures. Accuracies come from the recorded trainings (``benchmarks/truth``).
+PostgreSQL then copies the studies, run by run with every event, under other combinations: a
+million runs in about two minutes. Ids and times of copies ascend together, as those of the service
+do.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ LEASE = timedelta(minutes=5)
 
 
 def combinations(number: int) -> Iterator[Combination]:
-    """Yield so many combinations: methods on two models, at ever more sparsities."""
+    """Yield a number of combinations: methods on two models, at more and more sparsities."""
     per_sparsity = len(MODELS) * len(SPARSIFIERS)
     sparsities = -(-number // per_sparsity)
-    for place in range(number):
-        rest, method = divmod(place, len(SPARSIFIERS))
+    for index in range(number):
+        rest, method = divmod(index, len(SPARSIFIERS))
         rank, model = divmod(rest, len(MODELS))
         yield Combination(
             model=MODELS[model],
@@ -58,7 +58,7 @@ def combinations(number: int) -> Iterator[Combination]:
 
 
 def play(storage: Storage) -> None:
-    """Take a few studies from request to recommendation."""
+    """Run a few studies from request to recommendation."""
     truths = load(FILE)
     for model, sparsifier, sparsity in REAL:
         request = StudyRequest(
@@ -87,16 +87,16 @@ def play(storage: Storage) -> None:
 
 
 def _search(plan: Plan) -> list[Job]:
-    """Return search jobs at random settings."""
+    """Return search jobs at random configurations."""
     draw = np.random.default_rng(plan.sampler_seed)
     alphas, betas = plan.space.alpha, plan.space.beta
 
     def one(number: int) -> Job:
-        setting = HamConfig(
+        ham_config = HamConfig(
             alpha=float(np.exp(draw.uniform(np.log(alphas.low), np.log(alphas.high)))),
             beta=float(np.exp(draw.uniform(np.log(betas.low), np.log(betas.high)))),
         )
-        return Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
+        return Job(purpose=Purpose.SEARCH, setting=ham_config, seed=0, trial_number=number)
 
     return [one(number) for number in range(plan.budget.trials)]
 
@@ -120,16 +120,16 @@ def _run(
 
 
 def copy(url: str, number: int, runs: int) -> None:
-    """Copy the played studies until there are so many runs, over so many combinations.
+    """Copy the played studies until there are enough runs and combinations.
 
-    Every combination has a recommendation at least; where the runs do not suffice for that, only
-    the newest studies have runs. Every eleventh study has failed, without any.
+    Every combination has at least one recommendation. If there are too few runs for that, only the
+    newest studies have runs. Every eleventh study has failed without runs.
 
     Args:
-        url: of a database that holds the played studies and nothing else, and of a superuser of
-            PostgreSQL, for whom triggers and foreign keys can rest meanwhile.
-        number: combinations.
-        runs: at least.
+        url: a database with the played studies only. The user must be a superuser of PostgreSQL,
+            who can switch triggers and foreign keys off.
+        number: number of combinations.
+        runs: minimum number of runs.
     """
     with psycopg.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
@@ -146,7 +146,7 @@ def copy(url: str, number: int, runs: int) -> None:
 
 
 def queue(url: str, number: int) -> None:
-    """Queue so many copies of the newest studies: of five submitters, at three priorities."""
+    """Queue copies of the newest studies: of five submitters, at three priorities."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(_QUEUE.format(number=number))
         connection.execute("VACUUM ANALYZE study")
@@ -159,16 +159,16 @@ def _write_combinations(cursor: psycopg.Cursor, number: int) -> None:
         "ON CONFLICT DO NOTHING",
         [(one.key, *(getattr(one, name) for name in fields)) for one in combinations(number)],
     )
-    cursor.execute("CREATE TEMP TABLE wanted (place bigint, key text) ON COMMIT DROP")
+    cursor.execute("CREATE TEMP TABLE wanted (rank bigint, key text) ON COMMIT DROP")
     cursor.executemany(
         "INSERT INTO wanted VALUES (%s, %s)",
-        [(place, one.key) for place, one in enumerate(combinations(number))],
+        [(index, one.key) for index, one in enumerate(combinations(number))],
     )
 
 
 _PLAN = """
 CREATE TEMP TABLE source ON COMMIT DROP AS
-SELECT study.id, row_number() OVER (ORDER BY study.id) - 1 AS place,
+SELECT study.id, row_number() OVER (ORDER BY study.id) - 1 AS rank,
     (SELECT count(*) FROM run WHERE run.study_id = study.id) AS runs
 FROM study;
 CREATE TEMP TABLE source_run ON COMMIT DROP AS
@@ -188,8 +188,8 @@ SELECT n, failed, source.id AS source_id, combination.id AS combination_id,
     'study_' || lpad(n::text, 26, '0') AS id,
     (max(n) OVER () - n) * interval '-10 minutes' AS shift
 FROM numbered
-JOIN source ON source.place = n % sources
-JOIN wanted ON wanted.place = turn % {number}
+JOIN source ON source.rank = n % sources
+JOIN wanted ON wanted.rank = turn % {number}
 JOIN combination USING (key);
 CREATE UNIQUE INDEX ON copy (n);
 CREATE INDEX ON copy (source_id);
@@ -269,7 +269,7 @@ SELECT 'study_' || lpad(clock.now::text || lpad(n::text, 7, '0'), 26, '0'), comb
     {_SUBMITTER}, (ARRAY[0, 0, 0, -5, 5])[1 + n / 7 % 5], 'queued', request, plan, now(), 0, 0,
     now()
 FROM generate_series(1, {{number}}) AS n
-JOIN (SELECT *, row_number() OVER (ORDER BY id) AS place_in_list FROM (
+JOIN (SELECT *, row_number() OVER (ORDER BY id) AS rank FROM (
     SELECT id, combination_id, request, plan FROM study ORDER BY id DESC LIMIT 1000
-) AS newest) AS model ON model.place_in_list = 1 + n % 1000,
+) AS newest) AS model ON model.rank = 1 + n % 1000,
 (SELECT extract(epoch FROM clock_timestamp())::bigint AS now) AS clock"""

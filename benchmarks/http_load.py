@@ -1,7 +1,7 @@
-"""A load generator that costs little beside what it measures: HTTP/1.1 over kept connections.
+"""A load generator that costs little compared with the server: HTTP/1.1 over open connections.
 
-One asyncio protocol per connection; a connection sends its next request when its answer is whole.
-Answers must carry ``Content-Length``, as all of the service's JSON does.
+One asyncio protocol per connection. A connection sends its next request after it has read the
+whole answer. Answers must carry ``Content-Length``, as all JSON of the service does.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ Check = Callable[[bytes], None]
 
 @dataclass
 class Load:
-    """What came of asking for a while.
+    """Latencies of the answers within a time.
 
     Attributes:
-        latencies: seconds from a request's first byte sent to its answer's last byte read.
-        seconds: how long it was asked.
+        latencies: seconds from the first byte of a request sent to the last byte of its answer
+            read.
+        seconds: length of the time.
     """
 
     latencies: list[float] = field(default_factory=list)
@@ -34,31 +35,31 @@ class Load:
 
     @property
     def per_second(self) -> float:
-        """Whole answers per second."""
+        """Number of whole answers per second."""
         return len(self.latencies) / self.seconds
 
     def milliseconds(self, quantile: float) -> float:
-        """Return a quantile of the latencies."""
+        """Return a quantile of the latencies, in milliseconds."""
         ordered = sorted(self.latencies)
         return 1000 * ordered[min(int(quantile * len(ordered)), len(ordered) - 1)]
 
 
 def get(path: str) -> bytes:
-    """Return the bytes of a GET."""
+    """Return the bytes of a GET request."""
     return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
 def post(path: str, body: bytes) -> bytes:
-    """Return the bytes of a POST of JSON."""
+    """Return the bytes of a POST request with a JSON body."""
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 def ask(port: int, requests: Iterator[bytes], connections: int, seconds: float) -> Load:
-    """Send requests, over so many connections at a time, for so many seconds.
+    """Send requests over a number of connections for a number of seconds.
 
     Raises:
-        RuntimeError: an answer is no success, or a connection broke.
+        RuntimeError: an answer was not successful, or a connection broke.
     """
     return asyncio.run(_ask(port, requests, connections, seconds))
 

@@ -1,10 +1,10 @@
 """Rates and latencies of the service with a million runs, beside a bare FastAPI route.
 
-``python -m benchmarks.service_load`` makes two databases on a PostgreSQL server, of ten thousand
-and of a million runs (``benchmarks/benchmark_database.py``), starts ``hamtune serve`` on each and
-a bare FastAPI application, all on one core, and asks them in turn, in short slices, from the other
-core. What is compared was so measured within seconds. It prints a table and drops the databases;
-``--keep`` keeps them for the next time.
+``python -m benchmarks.service_load`` makes two databases on a PostgreSQL server, with ten thousand
+and with a million runs (``benchmarks/benchmark_database.py``). It starts ``hamtune serve`` on each
+and a bare FastAPI application, all on one core, and sends requests to them in turn, in short
+slices, from the other core. So compared numbers are measured within seconds of each other. It
+prints a table and drops the databases; ``--keep`` keeps them for the next time.
 """
 
 from __future__ import annotations
@@ -61,26 +61,26 @@ class Server:
     port: int
 
     def cpu_seconds(self) -> float:
-        """CPU time that it has used so far."""
+        """Return the CPU time of the process so far, in seconds."""
         stat = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
 class Measured:
-    """What came of asking one server for one thing."""
+    """Measurements of one server with one kind of request."""
 
     load: Load = field(default_factory=Load)
     cpu_seconds: float = 0.0
 
     @property
     def cpu_microseconds(self) -> float:
-        """CPU time of the server process per answer."""
+        """CPU time of the server process per answer, in microseconds."""
         return 1e6 * self.cpu_seconds / len(self.load.latencies)
 
 
 def main() -> None:
-    """Measure, and print what came of it."""
+    """Measure and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--server", default=LOCAL, help="URL of a superuser of PostgreSQL")
     parser.add_argument("--slices", type=int, default=4, help="of a second, each")
@@ -96,9 +96,9 @@ def main() -> None:
             bare = stack.enter_context(started("bare", BARE_COMMAND, folder, 8790))
             services = [
                 stack.enter_context(
-                    started(size, SERVICE_COMMAND, folder, 8791 + place, databases[size])
+                    started(size, SERVICE_COMMAND, folder, 8791 + index, databases[size])
                 )
-                for place, size in enumerate(SIZES)
+                for index, size in enumerate(SIZES)
             ]
             lookups(bare, services, args.slices)
             lists(services, databases, args.slices)
@@ -112,7 +112,7 @@ def main() -> None:
 
 
 def prepare(server: str) -> dict[str, str]:
-    """Make the databases that are not there yet; return their URLs by size."""
+    """Make the databases that do not exist; return their URLs by size."""
     played = "hamtune_load_played"
     urls = {size: _database(server, f"hamtune_load_{size.lower()}") for size in SIZES}
     with psycopg.connect(server, autocommit=True) as connection:
@@ -161,7 +161,7 @@ SERVICE_COMMAND = ("-m", "service.cli", "serve", "--no-scheduler")
 def started(
     name: str, command: Sequence[str], folder: Path, port: int, database: str | None = None
 ) -> Iterator[Server]:
-    """Start a server on its core, as its users do, and wait until it answers."""
+    """Start a server on its core with its usual command, and wait until it answers."""
     environment = {**os.environ, "HAMTUNE_PORT": str(port), "HAMTUNE_DATA_DIR": f"{folder}/{port}"}
     if database is not None:
         environment["HAMTUNE_DATABASE_URL"] = database
@@ -192,7 +192,7 @@ def _wait(port: int) -> None:
 def in_turn(
     asked: Mapping[str, tuple[Server, Iterator[bytes]]], connections: int, slices: int
 ) -> dict[str, Measured]:
-    """Ask servers in turn, a second each, after a slice that does not count."""
+    """Send requests to servers in turn, a second each; the first slice of each is not counted."""
     found = {name: Measured() for name in asked}
     for turn in range(slices + 1):
         for name, (server, requests) in asked.items():
@@ -205,7 +205,7 @@ def in_turn(
 
 
 def show(what: str, found: dict[str, Measured]) -> None:
-    """Print one line per server, and how they compare."""
+    """Print one line per server, and a comparison of them."""
     for name, one in found.items():
         load = one.load
         print(
@@ -225,7 +225,7 @@ def show(what: str, found: dict[str, Measured]) -> None:
 
 
 def lookups(bare: Server, services: Sequence[Server], slices: int) -> None:
-    """Look every combination up, beside the bare route; all are in memory when it begins."""
+    """Look up every combination, beside the bare route. All answers are cached when it begins."""
     paths = [
         "/v1/recommendations?"
         + urlencode(
@@ -246,7 +246,7 @@ def lookups(bare: Server, services: Sequence[Server], slices: int) -> None:
 
 
 def lists(services: Sequence[Server], databases: dict[str, str], slices: int) -> None:
-    """Ask for each list, and for leaderboards."""
+    """Request each list, and leaderboards."""
     newest = {size: _newest(databases[size]) for size in databases}
     for what in newest["1M"]:
         asked = {
@@ -256,7 +256,7 @@ def lists(services: Sequence[Server], databases: dict[str, str], slices: int) ->
 
 
 def _newest(url: str) -> dict[str, str]:
-    """Return the lists to ask for."""
+    """Return the paths of the lists by name."""
     with psycopg.connect(url) as connection:
         row = connection.execute(
             "SELECT study.id, combination.id, model, sparsifier, sparsity FROM study "
@@ -299,7 +299,7 @@ def _newest(url: str) -> dict[str, str]:
 
 
 def submissions(services: Sequence[Server]) -> None:
-    """Submit studies as fast as they are taken."""
+    """Submit studies as fast as they are accepted."""
     body = b'{"model": "digits_cnn", "dataset": "digits", "sparsifier": "rigl", "sparsity": 0.9}'
     asked = {server.name: (server, cycle([post("/v1/studies", body)])) for server in services}
     show("submission", in_turn(asked, CONNECTIONS, 5))

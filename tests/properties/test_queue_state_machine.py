@@ -53,7 +53,7 @@ NUMBERS = st.integers(0, 1)
 
 @dataclass
 class ModelStudy:
-    """What the law says about a study."""
+    """A study as the rules of the storage demand it."""
 
     submitter: str
     priority: int
@@ -81,7 +81,7 @@ class ModelStudy:
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """Any runner may do anything at any time; claims stay around after they went stale."""
+    """Any runner may do anything at any time. Leases stay around after they became stale."""
 
     database: Database
     leases = Bundle("leases")
@@ -113,7 +113,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(data=st.data(), submitter=st.sampled_from([LOCAL, "other"]), key=st.booleans())
     def rerun(self, data: st.DataObject, submitter: str, key: bool) -> None:
-        """A study of its own, whatever the earlier one is or becomes; once per key."""
+        """Submit the request of an earlier study again: a new study, once per key."""
         earlier = data.draw(st.sampled_from(sorted(self.model)))
         request = self.storage.studies.get(earlier).request
         name = f"again {earlier}" if key else None
@@ -126,7 +126,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert study.id == known
             return
         assert study.id not in self.model and study.request == request
-        assert study.plan == resolve(request), "as planned today, not as it was changed"
+        assert study.plan == resolve(request), "planned today, without the changes"
         self.reruns[submitter, name] = study.id
         self.model[study.id] = ModelStudy(
             submitter, request.priority, claimable_at=self.clock.now, request=request
@@ -154,7 +154,7 @@ class QueueMachine(RuleBasedStateMachine):
     def change(
         self, data: st.DataObject, priority: int | None, trials: int | None, epochs: int | None
     ) -> None:
-        """Priority and budget together, or neither of them."""
+        """Change priority and budget together, or neither."""
         study_id = data.draw(st.sampled_from(sorted(self.model)))
         mine = self.model[study_id]
         budget = BudgetChange(trials=trials, max_epochs=epochs)
@@ -245,7 +245,7 @@ class QueueMachine(RuleBasedStateMachine):
             return
         before = runs.get(number)
         if before is not None and before.state != RunState.RUNNING:
-            assert run == before, "an ended run is returned untouched"
+            assert run == before, "an ended run is returned unchanged"
             return
         assert (run.state, run.setting, run.epochs_done) == (RunState.RUNNING, job.setting, 0)
         if before is not None:
@@ -279,13 +279,13 @@ class QueueMachine(RuleBasedStateMachine):
             study = studies[study_id]
             assert (study.state, study.attempts) == (mine.state, mine.attempts)
             assert (study.submitter, study.priority) == (mine.submitter, mine.priority)
-            assert study.request == mine.request, "what was asked at first stays"
+            assert study.request == mine.request, "the request never changes"
             budget = study.plan.budget.model_dump()
             assert budget == mine.request.budget.model_dump() | mine.budget
             assert (study.ended_at is not None) == (mine.state in ENDED)
             runs = {run.trial_number: run for run in self.storage.runs.of_study(study_id)}
             for number, run in runs.items():
-                if run.state == RunState.CANCELLED:  # its reason is words
+                if run.state == RunState.CANCELLED:  # its reason is not modelled
                     runs[number] = run.model_copy(update={"error": None})
             assert runs == mine.runs
             ended = sum(run.state != RunState.RUNNING for run in runs.values())
@@ -296,7 +296,7 @@ class QueueMachine(RuleBasedStateMachine):
             return session.get_one(StudyRow, study_id).runs_ended
 
     def teardown(self) -> None:
-        """Every transition is an event: who, from where, to where, and none is missing."""
+        """Compare the events with the transitions: who, from where, to where; none is missing."""
         for study_id, mine in self.model.items():
             state = None
             for event in self.storage.events.after(0, study_id=study_id, limit=10_000):
@@ -307,7 +307,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert state == mine.state
 
     def _next(self) -> str | None:
-        """Whose turn it is; what cannot go on is settled on the way, as a claim does."""
+        """Return the next study to claim. Studies that cannot run end first, as in a claim."""
         while True:
             due = {
                 study_id: study
@@ -326,7 +326,7 @@ class QueueMachine(RuleBasedStateMachine):
                 return study_id
 
     def _turn(self, study_id: str, mine: ModelStudy) -> tuple[Any, ...]:
-        """Lost ones first; then by priority, studies in work, longest unserved, age."""
+        """Order: lost studies first; then priority, running studies, longest unserved, age."""
         if mine.state in HELD:
             return (0, mine.claimable_at, study_id)
         in_work = sum(
@@ -338,7 +338,7 @@ class QueueMachine(RuleBasedStateMachine):
         return (1, -mine.priority, in_work, served, mine.submitter, study_id)
 
     def _write(self, lease: StudyLease, write: Callable[[], Any], run: Run | None = None) -> Any:
-        """Write and return what came of it, or hold the refusal to the law and return None."""
+        """Write and return the result; or check that the refusal was due, and return None."""
         mine = self.model[lease.study_id]
         if (
             mine.state in HELD
@@ -351,7 +351,7 @@ class QueueMachine(RuleBasedStateMachine):
         return None
 
 
-def test_queue_and_runs_follow_the_law_along_any_history(database: Database) -> None:
+def test_queue_and_runs_follow_the_rules_along_any_history(database: Database) -> None:
     QueueMachine.database = database
     run_state_machine_as_test(
         QueueMachine,

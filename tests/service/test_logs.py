@@ -1,4 +1,4 @@
-"""Logs: a JSON object per line, with ids, and without secrets."""
+"""Logs: one JSON object per line, with ids and without secrets."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ assert broken.status_code == 500 and broken.headers["x-request-id"] in broken.js
 
 
 def logged(tmp_path: Path, format: str) -> tuple[str, str]:
-    """Return a key, and what an API logs that is asked three things with it."""
+    """Return an API key, and the log of an API after three requests with it."""
     settings = Settings(data_dir=tmp_path)
     with opened(settings) as storage:
         _, token = storage.keys.create("ada", Scope.READ)
@@ -58,18 +58,18 @@ def test_requests_are_logged_as_json_with_their_ids(tmp_path: Path) -> None:
     every: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines()]
     lines = [line for line in every if not line["logger"].startswith("httpx")]  # the test's own
     requests = [line for line in lines if line["event"] == "request"]
-    assert [row["status"] for row in requests] == [200, 400, 500]
+    assert [line["status"] for line in requests] == [200, 400, 500]
     assert requests[0]["request_id"] == "mine-1"
     assert requests[0]["key_id"] == "key_" + token.split("_")[1]
     assert requests[0]["route"] == "/v1/models"
-    assert len({row["request_id"] for row in lines}) == 3
+    assert len({line["request_id"] for line in lines}) == 3
     [broken] = [line for line in lines if line["event"] == "a request failed"]
     assert "ZeroDivisionError" in broken["exception"]
     assert broken["request_id"] == requests[2]["request_id"]
     assert token[-43:] not in text
 
 
-def test_a_terminal_is_shown_text(tmp_path: Path) -> None:
+def test_a_terminal_gets_text(tmp_path: Path) -> None:
     token, text = logged(tmp_path, "text")
     assert "mine-1" in text and "ZeroDivisionError" in text
     assert not text.startswith("{")
@@ -89,7 +89,7 @@ def test_a_terminal_is_shown_text(tmp_path: Path) -> None:
         ("authorization: Basic czNjcjN0", "czNjcjN0"),
     ],
 )
-def test_secrets_are_masked_and_what_is_around_them_stays(text: str, secret: str) -> None:
+def test_secrets_are_masked_and_the_text_around_them_stays(text: str, secret: str) -> None:
     shown = masked(text)
     assert secret not in shown
     assert "***" in shown
@@ -97,5 +97,5 @@ def test_secrets_are_masked_and_what_is_around_them_stays(text: str, secret: str
 
 
 @pytest.mark.parametrize("text", ["http://127.0.0.1:8642/v1", "a:b@c", "study_01 by key_01"])
-def test_what_is_no_secret_is_not_masked(text: str) -> None:
+def test_other_text_is_not_masked(text: str) -> None:
     assert masked(text) == text

@@ -58,7 +58,7 @@ def test_files_and_texts_are_returned_whole(url: str, storage: Storage) -> None:
         assert zipfile.is_zipfile(io.BytesIO(client.bundle(study.id)))
         exported = client.export("runs", purpose=Purpose.SEARCH, sparsifier="random")
         assert [json.loads(line)["purpose"] for line in exported.splitlines()] == ["search"] * 4
-        with pytest.raises(RequestRefused, match="there is no log of study"):
+        with pytest.raises(RequestRefused, match="there is no output of study"):
             client.output(study.id)
         assert [event.study_id for event in client.history(study.id, limit=1)] == [study.id]
 

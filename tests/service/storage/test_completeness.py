@@ -155,7 +155,7 @@ def test_every_table_is_mapped_or_has_a_reason() -> None:
     assert tables == MAPPINGS.keys() | WITHOUT_A_RECORD.keys()
 
 
-def test_what_goes_into_a_row_comes_out_of_it() -> None:
+def test_every_field_of_what_is_stored_has_a_column() -> None:
     """A job, an outcome and a new external run fill rows; each field is stored or has a reason."""
     into = {
         (Job, RunRow): {"setting": "3 columns", "sparsity": "of the combination"},
@@ -172,7 +172,7 @@ def test_what_goes_into_a_row_comes_out_of_it() -> None:
         assert set(field_names(record)) - stored == set(reasons), record.__name__
 
 
-def test_values_survive_the_way_through_the_database(storage: Storage) -> None:
+def test_stored_values_are_read_unchanged(storage: Storage) -> None:
     submit(storage)
     claimed = storage.queue.claim("a", timedelta(minutes=5))
     assert claimed is not None

@@ -1,4 +1,4 @@
-"""On PostgreSQL, no list walks through a table that grows: what it asks for has an index."""
+"""On PostgreSQL, every list of a growing table uses an index."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STUDY, RUN = "study_" + 26 * "0", "run_" + 26 * "z"
 
 
 def _ask(storage: Storage, query: Select[Any], **values: Any) -> None:
-    """Ask what a store asks past the ORM."""
+    """Run a query as the stores do that bypass the ORM."""
     with storage.database.read() as session:
         session.execute(query, values).all()
 
@@ -74,7 +74,7 @@ ASKED: dict[str, Callable[[Storage], Any]] = {
 
 @pytest.fixture(scope="module")
 def storage(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storage]:
-    """A database of a few rows on PostgreSQL."""
+    """A PostgreSQL database with a few rows."""
     folder: Path = tmp_path_factory.mktemp("data")
     empty(postgres_url)
     with opened(Settings(data_dir=folder, database_url=postgres_url)) as storage:
@@ -87,16 +87,16 @@ def storage(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_what_is_asked_for_has_an_index(storage: Storage, name: str) -> None:
-    """Small tables are rightly read whole; forbidden that, only what has no index still is."""
+def test_every_query_uses_an_index(storage: Storage, name: str) -> None:
+    """With sequential scans switched off, only a query without an index still uses one."""
     for plan in _plans(storage, ASKED[name]):
         read = {node["Relation Name"] for node in _scans(plan) if node["Node Type"] == "Seq Scan"}
         assert read.isdisjoint(GROWING), plan
 
 
 @pytest.mark.parametrize("name", ASKED)
-def test_no_index_of_a_growing_table_is_read_from_end_to_end(storage: Storage, name: str) -> None:
-    """Unless in its order, and only until a page is full."""
+def test_no_index_of_a_growing_table_is_read_as_a_whole(storage: Storage, name: str) -> None:
+    """An index may be read in its order until the page is full."""
     for plan in _plans(storage, ASKED[name]):
         for node in _scans(plan):
             if node["Relation Name"] in GROWING_FAST and node["Node Type"].startswith("Index"):
@@ -104,13 +104,13 @@ def test_no_index_of_a_growing_table_is_read_from_end_to_end(storage: Storage, n
 
 
 def test_progress_of_sweeps_is_read_from_their_studies_alone(storage: Storage) -> None:
-    """A page of them has a hundred thousand runs."""
+    """One page of sweeps may have a hundred thousand runs."""
     (plan,) = _plans(storage, ASKED["progress of sweeps"])
     assert {node["Relation Name"] for node in _scans(plan)} == {"study"}
 
 
 def _plans(storage: Storage, ask: Callable[[Storage], Any]) -> list[dict[str, Any]]:
-    """Return PostgreSQL's plan of each statement that is sent, whole reads being forbidden."""
+    """Return PostgreSQL's plan of each executed statement, with sequential scans switched off."""
     asked: list[tuple[str, Any]] = []
 
     def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:

@@ -1,4 +1,4 @@
-"""Lists newest first: whatever they are filtered by, the pages together are what there is."""
+"""Keyset pages: with any filter, the pages together hold exactly the matching rows."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FILTERS = (
 
 @pytest.fixture
 def full(storage: Storage) -> Storage:
-    """Runs of three combinations in turn, more of them of the first, in two states."""
+    """Runs of three combinations in turn, most of the first, in two states."""
     leases = []
     for model, sparsifier, sparsity in (*COMBINATIONS, COMBINATIONS[0]):
         submit(storage, model=model, sparsifier=sparsifier, sparsity=sparsity)
@@ -48,7 +48,7 @@ def _matches(study: Study, which: CombinationFilter) -> bool:
 
 
 @pytest.mark.parametrize("which", FILTERS)
-def test_pages_of_runs_are_what_there_is(full: Storage, which: CombinationFilter) -> None:
+def test_pages_of_runs_hold_every_matching_run(full: Storage, which: CombinationFilter) -> None:
     studies = {study.id: study for study in full.studies.list(limit=200)}
     everything = [run for study_id in studies for run in full.runs.of_study(study_id)]
     everything.sort(key=lambda run: run.id, reverse=True)
@@ -80,7 +80,9 @@ def test_pages_of_runs_are_what_there_is(full: Storage, which: CombinationFilter
 
 
 @pytest.mark.parametrize("which", FILTERS)
-def test_pages_of_studies_are_what_there_is(full: Storage, which: CombinationFilter) -> None:
+def test_pages_of_studies_hold_every_matching_study(
+    full: Storage, which: CombinationFilter
+) -> None:
     expected = [study for study in full.studies.list(limit=200) if _matches(study, which)]
     found: list[Study] = []
     while page := full.studies.list(which=which, limit=2, before=found[-1].id if found else None):

@@ -1,4 +1,4 @@
-"""Transactions that the database gave up are run again; a database that is away is waited for."""
+"""Retries: aborted transactions are repeated; workers wait for a database that does not answer."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def storage(server: OwnServer) -> Iterator[Storage]:
 
 @pytest.fixture
 def refusing(request: pytest.FixtureRequest, storage: Storage) -> Iterator[Storage]:
-    """A database that gives up a number of transactions at their last statement."""
+    """A database that aborts a number of transactions at their last statement."""
     times, state = request.param
     with storage.database.write() as session:
         session.execute(text(REFUSING.format(times=times, state=state)))
@@ -49,20 +49,20 @@ def refusing(request: pytest.FixtureRequest, storage: Storage) -> Iterator[Stora
 
 
 @pytest.mark.parametrize("refusing", [(2, "40001"), (2, "40P01")], indirect=True)
-def test_transaction_that_gave_way_is_run_again_as_a_whole(refusing: Storage) -> None:
+def test_aborted_transaction_is_repeated_as_a_whole(refusing: Storage) -> None:
     study_id = submit(refusing, "key")
     assert [study.id for study in refusing.studies.list()] == [study_id]
     assert len(refusing.events.after(0)) == 1
 
 
 @pytest.mark.parametrize("refusing", [(ATTEMPTS, "40001"), (1, "23514")], indirect=True)
-def test_nothing_is_tried_for_ever_and_other_errors_never_twice(refusing: Storage) -> None:
+def test_retries_end_and_other_errors_are_not_retried(refusing: Storage) -> None:
     with pytest.raises(DBAPIError):
         submit(refusing)
     assert refusing.studies.list() == []
 
 
-def test_database_that_is_away_is_told_at_once_or_waited_for(
+def test_store_raises_at_once_or_waits_for_a_database_that_does_not_answer(
     server: OwnServer, storage: Storage
 ) -> None:
     known = submit(storage)
@@ -72,13 +72,13 @@ def test_database_that_is_away_is_told_at_once_or_waited_for(
     began = time.monotonic()
     with pytest.raises(Unavailable, match="does not answer"):
         storage.studies.get(known)
-    assert time.monotonic() - began < 2, "who has no patience is told at once"
+    assert time.monotonic() - began < 2, "without max_wait it raises at once"
     assert patient.studies.get(known).id == known
     assert storage.studies.get(known).id == known, "the same connections serve again"
     patient.database.close()
 
 
-def test_stores_of_a_file_that_is_not_there_are_unavailable(tmp_path: object) -> None:
+def test_stores_of_a_missing_file_are_unavailable(tmp_path: object) -> None:
     database = Database(f"sqlite:///{tmp_path}/gone/hamtune.sqlite3")
     folder = database.engine.url.database
     assert folder is not None

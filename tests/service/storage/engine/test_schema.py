@@ -1,4 +1,4 @@
-"""The schema: migrations lead to the models, and the database itself refuses what is false."""
+"""The schema: migrations lead to the tables, and the database itself refuses false rows."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_migrations_go_up_down_and_up_again(unmigrated: Database) -> None:
 
 
 def _release_with(unmigrated: Database, statements: Iterable[str]) -> None:
-    """Make a database of the first release that holds rows."""
+    """Make a database of the first release with the rows of the statements."""
     migrate(unmigrated, "0001")
     with unmigrated.write() as session:
         for statement in statements:
@@ -95,7 +95,7 @@ def _release_with(unmigrated: Database, statements: Iterable[str]) -> None:
 
 
 def test_migrations_keep_the_rows_of_a_released_database(unmigrated: Database) -> None:
-    """SQLite changes a table by replacing it, under rows of others that point to it."""
+    """SQLite changes a table by replacing it while rows of other tables refer to it."""
     _release_with(unmigrated, RELEASED_ROWS)
     migrate(unmigrated)
     with unmigrated.read() as session:
@@ -108,7 +108,7 @@ def test_migrations_keep_the_rows_of_a_released_database(unmigrated: Database) -
 
 
 def test_every_revision_goes_up_and_down_by_itself_and_keeps_rows(unmigrated: Database) -> None:
-    """Of whatever revisions there are."""
+    """The revisions are found, not listed here."""
     history = list(ScriptDirectory(str(MIGRATIONS)).walk_revisions())
     first, *later = [script.revision for script in reversed(history)]
     migrate(unmigrated, first)
@@ -203,7 +203,7 @@ def test_database_itself_refuses_false_rows(
     ],
     ids=_words,
 )
-def test_database_itself_refuses_rows_that_point_nowhere(
+def test_database_itself_refuses_broken_references(
     full: Storage, table: type[Base], column: str
 ) -> None:
     nowhere = 999 if column == "combination_id" else "none"
@@ -215,10 +215,10 @@ def test_database_itself_refuses_rows_that_point_nowhere(
 
 
 @pytest.mark.parametrize("source", StudyState)
-def test_database_itself_refuses_every_way_that_the_table_lacks(
+def test_database_itself_refuses_every_false_transition(
     storage: Storage, source: StudyState
 ) -> None:
-    """Each pair of states is tried as a bare UPDATE, and rolled back."""
+    """Each pair of states is tried in a bare UPDATE, which is rolled back."""
     way = path_to(source)
     taken = []
     for target in StudyState:
@@ -235,11 +235,11 @@ def test_database_itself_refuses_every_way_that_the_table_lacks(
                 session.rollback()
         except IntegrityError as error:
             assert "cannot go that way" in str(error)
-    assert set(taken) == {source, *TRANSITIONS[source]}, "to stay is no transition"
+    assert set(taken) == {source, *TRANSITIONS[source]}, "staying in a state is no transition"
 
 
 def path_to(state: StudyState) -> list[StudyState]:
-    """A way from queued to a state."""
+    """Return states that lead from queued to a state."""
     ways: dict[StudyState, list[StudyState]] = {StudyState.QUEUED: []}
     for reached in (frontier := list(ways)):
         for target in TRANSITIONS[reached]:
@@ -249,7 +249,7 @@ def path_to(state: StudyState) -> list[StudyState]:
     return ways[state]
 
 
-def test_a_study_is_born_queued(full: Storage) -> None:
+def test_a_new_study_is_queued(full: Storage) -> None:
     table = Base.metadata.tables[StudyRow.__tablename__]
     with full.database.read() as session:
         row = dict(session.execute(select(table)).mappings().one())
@@ -260,8 +260,8 @@ def test_a_study_is_born_queued(full: Storage) -> None:
         session.execute(insert(table).values(row | {"id": "study_other"}))
 
 
-def test_rows_of_the_first_release_survive_the_way_up_and_down(unmigrated: Database) -> None:
-    """Events learn from which state they led; what the first release cannot say is rounded."""
+def test_rows_of_the_first_release_survive_upgrade_and_downgrade(unmigrated: Database) -> None:
+    """Events get the state before; the downgrade rounds what the first release cannot store."""
     _release_with(unmigrated, FIRST_RELEASE)
     migrate(unmigrated)
     with unmigrated.read() as session:
@@ -296,9 +296,7 @@ def test_job_is_unique_within_its_study(full: Storage) -> None:
         session.execute(insert(table).values(row | {"id": "run_other"}))
 
 
-def test_times_come_back_in_utc_whatever_zone_they_were_written_in(
-    storage: Storage, clock: MovableClock
-) -> None:
+def test_times_written_in_any_zone_are_read_in_utc(storage: Storage, clock: MovableClock) -> None:
     berlin = timezone(timedelta(hours=1))
     clock.now = datetime(2026, 11, 24, 13, 30, 0, 123456, tzinfo=berlin)
     study_id = submit(storage)
@@ -307,7 +305,7 @@ def test_times_come_back_in_utc_whatever_zone_they_were_written_in(
     assert created.isoformat() == "2026-11-24T12:30:00.123456+00:00"
 
 
-def test_times_come_back_in_utc_whatever_zone_the_server_keeps(
+def test_times_are_read_in_utc_with_any_zone_of_the_server(
     storage: Storage, clock: MovableClock
 ) -> None:
     study_id = submit(storage)
@@ -329,7 +327,7 @@ def test_time_without_a_zone_is_refused(storage: Storage, clock: MovableClock) -
     assert submit(storage)
 
 
-def test_no_setting_or_accuracy_loses_a_digit(storage: Storage) -> None:
+def test_no_configuration_or_accuracy_loses_a_digit(storage: Storage) -> None:
     submit(storage)
     _, lease = claim(storage, "a", LEASE)
     job = a_job(Purpose.CONFIRMATION, seed=2**31 - 1)

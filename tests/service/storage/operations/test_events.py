@@ -1,4 +1,4 @@
-"""Events: whoever asks for what comes after the last one he saw misses none."""
+"""Events: a reader that asks for those after the last one seen misses none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.service.builders import a_job, a_result, done_run, submit
 LEASE = timedelta(minutes=10)
 
 
-def test_life_of_a_study_in_events(storage: Storage) -> None:
+def test_events_tell_the_life_of_a_study(storage: Storage) -> None:
     study_id, other = submit(storage), submit(storage)
     claimed = storage.queue.claim("a", LEASE)
     assert claimed is not None
@@ -43,7 +43,7 @@ def test_life_of_a_study_in_events(storage: Storage) -> None:
 
 
 def test_no_later_event_is_seen_before_an_earlier_one(storage: Storage) -> None:
-    """A transaction that has its number but is not committed holds up those after it."""
+    """A transaction that has an id and is not committed delays the ones after it."""
     study_id = submit(storage)
     seen = storage.events.newest()
     second = Thread(target=submit, args=(storage,))
@@ -53,13 +53,13 @@ def test_no_later_event_is_seen_before_an_earlier_one(storage: Storage) -> None:
         write_noted_events(session)
         second.start()
         second.join(0.5)
-        assert second.is_alive(), "it waits for its turn"
+        assert second.is_alive(), "it waits for the lock"
         assert storage.events.after(seen) == []
     second.join()
     assert [event.by for event in storage.events.after(seen)] == ["slow", "local"]
 
 
-def test_reader_beside_many_writers_misses_nothing(storage: Storage) -> None:
+def test_reader_beside_many_writers_misses_no_event(storage: Storage) -> None:
     done = Event()
 
     def read() -> list[StudyEvent]:

@@ -1,4 +1,4 @@
-"""API keys: given out once, recognised, revoked, their secrets nowhere."""
+"""API keys: created once, recognised, revoked; their secrets are stored nowhere."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from service.storage import Storage
 from tests.conftest import MovableClock
 
 
-def test_key_is_recognised_by_its_text_alone(storage: Storage) -> None:
+def test_key_is_recognised_by_its_text(storage: Storage) -> None:
     key, token = storage.keys.create("ada", Scope.READ)
     other, _ = storage.keys.create("ben", Scope.ADMIN)
     found = storage.keys.verify(token)
     assert found is not None and (found.id, found.scope) == (key.id, Scope.READ)
-    assert [row.id for row in storage.keys.list()] == [key.id, other.id]
+    assert [found.id for found in storage.keys.list()] == [key.id, other.id]
 
 
 @pytest.mark.parametrize("wrong", ["", "x", "hamtune__", "\x00", "hamtune_" + "0" * 26, "é" * 80])
-def test_other_text_is_no_key(storage: Storage, wrong: str) -> None:
+def test_another_text_is_refused(storage: Storage, wrong: str) -> None:
     storage.keys.create("ada", Scope.READ)
     assert storage.keys.verify(wrong) is None
 
 
-def test_id_with_another_secret_is_no_key(storage: Storage) -> None:
+def test_id_with_another_secret_is_refused(storage: Storage) -> None:
     _, one = storage.keys.create("ada", Scope.READ)
     _, two = storage.keys.create("ben", Scope.ADMIN)
     head, mixed = one[: len("hamtune_") + 26], two[len("hamtune_") + 26 :]
@@ -33,7 +33,7 @@ def test_id_with_another_secret_is_no_key(storage: Storage) -> None:
     assert storage.keys.verify(one[:-1] + ("A" if one[-1] != "A" else "E")) is None
 
 
-def test_revoked_key_is_no_key_any_more(storage: Storage, clock: MovableClock) -> None:
+def test_revoked_key_is_refused(storage: Storage, clock: MovableClock) -> None:
     key, token = storage.keys.create("ada", Scope.READ)
     revoked = storage.keys.revoke(key.id)
     assert revoked.revoked_at == clock.now

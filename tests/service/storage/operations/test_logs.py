@@ -1,4 +1,4 @@
-"""Logs are kept by study and run, refused from stale runners, and forgotten in time."""
+"""Log lines are stored by study and run, refused from stale runners, and removed in time."""
 
 from __future__ import annotations
 
@@ -38,15 +38,17 @@ def test_lines_are_found_by_study_run_and_level(storage: Storage, clock: Movable
     storage.queue.fail(lease, "no")
     storage.logs.append(lease, [line(clock, "last words", LogLevel.ERROR)])
     lines = storage.logs.page(study_id=study_id)
-    assert [row.event for row in lines] == ["one", "two", "last words"]
+    assert [logged.event for logged in lines] == ["one", "two", "last words"]
     assert (lines[0].at, lines[0].details) == (clock(), {"n": 1})
-    assert [row.event for row in storage.logs.page(run_id=run.id)] == ["two"]
+    assert [logged.event for logged in storage.logs.page(run_id=run.id)] == ["two"]
     serious = storage.logs.page(study_id=study_id, least=LogLevel.ERROR)
-    assert [row.event for row in serious] == ["last words"]
+    assert [logged.event for logged in serious] == ["last words"]
     assert storage.logs.page(study_id=study_id, limit=1, after=lines[0].id) == [lines[1]]
 
 
-def test_runner_that_lost_its_study_logs_nothing(storage: Storage, clock: MovableClock) -> None:
+def test_runner_that_lost_its_study_stores_no_log_lines(
+    storage: Storage, clock: MovableClock
+) -> None:
     study_id = submit(storage)
     old = claim(storage)
     clock.advance(16)
@@ -56,7 +58,7 @@ def test_runner_that_lost_its_study_logs_nothing(storage: Storage, clock: Movabl
     assert storage.logs.page(study_id=study_id) == []
 
 
-def test_lines_of_studies_that_ended_long_ago_are_forgotten(
+def test_lines_of_studies_that_ended_long_ago_are_removed(
     storage: Storage, clock: MovableClock
 ) -> None:
     ended = []

@@ -1,4 +1,4 @@
-"""Pareto fronts: stored in the transaction that ends their study, and runs of many sparsities."""
+"""Pareto fronts: stored in the transaction that ends their study; runs at several sparsities."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_a_front_ends_its_study_and_is_no_recommendation(
         storage.queue.succeed_with_pareto_front(lease, a_front())
 
 
-def test_a_runner_that_lost_its_claim_stores_no_front(
+def test_a_runner_that_lost_its_lease_stores_no_front(
     storage: Storage, clock: MovableClock
 ) -> None:
     study_id = submit_front(storage)
@@ -92,10 +92,10 @@ def test_fronts_are_listed_newest_first_in_pages(storage: Storage) -> None:
         ids.append(submit_front(storage, sparsifier))
         _, lease = claim(storage, "a", LEASE)
         storage.queue.succeed_with_pareto_front(lease, a_front())
-    assert [row.study_id for row in storage.fronts.list()] == ids[::-1]
-    assert [row.study_id for row in storage.fronts.list(limit=1, before=ids[2])] == [ids[1]]
+    assert [front.study_id for front in storage.fronts.list()] == ids[::-1]
+    assert [front.study_id for front in storage.fronts.list(limit=1, before=ids[2])] == [ids[1]]
     random = CombinationFilter(sparsifier="random", sparsity=0.9)
-    assert [row.study_id for row in storage.fronts.list(random)] == [ids[2], ids[0]]
+    assert [front.study_id for front in storage.fronts.list(random)] == [ids[2], ids[0]]
 
 
 def test_a_run_belongs_to_the_combination_at_its_own_sparsity(storage: Storage) -> None:
@@ -115,7 +115,7 @@ def done_run_again(storage: Storage, lease: StudyLease, job: Job) -> str:
     return storage.runs.begin(lease, job, epochs=3).id
 
 
-def test_a_trial_begun_anew_at_another_sparsity_moves_to_its_combination(
+def test_a_trial_restarted_at_another_sparsity_changes_its_combination(
     storage: Storage,
 ) -> None:
     submit_front(storage)
@@ -127,10 +127,10 @@ def test_a_trial_begun_anew_at_another_sparsity_moves_to_its_combination(
     assert run.attempt == 2
 
 
-def test_the_cost_of_a_recommendation_is_that_of_its_combinations_trainings(
+def test_cost_of_a_recommendation_is_of_all_trainings_of_its_combination(
     storage: Storage,
 ) -> None:
-    """A study of several sparsities has paid for each of them, and not for one alone."""
+    """A study of several sparsities counts towards the cost of each combination, not of one."""
     submit_front(storage)
     _, lease = claim(storage, "a", LEASE)
     for level in (0.5, 0.9, 0.9):
@@ -146,7 +146,7 @@ def test_the_cost_of_a_recommendation_is_that_of_its_combinations_trainings(
     assert costs == {0.5: 1.5, 0.9: 3.0}
 
 
-def test_names_of_jobs_differ_by_sparsity_and_are_as_ever_without() -> None:
+def test_job_names_differ_by_sparsity_and_are_unchanged_without_it() -> None:
     plain = Job(purpose=Purpose.SCREENING, setting=SETTING, seed=1)
     assert plain.name == "screening/20.0,0.01/1"
     names = {plain.model_copy(update={"sparsity": level}).name for level in (None, 0.5, 0.9)}

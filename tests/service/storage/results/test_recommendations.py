@@ -1,4 +1,4 @@
-"""Recommendations: one line of versions per combination."""
+"""Recommendations: numbered versions for each combination."""
 
 from __future__ import annotations
 
@@ -28,16 +28,14 @@ LEASE = timedelta(seconds=15)
 def recommend(
     storage: Storage, result: NewRecommendation | None = None, **changes: Any
 ) -> Recommendation:
-    """Take a new study to its recommendation."""
+    """End a new study with a recommendation."""
     submit(storage, **changes)
     claimed = storage.queue.claim("a", LEASE)
     assert claimed is not None
     return storage.queue.succeed(claimed[1], result or a_result())
 
 
-def test_recommendation_keeps_what_the_study_reached(
-    storage: Storage, clock: MovableClock
-) -> None:
+def test_recommendation_is_read_as_it_was_stored(storage: Storage, clock: MovableClock) -> None:
     stored = recommend(storage, a_result(0.91))
     study = storage.studies.list()[0]
     assert NewRecommendation.model_validate(dict(stored)) == a_result(0.91)
@@ -46,7 +44,7 @@ def test_recommendation_keeps_what_the_study_reached(
     assert storage.recommendations.latest() == [stored]
 
 
-def test_what_was_tuned_jointly_comes_back(storage: Storage) -> None:
+def test_jointly_tuned_values_are_read_as_stored(storage: Storage) -> None:
     without = replace(RECIPE_BASELINE, learning_rate=2.0, weight_decay=10.0)
     setting = HamConfig(alpha=20.0, beta=0.01, learning_rate=0.5, alpha_schedule="cosine")
     update = {"control": without, "learning_rate": 0.05, "weight_decay": 5e-4}
@@ -65,7 +63,7 @@ def test_later_study_of_a_combination_makes_the_next_version(storage: Storage) -
     assert storage.recommendations.latest() == [newer, other], "newest first, one each"
 
 
-def test_failed_study_leaves_the_recommendation_as_it_was(storage: Storage) -> None:
+def test_failed_study_does_not_change_the_recommendation(storage: Storage) -> None:
     stored = recommend(storage)
     submit(storage)
     _, lease = claim(storage, "a", LEASE)
@@ -74,7 +72,7 @@ def test_failed_study_leaves_the_recommendation_as_it_was(storage: Storage) -> N
 
 
 def drain(storage: Storage, found: NewRecommendation | None) -> None:
-    """Take a new study up, drain it, and let go of it with what it has found."""
+    """Claim a new study, drain it, and release it with an early recommendation."""
     study_id = submit(storage)
     claimed = storage.queue.claim("a", LEASE)
     assert claimed is not None
@@ -86,7 +84,7 @@ def drain(storage: Storage, found: NewRecommendation | None) -> None:
 PROVISIONAL = a_result().model_copy(update={"grade": Grade.PROVISIONAL})
 
 
-def test_drained_study_leaves_what_it_has_found(storage: Storage) -> None:
+def test_drained_study_stores_an_early_recommendation(storage: Storage) -> None:
     before = storage.recommendations.version()
     drain(storage, PROVISIONAL)
     [stored] = storage.recommendations.latest()
@@ -95,14 +93,14 @@ def test_drained_study_leaves_what_it_has_found(storage: Storage) -> None:
     assert [found for _, found in storage.recommendations.news(before)] == [stored.combination]
 
 
-def test_what_a_drained_study_found_never_replaces_what_was_measured(storage: Storage) -> None:
+def test_early_recommendation_never_replaces_a_measured_one(storage: Storage) -> None:
     measured = recommend(storage)
     drain(storage, PROVISIONAL)
     drain(storage, None)
     assert storage.recommendations.latest() == [measured]
 
 
-def test_only_a_drained_study_leaves_what_it_has_found(storage: Storage) -> None:
+def test_only_a_drained_study_stores_an_early_recommendation(storage: Storage) -> None:
     submit(storage)
     claimed = storage.queue.claim("a", LEASE)
     assert claimed is not None
@@ -126,7 +124,7 @@ def test_latest_filters_by_combination(
     recommend(storage, sparsifier="random")
     recommend(storage, sparsifier="rigl")
     found = storage.recommendations.latest(which)
-    assert [row.combination.sparsifier for row in found] == expected
+    assert [one.combination.sparsifier for one in found] == expected
 
 
 def test_benchmarks_are_those_with_a_recommendation(storage: Storage) -> None:
@@ -146,7 +144,7 @@ def test_news_are_the_recommendations_after_a_version(storage: Storage) -> None:
     assert storage.recommendations.news(before) == []
     stored = [recommend(storage, sparsifier=name) for name in ("random", "rigl")]
     news = storage.recommendations.news(before)
-    assert [combination for _, combination in news] == [row.combination for row in stored]
+    assert [combination for _, combination in news] == [one.combination for one in stored]
     assert news[-1][0] == storage.recommendations.version()
     assert storage.recommendations.news(news[0][0]) == news[1:]
 

@@ -1,4 +1,4 @@
-"""Runs: begun once, ended once, never changed; what is said of them is counted right."""
+"""Runs: begun once, ended once, never changed, and counted correctly."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ def lease(storage: Storage) -> StudyLease:
     return claim(storage, "a", LEASE)[1]
 
 
-def test_begin_records_what_is_trained(
-    storage: Storage, lease: StudyLease, clock: MovableClock
-) -> None:
+def test_begin_stores_the_job(storage: Storage, lease: StudyLease, clock: MovableClock) -> None:
     job = a_job(Purpose.CONFIRMATION, seed=2001)
     run = storage.runs.begin(lease, job, EPOCHS)
     study = storage.studies.get(lease.study_id)
@@ -74,7 +72,9 @@ def test_ended_run_never_changes(
     assert storage.runs.curve(run.id) == curve
 
 
-def test_jobs_differ_by_purpose_setting_and_seed(storage: Storage, lease: StudyLease) -> None:
+def test_jobs_differ_by_purpose_configuration_and_seed(
+    storage: Storage, lease: StudyLease
+) -> None:
     jobs = [
         Job(purpose=purpose, setting=setting, seed=seed)
         for purpose in (Purpose.SCREENING, Purpose.CONFIRMATION)
@@ -103,17 +103,15 @@ def test_end_stores_the_outcome_and_the_curve(
     outcome = an_outcome(EPOCHS, 0.9, test=0.88)
     clock.advance(5)
     ended = storage.runs.end(lease, run.id, outcome)
-    told = ended.model_dump(include=set(Outcome.model_fields) - {"curve", "pruned"})
-    assert told == outcome.model_dump(exclude={"curve", "pruned", "traceback"})
+    stored = ended.model_dump(include=set(Outcome.model_fields) - {"curve", "pruned"})
+    assert stored == outcome.model_dump(exclude={"curve", "pruned", "traceback"})
     assert (ended.state, ended.epochs_done) == (RunState.SUCCEEDED, EPOCHS)
     assert (ended.started_at, ended.ended_at) == (run.started_at, clock.now)
     assert storage.runs.get(run.id) == ended
     assert storage.runs.curve(run.id) == list(outcome.curve)
 
 
-def test_run_that_fails_midway_keeps_its_fidelity_and_its_reason(
-    storage: Storage, lease: StudyLease
-) -> None:
+def test_failed_run_keeps_its_epochs_and_its_reason(storage: Storage, lease: StudyLease) -> None:
     run = storage.runs.begin(lease, a_job(), EPOCHS)
     ended = storage.runs.end(lease, run.id, Outcome(error="diverged", curve=(metrics(1),)))
     assert (ended.state, ended.error, ended.epochs_done) == (RunState.FAILED, "diverged", 1)
@@ -131,7 +129,7 @@ def test_incomplete_run_cannot_succeed(
     run = storage.runs.begin(lease, a_job(), EPOCHS)
     with pytest.raises(IntegrityError, match="succeeded_is_complete"):
         storage.runs.end(lease, run.id, outcome)
-    assert storage.runs.get(run.id) == run, "nothing of it was written"
+    assert storage.runs.get(run.id) == run, "nothing was written"
     assert storage.runs.curve(run.id) == []
 
 
@@ -145,7 +143,7 @@ def test_test_accuracy_belongs_to_the_confirmation_only(
     assert storage.runs.get(run.id) == run
 
 
-def test_progress_moves_only_the_newest_metric(storage: Storage, lease: StudyLease) -> None:
+def test_progress_changes_only_the_newest_metric(storage: Storage, lease: StudyLease) -> None:
     run = storage.runs.begin(lease, a_job(), EPOCHS)
     storage.runs.progress(lease, run.id, metrics(2, 0.7))
     now = storage.runs.get(run.id)
@@ -153,7 +151,7 @@ def test_progress_moves_only_the_newest_metric(storage: Storage, lease: StudyLea
     assert storage.runs.curve(run.id) == []
 
 
-def test_records_are_copies_that_later_writes_leave_alone(
+def test_records_are_copies_that_later_writes_do_not_change(
     storage: Storage, lease: StudyLease
 ) -> None:
     study, run = storage.studies.get(lease.study_id), storage.runs.begin(lease, a_job(), EPOCHS)
@@ -197,12 +195,15 @@ def test_counts_are_by_study_purpose_and_state(
         RunCount(other_id, Purpose.SEARCH, RunState.FAILED, 1, later),
     }
     both = storage.run_counts.of([storage.studies.get(id) for id in (study_id, other_id)])
-    assert {id: set(row.counts) for id, row in both.items()} == {study_id: mine, other_id: others}
+    assert {id: set(found.counts) for id, found in both.items()} == {
+        study_id: mine,
+        other_id: others,
+    }
     assert counts_of(storage, other_id) == both[other_id]
     assert storage.run_counts.of([]) == {}
 
 
-def test_tally_follows_a_study_until_it_ends_and_is_then_read_once(
+def test_run_counts_follow_a_study_and_are_cached_once_it_ends(
     storage: Storage, lease: StudyLease
 ) -> None:
     assert counts_of(storage, lease.study_id) == ((), None)
@@ -211,22 +212,20 @@ def test_tally_follows_a_study_until_it_ends_and_is_then_read_once(
     assert (count.runs, best and best.run_id) == (1, run.id)
     storage.runs.begin(lease, a_job(trial_number=1), EPOCHS)
     storage.queue.fail(lease, "enough")
-    states = {row.state: row.runs for row in counts_of(storage, lease.study_id).counts}
+    states = {count.state: count.runs for count in counts_of(storage, lease.study_id).counts}
     assert states == {RunState.SUCCEEDED: 1, RunState.CANCELLED: 1}
     ended = storage.studies.get(lease.study_id)
     statements: list[str] = []
     event.listen(
         storage.database.engine,
         "before_cursor_execute",
-        lambda *told: statements.append(told[2]),
+        lambda *arguments: statements.append(arguments[2]),
     )
     assert storage.run_counts.of([ended])[ended.id].best == best
     assert statements == []
 
 
-def test_best_search_run_is_a_finished_one_of_the_search(
-    storage: Storage, lease: StudyLease
-) -> None:
+def test_best_run_is_a_succeeded_search_run(storage: Storage, lease: StudyLease) -> None:
     submit(storage)
     _, other = claim(storage, "b", LEASE)
     accuracies = [0.5, 0.8, 0.8, 0.6]
@@ -240,11 +239,11 @@ def test_best_search_run_is_a_finished_one_of_the_search(
     diverged = storage.runs.begin(lease, a_job(trial_number=10), EPOCHS)
     storage.runs.end(lease, diverged.id, Outcome(validation_accuracy=0.97, error="diverged"))
     earliest = (lease.study_id, search[1].id, search[1].setting, 0.8)
-    assert counts_of(storage, lease.study_id).best == earliest, "of the equally good"
+    assert counts_of(storage, lease.study_id).best == earliest, "the earliest of equally good ones"
     assert counts_of(storage, other.study_id).best is None
 
 
-def test_a_pruned_run_keeps_its_fidelity_and_is_never_the_best(
+def test_a_pruned_run_keeps_its_epochs_and_is_never_the_best(
     storage: Storage, lease: StudyLease
 ) -> None:
     full, weak = (

@@ -1,4 +1,4 @@
-"""What people may do to studies, and how the queue is shared between them."""
+"""Commands of people to studies, and fair shares of the queue."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def test_cancel_ends_study_and_runs_at_once_and_refuses_its_runner(storage: Stor
     assert storage.queue.claim("b", LEASE) is None
 
 
-def test_pause_holds_the_runner_and_resume_goes_on(storage: Storage) -> None:
+def test_pause_stops_the_runner_and_resume_continues(storage: Storage) -> None:
     study_id, lease = claim(storage)
     assert storage.studies.command(study_id, Command.PAUSE).state == StudyState.PAUSING
     assert storage.queue.control_flags(lease).pause_requested
-    done_run(storage, lease, a_job())  # what is under way may end
+    done_run(storage, lease, a_job())  # running trainings may end
     storage.queue.release(lease, "its trainings have ended")
     assert storage.studies.get(study_id).state == StudyState.PAUSED
     assert storage.queue.claim("b", LEASE) is None
@@ -57,7 +57,7 @@ def test_pause_holds_the_runner_and_resume_goes_on(storage: Storage) -> None:
     assert (again[0].id, again[0].attempts) == (study_id, 1)
 
 
-def test_drain_ends_as_cancelled_once_the_runner_lets_go(storage: Storage) -> None:
+def test_drain_ends_as_cancelled_when_the_runner_releases_the_study(storage: Storage) -> None:
     study_id, lease = claim(storage)
     assert storage.studies.command(study_id, Command.DRAIN).state == StudyState.DRAINING
     run = done_run(storage, lease, a_job())
@@ -70,7 +70,7 @@ def test_drain_ends_as_cancelled_once_the_runner_lets_go(storage: Storage) -> No
     ("command", "state"),
     [(Command.PAUSE, StudyState.PAUSED), (Command.DRAIN, StudyState.CANCELLED)],
 )
-def test_what_was_asked_happens_also_when_the_runner_vanished(
+def test_pause_and_drain_take_effect_also_if_the_runner_vanished(
     storage: Storage, clock: MovableClock, command: Command, state: StudyState
 ) -> None:
     study_id, _ = claim(storage)
@@ -80,7 +80,7 @@ def test_what_was_asked_happens_also_when_the_runner_vanished(
     assert storage.studies.get(study_id).state == state
 
 
-def test_command_that_leads_nowhere_says_when_it_is_possible(storage: Storage) -> None:
+def test_refused_command_says_when_it_is_possible(storage: Storage) -> None:
     study_id, lease = claim(storage)
     storage.queue.fail(lease, "no")
     with pytest.raises(Conflict, match="failed; pause is possible while it is queued, paused"):
@@ -89,7 +89,7 @@ def test_command_that_leads_nowhere_says_when_it_is_possible(storage: Storage) -
         storage.studies.command("study_none", Command.PAUSE)
 
 
-def test_change_that_is_refused_changes_nothing(storage: Storage) -> None:
+def test_refused_change_changes_nothing(storage: Storage) -> None:
     study_id = submit(storage)
     before = storage.studies.get(study_id)
 
@@ -129,7 +129,7 @@ def test_submitters_get_equal_shares_however_much_they_queue(
     assert set(served.values()) == {10}
 
 
-def test_limit_of_waiting_studies_holds_per_submitter(storage: Storage) -> None:
+def test_limit_of_queued_studies_holds_per_submitter(storage: Storage) -> None:
     limited = Storage(storage.database, limits=Limits(max_queued_studies=2))
 
     def queue(submitter: str) -> None:
@@ -150,7 +150,7 @@ def test_keys_of_two_submitters_are_two_keys(storage: Storage) -> None:
     assert new and other.id != first.id
 
 
-def test_key_is_forgotten_after_its_lifetime(storage: Storage, clock: MovableClock) -> None:
+def test_key_expires_after_its_lifetime(storage: Storage, clock: MovableClock) -> None:
     first = submit(storage, "key")
     clock.advance((LIFETIME - timedelta(seconds=1)).total_seconds())
     assert submit(storage, "key") == first

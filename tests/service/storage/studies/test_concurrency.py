@@ -30,7 +30,7 @@ _start: Barrier
 
 
 def work_off(settings: Settings) -> list[str]:
-    """Claim and end studies until none is left; nobody ends one before all have claimed."""
+    """Claim and end studies until none is left, the first once all processes have claimed one."""
     storage = open_storage(settings)
     worked = []
     claimed = storage.queue.claim("worker", LEASE)
@@ -58,7 +58,7 @@ def keep(start: Barrier) -> None:
 
 
 def together(work: Callable[[Settings], Result], settings: Settings) -> Result:
-    """Wait for the other processes, so that all begin at once and none does two shares."""
+    """Wait for the other processes, so that all begin at the same time and each gets one share."""
     _start.wait()
     return work(settings)
 
@@ -79,7 +79,7 @@ def in_processes(
 
 
 def at_once(count: int, work: Callable[[int], Result]) -> list[Result]:
-    """Run in threads that all start at the same moment."""
+    """Run a function in threads that all start at the same moment."""
     barrier = Barrier(count)
 
     def begin(index: int) -> Result:
@@ -95,11 +95,11 @@ def test_processes_share_the_queue_without_ever_sharing_a_study(
 ) -> None:
     ids = [submit(storage) for _ in range(24)]
     worked = in_processes(processes, work_off, settings)
-    assert all(worked), "each process had its share"
+    assert all(worked), "each process had a share"
     assert sorted(study_id for share in worked for study_id in share) == ids
     run_counts = storage.run_counts.of([storage.studies.get(id) for id in ids]).values()
     assert {
-        (row.purpose, row.state, row.runs) for counts in run_counts for row in counts.counts
+        (count.purpose, count.state, count.runs) for found in run_counts for count in found.counts
     } == {(Purpose.SEARCH, RunState.SUCCEEDED, 2)}
     [latest] = storage.recommendations.latest()
     assert latest.version == len(ids), "versions without a gap, though studies ended at once"
@@ -128,7 +128,7 @@ def test_twenty_submissions_with_one_key_make_one_study(storage: Storage) -> Non
     assert len(storage.studies.list()) == 1
 
 
-def test_different_requests_with_one_key_at_once_leave_one_winner(storage: Storage) -> None:
+def test_of_different_requests_with_one_key_at_once_one_is_stored(storage: Storage) -> None:
     def submit_one(index: int) -> str | None:
         changes = {"sparsity": (50 + index) / 100}
         try:
@@ -154,7 +154,7 @@ def test_same_job_begun_many_times_at_once_is_one_run(storage: Storage) -> None:
     assert sorted(run.attempt for run in runs) == list(range(1, 9))
 
 
-def test_processes_that_start_together_migrate_one_by_one(
+def test_processes_that_start_together_migrate_in_turn(
     request: pytest.FixtureRequest, processes: ProcessPoolExecutor, settings: Settings
 ) -> None:
     if settings.database_url is not None:
@@ -165,7 +165,7 @@ def test_processes_that_start_together_migrate_one_by_one(
     storage.database.close()
 
 
-def test_reader_is_not_held_up_by_a_writer(database: Database) -> None:
+def test_writer_does_not_block_a_reader(database: Database) -> None:
     storage = Storage(database)
     submit(storage)
     with database.write() as writer:
@@ -176,7 +176,7 @@ def test_reader_is_not_held_up_by_a_writer(database: Database) -> None:
         assert time.monotonic() - began < 5
 
 
-def test_reader_sees_one_moment_however_long_it_reads(database: Database) -> None:
+def test_reader_sees_one_snapshot(database: Database) -> None:
     storage = Storage(database)
     submit(storage)
     count = text("SELECT count(*) FROM study")
@@ -188,7 +188,7 @@ def test_reader_sees_one_moment_however_long_it_reads(database: Database) -> Non
         assert reader.scalar(count) == 2
 
 
-def test_transaction_that_raises_leaves_nothing(database: Database) -> None:
+def test_transaction_that_raises_writes_nothing(database: Database) -> None:
     with pytest.raises(ZeroDivisionError), database.write() as writer:
         writer.execute(
             text("INSERT INTO combination VALUES (1, 'k', 'm', 'd', 's', 0.5, 'sgd', 'r')")
@@ -201,7 +201,7 @@ def test_transaction_that_raises_leaves_nothing(database: Database) -> None:
 def test_read_then_write_transactions_of_two_processes_never_fail_as_busy(
     database: Database,
 ) -> None:
-    """A deferred SQLite transaction would: it cannot upgrade once another one has written."""
+    """A deferred SQLite transaction would fail: it cannot upgrade once another one has written."""
     storage = Storage(database)
     submit(storage)
 

@@ -1,4 +1,4 @@
-"""A runner that has lost its study writes nothing: the whole database is compared."""
+"""Fencing: a runner that lost its study writes nothing. The whole database is compared."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def contents(database: Database) -> dict[str, list[tuple[Any, ...]]]:
 
 @pytest.fixture
 def begun(storage: Storage) -> tuple[StudyLease, str]:
-    """A claimed study with one run under way."""
+    """The lease of a claimed study, and the id of its running run."""
     submit(storage)
     _, lease = claim(storage, "a", LEASE)
     run = storage.runs.begin(lease, a_job(), 3)
@@ -57,7 +57,7 @@ def begun(storage: Storage) -> tuple[StudyLease, str]:
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
-def test_holder_may_write(
+def test_valid_lease_may_write(
     storage: Storage, clock: MovableClock, begun: tuple[StudyLease, str], write: Write
 ) -> None:
     before = contents(storage.database)
@@ -76,7 +76,7 @@ def test_old_token_writes_nothing_once_another_runner_took_over(
 
 
 @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
-def test_old_token_writes_nothing_to_a_study_given_back(
+def test_old_token_writes_nothing_to_a_released_study(
     storage: Storage, begun: tuple[StudyLease, str], write: Write
 ) -> None:
     storage.queue.release(begun[0], "bye")
@@ -93,7 +93,7 @@ def test_nothing_is_written_to_a_study_that_has_ended(
 
 
 @pytest.mark.parametrize("name", ["progress", "end"])
-def test_a_claim_gives_no_right_to_runs_of_another_study(
+def test_lease_gives_no_right_to_runs_of_another_study(
     storage: Storage, begun: tuple[StudyLease, str], name: str
 ) -> None:
     submit(storage)

@@ -1,4 +1,4 @@
-"""The queue: who gets which study, how long he keeps it, and when it is given up."""
+"""The queue: who gets which study, how long the lease holds, and when a study fails."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ def test_claim_takes_studies_in_the_order_they_were_submitted(storage: Storage) 
     assert storage.queue.claim("me", LEASE) is None
 
 
-def test_claim_tells_what_was_claimed_and_since_when(
-    storage: Storage, clock: MovableClock
-) -> None:
+def test_claim_returns_the_study_with_its_start(storage: Storage, clock: MovableClock) -> None:
     study_id = submit(storage)
     clock.advance(60)
     study, lease = claim(storage, "me", LEASE)
@@ -49,7 +47,7 @@ def test_lease_that_runs_out_lets_another_runner_take_over(
     assert second.started_at == first.started_at, "a study starts once"
 
 
-def test_prior_is_written_before_the_first_run_and_stays_whoever_resumes(
+def test_prior_is_written_before_the_first_run_and_then_stays(
     storage: Storage, clock: MovableClock
 ) -> None:
     study_id = submit(storage)
@@ -61,7 +59,7 @@ def test_prior_is_written_before_the_first_run_and_stays_whoever_resumes(
     assert storage.queue.begin_search(old, other).prior == other
     clock.advance(15)
     _, lease = claim(storage, "b", LEASE)
-    assert storage.queue.begin_search(lease, one).prior == one, "nothing rests on the first yet"
+    assert storage.queue.begin_search(lease, one).prior == one, "no run has begun with the first"
     with pytest.raises(StaleLease):
         storage.queue.begin_search(old, other)
     storage.runs.begin(lease, a_job(), epochs=3)
@@ -88,7 +86,7 @@ def test_heartbeat_prolongs_the_lease_from_now(storage: Storage, clock: MovableC
     assert storage.queue.claim("b", LEASE) is not None
 
 
-def test_runner_that_was_late_but_not_replaced_goes_on(
+def test_late_runner_that_was_not_replaced_continues(
     storage: Storage, clock: MovableClock
 ) -> None:
     submit(storage)
@@ -109,7 +107,7 @@ def test_released_study_is_claimed_again_at_once_under_a_new_token(storage: Stor
     assert new.token == old.token + 1
 
 
-def test_study_is_given_up_after_the_allowed_number_of_lost_runners(
+def test_study_fails_after_the_allowed_number_of_lost_runners(
     storage: Storage, clock: MovableClock
 ) -> None:
     study_id, next_id = submit(storage), submit(storage)
@@ -118,7 +116,7 @@ def test_study_is_given_up_after_the_allowed_number_of_lost_runners(
         assert study.id == study_id
         clock.advance(16)
     study, _ = claim(storage, "a", LEASE)
-    assert study.id == next_id, "the next in line is served by the same call"
+    assert study.id == next_id, "the same call claims the next study"
     given_up = storage.studies.get(study_id)
     assert (given_up.state, given_up.attempts) == (StudyState.FAILED, 5)
     assert given_up.ended_at == clock.now
@@ -136,7 +134,7 @@ def test_runner_that_breaks_down_counts_as_lost(storage: Storage) -> None:
     assert storage.studies.get(study_id).state == StudyState.FAILED
 
 
-def test_study_given_back_on_purpose_is_never_given_up(storage: Storage) -> None:
+def test_released_study_uses_up_no_attempt(storage: Storage) -> None:
     study_id = submit(storage)
     tokens = []
     for _ in range(12):
@@ -144,7 +142,7 @@ def test_study_given_back_on_purpose_is_never_given_up(storage: Storage) -> None
         tokens.append(lease.token)
         assert (study.id, study.attempts) == (study_id, 1)
         storage.queue.release(lease, "the service was stopped")
-    assert tokens == list(range(1, 13)), "fencing tokens grow with every claim all the same"
+    assert tokens == list(range(1, 13)), "fencing tokens grow with every claim"
 
 
 @pytest.mark.parametrize("verdict", ["succeed", "fail"])
@@ -168,7 +166,7 @@ def test_ended_study_stays_ended(storage: Storage, clock: MovableClock, verdict:
     assert storage.studies.get(study_id) == study
 
 
-def test_every_transition_leaves_an_event(storage: Storage, clock: MovableClock) -> None:
+def test_every_transition_is_an_event(storage: Storage, clock: MovableClock) -> None:
     study_id = submit(storage)
     _, lease = claim(storage, "a", LEASE)
     clock.advance(1)

@@ -1,4 +1,4 @@
-"""Cost adds up from runs to studies to recommendations, and limits of keys hold."""
+"""Quotas: costs add up from runs to studies to recommendations, and limits of keys hold."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_key_has_limits_of_its_own(storage: Storage) -> None:
     assert [key.limits.max_queued_studies for key in limited.keys.list()] == [3, None]
 
 
-def test_studies_wait_once_the_gpu_hours_are_used_up_until_they_have_passed(
+def test_studies_wait_while_the_gpu_hours_are_used_up(
     storage: Storage, clock: MovableClock
 ) -> None:
     ada, _ = storage.keys.create("ada", Scope.SUBMIT, Limits(gpu_hours=1.0))

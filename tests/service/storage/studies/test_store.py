@@ -35,7 +35,7 @@ def test_same_key_and_request_give_the_same_study(storage: Storage, clock: Movab
     storage.queue.claim("a", timedelta(seconds=15))
     again, new_again = storage.studies.submit(a_request(), a_plan(), "key")
     assert (new, new_again) == (True, False)
-    assert again == storage.studies.get(first.id), "as it stands now"
+    assert again == storage.studies.get(first.id), "the present study"
     assert len(storage.studies.list()) == 1
 
 
@@ -87,10 +87,10 @@ def test_list_filters_by_state_and_by_each_field_of_the_combination(storage: Sto
     assert listed(sparsity=0.0) == [mlp], "zero is a sparsity, not the absence of a filter"
 
 
-def test_what_a_failed_submission_made_is_made_again_by_the_next(
+def test_rows_of_a_failed_submission_are_inserted_by_the_next(
     database: Database, clock: MovableClock
 ) -> None:
-    """Intakes remember rows that are there to stay, and no others."""
+    """The intake remembers only committed rows."""
     intake = Intake(clock)
     request, plan = a_request(), a_plan()
     for number in range(3):
