@@ -28,7 +28,7 @@ from ham.config import HamConfig
 from service.domain.planning.plans import resolve
 from service.domain.search import stages
 from service.domain.search.candidates import grid
-from service.domain.search.screening_rounds import plan_rounds, training_count
+from service.domain.search.screening_rounds import rounds_of, training_count
 from service.records import Job, Outcome
 from service.workers.study.optuna_search import OptunaSearch
 
@@ -203,8 +203,7 @@ def regrets(shape: Shape, repetitions: int) -> Iterator[Regrets]:
         plan = resolve(request).model_copy(update={"sampler_seed": 1000 * number})
         world, simulator = World(plan, shape), Simulator(World(plan, shape), number)
         budget = plan.budget
-        rounds = plan_rounds(budget.finalists, budget.screening_seeds)
-        screening = training_count(rounds)
+        screening = training_count(rounds_of(budget))
         trials = search(plan, simulator, budget.trials + screening)
         searched = trials[: budget.trials]
         chosen = select(plan, simulator, searched), best_single(searched), best_single(trials)

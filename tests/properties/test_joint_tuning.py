@@ -17,7 +17,7 @@ from ham.errors import InvalidConfig
 from search_spaces import JOINT, Branch, space_for
 from service.domain.evidence.recommendations import provisional, recommend
 from service.domain.planning import plans
-from service.domain.planning.plans import MIN_TRIALS, stage_sizes
+from service.domain.planning.stage_sizes import MIN_TRIALS, stage_sizes
 from service.domain.search import ranking
 from service.domain.search.ranking import observations_of
 from service.domain.search.stages import selected, selected_baseline

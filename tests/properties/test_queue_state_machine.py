@@ -37,7 +37,9 @@ from ham.client.records import (
 from ham.client.records.lifecycle import AFTER_RELEASE, COMMANDS, TRANSITIONS
 from ham.config import HamConfig
 from ham.errors import InvalidConfig
-from service.domain.planning.plans import BASELINES, changed, resolve, stage_sizes
+from service.domain.planning.budget_changes import changed
+from service.domain.planning.plans import BASELINES, resolve
+from service.domain.planning.stage_sizes import stage_sizes
 from service.errors import Conflict, StaleLease
 from service.records import Outcome, StudyLease
 from service.storage import Database, Storage

@@ -18,8 +18,9 @@ from service.api.dependencies import (
 )
 from service.api.errors.problems import documented
 from service.api.routes.studies import SUBMITTED, submitted, views
+from service.domain.planning.budget_changes import changed
 from service.domain.planning.permissions import require_priority
-from service.domain.planning.plans import changed, resolve
+from service.domain.planning.plans import resolve
 from service.storage import Storage
 
 router = APIRouter(prefix="/v1/studies", tags=["studies"])

@@ -72,7 +72,7 @@ def provisional_message(
     named = _named(plan, candidate)
     tail = "no gain has been measured on held-out seeds"
     if optimum is None:
-        return f"Provisional: {named} was the best found by too few runs for a surface; {tail}."
+        return f"Provisional: {named} is the best of too few runs for a surface; {tail}."
     gain = optimum.expected_gain
     expected = (
         f"{100 * gain.mean:+.2f} points of validation accuracy over {_baseline(plan, baseline)} "
@@ -81,10 +81,10 @@ def provisional_message(
     )
     if gain.mean <= 0:
         return (
-            f"Provisional: nothing found is expected to help; of the best ({named}) {expected}; "
-            f"{tail}. Train without HAM."
+            f"Provisional: no configuration found is expected to help; the best ({named}) is "
+            f"expected to give {expected}; {tail}. Train without HAM."
         )
-    return f"Provisional: of {named} {expected} are expected; {tail}."
+    return f"Provisional: {named} is expected to gain {expected}; {tail}."
 
 
 def _named(plan: Plan, ham_config: HamConfig) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ham.client.records import Plan, Run, RunState
-from service.domain.planning.plans import sizes_of
+from service.domain.planning.stage_sizes import sizes_of
 
 
 @dataclass

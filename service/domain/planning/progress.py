@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ham.client.records import HELD, Progress, Purpose, RunState, StageProgress, Study, StudyState
-from service.domain.planning.plans import sizes_of
+from service.domain.planning.stage_sizes import sizes_of
 from service.domain.ports import RunCountReads
 from service.records import RunCount, StudyRunCounts
 

@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ham.client.records import Budget
+
 MAX_ROUNDS = 5
 _MIN_CANDIDATES = 3
 
@@ -51,6 +53,11 @@ def plan_rounds(finalists: int, seeds_each: int) -> tuple[ScreeningRound, ...]:
         rounds.append(ScreeningRound(candidates, seeds))
         left -= candidates * seeds
     return tuple(rounds)
+
+
+def rounds_of(budget: Budget) -> tuple[ScreeningRound, ...]:
+    """Return the rounds of the screening that a budget pays for."""
+    return plan_rounds(budget.finalists, budget.screening_seeds)
 
 
 def seed_count(rounds: Sequence[ScreeningRound]) -> int:

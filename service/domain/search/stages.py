@@ -35,7 +35,7 @@ from service.domain.search.ranking import (
     succeeded,
     surface_of,
 )
-from service.domain.search.screening_rounds import ScreeningRound, plan_rounds
+from service.domain.search.screening_rounds import rounds_of
 from service.errors import StudyFailed
 from service.records import Job
 
@@ -83,7 +83,7 @@ def baseline_jobs(plan: Plan, purpose: Purpose) -> list[Job]:
 
 def round_count(plan: Plan) -> int:
     """Return the number of rounds of the screening."""
-    return len(_rounds(plan))
+    return len(rounds_of(plan.budget))
 
 
 def round_jobs(
@@ -169,12 +169,8 @@ def confirmation_jobs(plan: Plan, runs: Sequence[Run], earlier: Sequence[Run] = 
     return _jobs(Purpose.CONFIRMATION, further, plan.confirmation_seeds)
 
 
-def _rounds(plan: Plan) -> tuple[ScreeningRound, ...]:
-    return plan_rounds(plan.budget.finalists, plan.budget.screening_seeds)
-
-
 def _round_seeds(plan: Plan) -> list[tuple[int, ...]]:
-    ends = accumulate((each.seeds for each in _rounds(plan)), initial=0)
+    ends = accumulate((each.seeds for each in rounds_of(plan.budget)), initial=0)
     return [plan.screening_seeds[start:end] for start, end in pairwise(ends)]
 
 
@@ -187,7 +183,7 @@ def _candidates_by_round(
     """
     candidates = [finalists(plan, runs, earlier, branch=branch)]
     seen_seeds: set[int] = set()
-    for seeds, following in zip(_round_seeds(plan), _rounds(plan)[1:count], strict=False):
+    for seeds, following in zip(_round_seeds(plan), rounds_of(plan.budget)[1:count], strict=False):
         seen_seeds.update(seeds)
         known = [run for run in runs if run.purpose == Purpose.SEARCH or run.seed in seen_seeds]
         before = tuple(dict.fromkeys(chain.from_iterable(candidates)))

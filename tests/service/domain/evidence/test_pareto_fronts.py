@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ham.client.records import Budget, Plan, Purpose, Run
 from ham.config import PAPER_DEFAULT, RECIPE_BASELINE, HamConfig
 from service.domain.evidence.pareto_fronts import build_pareto_front
-from service.domain.planning.plans import sizes_of
+from service.domain.planning.stage_sizes import sizes_of
 from service.domain.search import pareto_stages
 from service.domain.search.pareto_stages import ParetoCandidate, pareto_candidate, pareto_front
 from service.errors import StudyFailed

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from ham.client.records import Budget, BudgetChange, Plan, StoredMeasures
 from ham.config import RECIPE_BASELINE
 from ham.errors import InvalidConfig
-from service.domain.planning.plans import rebudget, sizes_of
+from service.domain.planning.budget_changes import rebudget
+from service.domain.planning.stage_sizes import sizes_of
 from service.domain.search.objectives import (
     Values,
     crowding,

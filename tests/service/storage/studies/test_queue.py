@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from ham.client.records import BudgetChange, Prior, StudyChange, StudyState
-from service.domain.planning import plans
+from service.domain.planning.budget_changes import changed
 from service.errors import StaleLease
 from service.storage import Storage
 from service.storage.tables import StudyEventRow
@@ -71,8 +71,8 @@ def test_prior_is_written_before_the_first_run_and_then_stays(
         == storage.queue.control_flags(lease).plan.prior
     )
     change = StudyChange(budget=BudgetChange(trials=3))
-    changed = storage.studies.change(study_id, lambda study: plans.changed(study, change, ()))
-    assert (changed.plan.prior, changed.plan.budget.trials) == (one, 3)
+    study = storage.studies.change(study_id, lambda study: changed(study, change, ()))
+    assert (study.plan.prior, study.plan.budget.trials) == (one, 3)
 
 
 def test_heartbeat_prolongs_the_lease_from_now(storage: Storage, clock: MovableClock) -> None:

@@ -12,7 +12,8 @@ import pytest
 from ham.client.records import Budget, Purpose, Run, RunState, StudyRequest
 from ham.errors import InvalidConfig
 from service.domain.evidence.recommendations import recommend
-from service.domain.planning.plans import resolve, stage_sizes
+from service.domain.planning.plans import resolve
+from service.domain.planning.stage_sizes import stage_sizes
 from service.storage import Database, Storage
 from service.storage.engine.migrate import migrate
 from service.workers.study.assignments import TrainingAssignment
