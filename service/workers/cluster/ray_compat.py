@@ -124,9 +124,9 @@ def checkpoint_at(storage: StorageContext, number: int) -> tune.Checkpoint:
 def keep_idle_trainables(controller: Any, trial: Any, more: int) -> None:
     """Let Tune keep ``more`` further trainables that have nothing to do, instead of ending them.
 
-    Tune passes its ``TuneController`` inside a wrapper, as ``_tune_controller``. Without
-    ``_actor_cache`` of the controller, Tune ends all idle trainables but one, and starting one
-    takes about a second.
+    Tune passes its ``TuneController`` in a ``TrialRunnerWrapper``, as ``_tune_controller``.
+    Without ``_actor_cache`` of the controller, Tune ends all idle trainables but one, and
+    starting one takes about a second.
     """
     inner = getattr(controller, "_tune_controller", controller)
     inner._actor_cache.increase_max(trial.placement_group_factory, more)

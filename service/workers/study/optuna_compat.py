@@ -16,13 +16,13 @@ from optuna.storages._rdb import models
 from optuna.storages._rdb.storage import _create_scoped_session
 
 
-def study_id(study: optuna.Study) -> int:
-    """Return the number of a study in its storage.
+def study_id(study: Any) -> int:
+    """Return the number of an ``optuna.Study`` or ``FrozenStudy`` in its storage.
 
-    Without ``Study._study_id``, the list of first trials cannot be stored with the study, and
+    Without their ``_study_id``, the list of first trials cannot be stored with the study, and
     trials cannot be found by their number.
     """
-    return study._study_id
+    return int(study._study_id)
 
 
 def trial_of(study: optuna.Study, trial_id: int) -> optuna.Trial:

@@ -125,7 +125,7 @@ class OptunaSearch:
         if self._plan.is_multi_objective:
             optuna_compat.assign_generation(trial)
         space, levels = self._plan.space, self._plan.sparsities
-        sampled = self._suggest(trial)
+        sampled = self._sample(trial)
         ham_config = space.decode(sampled)
         sparsity = trial.suggest_categorical(_SPARSITY, levels) if levels else None
         self.asked += 1
@@ -185,7 +185,7 @@ class OptunaSearch:
             self._storage.set_trial_user_attr(trial_id, "fail_reason", reason)
             self._study.tell(number, state=TrialState.FAIL)
 
-    def _suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+    def _sample(self, trial: optuna.Trial) -> dict[str, Any]:
         """Return a value for each axis and choice of this branch.
 
         A lost runner may have drawn only some of the values. Each of those is kept, and drawn

@@ -20,6 +20,7 @@ from service.settings import Settings
 from service.storage import Database, Storage, open_storage
 from service.storage.engine.migrate import migrate
 from service.storage.tables import Base
+from service.workers.study.optuna_compat import study_id
 from service.workers.study.optuna_storage import open_optuna_storage
 from tests.postgres import fresh_database
 from tests.service import studies
@@ -60,7 +61,7 @@ def answers(settings: Settings, storage: Storage) -> Any:
     trials = [
         trial
         for study in optuna_storage.get_all_studies()
-        for trial in optuna_storage.get_all_trials(study._study_id)
+        for trial in optuna_storage.get_all_trials(study_id(study))
     ]
     optuna_storage.engine.dispose()
     assert len(trials) == 2

@@ -19,6 +19,7 @@ from service.settings import Settings
 from service.workers.cluster import connection
 from service.workers.cluster.checkpoint_files import read_checkpoint
 from service.workers.cluster.checkpoints import open_checkpoint_store
+from service.workers.cluster.ray_compat import call_when_ready
 from service.workers.cluster.trainable import LOST_WORKER, OUTCOME, WARNING, TrainRun
 from service.workers.cluster.trainer import Trainer
 from service.workers.cluster.worker_pool import open_pool
@@ -220,7 +221,7 @@ def test_a_training_that_finds_no_pool_is_lost_and_not_failed(
     tmp_path: Path, request_: StudyRequest
 ) -> None:
     training = Tune(config_of_a_run(tmp_path, request_))
-    ray.get(training.actor.__ray_ready__.remote())
+    ray.get(call_when_ready(training.actor))
     ray.kill(open_pool(Trainer))
     with pytest.raises(RayTaskError, match="WorkersLost"):
         training.finish()

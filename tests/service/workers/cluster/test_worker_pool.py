@@ -13,6 +13,7 @@ from ray.exceptions import RayActorError
 
 from service.settings import Settings
 from service.workers.cluster import connection
+from service.workers.cluster.ray_compat import call_when_ready
 from service.workers.cluster.worker_pool import MAINTENANCE_SECONDS, WorkerPool
 
 pytestmark = pytest.mark.xdist_group("ray")
@@ -150,7 +151,7 @@ def test_workers_that_nobody_wants_are_ended_and_then_the_pool(two_cpus: None) -
 
     def ended(actor: Any) -> bool:
         try:
-            ray.get(actor.__ray_ready__.remote())
+            ray.get(call_when_ready(actor))
         except RayActorError:
             return True
         return False

@@ -19,7 +19,7 @@ from service.domain.planning.plans import resolve
 from service.records import Outcome
 from service.settings import Settings
 from service.storage import Database
-from service.workers.study import optuna_search
+from service.workers.study import optuna_compat, optuna_search
 from service.workers.study.optuna_search import OptunaSearch, Proposal, Search
 from service.workers.study.optuna_storage import open_optuna_storage
 
@@ -166,7 +166,7 @@ def test_runner_lost_between_two_parameters_changes_no_proposal(
     storage = open_optuna_storage(url)
     undisturbed = OptunaSearch(storage, "undisturbed", plan)
     expected = [undisturbed.ask() for _ in range(6)]
-    written = optuna.Trial._suggest
+    suggest = optuna_compat.suggest
     search = OptunaSearch(storage, "disturbed", plan)
     found = [search.ask() for _ in range(5)]
     for lost_after in (1, 2, 3):
@@ -174,9 +174,9 @@ def test_runner_lost_between_two_parameters_changes_no_proposal(
 
         def lost(*arguments: Any, left: Iterator[int] = left) -> Any:
             next(left)
-            return written(*arguments)
+            return suggest(*arguments)
 
-        monkeypatch.setattr(optuna.Trial, "_suggest", lost)
+        monkeypatch.setattr(optuna_compat, "suggest", lost)
         with pytest.raises(StopIteration):
             search.ask()
         monkeypatch.undo()
