@@ -33,10 +33,12 @@ class Engine:
 
     Args:
         settings: resources of a training, and where Ray keeps its files.
+        trainable: trains a run; tests replace it.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, trainable: type[TrainRun] = TrainRun) -> None:
         self._settings = settings
+        self._trainable = trainable
         self._relay = Relay(settings)
         self._thread = threading.Thread(target=self._serve, name="ray-tune", daemon=True)
         self._broken: Exception | None = None
@@ -71,7 +73,7 @@ class Engine:
 
     def _tuner(self) -> tune.Tuner:
         return tune.Tuner(
-            tune.with_resources(TrainRun, connection.resources_of_a_trial()),
+            tune.with_resources(self._trainable, connection.resources_of_a_trial()),
             tune_config=tune.TuneConfig(
                 search_alg=self._relay,
                 scheduler=WarmTrialScheduler(self._relay),

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -43,6 +42,7 @@ LOST_WORKER = "the worker that trained it was lost (killed, out of memory, or it
 RETRIES_OF_LOST_WORKERS = 2
 
 _BATCH_SECONDS = 1.0  # how late progress may be reported
+_SECONDS_BETWEEN_CLOCK_READINGS = 1.0
 _LARGEST_SHARE_OF_SAVING = 0.1
 _SECONDS_AFTER_FAILED_SAVING = 60.0
 _LAST = 2**31
@@ -67,17 +67,17 @@ class TrainRun(tune.Trainable):
         checkpoints, folder: location of the checkpoint store, and the run's folder in it.
         checkpoint_seconds: least time between two checkpoints.
 
-    Attributes:
-        clock: returns the time in seconds.
-
     Raises:
         WorkersLost: no worker can be had. No outcome is stored; the study is to be resumed.
     """
 
-    clock: Callable[[], float] = staticmethod(monotonic)
     _warning: str | None
     _checkpoint: TrainingCheckpoint | None
     _last_saved: float
+
+    def clock(self) -> float:
+        """Return the time in seconds; tests replace it."""
+        return monotonic()
 
     def setup(self, config: dict[str, Any]) -> None:
         """Prepare the first training of this trainable."""
@@ -188,9 +188,18 @@ class TrainRun(tune.Trainable):
         return self._worker.advance.remote(_BATCH_SECONDS, min(decisions, default=_LAST))
 
     def _answer(self, reference: Any) -> Any:
-        """Wait for the worker, at most for the time that is left to the training."""
-        left = self._started + self._config["seconds"] - self.clock()
-        return ray.get(reference, timeout=max(left, 0))
+        """Wait for the worker, at most for the time that is left to the training.
+
+        Raises:
+            GetTimeoutError: that time is over.
+        """
+        while True:
+            left = max(self._started + self._config["seconds"] - self.clock(), 0)
+            try:
+                return ray.get(reference, timeout=min(left, _SECONDS_BETWEEN_CLOCK_READINGS))
+            except GetTimeoutError:
+                if left <= _SECONDS_BETWEEN_CLOCK_READINGS:
+                    raise
 
     def _request_worker(self) -> None:
         run, myself = self._config, ray.get_runtime_context().current_actor

@@ -1,4 +1,4 @@
-"""The store of states of trainings: here a folder, by its path and by its address."""
+"""The checkpoint store: here a folder, opened by its path and by its address."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from service.workers.cluster.checkpoints import (
 RUN = {"seed": 3}
 
 
-def test_a_state_fits_its_run_its_config_and_its_code_alone() -> None:
+def test_each_run_config_and_version_of_the_code_has_its_own_folder() -> None:
     folders = {
         folder_of("study", "run", RUN, "code"),
         folder_of("study", "run", RUN, "other code"),
@@ -37,9 +37,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> CheckpointStore:
     return open_checkpoint_store(request.param(tmp_path))
 
 
-def test_a_folder_lies_among_files_and_a_bucket_does_not(tmp_path: Path) -> None:
-    for store in (str(tmp_path / "a b"), (tmp_path / "a b").as_uri()):
-        assert path_of(store, "study/run") == tmp_path / "a b" / "study" / "run"
+def test_a_folder_has_a_path_and_a_bucket_has_none(tmp_path: Path) -> None:
+    for location in (str(tmp_path / "a b"), (tmp_path / "a b").as_uri()):
+        assert path_of(location, "study/run") == tmp_path / "a b" / "study" / "run"
     assert path_of("s3://bucket/folder", "study/run") is None
 
 
@@ -47,10 +47,10 @@ def put(store: CheckpointStore, path: str) -> None:
     folder = f"{store.folder}/{path}"
     store.files.create_dir(folder)
     with store.files.open_output_stream(f"{folder}/4-5.state") as stream:
-        stream.write(b"state")
+        stream.write(b"bytes")
 
 
-def test_a_place_lists_and_removes_what_is_there(store: CheckpointStore) -> None:
+def test_a_store_lists_and_removes_checkpoints_and_folders(store: CheckpointStore) -> None:
     assert store.checkpoint_numbers("study/run") == []
     for name in ("checkpoint_000009", "checkpoint_000010", "checkpoint_000002", "else"):
         put(store, f"study/run/{name}")
@@ -65,7 +65,7 @@ def test_a_place_lists_and_removes_what_is_there(store: CheckpointStore) -> None
     assert store.files.get_file_info(f"{store.folder}/study").type == FileType.NotFound
 
 
-def test_a_place_knows_its_studies(store: CheckpointStore) -> None:
+def test_a_store_lists_its_studies(store: CheckpointStore) -> None:
     began = datetime.now(UTC) - timedelta(seconds=2)
     study = "study_" + "0" * 26
     put(store, f"{study}/run/checkpoint_000000")
@@ -77,16 +77,17 @@ def test_a_place_knows_its_studies(store: CheckpointStore) -> None:
 
 def test_a_study_changed_when_the_newest_of_its_files_did(tmp_path: Path) -> None:
     study = "study_" + "0" * 26
-    state = tmp_path / study / "run" / "checkpoint_000000"
-    state.mkdir(parents=True)
+    checkpoint = tmp_path / study / "run" / "checkpoint_000000"
+    checkpoint.mkdir(parents=True)
     times = (1_000_000_000, 1_000_000_100, 1_000_000_050)
-    for path, time in zip((state, state.parent, state.parent.parent), times, strict=True):
+    folders = (checkpoint, checkpoint.parent, checkpoint.parent.parent)
+    for path, time in zip(folders, times, strict=True):
         os.utime(path, (time, time))
     last = datetime.fromtimestamp(max(times), UTC)
     assert list(open_checkpoint_store(str(tmp_path)).studies()) == [(study, last)]
 
 
-def test_a_place_that_cannot_be_written_to_is_found_out(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_written_to_is_an_error_with_its_remedy(tmp_path: Path) -> None:
     check_checkpoint_store(str(tmp_path / "new"))
     assert list((tmp_path / "new").iterdir()) == []
     (tmp_path / "file").touch()

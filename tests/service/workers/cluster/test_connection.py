@@ -1,4 +1,4 @@
-"""What a training occupies, by its model's profile and what the cluster has."""
+"""What a training occupies, from its model's spec and the resources of the cluster."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from service.workers.cluster.connection import resources_per_trial
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> str:
     """A model that fills four GPUs."""
-    row = replace(MODELS.get("digits_mlp"), gpus=4.0)
-    monkeypatch.setattr(MODELS, "get", lambda _: row)
-    return row.name
+    spec = replace(MODELS.get("digits_mlp"), gpus=4.0)
+    monkeypatch.setattr(MODELS, "get", lambda _: spec)
+    return spec.name
 
 
 def has(monkeypatch: pytest.MonkeyPatch, *nodes: dict[str, Any]) -> None:

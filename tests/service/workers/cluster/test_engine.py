@@ -1,11 +1,14 @@
-"""The engine on a real Ray: what becomes of trainings that crash, hang or last long."""
+"""The engine on a real Ray: trainings that crash, hang or are long.
+
+The trainings train nothing. They move the clock of their worker instead of sleeping.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-import time
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +25,7 @@ from service.settings import Settings
 from service.storage import Storage
 from service.workers.cluster import connection
 from service.workers.cluster.engine import Engine
-from service.workers.cluster.trainable import LOST_WORKER
+from service.workers.cluster.trainable import LOST_WORKER, TrainRun
 from service.workers.cluster.trainer import Trainer
 from service.workers.cluster.worker_pool import open_pool
 from service.workers.study.assignments import TrainingAssignment
@@ -33,7 +36,6 @@ from tests.service.workers.conftest import SMALL, known_accuracy, metrics, outco
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
-RUN_SECONDS = 15.0
 SECONDS_OF_A_LONG_EPOCH = 1.1
 LOST_IN = (4, 9)  # a long epoch, and a short one
 
@@ -51,15 +53,24 @@ class Result:
         return {**self._json, "sparsity": self._json["measures"].pop("sparsity")}
 
 
-Trouble = Callable[[RunConfig, int], None]
+Trouble = Callable[[RunConfig, int], float]
 Accuracy = Callable[[RunConfig], float]
 
 
-class Fake:
-    """Trains nothing; ``trouble`` may happen before an epoch."""
+class Clock:
+    """A worker's clock, which only its trainings move."""
 
-    def __init__(self, run: RunConfig, trouble: Trouble, accuracy: Accuracy) -> None:
-        self._run, self._trouble = run, trouble
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Fake:
+    """Trains nothing; each epoch takes the seconds that ``trouble`` returns, if it returns."""
+
+    def __init__(self, run: RunConfig, clock: Clock, trouble: Trouble, accuracy: Accuracy) -> None:
+        self._run, self._clock, self._trouble = run, clock, trouble
         self._accuracy = accuracy(run)
         self.epochs_done = 0
         self.environment = {"pid": os.getpid()}
@@ -69,7 +80,7 @@ class Fake:
         return self.epochs_done >= self._run.recipe.epochs
 
     def run_epoch(self) -> EpochMetrics:
-        self._trouble(self._run, self.epochs_done + 1)
+        self._clock.now += self._trouble(self._run, self.epochs_done + 1)
         self.epochs_done += 1
         return metrics(self.epochs_done, self._accuracy)
 
@@ -87,7 +98,8 @@ class Fake:
 def trainer(trouble: Trouble, accuracy: Accuracy = known_accuracy) -> type[Trainer]:
     class FakeTrainer(Trainer):
         def __init__(self, gpus: float = 0) -> None:
-            super().__init__(lambda run: Fake(run, trouble, accuracy), gpus)  # type: ignore[arg-type]
+            clock = Clock()
+            super().__init__(lambda run: Fake(run, clock, trouble, accuracy), gpus, clock)
 
         def checkpoint(self) -> bytes:
             """No torch: its import would count as training."""
@@ -103,32 +115,45 @@ def trainer(trouble: Trouble, accuracy: Accuracy = known_accuracy) -> type[Train
 
 @pytest.fixture
 def engine(settings: Settings, tmp_path: Path) -> Iterator[Engine]:
-    settings = settings.model_copy(update={"cpus": 2, "run_seconds": RUN_SECONDS})
+    settings = settings.model_copy(update={"cpus": 2})
     connection.start_local(settings)
     plan = resolve(request())
     search, screening = plan.search_seeds[0], plan.screening_seeds[0]
     trained = tmp_path / "trained"
     trained.mkdir()
 
-    def trouble(run: RunConfig, epoch: int) -> None:
+    def is_the_one_that_hangs(run: RunConfig) -> bool:
+        return (run.setting, run.seed) == (PAPER_DEFAULT, search)
+
+    def trouble(run: RunConfig, epoch: int) -> float:
         """Crash twice in one training, hang in another, always crash in a third."""
         if run.combination.sparsity != request().sparsity:
-            return
+            return 0.0
         if (run.setting, run.seed) == (RECIPE_BASELINE, search):
             with (trained / "epochs").open("a") as file:
                 file.write(f"{epoch}\n")
-            time.sleep(SECONDS_OF_A_LONG_EPOCH if epoch <= LOST_IN[0] else 0)
             crashed = trained / f"crashed in {epoch}"
             if epoch in LOST_IN and not crashed.exists():
                 crashed.touch()
                 os._exit(1)
-        elif (run.setting, run.seed) == (PAPER_DEFAULT, search):
-            time.sleep(3600)
+            return SECONDS_OF_A_LONG_EPOCH if epoch <= LOST_IN[0] else 0.0
+        elif is_the_one_that_hangs(run):
+            (trained / "hangs").touch()
+            threading.Event().wait()
         elif (run.setting, run.seed) == (PAPER_DEFAULT, screening):
             os._exit(1)
+        return 0.0
+
+    class TrainRunOnOurClock(TrainRun):
+        """Its clock stands still, and jumps past the time limit once the training hangs."""
+
+        def clock(self) -> float:
+            run = RunConfig.from_json(self._config["run"])
+            hangs = run.combination.sparsity == request().sparsity and is_the_one_that_hangs(run)
+            return 1e9 if hangs and (trained / "hangs").exists() else 0.0
 
     open_pool(trainer(trouble))
-    yield Engine(settings)
+    yield Engine(settings, TrainRunOnOurClock)
     ray.shutdown()
 
 
@@ -141,7 +166,7 @@ def request(sparsity: float = 0.9) -> StudyRequest:
 def run_study(
     engine: Engine, storage: Storage, settings: Settings, plan: Plan, asked: StudyRequest
 ) -> tuple[list[Run], list[str]]:
-    """Return the runs of a whole study, and which were begun or taken up again, in order."""
+    """Return the runs of a whole study, and the ids of those that began or resumed, in order."""
     study, _ = storage.studies.submit(asked, plan)
     claimed = storage.queue.claim("a test", timedelta(minutes=5))
     assert claimed is not None
@@ -153,7 +178,7 @@ def run_study(
 
 
 class Watched(StudyExecution):
-    """A execution that remembers what it handed out."""
+    """An execution that remembers the runs that it handed out."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -170,7 +195,7 @@ def find(runs: list[Run], purpose: Purpose, setting: HamConfig) -> Run:
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
-def test_trouble_is_recorded_retried_where_it_can_pass_and_stops_no_study(
+def test_a_crash_is_retried_a_hang_is_recorded_and_neither_stops_the_study(
     engine: Engine, settings: Settings, storage: Storage, tmp_path: Path
 ) -> None:
     runs, _ = run_study(engine, storage, settings, resolve(request()), request())
@@ -179,7 +204,7 @@ def test_trouble_is_recorded_retried_where_it_can_pass_and_stops_no_study(
     assert resumed.state == RunState.SUCCEEDED, resumed.error
     epochs = [int(line) for line in (tmp_path / "trained" / "epochs").read_text().split()]
     assert epochs == sorted([*range(1, resumed.epochs + 1), *LOST_IN]), (
-        "the epochs under way are lost, no other"
+        "only the epochs that crashed are trained twice"
     )
 
     hung = find(runs, Purpose.SEARCH, PAPER_DEFAULT)
@@ -193,19 +218,20 @@ def test_trouble_is_recorded_retried_where_it_can_pass_and_stops_no_study(
 
     again, _ = run_study(engine, storage, settings, resolve(request(0.8)), request(0.8))
     pids = {run.environment["pid"] for run in again if run.state == RunState.SUCCEEDED}
-    assert pids & {run.environment["pid"] for run in others}, "the workers stayed warm"
+    assert pids & {run.environment["pid"] for run in others}, "the workers were used again"
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
-def test_promoted_trials_go_on_where_they_stopped(
+def test_promoted_trials_continue_after_the_epoch_at_which_they_stopped(
     settings: Settings, storage: Storage, tmp_path: Path
 ) -> None:
-    """Each trial is worse than those before it: they pass into the best third as others come."""
+    """Each trial is worse than all before it, so these enter the best third as others come."""
     trained, begun = tmp_path / "trained", tmp_path / "begun"
 
-    def note(run: RunConfig, epoch: int) -> None:
+    def note(run: RunConfig, epoch: int) -> float:
         with trained.open("a") as file:
             file.write(f"{run.setting} {run.seed} {epoch}\n")
+        return 0.0
 
     def worse_and_worse(run: RunConfig) -> float:
         with begun.open("a+") as file:
@@ -229,11 +255,11 @@ def test_promoted_trials_go_on_where_they_stopped(
         runs, assigned = run_study(Engine(settings), storage, settings, resolve(asked), asked)
     finally:
         ray.shutdown()
-    came_back = {run_id for run_id in assigned if assigned.count(run_id) > 1}
-    assert came_back
-    mine = [run for run in runs if run.reused_from is None]
+    promoted = {run_id for run_id in assigned if assigned.count(run_id) > 1}
+    assert promoted
+    own = [run for run in runs if run.reused_from is None]
     lines = trained.read_text().splitlines()
-    assert len(lines) == sum(run.epochs_done for run in mine), "no epoch was trained twice"
+    assert len(lines) == sum(run.epochs_done for run in own), "no epoch was trained twice"
     for run in runs:
         curve = [point.epoch for point in storage.runs.curve(run.id)]
         assert curve == list(range(1, run.epochs_done + 1))
