@@ -19,7 +19,7 @@ import psycopg
 
 from benchmarks.recorded_truth import FILE
 from benchmarks.replay import CHANCE, Truth, load
-from ham.client.records import Plan, Purpose, StudyRequest
+from ham.client.records import EpochMetrics, Plan, Purpose, StudyRequest
 from ham.config import RECIPE_BASELINE, Combination, HamConfig, RunConfig
 from ham.training import RunResult, train
 from search_spaces import recipe_for
@@ -28,6 +28,8 @@ from service.domain.planning.plans import resolve
 from service.domain.search.stages import baseline_jobs, confirmation_jobs, round_count, round_jobs
 from service.records import Job, Outcome, StudyLease
 from service.storage import Storage
+from service.storage.engine.mapping import column_names, field_names
+from service.storage.tables import RunRow
 
 SPARSIFIERS = ("random", "snip", "grasp", "synflow", "gmp", "acdc", "set", "rigl", "mest", "str")
 MODELS = ("digits_cnn", "digits_mlp")
@@ -203,6 +205,10 @@ _FIELDS = (
 )
 _RUN_ID = "'run_' || lpad((n * 1000 + source_run.rank)::text, 26, '0')"
 
+_CHANGED = {"id", "study_id", "combination_id", "started_at", "ended_at"}
+_RUN_COLUMNS = ", ".join(name for name in column_names(RunRow) if name not in _CHANGED)
+_METRICS = field_names(EpochMetrics)
+
 _COPIES = (
     f"""
 INSERT INTO sweep (id, submitter, created_at, request, left_out)
@@ -224,18 +230,14 @@ SELECT copy.id, copy.combination_id, {_SUBMITTER},
     CASE WHEN with_runs THEN runs_ended ELSE 0 END
 FROM copy JOIN study ON study.id = source_id JOIN combination c ON c.id = copy.combination_id""",
     f"""
-INSERT INTO run (id, study_id, combination_id, job, purpose, trial_number, alpha, beta, joint,
-    seed, state, epochs, epochs_done, validation_accuracy, test_accuracy, seconds, measures,
-    environment, error, attempt, started_at, ended_at, reused_from)
-SELECT {_RUN_ID}, copy.id, copy.combination_id, job, purpose, trial_number, alpha, beta, joint,
-    seed, state, epochs, epochs_done, validation_accuracy, test_accuracy, seconds, measures,
-    environment, error, attempt, started_at + shift, ended_at + shift, reused_from
+INSERT INTO run (id, study_id, combination_id, started_at, ended_at, {_RUN_COLUMNS})
+SELECT {_RUN_ID}, copy.id, copy.combination_id, started_at + shift, ended_at + shift,
+    {_RUN_COLUMNS}
 FROM copy JOIN run ON run.study_id = source_id JOIN source_run ON source_run.run_id = run.id
 WHERE with_runs ORDER BY n, source_run.rank""",
     f"""
-INSERT INTO run_metric
-SELECT {_RUN_ID}, m.epoch, m.train_loss, m.validation_accuracy, m.learning_rate, m.seconds,
-    m.sign_flips, m.mask_churn
+INSERT INTO run_metric (run_id, {", ".join(_METRICS)})
+SELECT {_RUN_ID}, {", ".join(f"m.{name}" for name in _METRICS)}
 FROM copy JOIN run ON run.study_id = source_id JOIN source_run ON source_run.run_id = run.id
 JOIN run_metric m ON m.run_id = run.id WHERE with_runs AND n % {{curves_every}} = 1""",
     f"""
