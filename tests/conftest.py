@@ -1,6 +1,6 @@
 """Fixtures of all tests: real databases, a clock to move, a real browser.
 
-What this machine lacks is skipped aloud; under CI (``CI`` is set) such a skip is a failure.
+A test that needs something this machine lacks is skipped; with ``CI`` set it fails.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.service.api.server import serving
 
 
 class MovableClock:
-    """A clock that stands still until it is moved."""
+    """A clock that shows the same time until it is moved."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,7 +46,7 @@ def clock() -> MovableClock:
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """URL of a database of this session's own, dropped at the end."""
+    """URL of a database for this session, dropped at the end."""
     try:
         with any_server() as server_url, fresh_database(server_url) as url:
             yield url
@@ -56,7 +56,7 @@ def postgres_url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[OwnServer]:
-    """A PostgreSQL server of the module's own, which it may stop and start."""
+    """A PostgreSQL server for one module, which may stop and start it."""
     try:
         with own_server() as server:
             yield server
@@ -66,7 +66,7 @@ def server() -> Iterator[OwnServer]:
 
 @pytest.fixture
 def empty_postgres_url(postgres_url: str) -> Iterator[str]:
-    """The same, with nothing in it; what was made in it, by whichever means, goes as well."""
+    """URL of the session's database without tables; whatever the test makes in it is removed."""
     empty(postgres_url)
     yield postgres_url
     empty(postgres_url)
@@ -74,14 +74,14 @@ def empty_postgres_url(postgres_url: str) -> Iterator[str]:
 
 @pytest.fixture
 def clear_postgres_url(postgres_url: str) -> str:
-    """The same, without rows."""
+    """URL of the session's database with its tables and without rows."""
     clear(postgres_url)
     return postgres_url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Settings of a service whose databases hold no rows, once per kind of database."""
+    """Settings of a service with empty tables, once per kind of database."""
     postgresql = request.param == "postgresql"
     url = request.getfixturevalue("clear_postgres_url") if postgresql else None
     return Settings(data_dir=tmp_path / "data", database_url=url)
@@ -115,14 +115,14 @@ def client(app: FastAPI) -> Iterator[TestClient]:
 
 @pytest.fixture
 def url(app: FastAPI) -> Iterator[str]:
-    """Address of the API on a free port."""
+    """URL of the API on a free port."""
     with serving(app) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A headless Chromium, closed with its module: until then asyncio.run is refused."""
+    """A headless Chromium for one module; asyncio.run is refused until it is closed."""
     try:
         with chromium() as browser:
             yield browser

@@ -83,7 +83,7 @@ def clean(
                 for study_id, changed in store.studies()
                 if _ended_before(before, storage.studies, study_id, changed)
             ]
-            lines = storage.logs.forget(before, dry_run=dry_run)
+            lines = storage.logs.delete_before(before, dry_run=dry_run)
         finally:
             storage.database.close()
         for path in [] if dry_run else files:

@@ -1,4 +1,4 @@
-"""Requests, plans, jobs and outcomes that are valid and small, to be varied by keyword."""
+"""Small, valid requests, plans, jobs and outcomes, to be varied by keyword."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SMALL = Budget(trials=2, finalists=1, screening_seeds=1, confirmation_seeds=3)
 
 @contextmanager
 def opened(settings: Settings) -> Iterator[Storage]:
-    """A storage with its tables, on the real clock."""
+    """Yield a storage with its tables, on the real clock."""
     storage = open_storage(settings)
     migrate(storage.database)
     yield storage
@@ -62,7 +62,7 @@ def submit(storage: Storage, key: str | None = None, **changes: Any) -> str:
 def claim(
     storage: Storage, owner: str = "a", duration: timedelta = timedelta(hours=1)
 ) -> tuple[Study, StudyLease]:
-    """Claim the next study, which must be there; return it with its lease."""
+    """Claim the next study, which must exist; return it with its lease."""
     claimed = storage.queue.claim(owner, duration)
     assert claimed is not None, "no study can be claimed"
     return claimed
@@ -142,7 +142,7 @@ def an_evidence(role: str, setting: HamConfig, tests: dict[int, float]) -> Evide
 
 
 def a_run(job: Job, accuracy: float | None, test: float | None = None, **changes: Any) -> Run:
-    """A run that has ended; with accuracy None it failed."""
+    """Return an ended run; with accuracy None it has failed."""
     fields = dict(
         id=f"run_{job.name}",
         study_id="study_1",

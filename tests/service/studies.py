@@ -1,6 +1,6 @@
-"""Plays a runner: takes studies through their real stages with made-up accuracies.
+"""Plays a runner: runs studies through their real stages with invented accuracies.
 
-Everything goes through the real storage and the real rules; only the training is left out.
+The storage and the rules are the real ones; only the training is left out.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def request_for(
     budget: Budget = SMALL,
     tune: tuple[Tunable, ...] = (),
 ) -> StudyRequest:
-    """Return a request on the digits."""
+    """Return a request for a study on the digits."""
     return StudyRequest(
         model=model,
         dataset="digits",
@@ -68,7 +68,7 @@ def submit(storage: Storage, request: StudyRequest) -> Study:
 
 
 def claim(storage: Storage) -> tuple[Study, StudyLease]:
-    """Take up the oldest queued study."""
+    """Claim the oldest queued study."""
     claimed = storage.queue.claim("test", LEASE)
     assert claimed is not None
     return claimed
@@ -114,7 +114,7 @@ def search(
     trials: int,
     measures: dict[str, Any] = MEASURES,
 ) -> None:
-    """Make search runs of settings spread over the space; what else is tuned helps at twice."""
+    """Make search runs all over the space; tuned multiples help most at twice the recipe."""
     noise = random.Random(study.plan.combination.key)
     space = study.plan.space
     tuned: dict[str, Any] = dict.fromkeys(space.multiples, 2.0)
@@ -141,7 +141,7 @@ def front_request(budget: Budget = SMALL, objective: Objective = "sparsity") -> 
 
 
 def finish_front(storage: Storage, gain: float = 0.02) -> ParetoFront:
-    """Take the oldest queued study, of two objectives, to its end."""
+    """Run the oldest queued study, of two objectives, to its end."""
     study, lease = claim(storage)
     plan = study.plan
     noise = random.Random(plan.slug)
@@ -183,7 +183,7 @@ def finish_front(storage: Storage, gain: float = 0.02) -> ParetoFront:
 
 
 def finish(storage: Storage, gain: float = 0.02) -> Recommendation:
-    """Take the oldest queued study to its end; HAM gains ``gain`` on average."""
+    """Run the oldest queued study to its end; HAM gains ``gain`` on average."""
     study, lease = claim(storage)
     plan = study.plan
     noise = random.Random(plan.combination.key)

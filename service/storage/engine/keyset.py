@@ -53,7 +53,7 @@ def newest(
         return query.where(*wanted(table), table.combination_id.in_(matching))
 
     def nth_newest_id(row: Any, rank: int, combination: Any, of: Any) -> ScalarSelect[Any]:
-        """Return the id at a place of a combination's list, counted from its newest."""
+        """Return the id of rank ``rank`` in a combination, 0 for its newest row."""
         ids = select(row.id).where(row.combination_id == combination, *wanted(row))
         ids = ids.order_by(row.id.desc()).offset(rank).limit(1)
         return ids.correlate(of).scalar_subquery()

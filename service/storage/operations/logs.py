@@ -65,7 +65,7 @@ class LogStore:
             rows = session.scalars(query.order_by(LogLineRow.id).limit(limit))
             return [_record(row) for row in rows]
 
-    def forget(self, before: datetime, *, dry_run: bool = False) -> int:
+    def delete_before(self, before: datetime, *, dry_run: bool = False) -> int:
         """Remove the log lines of studies that ended before a time; return their number.
 
         With ``dry_run`` nothing is removed.

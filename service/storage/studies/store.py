@@ -100,7 +100,7 @@ class StudyStore:
     ) -> Study:
         """Cancel, pause, resume or drain a study.
 
-        Nothing happens if the study already is where the command leads.
+        Nothing happens if the command would not change the state.
 
         Raises:
             NotFound: there is no such study.

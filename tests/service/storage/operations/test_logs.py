@@ -71,7 +71,7 @@ def test_lines_of_studies_that_ended_long_ago_are_removed(
     submit(storage)
     storage.logs.append(claim(storage), [line(clock, "under way")])
     between = clock() - timedelta(minutes=90)
-    assert storage.logs.forget(between, dry_run=True) == 2
-    assert storage.logs.forget(between) == 2
+    assert storage.logs.delete_before(between, dry_run=True) == 2
+    assert storage.logs.delete_before(between) == 2
     assert storage.logs.page(study_id=ended[0]) == []
     assert len(storage.logs.page()) == 3

@@ -136,8 +136,8 @@ def test_of_different_requests_with_one_key_at_once_one_is_stored(storage: Stora
         except Conflict:
             return None
 
-    [winner] = filter(None, at_once(10, submit_one))
-    assert [study.id for study in storage.studies.list()] == [winner]
+    [stored] = filter(None, at_once(10, submit_one))
+    assert [study.id for study in storage.studies.list()] == [stored]
 
 
 def test_new_combination_submitted_many_times_at_once_is_one_row(storage: Storage) -> None:
