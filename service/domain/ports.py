@@ -97,7 +97,7 @@ class TunedCombinations(Protocol):
         ...
 
 
-class StudiesWithFronts(Protocol):
+class StudiesWithParetoFronts(Protocol):
     """Studies and their Pareto fronts."""
 
     @property
@@ -106,6 +106,6 @@ class StudiesWithFronts(Protocol):
         ...
 
     @property
-    def fronts(self) -> ParetoFrontReads:
+    def pareto_fronts(self) -> ParetoFrontReads:
         """Pareto fronts."""
         ...

@@ -91,7 +91,7 @@ class Storage:
         self.runs = RunStore(database, clock)
         self.run_counts = RunCountStore(database)
         self.recommendations = RecommendationStore(database)
-        self.fronts = ParetoFrontStore(database)
+        self.pareto_fronts = ParetoFrontStore(database)
         self.external_runs = ExternalRunStore(database, clock)
         self.exports = Exports(database)
         self.keys = KeyStore(database, clock)

@@ -107,7 +107,7 @@ def home_page(storage: Storage, now: datetime) -> HomePage:
         more_active=MOST_ACTIVE in map(len, by_state),
         recommendations=recommendations,
         gains=Axis.around([found.gain for found in recommendations if found.gain], 0.0),
-        pareto_fronts=storage.fronts.list(limit=MOST_PARETO_FRONTS),
+        pareto_fronts=storage.pareto_fronts.list(limit=MOST_PARETO_FRONTS),
         boards=[
             Board(board, Axis.around([entry.test_accuracy for entry in board.rows]))
             for board in leaderboards(storage.recommendations)

@@ -46,5 +46,5 @@ def study_page(storage: Storage, study_id: str) -> StudyPage:
         for purpose in _STAGE_ORDER
     ]
     report = early_stopping_report.report(study, storage.runs)
-    pareto_front = storage.fronts.of_study(study_id)
+    pareto_front = storage.pareto_fronts.of_study(study_id)
     return StudyPage(study, pareto_front, report, [stage for stage in stages if stage[1]])

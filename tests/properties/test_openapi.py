@@ -34,7 +34,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
     studies.submit(storage, studies.request_for("rigl"))
     study, lease = studies.claim(storage)
     studies.search(storage, study, lease, 2)
-    studies.submit(storage, studies.front_request())
+    studies.submit(storage, studies.pareto_request())
     studies.submit(storage, studies.request_for("dense", 0.0))
     return create_app(settings, storage)
 

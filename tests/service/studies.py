@@ -128,7 +128,7 @@ def search(
         train(storage, lease, job, 0.9 + 0.002 * number + 0.002 * noise.random(), measures)
 
 
-def front_request(budget: Budget = SMALL, objective: Objective = "sparsity") -> StudyRequest:
+def pareto_request(budget: Budget = SMALL, objective: Objective = "sparsity") -> StudyRequest:
     """Return a request for a Pareto front on the digits."""
     return StudyRequest(
         model="digits_cnn",
@@ -140,7 +140,7 @@ def front_request(budget: Budget = SMALL, objective: Objective = "sparsity") -> 
     )
 
 
-def finish_front(storage: Storage, gain: float = 0.02) -> ParetoFront:
+def finish_pareto_study(storage: Storage, gain: float = 0.02) -> ParetoFront:
     """Run the oldest queued study, of two objectives, to its end."""
     study, lease = claim(storage)
     plan = study.plan

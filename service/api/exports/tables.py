@@ -117,7 +117,7 @@ def _recommendations(storage: Storage, selection: Selection, row: MakeRow) -> Pa
 
 def _pareto_fronts(storage: Storage, selection: Selection, row: MakeRow) -> Pages:
     last = None
-    while found := storage.fronts.list(selection.which, limit=_ITEMS, before=last):
+    while found := storage.pareto_fronts.list(selection.which, limit=_ITEMS, before=last):
         yield [row(front, point) for front in found for point in front.points]
         last = found[-1].study_id
 

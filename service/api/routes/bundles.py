@@ -30,7 +30,7 @@ def get_bundle(study_id: StudyId, storage: StorageDep) -> Response:
     """
     study = storage.studies.get(study_id)
     recommendation = storage.recommendations.of_study(study.id)
-    pareto_front = storage.fronts.of_study(study.id)
+    pareto_front = storage.pareto_fronts.of_study(study.id)
     content = bundle(study, storage.runs.of_study(study.id), recommendation, pareto_front)
     headers = {"Content-Disposition": f'attachment; filename="{study.id}.zip"'}
     return Response(content, media_type=_ZIP, headers=headers)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from ham.client.records import ParetoFront
-from service.domain.ports import StudiesWithFronts
+from service.domain.ports import StudiesWithParetoFronts
 from service.errors import NotFound
 
 
-def stored_pareto_front(storage: StudiesWithFronts, study_id: str) -> ParetoFront:
+def stored_pareto_front(storage: StudiesWithParetoFronts, study_id: str) -> ParetoFront:
     """Return the stored Pareto front of a study.
 
     Raises:
         NotFound: there is no such study, or it has no Pareto front; the message says why.
     """
     study = storage.studies.get(study_id)
-    if (found := storage.fronts.of_study(study_id)) is not None:
+    if (found := storage.pareto_fronts.of_study(study_id)) is not None:
         return found
     if not study.plan.is_multi_objective:
         raise NotFound(

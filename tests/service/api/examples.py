@@ -34,8 +34,8 @@ def examples(settings: Settings) -> dict[str, Any]:
             budget = studies.SMALL.model_copy(update={"trials": 12})
             studies.submit(storage, studies.request_for(name, budget=budget))
             recommendation = studies.finish(storage)
-        front = studies.submit(storage, studies.front_request()).id
-        studies.finish_front(storage)
+        front = studies.submit(storage, studies.pareto_request()).id
+        studies.finish_pareto_study(storage)
         waiting = studies.submit(storage, studies.request_for("dense", 0.0)).id
         study, lease = studies.claim(storage)
         studies.search(storage, study, lease, 1)

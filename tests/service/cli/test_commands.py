@@ -152,7 +152,7 @@ def test_tune_for_two_objectives_ends_with_the_pareto_front(
     waiting = Thread(target=lambda: results.append(hamtune(*tuning)))
     waiting.start()
     wait_until_queued(storage)
-    stored = studies.finish_front(storage)
+    stored = studies.finish_pareto_study(storage)
     waiting.join()
     assert results[0].returncode == 0, results[0].stderr
     shown = results[0].stdout

@@ -13,8 +13,8 @@ from tests.service.web.layout import CONTRAST, PHONE
 def test_study_of_two_objectives_shows_its_pareto_front(
     page: Page, url: str, storage: Storage
 ) -> None:
-    studies.submit(storage, studies.front_request())
-    stored = studies.finish_front(storage)
+    studies.submit(storage, studies.pareto_request())
+    stored = studies.finish_pareto_study(storage)
     page.goto(url)
     page.locator("section[aria-labelledby=pareto-fronts]").get_by_text(stored.study_id).click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("random-0.80,0.90")

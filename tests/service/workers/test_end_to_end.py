@@ -214,7 +214,7 @@ def test_a_study_of_two_objectives_ends_with_a_front_that_ham_alone_reproduces(
     for run in runs:
         assert run.measures.sparsity.target == run.sparsity
         assert run.measures.sparsity.realised == pytest.approx(run.sparsity, abs=0.01)
-    stored = storage.fronts.of_study(study.id)
+    stored = storage.pareto_fronts.of_study(study.id)
     assert stored is not None and not stored.provisional
     assert build_pareto_front(study.plan, runs).model_dump() == stored.model_dump(
         exclude={"study_id", "created_at"}

@@ -22,8 +22,8 @@ def finished_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stora
     """Three recommendations, a Pareto front and a queued sweep, for tests that only read."""
     storage = open_storage(Settings(data_dir=Path(tmp_path_factory.mktemp("exports"))))
     migrate(storage.database)
-    studies.submit(storage, studies.front_request().model_copy(update={"model": "digits_mlp"}))
-    studies.finish_front(storage)
+    studies.submit(storage, studies.pareto_request().model_copy(update={"model": "digits_mlp"}))
+    studies.finish_pareto_study(storage)
     for request in (
         studies.request_for("random"),
         studies.request_for("rigl"),

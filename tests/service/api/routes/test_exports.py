@@ -130,6 +130,6 @@ def test_leaderboards_and_pareto_fronts_are_exported_with_all_that_is_answered(
     rows = exported(client, "leaderboards", "jsonl")
     answered = [entry for board in boards for entry in board["rows"]]
     assert [row["trainings"] for row in rows] == [entry["trainings"] for entry in answered]
-    (front,) = storage.fronts.list()
+    (front,) = storage.pareto_fronts.list()
     points = exported(client, "fronts", "jsonl")
     assert {row["message"] for row in points} == {front.message}

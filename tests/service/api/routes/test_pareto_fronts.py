@@ -20,12 +20,12 @@ from tests.service import studies
 
 @pytest.fixture
 def stored(storage: Storage) -> ParetoFront:
-    studies.submit(storage, studies.front_request())
-    return studies.finish_front(storage)
+    studies.submit(storage, studies.pareto_request())
+    return studies.finish_pareto_study(storage)
 
 
 def test_pareto_front_is_submitted_and_answered_over_http(url: str, storage: Storage) -> None:
-    request = studies.front_request(objective="inference_flops")
+    request = studies.pareto_request(objective="inference_flops")
     with Client(url) as client:
         planned = client.plan(request)
         assert planned.sampler == "tpe" and planned.sparsities == (0.8, 0.9)
@@ -34,7 +34,7 @@ def test_pareto_front_is_submitted_and_answered_over_http(url: str, storage: Sto
         with pytest.raises(RequestRefused, match="is queued; it has a Pareto") as caught:
             client.pareto_front(study.id)
         assert caught.value.status == 404
-        stored = studies.finish_front(storage)
+        stored = studies.finish_pareto_study(storage)
         found = client.pareto_front(study.id)
         assert found == stored
         assert found.objectives == ("accuracy", "inference_flops")
@@ -70,7 +70,7 @@ def test_study_of_one_objective_has_no_pareto_front(client: TestClient, storage:
 def test_refused_request_names_its_field(
     client: TestClient, changes: dict[str, object], field: str
 ) -> None:
-    body = studies.front_request().model_dump(mode="json") | changes
+    body = studies.pareto_request().model_dump(mode="json") | changes
     answer = client.post("/v1/studies", json=body)
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
@@ -81,7 +81,7 @@ def test_rerun_submits_the_same_objectives(client: TestClient, stored: ParetoFro
     again = client.post(f"/v1/studies/{stored.study_id}/rerun")
     assert again.status_code == 202
     assert StudyRequest.model_validate_json(json.dumps(again.json()["request"])) == (
-        studies.front_request()
+        studies.pareto_request()
     )
 
 

@@ -26,7 +26,7 @@ from tests.service.builders import SETTING, a_plan, a_result, claim, done_run, s
 LEASE = timedelta(seconds=15)
 
 
-def a_front() -> NewParetoFront:
+def a_pareto_front() -> NewParetoFront:
     point = ParetoPoint(
         combination=a_plan().combination,
         setting=SETTING,
@@ -45,7 +45,7 @@ def a_front() -> NewParetoFront:
     )
 
 
-def submit_front(storage: Storage, sparsifier: str = "random") -> str:
+def submit_pareto_study(storage: Storage, sparsifier: str = "random") -> str:
     return submit(
         storage,
         sparsifier=sparsifier,
@@ -59,47 +59,49 @@ def submit_front(storage: Storage, sparsifier: str = "random") -> str:
 def test_a_front_ends_its_study_and_is_no_recommendation(
     storage: Storage, clock: MovableClock
 ) -> None:
-    study_id = submit_front(storage)
+    study_id = submit_pareto_study(storage)
     _, lease = claim(storage, "a", LEASE)
-    assert storage.fronts.of_study(study_id) is None
-    stored = storage.queue.succeed_with_pareto_front(lease, a_front())
-    assert stored == ParetoFront(**dict(a_front()), study_id=study_id, created_at=clock.now)
-    assert storage.fronts.of_study(study_id) == stored
+    assert storage.pareto_fronts.of_study(study_id) is None
+    stored = storage.queue.succeed_with_pareto_front(lease, a_pareto_front())
+    assert stored == ParetoFront(**dict(a_pareto_front()), study_id=study_id, created_at=clock.now)
+    assert storage.pareto_fronts.of_study(study_id) == stored
     assert storage.studies.get(study_id).state == StudyState.SUCCEEDED
     assert storage.recommendations.of_study(study_id) is None
     assert storage.recommendations.latest() == []
     assert storage.recommendations.benchmarks() == []
     with pytest.raises(StaleLease):
-        storage.queue.succeed_with_pareto_front(lease, a_front())
+        storage.queue.succeed_with_pareto_front(lease, a_pareto_front())
 
 
 def test_a_runner_that_lost_its_lease_stores_no_front(
     storage: Storage, clock: MovableClock
 ) -> None:
-    study_id = submit_front(storage)
+    study_id = submit_pareto_study(storage)
     _, stale = claim(storage, "a", LEASE)
     clock.advance(60)
     storage.queue.claim("b", LEASE)
     with pytest.raises(StaleLease):
-        storage.queue.succeed_with_pareto_front(stale, a_front())
-    assert storage.fronts.of_study(study_id) is None
+        storage.queue.succeed_with_pareto_front(stale, a_pareto_front())
+    assert storage.pareto_fronts.of_study(study_id) is None
     assert storage.studies.get(study_id).state == StudyState.RUNNING
 
 
 def test_fronts_are_listed_newest_first_in_pages(storage: Storage) -> None:
     ids = []
     for sparsifier in ("random", "rigl", "random"):
-        ids.append(submit_front(storage, sparsifier))
+        ids.append(submit_pareto_study(storage, sparsifier))
         _, lease = claim(storage, "a", LEASE)
-        storage.queue.succeed_with_pareto_front(lease, a_front())
-    assert [front.study_id for front in storage.fronts.list()] == ids[::-1]
-    assert [front.study_id for front in storage.fronts.list(limit=1, before=ids[2])] == [ids[1]]
+        storage.queue.succeed_with_pareto_front(lease, a_pareto_front())
+    assert [front.study_id for front in storage.pareto_fronts.list()] == ids[::-1]
+    assert [front.study_id for front in storage.pareto_fronts.list(limit=1, before=ids[2])] == [
+        ids[1]
+    ]
     random = CombinationFilter(sparsifier="random", sparsity=0.9)
-    assert [front.study_id for front in storage.fronts.list(random)] == [ids[2], ids[0]]
+    assert [front.study_id for front in storage.pareto_fronts.list(random)] == [ids[2], ids[0]]
 
 
 def test_a_run_belongs_to_the_combination_at_its_own_sparsity(storage: Storage) -> None:
-    submit_front(storage)
+    submit_pareto_study(storage)
     study, lease = claim(storage, "a", LEASE)
     for level in (0.5, 0.9):
         job = Job(purpose=Purpose.SCREENING, setting=RECIPE_BASELINE, seed=1, sparsity=level)
@@ -118,7 +120,7 @@ def done_run_again(storage: Storage, lease: StudyLease, job: Job) -> str:
 def test_a_trial_restarted_at_another_sparsity_changes_its_combination(
     storage: Storage,
 ) -> None:
-    submit_front(storage)
+    submit_pareto_study(storage)
     _, lease = claim(storage, "a", LEASE)
     for epochs, level in ((15, 0.5), (30, 0.9)):
         job = Job(purpose=Purpose.SEARCH, setting=SETTING, seed=0, trial_number=0, sparsity=level)
@@ -131,13 +133,13 @@ def test_cost_of_a_recommendation_is_of_all_trainings_of_its_combination(
     storage: Storage,
 ) -> None:
     """A study of several sparsities counts towards the cost of each combination, not of one."""
-    submit_front(storage)
+    submit_pareto_study(storage)
     _, lease = claim(storage, "a", LEASE)
     for level in (0.5, 0.9, 0.9):
         seed = len(storage.runs.of_study(lease.study_id))
         job = Job(purpose=Purpose.SCREENING, setting=RECIPE_BASELINE, seed=seed, sparsity=level)
         done_run(storage, lease, job)
-    storage.queue.succeed_with_pareto_front(lease, a_front())
+    storage.queue.succeed_with_pareto_front(lease, a_pareto_front())
     costs = {}
     for level in (0.5, 0.9):
         submit(storage, sparsity=level)
