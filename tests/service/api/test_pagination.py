@@ -12,12 +12,12 @@ from service.api.pagination import page_of
 def test_pages_walk_every_item_once_in_order_and_end(numbers: list[int], limit: int) -> None:
     walked: list[int] = []
     after = 0
+
+    def read(most: int) -> list[int]:
+        return [number for number in numbers if number > after][:most]
+
     while True:
-        page = page_of(
-            lambda most, after=after: [number for number in numbers if number > after][:most],
-            limit=limit,
-            cursor=lambda number: number,
-        )
+        page = page_of(read, limit=limit, cursor=lambda number: number)
         assert len(page.items) <= limit
         walked += page.items
         if page.next_cursor is None:

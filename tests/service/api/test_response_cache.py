@@ -20,7 +20,12 @@ from service.storage import Storage
 from tests.service import studies
 from tests.service.cli.conftest import free_port, start_serving, stop
 
-NAMED = {"model": "digits_cnn", "dataset": "digits", "sparsifier": "random", "sparsity": 0.9}
+NAMED: dict[str, Any] = {
+    "model": "digits_cnn",
+    "dataset": "digits",
+    "sparsifier": "random",
+    "sparsity": 0.9,
+}
 
 
 def test_known_response_is_304_until_a_new_recommendation(
@@ -160,7 +165,7 @@ def test_failed_check_raises_for_all_who_wait_and_is_tried_again() -> None:
     async def ask() -> list[BaseException | None]:
         check = SharedCheck(read)
         first = await asyncio.gather(check(), check(), return_exceptions=True)
-        return [*first, await check()]
+        return [*first, *await asyncio.gather(check(), return_exceptions=True)]
 
     one, two, three = asyncio.run(ask())
     assert isinstance(one, RuntimeError) and isinstance(two, RuntimeError)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from playwright.sync_api import Browser, Page, expect
 
 from ham.client.records import Estimate
+from search_spaces import Tunable
 from service.formatting import joint_notes, percent, strength
 from service.storage import Storage
 from service.web.home import Axis
@@ -33,6 +34,7 @@ def test_recommendation_shows_configuration_gain_and_interval(
     row = table.get_by_role("row").filter(has_text="confirmed")
     expect(row).to_contain_text("digits_cnn")
     expect(row).to_contain_text(strength(stored.setting.alpha))
+    assert stored.accuracy is not None
     expect(row).to_contain_text(percent(stored.accuracy.mean))
     plot = row.get_by_role("img")
     expect(plot).to_have_attribute("class", "interval better")
@@ -45,7 +47,7 @@ def test_recommendation_shows_configuration_gain_and_interval(
 def test_jointly_tuned_values_are_shown_with_every_configuration(
     page: Page, url: str, storage: Storage
 ) -> None:
-    tune = ("learning_rate", "alpha_schedule")
+    tune: tuple[Tunable, ...] = ("learning_rate", "alpha_schedule")
     study = studies.submit(storage, studies.request_for(tune=tune))
     stored = studies.finish(storage)
     page.goto(url)

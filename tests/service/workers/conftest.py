@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from ham.client.records import Budget, EpochMetrics, Plan, StudyRequest
+from ham.client.records import Budget, EpochMetrics, Plan, StoredMeasures, StudyRequest
 from ham.config import RunConfig
 from service.domain.planning.plans import resolve
 from service.records import Outcome
@@ -43,7 +43,7 @@ def outcome_of(config: RunConfig, measure_test: bool) -> Outcome:
         validation_accuracy=accuracy,
         test_accuracy=accuracy - 0.01 if measure_test else None,
         seconds=1.0,
-        measures={"sparsity": {"realised": config.combination.sparsity}},
+        measures=StoredMeasures.read({"sparsity": {"realised": config.combination.sparsity}}),
         environment={"device": "none"},
         curve=tuple(metrics(epoch, accuracy) for epoch in range(1, config.recipe.epochs + 1)),
     )

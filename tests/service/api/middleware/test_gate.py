@@ -18,8 +18,8 @@ from tests.service import studies
 from tests.service.builders import opened
 
 STUDY = studies.request_for().model_dump(mode="json")
-GATED = ("/", "/docs", "/openapi.json", "/dashboard", "/api/studies", "/static/bundle.js")
-GATED += ("/assets/hamtune.css", "/docs-assets/swagger-ui.css", "/v1/studies", "/nowhere")
+GATED = ["/", "/docs", "/openapi.json", "/dashboard", "/api/studies", "/static/bundle.js"]
+GATED += ["/assets/hamtune.css", "/docs-assets/swagger-ui.css", "/v1/studies", "/nowhere"]
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +95,8 @@ def test_scopes_allow_their_operations(client: TestClient, tokens: dict[Scope, s
     ],
 )
 def test_wrong_credentials_are_401(client: TestClient, header: str) -> None:
-    headers = {"Authorization": header.encode("latin-1")}
-    assert client.get("/v1/studies", headers=headers).status_code == 401  # type: ignore[arg-type]
+    headers = {b"Authorization": header.encode("latin-1")}
+    assert client.get("/v1/studies", headers=headers).status_code == 401
 
 
 def test_revoked_key_is_refused_at_its_next_check(

@@ -31,7 +31,7 @@ def finished_storage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stora
     ):
         studies.submit(storage, request)
         studies.finish(storage)
-    sweep = SweepRequest(models=["digits_mlp"], datasets=["digits"], sparsifiers=["dense"])
+    sweep = SweepRequest(models=("digits_mlp",), datasets=("digits",), sparsifiers=("dense",))
     storage.sweeps.submit(sweep, *expand(sweep))
     yield storage
     storage.database.close()

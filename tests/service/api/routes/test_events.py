@@ -6,7 +6,7 @@ import json
 import os
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, NamedTuple
 
 import httpx2
@@ -28,7 +28,7 @@ class Sent(NamedTuple):
     data: dict[str, Any]
 
 
-def listen(url: str, last: int | None = None, **query: int) -> Iterator[Sent]:
+def listen(url: str, last: int | None = None, **query: int) -> Generator[Sent]:
     """Yield events until the stream ends; closing the generator closes the connection."""
     headers = {} if last is None else {"Last-Event-ID": str(last)}
     with httpx2.stream("GET", url, headers=headers, params=query, timeout=30) as response:

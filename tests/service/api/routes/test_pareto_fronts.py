@@ -44,7 +44,8 @@ def test_pareto_front_is_submitted_and_answered_over_http(url: str, storage: Sto
         assert ended.progress.best_validation_accuracy is None, "unequal sparsities do not compare"
         assert client.early_stopping(study.id).rungs == ()
         assert {run.sparsity for run in client.runs(study.id)} == {0.8, 0.9}
-        assert client.recommendations() == client.leaderboards() == []
+        assert client.recommendations() == []
+        assert client.leaderboards() == []
 
 
 def test_study_of_one_objective_has_no_pareto_front(client: TestClient, storage: Storage) -> None:

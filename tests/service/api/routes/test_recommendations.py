@@ -10,7 +10,12 @@ from fastapi.testclient import TestClient
 from service.storage import Storage
 from tests.service import studies
 
-NAMED = {"model": "digits_cnn", "dataset": "digits", "sparsifier": "random", "sparsity": 0.9}
+NAMED: dict[str, Any] = {
+    "model": "digits_cnn",
+    "dataset": "digits",
+    "sparsifier": "random",
+    "sparsity": 0.9,
+}
 
 
 def test_recommendation_of_a_finished_study_is_found_by_its_combination(

@@ -26,7 +26,8 @@ BODY: dict[str, Any] = {
 
 def listed(client: TestClient, sweep: dict[str, Any]) -> list[dict[str, Any]]:
     page = client.get("/v1/studies", params={"sweep_id": sweep["id"], "limit": 200}).json()
-    return page["items"]
+    items: list[dict[str, Any]] = page["items"]
+    return items
 
 
 def test_every_combination_becomes_a_study(client: TestClient, storage: Storage) -> None:

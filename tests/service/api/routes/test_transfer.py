@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import httpx2
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from ham.client import lookups
+from ham.client import recommended
 from ham.client.errors import RequestRefused
 from ham.client.records import Budget
 from ham.config import RECIPE_BASELINE
@@ -16,7 +18,12 @@ from tests.service.api.server import serving
 from tests.service.studies import finish, request_for, submit
 
 BUDGET = Budget(trials=12, finalists=2, screening_seeds=2, confirmation_seeds=3)
-ASKED = {"model": "digits_mlp", "dataset": "digits", "sparsifier": "random", "sparsity": 0.9}
+ASKED: dict[str, Any] = {
+    "model": "digits_mlp",
+    "dataset": "digits",
+    "sparsifier": "random",
+    "sparsity": 0.9,
+}
 
 
 def tune(storage: Storage, *sparsifiers: str) -> None:
@@ -52,10 +59,10 @@ def test_too_few_neighbours_are_refused(storage: Storage, client: TestClient) ->
 
 
 def test_papers_default_is_answered_with_its_own_grade(app: FastAPI) -> None:
-    asked = {"model": "resnet50", "dataset": "imagenet", "sparsifier": "rigl", "sparsity": 0.9}
+    asked = ASKED | {"model": "resnet50", "dataset": "imagenet", "sparsifier": "rigl"}
     with serving(app) as url:
-        with pytest.warns(lookups.NotTuned, match="paper's default"):
-            found = lookups.recommend("resnet50", "imagenet", "rigl", 0.9, url=url)
+        with pytest.warns(recommended.NotTuned, match="paper's default"):
+            found = recommended.recommend("resnet50", "imagenet", "rigl", 0.9, url=url)
         answer = httpx2.get(f"{url}/v1/recommendations/transferred", params=asked).json()
     assert {**found} == {"alpha": 200.0, "beta": 1e-3}
     assert answer["grade"] == "paper"
@@ -70,14 +77,14 @@ def test_query_must_name_one_combination(client: TestClient) -> None:
     assert "name one combination" in answer.text
 
 
-def test_recommend_warns_that_nothing_was_trained(storage: Storage, client: TestClient) -> None:
+def test_recommend_warns_that_nothing_was_trained(storage: Storage, app: FastAPI) -> None:
     tune(storage, "random", "rigl", "set")
 
-    with serving(client.app) as url:
-        with pytest.warns(lookups.NotTuned, match="is transferred from"):
-            found = lookups.recommend("digits_mlp", "digits", "random", 0.9, url=url)
+    with serving(app) as url:
+        with pytest.warns(recommended.NotTuned, match="is transferred from"):
+            found = recommended.recommend("digits_mlp", "digits", "random", 0.9, url=url)
         with pytest.raises(RequestRefused, match="has not been tuned"):
-            lookups.recommend("digits_mlp", "digits", "random", 0.9, url=url, transfer=False)
+            recommended.recommend("digits_mlp", "digits", "random", 0.9, url=url, transfer=False)
 
     assert found.evidence == ()
     assert {**found} == {"alpha": found.alpha, "beta": found.beta}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -20,6 +20,7 @@ from service.workers.study.assignments import TrainingAssignment
 from service.workers.study.execution import StudyExecution
 from service.workers.study.optuna_search import open_search
 from tests.conftest import MovableClock
+from tests.service.builders import claim
 from tests.service.workers.conftest import SMALL, metrics, outcome_of
 from tests.service.workers.simulation import claim_study
 
@@ -43,9 +44,9 @@ def play(storage: Storage, clock: MovableClock, request_: StudyRequest) -> Play:
     """Run one study to its end, one training at a time, each of ten seconds."""
 
     def run(
-        lose_runner_after: int | None = None, device: str = "none", **changes: object
+        lose_runner_after: int | None = None, device: str = "none", **changes: Any
     ) -> list[Run]:
-        budget = Budget.model_validate(SMALL.model_dump() | changes.pop("budget", {}))  # type: ignore[operator]
+        budget = Budget.model_validate(SMALL.model_dump() | changes.pop("budget", {}))
         request = request_.model_copy(update={"budget": budget, **changes})
         study, lease = claim_study(storage, request)
         in_memory = optuna.storages.InMemoryStorage()
@@ -63,7 +64,7 @@ def play(storage: Storage, clock: MovableClock, request_: StudyRequest) -> Play:
                 trained += 1
             if trained == lose_runner_after:
                 storage.queue.release(lease, "lost")
-                lease = storage.queue.claim("next", timedelta(hours=9))[1]  # type: ignore[index]
+                _, lease = claim(storage, "next")
                 execution = new_runner()
         runs = storage.runs.of_study(study.id)
         try:

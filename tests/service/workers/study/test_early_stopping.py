@@ -11,7 +11,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from ham.client.records import Budget, Plan, Purpose, RunState, StudyRequest
+from ham.client.records import Budget, EarlyStopping, Plan, Purpose, RunState, StudyRequest
 from ham.config import RECIPE_BASELINE, HamConfig, RunConfig
 from service.domain.planning.plans import resolve
 from service.domain.search.early_stopping import REDUCTION, judge, ready_epoch
@@ -35,13 +35,13 @@ def storage(tmp_path: Path) -> Storage:
     return Storage(database)
 
 
-def a_request(rule: str, trials: int = 40, sparsifier: str = "random") -> StudyRequest:
+def a_request(rule: EarlyStopping, trials: int = 40, sparsifier: str = "random") -> StudyRequest:
     return StudyRequest(
         model="digits_mlp",
         dataset="digits",
         sparsifier=sparsifier,
         sparsity=0.0 if sparsifier == "dense" else 0.9,
-        budget=Budget(trials=trials, early_stopping=rule),  # type: ignore[arg-type]
+        budget=Budget(trials=trials, early_stopping=rule),
     )
 
 
@@ -66,7 +66,7 @@ def pruned_gradually(config: RunConfig, epoch: int) -> float:
 
 
 @pytest.mark.parametrize("rule", ["asha", "hyperband", "median"])
-def test_no_complete_row_is_below_full_length(storage: Storage, rule: str) -> None:
+def test_no_complete_row_is_below_full_length(storage: Storage, rule: EarlyStopping) -> None:
     """Forty trials under ASHA; Ray's own OptunaSearch leaves 36 such rows."""
     study = Simulation(storage, a_request(rule), early_ranks_hold)
     study.search()
@@ -118,14 +118,17 @@ def test_every_run_carries_its_fidelity_and_its_curve(storage: Storage) -> None:
     study.search()
     by_number = {row.number: row for row in study.rows()}
     for run in study.runs():
-        row = by_number[run.trial_number]  # type: ignore[index]
+        assert run.trial_number is not None
+        row = by_number[run.trial_number]
         assert row.last_step == run.epochs_done == len(storage.runs.curve(run.id))
         assert run.epochs == EPOCHS
         assert (run.state == RunState.PRUNED) == (row.state == TrialState.PRUNED)
         if run.state == RunState.PRUNED:
             assert run.environment == ENVIRONMENT
             assert run.validation_accuracy == row.intermediate_values[run.epochs_done]
-            assert run.measures.early_stopping.rank_correlation >= 0.7
+            stop = run.measures.early_stopping
+            assert stop is not None and stop.rank_correlation is not None
+            assert stop.rank_correlation >= 0.7
 
 
 def test_best_full_run_wins_although_the_metric_falls_as_sparsity_ramps_up() -> None:

@@ -153,6 +153,7 @@ def test_course_finds_the_known_optimum_and_confirms_it(
     harness.drive(harness.new_runner())
     recommendation = harness.recommendation()
     assert recommendation.grade == "confirmed"
+    assert recommendation.gain is not None
     assert recommendation.gain.low > 0.02
     assert 8 <= recommendation.setting.alpha <= 110
 

@@ -122,7 +122,8 @@ def test_a_crash_while_the_first_settings_are_queued_loses_none_and_doubles_none
     url: str, plan: Plan, monkeypatch: pytest.MonkeyPatch, crash: int
 ) -> None:
     opening = (HamConfig(3.0, 0.1), HamConfig(30.0, 0.01))
-    enqueue, queued = optuna.Study.enqueue_trial, []
+    enqueue = optuna.Study.enqueue_trial
+    queued: list[dict[str, float]] = []
 
     def breaks(study: optuna.Study, point: dict[str, float]) -> None:
         if len(queued) == crash:

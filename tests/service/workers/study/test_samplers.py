@@ -21,7 +21,8 @@ TRIALS = 14
 def propose(plan: Plan, reopen: bool = False, parallel: int = 1) -> list[HamConfig]:
     """Search with a smooth score, ``parallel`` trials at once."""
     storage = optuna.storages.InMemoryStorage()
-    search, settings = OptunaSearch(storage, "study", plan), []
+    search = OptunaSearch(storage, "study", plan)
+    settings: list[HamConfig] = []
     while len(settings) < TRIALS:
         if reopen:
             search = OptunaSearch(storage, "study", plan)
