@@ -14,7 +14,7 @@ Column = tuple[str, type]
 
 
 class Format(StrEnum):
-    """How a table is written."""
+    """File formats of an export."""
 
     JSONL = "jsonl"
     CSV = "csv"

@@ -61,5 +61,8 @@ def get_leaderboard(
     ],
     storage: StorageDep,
 ) -> Leaderboard:
-    """Return one leaderboard. Equal ranks are ties: paired by seed, they do not differ clearly."""
+    """Return one leaderboard.
+
+    Equal ranks are ties: the 95 % interval of their difference, paired by seed, includes zero.
+    """
     return leaderboards.leaderboard(storage.recommendations, benchmark)
