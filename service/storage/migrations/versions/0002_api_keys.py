@@ -1,4 +1,4 @@
-"""API keys"""
+"""Add API keys."""
 
 from __future__ import annotations
 

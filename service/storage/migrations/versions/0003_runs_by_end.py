@@ -1,4 +1,4 @@
-"""Runs by when they ended, for the metrics"""
+"""Index runs by their end, for the metrics."""
 
 from __future__ import annotations
 

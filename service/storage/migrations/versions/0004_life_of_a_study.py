@@ -1,4 +1,4 @@
-"""The life of a study: its transitions, submitters, priorities, sweeps, events of every kind"""
+"""Add transitions, submitters, priorities, sweeps and all kinds of events of studies."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _add_to_studies() -> None:
         table.add_column(sa.Column("sweep_id", sa.String(40), nullable=True))
         table.add_column(sa.Column("place", sa.Integer(), nullable=False, server_default="0"))
         table.drop_index(op.f("ix_study_claimable_at"))
-    # SQLite gives a table its new defaults and constraints by copying it: once for each.
+    # SQLite copies the table for each new default or constraint.
     op.execute("UPDATE study SET claimable_at = NULL WHERE state IN ('succeeded', 'failed')")
     with op.batch_alter_table("study") as table:
         table.alter_column("submitter", existing_type=sa.String(100), server_default=None)

@@ -1,4 +1,4 @@
-"""Early stopping and reuse: runs may be pruned, and may point to the run whose result they are"""
+"""Allow pruned runs, and runs that reuse the result of another run."""
 
 from __future__ import annotations
 

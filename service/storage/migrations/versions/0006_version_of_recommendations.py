@@ -1,4 +1,4 @@
-"""Find the newest success in one step: the version of the recommendations"""
+"""Index successful studies: the newest is the version of the recommendations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that were made elsewhere"""
+"""Add external runs."""
 
 from __future__ import annotations
 

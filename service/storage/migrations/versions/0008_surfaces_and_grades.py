@@ -1,4 +1,4 @@
-"""A recommendation keeps its response surface; three more grades"""
+"""Add response surfaces of recommendations, and three grades."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cost adds up from runs to studies to recommendations; keys have limits of their own"""
+"""Add costs of runs, studies and recommendations, and limits of API keys."""
 
 from __future__ import annotations
 
@@ -50,5 +50,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("ix_study_gpu_use", table_name="study")
     for table, name, _, _ in reversed(_COLUMNS):
-        # Not in batch mode, which would copy the table and lose the triggers of studies.
+        # Batch mode would copy the table and lose the triggers of studies.
         op.execute(f"ALTER TABLE {table} DROP COLUMN {name}")

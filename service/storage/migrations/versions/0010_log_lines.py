@@ -1,4 +1,4 @@
-"""What runners log, by study and by run"""
+"""Add log lines by study and by run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists newest first, by what they can be filtered by, in as many steps as a page has rows"""
+"""Index lists by their filters, newest first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Studies that were drained recommend as well: find the newest of both ends"""
+"""Index cancelled studies too, since drained studies may have recommendations."""
 
 from __future__ import annotations
 

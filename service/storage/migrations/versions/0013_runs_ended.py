@@ -1,4 +1,4 @@
-"""Studies keep how many of their runs have ended; counting runs reads an index alone"""
+"""Add the number of ended runs of a study; count runs from an index alone."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.create_index(_OLD[0], "run", _OLD[1])
     op.drop_index(_NEW[0], table_name="run")
-    # Not in batch mode, which would copy the table and lose the triggers of studies.
+    # Batch mode would copy the table and lose the triggers of studies.
     op.execute("ALTER TABLE study DROP COLUMN runs_ended")

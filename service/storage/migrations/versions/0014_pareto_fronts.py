@@ -1,4 +1,4 @@
-"""Studies of two objectives end with a Pareto front"""
+"""Add Pareto fronts."""
 
 from __future__ import annotations
 
