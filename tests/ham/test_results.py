@@ -45,6 +45,7 @@ def test_epoch_metrics_are_read_from_json_and_written_in_the_same_order() -> Non
 
 def test_points_of_external_curves_may_have_keys_of_another_version() -> None:
     """The record of an external run forbids unknown keys of its own, and values like NaN."""
+    other_version: Any = POINT | {"gradient_norm": 3.0, "train_loss": float("nan")}
     run = records.NewExternalRun(
         source="a test",
         model="digits_cnn",
@@ -52,6 +53,6 @@ def test_points_of_external_curves_may_have_keys_of_another_version() -> None:
         sparsifier="rigl",
         seed=0,
         epochs=1,
-        curve=[POINT | {"gradient_norm": 3.0, "train_loss": float("nan")}],  # type: ignore[arg-type]
+        curve=(other_version,),
     )
     assert [*vars(run.curve[0])] == [*POINT]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -52,8 +53,9 @@ def test_environment_is_set_where_the_operator_has_not_set_it(
     monkeypatch.setenv("TUNE_MAX_PENDING_TRIALS_PG", "3")
     monkeypatch.delenv("RAY_AIR_NEW_OUTPUT", raising=False)
     ray_compat.configure_ray()
-    assert tune_controller._get_max_pending_trials(SimpleNamespace()) == 3
-    assert ray_compat.os.environ["RAY_AIR_NEW_OUTPUT"] == "0"
+    search_algorithm: Any = SimpleNamespace()
+    assert tune_controller._get_max_pending_trials(search_algorithm) == 3
+    assert os.environ["RAY_AIR_NEW_OUTPUT"] == "0"
 
 
 def test_buffered_results_come_from_train_buffered() -> None:

@@ -71,13 +71,14 @@ class Tune:
     """Does with a trainable what Tune does: it asks for results, and saves when told to."""
 
     def __init__(self, config: dict[str, Any], trainable: type[TrainRun] = TrainRun) -> None:
-        self.actor = ray.remote(trainable).options(num_cpus=0).remote(config)
+        # Ray declares no type for an actor's methods.
+        self.actor: Any = ray.remote(trainable).options(num_cpus=0).remote(config)
         self.results: list[dict[str, Any]] = []
 
     def advance(self) -> dict[str, Any]:
         """Return the last result up to the next checkpoint, or up to the end."""
         while True:
-            batch = ray.get(self.actor.train_buffered.remote(0.0, 1))
+            batch: list[dict[str, Any]] = ray.get(self.actor.train_buffered.remote(0.0, 1))
             self.results += batch
             if batch[-1].get(SHOULD_CHECKPOINT):
                 assert len(batch) == 1, "Tune would save after the first result of a batch"

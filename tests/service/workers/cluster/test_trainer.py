@@ -99,7 +99,9 @@ def test_it_trains_until_an_epoch_or_until_the_time_is_over(run: dict[str, Any])
     assert outcome.error is None
     assert outcome.test_accuracy is not None
     assert [point.epoch for point in outcome.curve] == [1, 2, 3]
-    assert outcome.measures.cost.peak_memory_bytes > 0
+    cost = outcome.measures.cost
+    assert cost is not None and cost.peak_memory_bytes is not None
+    assert cost.peak_memory_bytes > 0
 
 
 def test_a_training_continues_bit_equal_in_another_worker(run: dict[str, Any]) -> None:
@@ -133,6 +135,7 @@ def test_it_writes_a_checkpoint_of_every_short_epoch_but_the_last(
     assert trainer.advance(LONG).outcome is not None
     assert read_checkpoint(tmp_path) == kept, "the outcome is not stored yet"
 
+    assert kept is not None
     trainer.begin(run, measure_test=False, checkpoint=kept.content)
     assert epochs(trainer.advance(LONG)) == [1, 2, 3]
 
@@ -234,4 +237,6 @@ def test_it_trains_on_all_its_devices(run: dict[str, Any]) -> None:
     assert outcome.error is None
     assert outcome.environment["devices"] == 2
     assert outcome.environment["device"].startswith("2 x ")
-    assert outcome.measures.cost.gpu_seconds == pytest.approx(2 * outcome.seconds)
+    cost = outcome.measures.cost
+    assert cost is not None and outcome.seconds is not None
+    assert cost.gpu_seconds == pytest.approx(2 * outcome.seconds)
