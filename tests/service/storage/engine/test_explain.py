@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -69,7 +71,17 @@ ASKED: dict[str, Callable[[Storage], Any]] = {
     "events": lambda storage: storage.events.after(7),
     "newest event": lambda storage: storage.events.newest(),
     "metrics": lambda storage: storage.monitor.snapshot(),
+    "all runs of a study": lambda storage: storage.runs.of_study(STUDY),
+    "curve": lambda storage: storage.runs.curve(storage.runs.page()[0].id),
+    "log": lambda storage: storage.logs.page(study_id=STUDY),
+    "Pareto fronts": lambda storage: storage.pareto_fronts.list(MODEL),
 }
+
+NOT_ASKED = {
+    "keys.list": "an administrator makes few keys",
+    "recommendations.news": "bypasses the ORM; its query is asked",
+}
+"""Lists of stores that are not asked for, each with the reason."""
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +96,17 @@ def storage(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         done_run(storage, claimed[1], a_job())
         storage.queue.succeed(claimed[1], a_result())
         yield storage
+
+
+def test_every_list_of_a_store_is_asked_for_or_has_a_reason(storage: Storage) -> None:
+    asked = set(re.findall(r"storage\.(\w+\.\w+)\(", Path(__file__).read_text(encoding="utf-8")))
+    lists = {
+        f"{name}.{method}"
+        for name, store in vars(storage).items()
+        for method, function in inspect.getmembers(type(store), inspect.isfunction)
+        if method[0] != "_" and function.__annotations__["return"].startswith("list[")
+    }
+    assert lists - asked == set(NOT_ASKED)
 
 
 @pytest.mark.parametrize("name", ASKED)
