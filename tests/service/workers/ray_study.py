@@ -1,4 +1,4 @@
-"""Runs a search with pretended trainings in a real Ray: ``... ray_study FOLDER``."""
+"""Searches with pretended trainings on a real Ray: ``python -m ...ray_study FOLDER``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HERE = {"device": "pretended"}
 
 
 class Pretended(tune.Trainable):
-    """Reports a curve that rises to its end at once; some settings crash or diverge."""
+    """Reports a rising curve in no time; trainings with a large beta diverge."""
 
     def setup(self, config: dict[str, Any]) -> None:
         self._run = RunConfig.from_json(config["run"])
@@ -44,11 +44,13 @@ class Pretended(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         self._epoch += 1
-        setting = self._run.setting
-        if setting.beta > 0.3:
+        ham_config = self._run.setting
+        if ham_config.beta > 0.3:
             diverged = Outcome(error="diverged: loss is nan").model_dump_json()
             return {METRIC: math.nan, "done": True, OUTCOME: diverged}
-        accuracy = 0.9 - 0.05 * abs(math.log10(max(setting.alpha, 0.5) / 30)) + 0.001 * self._epoch
+        accuracy = (
+            0.9 - 0.05 * abs(math.log10(max(ham_config.alpha, 0.5) / 30)) + 0.001 * self._epoch
+        )
         done = self._epoch == EPOCHS
         result = {
             METRIC: accuracy,
@@ -64,7 +66,7 @@ class Pretended(tune.Trainable):
 
 
 class SearchOnly(StudyExecution):
-    """A execution that is over when the search is."""
+    """An execution that is over when its search is."""
 
     @property
     def finished(self) -> bool:
@@ -75,7 +77,7 @@ class SearchOnly(StudyExecution):
 
 
 def main(folder: Path) -> None:
-    """Search; the databases in the folder hold what came of it."""
+    """Search; the results are in the databases in the folder."""
     settings = Settings(data_dir=folder, cpus=2)
     database = Database(settings.database)
     migrate(database)

@@ -1,4 +1,4 @@
-"""Simulated trainings through the real execution and Optuna, epoch by epoch, without Ray."""
+"""Simulates trainings epoch by epoch on the real execution and Optuna, without Ray."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from service.workers.study.optuna_search import open_search
 from tests.service.workers.conftest import metrics
 
 Curve = Callable[[RunConfig, int], float]
-"""Validation accuracy of a config after an epoch; an exception is a crash."""
+"""Returns the validation accuracy of a config after an epoch; its exception is a crash."""
 LEASE = timedelta(hours=1)
 ENVIRONMENT = {"device": "none"}
 _names = itertools.count()
 
 
 def claim_study(storage: Storage, request: StudyRequest) -> tuple[Study, StudyLease]:
-    """Queue a study in a database that has no other waiting, and take it up."""
+    """Queue a study in a database whose queue is empty, and claim it."""
     storage.studies.submit(request, resolve(request))
     claimed = storage.queue.claim("test", LEASE)
     assert claimed is not None
@@ -35,12 +35,15 @@ def claim_study(storage: Storage, request: StudyRequest) -> tuple[Study, StudyLe
 
 
 class Simulation:
-    """One study whose trainings are a function.
+    """One study whose trainings are simulated by a function.
 
     Args:
-        storage: of the service.
-        request: what to tune; it is queued and claimed at once.
-        curve: what trainings report.
+        storage: the service's storage.
+        request: the study's request; it is queued and claimed at once.
+        curve: gives the accuracies that trainings report.
+
+    Attributes:
+        assigned: ids of the runs in the order in which they began or resumed.
     """
 
     def __init__(self, storage: Storage, request: StudyRequest, curve: Curve) -> None:
@@ -53,7 +56,7 @@ class Simulation:
         self._name = f"study {next(_names)}"
 
     def search(self, slots: int = 2) -> None:
-        """Run all search trials, ``slots`` at once, one epoch of each in turns."""
+        """Run all search trials, ``slots`` at the same time, one epoch of each in turns."""
         optuna_search = open_search(self._optuna, self._name, self.plan)
         execution = StudyExecution(self.storage, self.lease, self.plan, optuna_search)
         running: list[Iterator[None]] = []
@@ -79,13 +82,13 @@ class Simulation:
         """Return the search runs."""
         return self.storage.runs.of_study(self.study_id, Purpose.SEARCH)
 
-    def rows(self) -> list[optuna.trial.FrozenTrial]:
-        """Return Optuna's trials that were begun."""
+    def trials(self) -> list[optuna.trial.FrozenTrial]:
+        """Return the trials in Optuna that have begun."""
         waiting = optuna.trial.TrialState.WAITING
-        return [row for row in self.optuna_study().trials if row.state != waiting]
+        return [trial for trial in self.optuna_study().trials if trial.state != waiting]
 
     def optuna_study(self) -> optuna.Study:
-        """Return what the dashboard sees."""
+        """Return the study in Optuna, as the dashboard shows it."""
         return optuna.load_study(study_name=self._name, storage=self._optuna)
 
     def _train(self, execution: StudyExecution, assignment: TrainingAssignment) -> Iterator[None]:

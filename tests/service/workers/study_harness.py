@@ -1,8 +1,7 @@
-"""A study driven through the real execution, Optuna and storage, without Ray."""
+"""The study harness: a study on the real execution, Optuna and storage, without Ray."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -22,17 +21,18 @@ from service.workers.study.optuna_search import OptunaSearch
 from service.workers.study.optuna_storage import open_optuna_storage
 from tests.service.workers.conftest import metrics, outcome_of
 
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(hours=1)
 
 
 class StudyHarness:
-    """A study in a folder of its own, and runners that can be lost.
+    """One study in its own folder, with runners that can be lost.
 
     Args:
-        folder: for its databases.
-        request: what was asked for.
-        plan: what was planned.
-        train: what a training of a config ends with, and whether test data is measured.
+        folder: folder of its databases.
+        request: the study's request.
+        plan: the study's plan.
+        train: stands in for a training; returns the outcome of a config, with the accuracy on
+            test data if its second argument is true.
     """
 
     def __init__(
@@ -50,14 +50,13 @@ class StudyHarness:
         self.study_id = self.storage.studies.submit(request, plan)[0].id
         self._optuna = open_optuna_storage(f"sqlite:///{folder}/optuna.sqlite3")
         self.lease: StudyLease
-        self.begun: Counter[str] = Counter()
 
     def new_runner(self) -> StudyExecution:
         """Claim the study for the next runner, which knows only the database."""
         return self.execution_of("study")
 
     def execution_of(self, optuna_name: str) -> StudyExecution:
-        """Claim what is next in the queue, under a name of its own in Optuna's storage."""
+        """Claim the next study in the queue; ``optuna_name`` is its name in Optuna's storage."""
         claimed = self.storage.queue.claim("test", LEASE)
         assert claimed is not None
         self.lease = claimed[1]
@@ -77,12 +76,12 @@ class StudyHarness:
         return recommend(self.plan, self.runs())
 
     def finish(self, execution: StudyExecution, assignment: TrainingAssignment) -> None:
-        """Train what was assigned."""
+        """Train an assignment and report its outcome."""
         execution.report(assignment.run_id, metrics(1, 0.5))
         execution.end(assignment.run_id, self._train(assignment.config, assignment.measure_test))
 
     def drive(self, execution: StudyExecution, slots: int = 2) -> None:
-        """Work like a cluster with so many slots."""
+        """Finish the study like a cluster that runs ``slots`` trainings at the same time."""
         running: list[TrainingAssignment] = []
         while not execution.finished:
             while len(running) < slots and (assignment := execution.next()):
@@ -91,7 +90,12 @@ class StudyHarness:
                 self.finish(execution, running.pop(0))
 
     def drive_cut_short(self, cuts: Iterable[tuple[int, int]]) -> None:
-        """Work with one slot; at each cut so many trainings finish, so many more are lost."""
+        """Finish the study with one slot and runners that are lost.
+
+        Args:
+            cuts: for each lost runner, the number of trainings that it finishes and the number of
+                further ones that run when it is lost.
+        """
         for finished, running in cuts:
             execution = self.new_runner()
             for _ in range(finished):

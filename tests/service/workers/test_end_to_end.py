@@ -1,4 +1,4 @@
-"""The real thing: scheduler, runner, Ray and training as processes, each test on one database."""
+"""Scheduler, runner, Ray and trainings as real processes, each test on one database."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 import optuna
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy import update
 
 from ham import RunConfig, train
 from ham.client.records import (
@@ -31,18 +33,20 @@ from service.domain.evidence.recommendations import recommend
 from service.domain.planning.plans import resolve
 from service.settings import Settings
 from service.storage import Database, Storage
+from service.storage.tables import StudyRow
 from service.workers.scheduler.runner import optuna_name
 from service.workers.study.optuna_storage import open_optuna_storage
+from tests.waiting import PATIENCE_SECONDS, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
-LEASE_SECONDS = 6.0
+LEASE_SECONDS = 3600.0  # no lease runs out by itself, however slow the machine is
+PAST = datetime(2020, 1, 1, tzinfo=UTC)
 HELD_OR_QUEUED = (*HELD, StudyState.QUEUED)
-PATIENCE_SECONDS = 240
 
 
 class Workers:
-    """The scheduler and all that it starts, as one process group."""
+    """The scheduler process and all processes that it starts, as one process group."""
 
     def __init__(self, settings: Settings) -> None:
         self._environment = {
@@ -69,10 +73,10 @@ class Workers:
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(30)
+        self._process.wait(PATIENCE_SECONDS)
 
     def training(self) -> list[str]:
-        """Processes in this session that run a study or train: warm workers may idle."""
+        """Return the command lines of this session's runners and of workers that train."""
         listing = subprocess.run(
             ["ps", "-s", str(self._process.pid), "-o", "stat=,args="],
             capture_output=True,
@@ -86,11 +90,17 @@ class Workers:
         ]
 
     def wait_for(self, done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not done():
+        def is_done() -> bool:
             assert self._process.poll() is None, self._log.read_text()
-            assert time.monotonic() < deadline, self._log.read_text()
-            time.sleep(0.2)
+            return done()
+
+        wait_until(is_done, reason=self._log.read_text)
+
+
+def let_leases_run_out(storage: Storage) -> None:
+    """Let every study lease end now, as if its time were over."""
+    with storage.database.write() as session:
+        session.execute(update(StudyRow).where(StudyRow.state.in_(HELD)).values(claimable_at=PAST))
 
 
 @pytest.fixture
@@ -105,7 +115,7 @@ def workers(settings: Settings) -> Iterator[Workers]:
 def test_a_study_killed_in_the_middle_ends_and_ham_alone_reproduces_it(
     settings: Settings, database: Database, workers: Workers
 ) -> None:
-    """kill -9 of everything: no run is lost, none is counted twice, and the numbers hold."""
+    """After kill -9 of all processes, no run is lost and none is counted twice."""
     storage = Storage(database)
     request = StudyRequest(
         model="digits_mlp",
@@ -123,6 +133,7 @@ def test_a_study_killed_in_the_middle_ends_and_ham_alone_reproduces_it(
     workers.wait_for(lambda: len(ended()) >= 3)
     workers.kill()
     before = ended()
+    let_leases_run_out(storage)
     workers.start()
     workers.wait_for(lambda: storage.studies.get(study.id).state != StudyState.RUNNING)
 
@@ -139,7 +150,7 @@ def test_a_study_killed_in_the_middle_ends_and_ham_alone_reproduces_it(
     assert recommend(study.plan, runs).model_dump() == stored.model_dump(
         exclude={"id", "combination", "study_id", "version", "created_at", "cost"}
     )
-    tuned = next(row for row in stored.evidence if row.setting == stored.candidate)
+    tuned = next(each for each in stored.evidence if each.setting == stored.candidate)
     seed, accuracy = next(iter(tuned.test_accuracies.items()))
     plan = study.plan
     config = RunConfig(
@@ -159,10 +170,10 @@ def test_a_study_killed_in_the_middle_ends_and_ham_alone_reproduces_it(
 
 
 @pytest.mark.parametrize("settings", ["postgresql"], indirect=True)
-def test_pause_lets_trainings_end_and_cancel_frees_their_workers(
+def test_a_pause_lets_trainings_end_and_a_cancellation_frees_their_workers(
     settings: Settings, database: Database, workers: Workers
 ) -> None:
-    """Both reach a study in the middle of its trainings; a resumed one goes on where it was."""
+    """Both reach a study during its trainings; a resumed study continues."""
     storage = Storage(database)
     request = StudyRequest(model="digits_mlp", dataset="digits", sparsifier="dense")
     study, _ = storage.studies.submit(request, resolve(request))
@@ -192,10 +203,10 @@ def test_pause_lets_trainings_end_and_cancel_frees_their_workers(
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)
-def test_a_study_of_two_objectives_ends_with_a_front_that_ham_alone_reproduces(
+def test_a_study_of_two_objectives_ends_with_a_pareto_front_that_ham_alone_reproduces(
     settings: Settings, database: Database, workers: Workers
 ) -> None:
-    """Real trainings at two sparsities, measured, elected and confirmed."""
+    """Real trainings at two sparsities, searched, screened and confirmed."""
     storage = Storage(database)
     request = StudyRequest(
         model="digits_mlp",
@@ -241,6 +252,6 @@ def test_a_study_of_two_objectives_ends_with_a_front_that_ham_alone_reproduces(
     optuna_storage = open_optuna_storage(settings.optuna_database)
     searched = optuna.load_study(study_name=optuna_name(study), storage=optuna_storage)
     assert searched.metric_names == ["accuracy", "training_flops"]
-    assert searched.best_trials, "what the dashboard shows as the front"
+    assert searched.best_trials, "the dashboard shows them as the Pareto front"
     optuna_storage.remove_session()
     optuna_storage.engine.dispose()

@@ -1,4 +1,4 @@
-"""Early stopping in a real Ray Tune experiment: Tune stops, Optuna and our rows understand."""
+"""Early stopping on a real Ray: Tune stops trials, and both databases store them as pruned."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SAME = {
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
-def test_tune_stops_weak_trials_and_no_row_lies_about_its_fidelity(tmp_path: Path) -> None:
+def test_tune_stops_weak_trials_and_optuna_stores_their_true_fidelity(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.service.workers.ray_study", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -33,14 +33,14 @@ def test_tune_stops_weak_trials_and_no_row_lies_about_its_fidelity(tmp_path: Pat
     storage = Storage(database)
     (study,) = storage.studies.list()
     runs = {run.trial_number: run for run in storage.runs.of_study(study.id, Purpose.SEARCH)}
-    rows = optuna.load_study(study_name="study", storage=settings.optuna_database).trials
+    trials = optuna.load_study(study_name="study", storage=settings.optuna_database).trials
     database.close()
-    assert len(rows) == len(runs) == TRIALS
-    for row in rows:
-        run = runs[row.number]
-        assert run.state == SAME[row.state]
-        assert run.epochs_done == (row.last_step or 0)
-        assert (row.last_step == EPOCHS) == (row.state == TrialState.COMPLETE)
+    assert len(trials) == len(runs) == TRIALS
+    for trial in trials:
+        run = runs[trial.number]
+        assert run.state == SAME[trial.state]
+        assert run.epochs_done == (trial.last_step or 0)
+        assert (trial.last_step == EPOCHS) == (trial.state == TrialState.COMPLETE)
     pruned = [run for run in runs.values() if run.state == RunState.PRUNED]
     assert len(pruned) >= 2
     assert all(run.environment == HERE for run in pruned)

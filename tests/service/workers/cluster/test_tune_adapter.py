@@ -1,4 +1,4 @@
-"""What a study makes of what Tune tells it."""
+"""The Tune adapter: a study execution as Tune's searcher, without Ray."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.service.workers.conftest import outcome_of
 from tests.service.workers.simulation import LEASE, claim_study
 
 
-def test_a_training_that_is_lost_with_its_cluster_stays_to_be_done(
+def test_a_training_that_is_lost_with_its_cluster_is_assigned_again(
     storage: Storage, request_: StudyRequest, plan: Plan
 ) -> None:
     _, lease = claim_study(storage, request_)
@@ -30,7 +30,7 @@ def test_a_training_that_is_lost_with_its_cluster_stays_to_be_done(
     assert isinstance(searcher.error, WorkersLost)
     assert storage.runs.get(run_id).state == RunState.RUNNING
     assert searcher.suggest("another") == StudySearcher.FINISHED
-    assert not searcher.over, "its states are kept"
+    assert not searcher.over, "its checkpoints are kept"
 
     storage.queue.release(lease, "Ray was lost", lost=True)
     claimed = storage.queue.claim("another runner", LEASE)
@@ -54,7 +54,7 @@ def test_the_next_training_is_chosen_while_all_workers_train(
 
     suggested = {trial: searcher.suggest(trial, 2) for trial in ("a", "b")}
     assert searcher.suggest("c", 2) is None
-    assert not searcher.ready, "how long they take is not known yet"
+    assert not searcher.ready, "the time of a training is not known yet"
     end("a")
     suggested["c"] = searcher.suggest("c", 2)
     assert searcher.suggest("d", 2) is None

@@ -1,4 +1,4 @@
-"""What a runner does before any training."""
+"""The runner, before any training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from service.workers.scheduler.runner import run_study
 from tests.service.builders import a_plan, a_request
 
 
-def test_study_of_a_sparsifier_that_this_worker_lacks_fails_with_its_name(
+def test_a_study_whose_sparsifier_is_not_installed_fails_with_its_name(
     storage: Storage, settings: Settings
 ) -> None:
     plan = a_plan()

@@ -1,9 +1,8 @@
-"""The scheduler with real child processes that are not the runner."""
+"""The study scheduler, with real child processes in the place of runners."""
 
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,11 +14,12 @@ from service.workers.scheduler.processes import NO_CLUSTER, PAUSE_AFTER_FAILURE
 from service.workers.scheduler.study_scheduler import ClusterLost, StudyScheduler
 from tests.conftest import MovableClock
 from tests.service.builders import submit
+from tests.waiting import wait_until
 
 
 @pytest.fixture
 def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A program that is started in the runner's place."""
+    """A program that is started instead of a runner."""
     program = tmp_path / "runner"
     program.write_text("#!/bin/sh\nexit 7\n")
     program.chmod(0o755)
@@ -37,14 +37,14 @@ def state(storage: Storage, study_id: str) -> StudyState:
 
 
 def step_until_given_back(scheduler: StudyScheduler, storage: Storage, study_id: str) -> None:
-    deadline = time.monotonic() + 20
-    while state(storage, study_id) == StudyState.RUNNING:
-        assert time.monotonic() < deadline
+    def is_given_back() -> bool:
         scheduler.step()
-        time.sleep(0.02)
+        return state(storage, study_id) != StudyState.RUNNING
+
+    wait_until(is_given_back)
 
 
-def test_a_study_whose_runner_breaks_down_again_and_again_fails_with_the_reason(
+def test_a_study_whose_runner_always_breaks_down_fails_with_the_reason(
     scheduler: StudyScheduler, storage: Storage, clock: MovableClock
 ) -> None:
     study_id = submit(storage)
@@ -52,7 +52,7 @@ def test_a_study_whose_runner_breaks_down_again_and_again_fails_with_the_reason(
         assert scheduler.step()
         assert storage.studies.get(study_id).attempts == attempt
         step_until_given_back(scheduler, storage, study_id)
-        assert not scheduler.step(), "it pauses before the next attempt"
+        assert not scheduler.step(), "the next attempt comes after a pause"
         clock.advance(PAUSE_AFTER_FAILURE.total_seconds())
     scheduler.step()
     study = storage.studies.get(study_id)
@@ -61,17 +61,17 @@ def test_a_study_whose_runner_breaks_down_again_and_again_fails_with_the_reason(
     assert "status 7" in study.error
 
 
-def test_a_study_is_not_blamed_for_a_cluster_that_is_away(
+def test_an_unreachable_cluster_costs_a_study_no_attempt(
     storage: Storage, settings: Settings, runner: Path, clock: MovableClock
 ) -> None:
     runner.write_text(f"#!/bin/sh\nexit {NO_CLUSTER}\n")
     study_id = submit(storage)
-    elsewhere = StudyScheduler(
+    remote = StudyScheduler(
         storage, settings.model_copy(update={"ray_address": "ray:6379"}), "ray:6379"
     )
     for _ in range(settings.max_attempts + 1):
-        assert elsewhere.step()
-        step_until_given_back(elsewhere, storage, study_id)
+        assert remote.step()
+        step_until_given_back(remote, storage, study_id)
         assert storage.studies.get(study_id).attempts == 0
         clock.advance(PAUSE_AFTER_FAILURE.total_seconds())
     assert "ray:6379" in (storage.studies.get(study_id).error or "")
@@ -79,11 +79,10 @@ def test_a_study_is_not_blamed_for_a_cluster_that_is_away(
     local = StudyScheduler(storage, settings, "127.0.0.1:6379")
     assert local.step()
     with pytest.raises(ClusterLost):
-        while True:
-            local.step()
+        wait_until(local.step)
 
 
-def test_a_living_runner_keeps_its_lease_and_a_stopped_one_gives_the_study_back(
+def test_a_living_runner_keeps_its_study_lease_and_a_stopped_one_gives_the_study_back(
     scheduler: StudyScheduler, storage: Storage, settings: Settings, runner: Path
 ) -> None:
     runner.write_text("#!/bin/sh\nexec sleep 60\n")
@@ -95,7 +94,7 @@ def test_a_living_runner_keeps_its_lease_and_a_stopped_one_gives_the_study_back(
     assert state(storage, study_id) == StudyState.QUEUED
 
 
-def test_no_more_studies_run_side_by_side_than_allowed(
+def test_at_most_the_allowed_number_of_studies_run_at_the_same_time(
     scheduler: StudyScheduler, storage: Storage, settings: Settings, runner: Path
 ) -> None:
     runner.write_text("#!/bin/sh\nexec sleep 60\n")

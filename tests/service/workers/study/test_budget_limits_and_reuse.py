@@ -1,4 +1,4 @@
-"""Nothing twice, nothing unbounded: through the real execution, without Ray."""
+"""Budget limits and the reuse of runs, on the real execution, without Ray."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Play = Callable[..., list[Run]]
 
 @pytest.fixture
 def play(storage: Storage, clock: MovableClock, request_: StudyRequest) -> Play:
-    """Run one study to its end, one training at a time, each of ten seconds."""
+    """Run one study to its end, one training at a time, each of 10 seconds."""
 
     def run(
         lose_runner_after: int | None = None, device: str = "none", **changes: Any
@@ -95,24 +95,26 @@ def purposes(runs: list[Run], purpose: Purpose) -> list[Run]:
     return [run for run in runs if run.purpose == purpose]
 
 
-def test_cap_on_epochs_ends_the_search_and_leaves_the_confirmation_whole(play: Play) -> None:
-    cap = (4 + LATER) * EPOCHS + EPOCHS - 1  # one epoch short of a fifth trial
-    runs = play(budget={"max_epochs": cap})
+def test_an_epoch_limit_ends_the_search_and_leaves_the_confirmation_complete(play: Play) -> None:
+    limit = (4 + LATER) * EPOCHS + EPOCHS - 1  # one epoch short of a fifth trial
+    runs = play(budget={"max_epochs": limit})
     assert len(purposes(runs, Purpose.SEARCH)) == 4
-    assert epochs(runs) <= cap
-    winners = {run.setting for run in purposes(runs, Purpose.CONFIRMATION)}
-    assert len(purposes(runs, Purpose.CONFIRMATION)) == 3 * len(winners)
+    assert epochs(runs) <= limit
+    confirmed = purposes(runs, Purpose.CONFIRMATION)
+    assert len(confirmed) == 3 * len({run.setting for run in confirmed})
 
 
-def test_cap_on_epochs_holds_through_a_lost_runner(play: Play) -> None:
-    cap = (4 + LATER) * EPOCHS
-    whole = play(budget={"max_epochs": cap}, replicate=True)
-    cut = play(budget={"max_epochs": cap}, replicate=True, lose_runner_after=7)
-    assert max(epochs(cut), epochs(whole)) <= cap
+def test_an_epoch_limit_holds_although_a_runner_is_lost(play: Play) -> None:
+    limit = (4 + LATER) * EPOCHS
+    whole = play(budget={"max_epochs": limit}, replicate=True)
+    cut = play(budget={"max_epochs": limit}, replicate=True, lose_runner_after=7)
+    assert max(epochs(cut), epochs(whole)) <= limit
     assert len(purposes(cut, Purpose.SEARCH)) == len(purposes(whole, Purpose.SEARCH))
 
 
-def test_cap_on_wall_time_is_kept_to_within_one_training(play: Play, clock: MovableClock) -> None:
+def test_a_limit_on_wall_time_is_kept_to_within_one_training(
+    play: Play, clock: MovableClock
+) -> None:
     began = clock.now
     runs = play(budget={"max_seconds": (4 + LATER) * SECONDS_PER_RUN, "trials": 50})
     assert 3 <= len(purposes(runs, Purpose.SEARCH)) <= 5
@@ -121,11 +123,13 @@ def test_cap_on_wall_time_is_kept_to_within_one_training(play: Play, clock: Mova
     assert spent <= (5 + LATER) * SECONDS_PER_RUN
 
 
-def test_a_wall_time_too_short_for_anything_ends_after_one_training(play: Play) -> None:
+def test_a_study_with_a_tiny_limit_on_wall_time_ends_after_one_training(play: Play) -> None:
     assert len(play(budget={"max_seconds": 0.5})) == 1
 
 
-def test_cap_that_leaves_no_search_is_refused_with_what_it_takes(request_: StudyRequest) -> None:
+def test_an_epoch_limit_that_leaves_no_search_is_refused_with_the_epochs_needed(
+    request_: StudyRequest,
+) -> None:
     budget = SMALL.model_copy(update={"max_epochs": 3 * EPOCHS})
     needed = (3 + LATER) * EPOCHS
     with pytest.raises(InvalidConfig, match=f"take {needed} epochs"):
@@ -134,8 +138,8 @@ def test_cap_that_leaves_no_search_is_refused_with_what_it_takes(request_: Study
     assert resolve(request_.model_copy(update={"budget": enough})).expected_epochs == needed
 
 
-def test_second_study_reuses_all_that_the_first_has_trained(play: Play) -> None:
-    """It may race other settings, since it knows what the first found out; nothing twice."""
+def test_a_second_study_reuses_all_runs_of_the_first(play: Play) -> None:
+    """It may screen other configurations, since it knows the results of the first study."""
     first, second = play(), play()
     known = {(run.setting, run.seed, run.purpose) for run in first}
     again = [run for run in second if (run.setting, run.seed, run.purpose) in known]
@@ -151,7 +155,7 @@ def test_second_study_reuses_all_that_the_first_has_trained(play: Play) -> None:
         assert run.seconds == 0
 
 
-def test_run_at_another_learning_rate_is_another_run(play: Play) -> None:
+def test_a_run_at_another_learning_rate_is_not_reused(play: Play) -> None:
     play()
     joint = {"tune": ("learning_rate",), "budget": {"trials": 3}}
     runs, again = play(**joint), play(**joint)
@@ -163,20 +167,18 @@ def test_run_at_another_learning_rate_is_another_run(play: Play) -> None:
     assert not any(run.reused_from for run in others)
     searched = purposes(again, Purpose.SEARCH)
     assert [run.setting for run in searched] == [run.setting for run in search]
-    assert all(run.reused_from for run in searched[1:]), "the first says where it runs"
+    assert all(run.reused_from for run in searched[1:]), "the first run shows its environment"
 
 
-def test_replicate_trains_everything_again(play: Play) -> None:
+def test_replicate_trains_every_run_again(play: Play) -> None:
     assert not [run for run in play() + play(replicate=True) if run.reused_from]
 
 
-def test_other_code_or_device_is_never_reused(play: Play) -> None:
+def test_a_run_of_other_code_or_another_device_is_never_reused(play: Play) -> None:
     assert not [run for run in play() + play(device="another") if run.reused_from]
 
 
-def test_reused_run_has_the_curve_of_its_original_and_optuna_sees_it(
-    play: Play, storage: Storage
-) -> None:
+def test_a_reused_run_has_the_curve_of_its_original(play: Play, storage: Storage) -> None:
     first, second = play(), play()
     reused = next(run for run in second if run.reused_from)
     assert storage.runs.curve(reused.id) == storage.runs.curve(reused.reused_from or "")

@@ -46,19 +46,19 @@ def a_request(rule: EarlyStopping, trials: int = 40, sparsifier: str = "random")
 
 
 def quality(config: RunConfig) -> float:
-    """From 0 to 1, best at alpha 30 and beta 1e-2."""
+    """Return a number from 0 to 1 that is largest at alpha 30 and beta 1e-2."""
     a = math.log10(max(config.setting.alpha, 0.5) / 30)
     b = math.log10(max(config.setting.beta, 5e-5) / 1e-2)
     return math.exp(-(a**2) - 0.3 * b**2)
 
 
 def early_ranks_hold(config: RunConfig, epoch: int) -> float:
-    """Early accuracies rank as the final ones do."""
+    """Return an accuracy; trials have the same ranks after every epoch."""
     return 0.5 + 0.3 * quality(config) + 0.1 * epoch / EPOCHS
 
 
 def pruned_gradually(config: RunConfig, epoch: int) -> float:
-    """Falls as sparsity ramps up; until then what is worse in the end looks better."""
+    """Return an accuracy that falls as sparsity ramps up; trials that end worse begin better."""
     ready = ready_epoch(config.combination, config.recipe)
     ramp = min(1.0, epoch / ready)
     noise = random.Random(repr((config.setting, config.seed, epoch))).gauss(0, 0.003)
@@ -66,84 +66,86 @@ def pruned_gradually(config: RunConfig, epoch: int) -> float:
 
 
 @pytest.mark.parametrize("rule", ["asha", "hyperband", "median"])
-def test_no_complete_row_is_below_full_length(storage: Storage, rule: EarlyStopping) -> None:
-    """Forty trials under ASHA; Ray's own OptunaSearch leaves 36 such rows."""
+def test_no_complete_trial_is_below_full_length(storage: Storage, rule: EarlyStopping) -> None:
+    """Of 40 trials under ASHA; Ray's own OptunaSearch leaves 36 that are."""
     study = Simulation(storage, a_request(rule), early_ranks_hold)
     study.search()
-    rows = study.rows()
-    assert len(rows) == 40
-    complete = [row for row in rows if row.state == TrialState.COMPLETE]
-    pruned = [row for row in rows if row.state == TrialState.PRUNED]
-    assert all(row.last_step == EPOCHS for row in complete)
+    trials = study.trials()
+    assert len(trials) == 40
+    complete = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    pruned = [trial for trial in trials if trial.state == TrialState.PRUNED]
+    assert all(trial.last_step == EPOCHS for trial in complete)
     assert len(complete) + len(pruned) == 40
     assert len(pruned) >= 10
     assert study.optuna_study().best_trial in complete
-    for row in pruned:
-        assert row.last_step is not None
-        assert list(row.intermediate_values) == list(range(1, row.last_step + 1))
-        assert row.last_step < EPOCHS
+    for trial in pruned:
+        assert trial.last_step is not None
+        assert list(trial.intermediate_values) == list(range(1, trial.last_step + 1))
+        assert trial.last_step < EPOCHS
 
 
-def test_trials_that_prove_to_be_among_the_best_of_their_rung_come_back(
+def test_stopped_trials_continue_once_they_are_among_the_best_of_their_rung(
     storage: Storage,
 ) -> None:
-    """At the end every rung has sent on its best third, whatever came first."""
+    """At the end, the best third of every rung has continued, in whichever order trials came."""
 
-    place: dict[HamConfig, int] = {}
+    ranks: dict[HamConfig, int] = {}
 
     def worse_and_worse(config: RunConfig, epoch: int) -> float:
-        return 0.8 - 0.005 * place.setdefault(config.setting, len(place)) + 0.1 * epoch / EPOCHS
+        return 0.8 - 0.005 * ranks.setdefault(config.setting, len(ranks)) + 0.1 * epoch / EPOCHS
 
     study = Simulation(storage, a_request("asha_promotion"), worse_and_worse)
     study.run()
     assert len(study.assigned) > len(set(study.assigned))
-    rows = study.rows()
-    given_up = [run for run in study.runs() if run.state == RunState.PRUNED]
-    assert all(run.environment == ENVIRONMENT for run in given_up)
-    assert Counter(row.state in (TrialState.COMPLETE, TrialState.PRUNED) for row in rows) == {
-        True: 40
-    }
-    curves = {row.number: row.intermediate_values for row in rows}
-    for row in rows:
-        assert sorted(curves[row.number]) == list(range(1, (row.last_step or 0) + 1))
-        if row.state == TrialState.PRUNED:
-            assert row.last_step is not None and row.last_step < EPOCHS
-            at_rung = sorted(c[row.last_step] for c in curves.values() if row.last_step in c)
+    trials = study.trials()
+    pruned = [run for run in study.runs() if run.state == RunState.PRUNED]
+    assert all(run.environment == ENVIRONMENT for run in pruned)
+    assert Counter(
+        trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials
+    ) == {True: 40}
+    curves = {trial.number: trial.intermediate_values for trial in trials}
+    for trial in trials:
+        assert sorted(curves[trial.number]) == list(range(1, (trial.last_step or 0) + 1))
+        if trial.state == TrialState.PRUNED:
+            assert trial.last_step is not None and trial.last_step < EPOCHS
+            at_rung = sorted(c[trial.last_step] for c in curves.values() if trial.last_step in c)
             third = at_rung[-(len(at_rung) // REDUCTION) :] if len(at_rung) >= REDUCTION else []
-            assert curves[row.number][row.last_step] <= min(third, default=1.0)
+            assert curves[trial.number][trial.last_step] <= min(third, default=1.0)
 
 
-def test_every_run_carries_its_fidelity_and_its_curve(storage: Storage) -> None:
+def test_every_run_stores_its_fidelity_and_its_curve(storage: Storage) -> None:
     study = Simulation(storage, a_request("asha"), early_ranks_hold)
     study.search()
-    by_number = {row.number: row for row in study.rows()}
+    by_number = {trial.number: trial for trial in study.trials()}
     for run in study.runs():
         assert run.trial_number is not None
-        row = by_number[run.trial_number]
-        assert row.last_step == run.epochs_done == len(storage.runs.curve(run.id))
+        trial = by_number[run.trial_number]
+        assert trial.last_step == run.epochs_done == len(storage.runs.curve(run.id))
         assert run.epochs == EPOCHS
-        assert (run.state == RunState.PRUNED) == (row.state == TrialState.PRUNED)
+        assert (run.state == RunState.PRUNED) == (trial.state == TrialState.PRUNED)
         if run.state == RunState.PRUNED:
             assert run.environment == ENVIRONMENT
-            assert run.validation_accuracy == row.intermediate_values[run.epochs_done]
+            assert run.validation_accuracy == trial.intermediate_values[run.epochs_done]
             stop = run.measures.early_stopping
             assert stop is not None and stop.rank_correlation is not None
             assert stop.rank_correlation >= 0.7
 
 
-def test_best_full_run_wins_although_the_metric_falls_as_sparsity_ramps_up() -> None:
-    """In 100 of 100 seeds; Ray and its OptunaSearch crown a trial stopped at epoch 2."""
+def test_the_best_full_length_trial_is_selected_although_accuracy_falls_as_sparsity_ramps_up() -> (
+    None
+):
+    """For 100 of 100 seeds; Ray's own OptunaSearch selects a trial that stopped at epoch 2."""
     plan = resolve(a_request("asha", trials=14, sparsifier="gmp"))
     stopped = 0
     for seed in range(100):
-        mine = plan.model_copy(update={"sampler_seed": 100 * seed})
-        full, study = searched(mine, falling(seed))
+        seeded = plan.model_copy(update={"sampler_seed": 100 * seed})
+        full, study = searched(seeded, falling(seed))
         assert study.best_trial.number == max(full, key=lambda number: full[number])
         stopped += len(study.trials) - len(full)
     assert stopped > 100  # early stopping was at work
 
 
-def test_best_full_run_is_served_although_the_metric_falls(storage: Storage) -> None:
+def test_the_best_full_length_run_is_served_although_accuracy_falls(storage: Storage) -> None:
     for seed in range(5):
         request = a_request("asha", trials=14, sparsifier="gmp")
         request = request.model_copy(update={"replicate": True})
@@ -160,17 +162,17 @@ def test_best_full_run_is_served_although_the_metric_falls(storage: Storage) -> 
 
 
 def falling(seed: int) -> Curve:
-    """A metric that falls as sparsity ramps up, with the luck of a seed."""
+    """Return a curve that falls as sparsity ramps up, with the noise of a seed."""
 
     def curve(config: RunConfig, epoch: int) -> float:
-        luck = random.Random(repr((config.setting, seed))).gauss(0, 0.01)
-        return pruned_gradually(config, epoch) + luck
+        noise = random.Random(repr((config.setting, seed))).gauss(0, 0.01)
+        return pruned_gradually(config, epoch) + noise
 
     return curve
 
 
 def searched(plan: Plan, curve: Curve) -> tuple[dict[int, float], optuna.Study]:
-    """Search one trial after another; return the values at full length, and what Optuna has."""
+    """Search one trial after another; return the full-length values, and Optuna's study."""
     optuna_storage = optuna.storages.InMemoryStorage()
     search = OptunaSearch(optuna_storage, "study", plan)
     full = {}
@@ -192,7 +194,7 @@ def searched(plan: Plan, curve: Curve) -> tuple[dict[int, float], optuna.Study]:
     return full, optuna.load_study(study_name="study", storage=optuna_storage)
 
 
-def test_early_stopping_switches_itself_off_where_early_epochs_do_not_foretell(
+def test_early_stopping_stops_nothing_if_early_epochs_do_not_predict_the_last(
     storage: Storage,
 ) -> None:
     def crossing(config: RunConfig, epoch: int) -> float:
@@ -204,7 +206,7 @@ def test_early_stopping_switches_itself_off_where_early_epochs_do_not_foretell(
     assert at_first_rungs == []
 
 
-def test_nan_leaves_no_running_row(storage: Storage) -> None:
+def test_nan_leaves_no_running_trial(storage: Storage) -> None:
     """Ray's own OptunaSearch leaves 12 of 24."""
 
     def half_diverge(config: RunConfig, epoch: int) -> float:
@@ -213,29 +215,29 @@ def test_nan_leaves_no_running_row(storage: Storage) -> None:
 
     study = Simulation(storage, a_request("asha", trials=24), half_diverge)
     study.search()
-    states = Counter(row.state for row in study.rows())
+    states = Counter(trial.state for trial in study.trials())
     assert states[TrialState.RUNNING] == 0
     assert states[TrialState.FAIL] >= 4
-    for row in study.rows():
-        assert (row.state == TrialState.FAIL) == ("fail_reason" in row.user_attrs)
+    for trial in study.trials():
+        assert (trial.state == TrialState.FAIL) == ("fail_reason" in trial.user_attrs)
     failed = [run for run in study.runs() if run.state == RunState.FAILED]
     assert len(failed) == states[TrialState.FAIL]
     assert {run.epochs_done for run in failed} == {2}
 
 
-def test_an_errored_or_pruned_trial_never_wins_over_a_thousand_histories(plan: Plan) -> None:
-    """Neither in Optuna nor among the finalists, whatever it reported before it ended."""
+def test_a_failed_or_pruned_trial_is_never_selected_in_a_thousand_histories(plan: Plan) -> None:
+    """Neither in Optuna nor among the finalists, however high its reported accuracy was."""
     for seed in range(1000):
         draw = random.Random(seed)
         optuna_storage = optuna.storages.InMemoryStorage()
         search = OptunaSearch(optuna_storage, "study", plan)
         runs, full = [], {}
         for _ in range(draw.randint(3, 7)):
-            number, setting, _ = search.ask()
+            number, ham_config, _ = search.ask()
             outcome, state = draw_ending(draw)
             search.report(number, draw.randint(1, EPOCHS - 1), 1 + draw.random())
             search.tell(number, outcome)
-            job = Job(purpose=Purpose.SEARCH, setting=setting, seed=0, trial_number=number)
+            job = Job(purpose=Purpose.SEARCH, setting=ham_config, seed=0, trial_number=number)
             runs.append(a_run(job, outcome.validation_accuracy, state=state))
             if state == RunState.SUCCEEDED:
                 full[number] = outcome.validation_accuracy
@@ -256,7 +258,7 @@ def test_an_errored_or_pruned_trial_never_wins_over_a_thousand_histories(plan: P
 
 
 def draw_ending(draw: random.Random) -> tuple[Outcome, RunState]:
-    """A trial that ran to its end, or one that did not and looks better than any that did."""
+    """Return a full-length ending, or another one with a higher accuracy than any of those."""
     accuracy = draw.random()
     endings = (
         (Outcome(validation_accuracy=accuracy), RunState.SUCCEEDED),

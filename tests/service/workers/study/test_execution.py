@@ -1,4 +1,4 @@
-"""A study's execution, driven without Ray: every stage, cut short anywhere and taken up again."""
+"""The study execution, without Ray: every stage, cut short at any point and resumed."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def harness(tmp_path: Path, request_: StudyRequest, plan: Plan) -> StudyHarness:
     return StudyHarness(tmp_path, request_, plan)
 
 
-def test_course_runs_what_was_planned_and_no_finalist_before_the_search_is_over(
+def test_an_execution_runs_its_plan_and_no_finalist_before_the_search_is_over(
     harness: StudyHarness,
 ) -> None:
     harness.drive(harness.new_runner())
     runs = harness.runs()
     finalists_begin = min(
-        i
-        for i, run in enumerate(runs)
+        index
+        for index, run in enumerate(runs)
         if run.purpose == Purpose.SCREENING and run.setting not in harness.plan.baselines
     )
     assert all(run.purpose != Purpose.SEARCH for run in runs[finalists_begin:])
@@ -43,7 +43,7 @@ def test_course_runs_what_was_planned_and_no_finalist_before_the_search_is_over(
     assert len(runs) <= harness.plan.expected_runs
 
 
-def test_curve_of_a_run_whose_runner_died_before_it_told_optuna_reaches_optuna(
+def test_the_curve_of_a_run_reaches_optuna_although_its_runner_died_before_it_told_optuna(
     harness: StudyHarness,
 ) -> None:
     execution = harness.new_runner()
@@ -79,7 +79,7 @@ def test_slots_are_never_idle_while_the_last_results_of_a_stage_come_in(
 
 
 @pytest.mark.parametrize(("seconds", "ahead"), [(1.0, 1), (3600.0, 0)])
-def test_of_short_trainings_one_is_chosen_before_a_worker_is_free(
+def test_one_short_training_is_chosen_before_a_worker_is_free(
     tmp_path: Path, request_: StudyRequest, plan: Plan, seconds: float, ahead: int
 ) -> None:
     def train(run: RunConfig, measure_test: bool) -> Outcome:
@@ -90,7 +90,7 @@ def test_of_short_trainings_one_is_chosen_before_a_worker_is_free(
     first = execution.next(workers=2)
     assert first is not None
     assert execution.next(workers=2) is not None
-    assert execution.next(workers=2) is None, "how long they take is not known yet"
+    assert execution.next(workers=2) is None, "the time of a training is not known yet"
     harness.finish(execution, first)
     assert execution.next(workers=2) is not None
     assert [execution.next(workers=2) is not None for _ in range(2)] == [ahead == 1, False]
@@ -102,7 +102,7 @@ def test_of_short_trainings_one_is_chosen_before_a_worker_is_free(
     another = harness.execution_of("another")
     chosen = [another.next(workers=2) for _ in range(4)]
     assert [each is not None for each in chosen] == [True, True, ahead == 1, False], (
-        "it is known from the study before"
+        "their time is known from the study before"
     )
     assert all(
         harness.storage.runs.get(each.run_id).study_id == again.id for each in chosen if each
@@ -122,13 +122,15 @@ def test_a_search_on_one_worker_waits_for_each_result_and_later_stages_do_not(
         harness.finish(execution, assignment)
 
 
-def test_test_data_is_measured_in_the_confirmation_only(harness: StudyHarness) -> None:
+def test_test_data_is_measured_only_in_the_confirmation(harness: StudyHarness) -> None:
     harness.drive(harness.new_runner())
     for run in harness.runs():
         assert (run.test_accuracy is not None) == (run.purpose == Purpose.CONFIRMATION)
 
 
-def test_every_stage_uses_seeds_of_its_own_and_pairs_the_settings(harness: StudyHarness) -> None:
+def test_every_stage_has_its_own_seeds_and_pairs_configurations_by_seed(
+    harness: StudyHarness,
+) -> None:
     harness.drive(harness.new_runner())
     seeds: dict[Purpose, set[int]] = {purpose: set() for purpose in Purpose}
     for run in harness.runs():
@@ -136,16 +138,16 @@ def test_every_stage_uses_seeds_of_its_own_and_pairs_the_settings(harness: Study
     assert not seeds[Purpose.SEARCH] & seeds[Purpose.SCREENING]
     assert not seeds[Purpose.SCREENING] & seeds[Purpose.CONFIRMATION]
     confirmed = [run for run in harness.runs() if run.purpose == Purpose.CONFIRMATION]
-    by_setting = Counter(run.setting for run in confirmed)
-    assert by_setting.keys() == {
+    by_ham_config = Counter(run.setting for run in confirmed)
+    assert by_ham_config.keys() == {
         RECIPE_BASELINE,
         PAPER_DEFAULT,
         selected(harness.plan, harness.runs()),
     }
-    assert set(by_setting.values()) == {harness.plan.budget.confirmation_seeds}
+    assert set(by_ham_config.values()) == {harness.plan.budget.confirmation_seeds}
 
 
-def test_course_finds_the_known_optimum_and_confirms_it(
+def test_an_execution_finds_the_known_optimum_and_confirms_it(
     tmp_path: Path, request_: StudyRequest, plan: Plan
 ) -> None:
     budget = plan.budget.model_copy(update={"trials": 30, "confirmation_seeds": 6})
@@ -160,10 +162,10 @@ def test_course_finds_the_known_optimum_and_confirms_it(
 
 @settings(max_examples=8, deadline=None)
 @given(cuts=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2)), max_size=6))
-def test_a_course_cut_short_anywhere_ends_with_the_same_runs(
+def test_an_execution_cut_short_at_any_point_ends_with_the_same_runs(
     cuts: list[tuple[int, int]],
 ) -> None:
-    """Each cut: so many trainings finish, so many more are under way when the runner is lost."""
+    """A cut is a lost runner: the trainings that it finished, and those that ran at its loss."""
     request, plan = _study()
     with TemporaryDirectory() as folder, TemporaryDirectory() as other:
         whole, cut = (
@@ -179,7 +181,7 @@ def test_a_course_cut_short_anywhere_ends_with_the_same_runs(
             )
 
         assert facts(cut) == facts(whole)
-        if all(running < 2 for _, running in cuts):  # the same history, asked one by one
+        if all(running < 2 for _, running in cuts):  # then trials are asked one by one
             assert cut.recommendation() == whole.recommendation()
 
 
@@ -193,7 +195,7 @@ def _study() -> tuple[StudyRequest, Plan]:
     return request, resolve(request)
 
 
-def test_a_run_whose_runner_was_lost_may_go_on_from_a_state_and_no_other(
+def test_only_a_run_whose_runner_was_lost_may_resume_at_a_checkpoint(
     harness: StudyHarness,
 ) -> None:
     first = harness.new_runner().next()
@@ -207,14 +209,14 @@ def test_a_run_whose_runner_was_lost_may_go_on_from_a_state_and_no_other(
     assert not new.resumes
 
 
-def test_a_run_that_ended_just_before_the_crash_is_told_to_optuna_and_not_repeated(
+def test_a_run_that_ended_just_before_a_crash_is_told_to_optuna_and_not_repeated(
     harness: StudyHarness,
 ) -> None:
     execution = harness.new_runner()
     assignment = execution.next()
     assert assignment is not None
     outcome = outcome_of(assignment.config, assignment.measure_test)
-    harness.storage.runs.end(harness.lease, assignment.run_id, outcome)  # then the power went
+    harness.storage.runs.end(harness.lease, assignment.run_id, outcome)  # then the runner is lost
     harness.lose_runner()
 
     successor = harness.new_runner()
@@ -224,7 +226,7 @@ def test_a_run_that_ended_just_before_the_crash_is_told_to_optuna_and_not_repeat
     assert harness.storage.runs.get(assignment.run_id).attempt == 1
 
 
-def test_a_runner_that_lost_its_claim_can_store_nothing(harness: StudyHarness) -> None:
+def test_a_runner_that_lost_its_study_lease_can_store_nothing(harness: StudyHarness) -> None:
     stale = harness.new_runner()
     assignment = stale.next()
     assert assignment is not None
@@ -238,7 +240,7 @@ def test_a_runner_that_lost_its_claim_can_store_nothing(harness: StudyHarness) -
     assert harness.runs() == before
 
 
-def test_a_study_in_which_everything_fails_says_the_commonest_reason(
+def test_a_study_in_which_every_training_fails_gives_the_commonest_reason(
     harness: StudyHarness,
 ) -> None:
     execution = harness.new_runner()

@@ -1,4 +1,4 @@
-"""What a runner logs is kept with its study, without secrets, and never in a training's way."""
+"""The log lines of a runner are stored with its study, without secrets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def claimed(storage: Storage) -> tuple[str, StudyLease]:
     return study_id, found[1]
 
 
-def test_lines_are_kept_with_facts_and_tracebacks_and_without_secrets(tmp_path: Path) -> None:
+def test_lines_are_stored_with_facts_and_tracebacks_and_without_secrets(tmp_path: Path) -> None:
     with opened(Settings(data_dir=tmp_path)) as storage:
         study_id, lease = claimed(storage)
         run = done_run(storage, lease, a_job())
@@ -38,7 +38,7 @@ def test_lines_are_kept_with_facts_and_tracebacks_and_without_secrets(tmp_path: 
                 raise ValueError("broken")
             except ValueError:
                 logger.exception("the study stops")
-        logger.info("nobody's line")
+        logger.info("a line outside of a study")
         [ended, warned, stopped] = storage.logs.page(study_id=study_id)
     assert (ended.event, ended.run_id, ended.details) == ("a run ended", run.id, {"seconds": 1.5})
     assert (warned.level, warned.event) == (
@@ -49,7 +49,7 @@ def test_lines_are_kept_with_facts_and_tracebacks_and_without_secrets(tmp_path: 
     assert "ValueError: broken" in stopped.details["exception"]
 
 
-def test_lines_that_cannot_be_kept_end_nothing(
+def test_lines_that_cannot_be_stored_raise_no_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with opened(Settings(data_dir=tmp_path)) as storage:

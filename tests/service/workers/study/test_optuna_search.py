@@ -1,4 +1,4 @@
-"""What Optuna's storage holds after a search."""
+"""The search in Optuna: its proposals, and what Optuna's storage holds afterwards."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from service.storage import Database
 from service.workers.study import optuna_compat, optuna_search
 from service.workers.study.optuna_search import OptunaSearch, Proposal, Search
 from service.workers.study.optuna_storage import open_optuna_storage
+from tests.service.workers.conftest import SINGLE_OBJECTIVE_SAMPLERS
 
 Open = Callable[[], OptunaSearch]
 
@@ -33,7 +34,7 @@ def url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def open_search(url: str, plan: Plan) -> Open:
-    """Open the search anew, as the next runner would."""
+    """Open the search again, as the next runner does."""
     return lambda: OptunaSearch(open_optuna_storage(url), "study", plan)
 
 
@@ -41,7 +42,7 @@ def trials(url: str) -> list[optuna.trial.FrozenTrial]:
     return optuna.load_study(study_name="study", storage=url).trials
 
 
-def test_search_starts_with_no_ham_and_the_papers_default(open_search: Open) -> None:
+def test_search_starts_with_the_baseline_and_the_papers_default(open_search: Open) -> None:
     search = open_search()
     first, second = search.ask(), search.ask()
     assert first == Proposal(0, RECIPE_BASELINE)
@@ -50,7 +51,7 @@ def test_search_starts_with_no_ham_and_the_papers_default(open_search: Open) -> 
     assert second.ham_config.beta == pytest.approx(PAPER_DEFAULT.beta)
 
 
-def test_search_proposes_settings_inside_the_space(open_search: Open, plan: Plan) -> None:
+def test_search_proposes_configurations_inside_the_space(open_search: Open, plan: Plan) -> None:
     search = open_search()
     for _ in range(30):
         proposal = search.ask()
@@ -58,19 +59,19 @@ def test_search_proposes_settings_inside_the_space(open_search: Open, plan: Plan
         search.tell(proposal.number, Outcome(validation_accuracy=0.9))
 
 
-def test_dashboard_rows_carry_every_epoch_and_the_exact_setting(
+def test_dashboard_shows_every_epoch_and_the_exact_configuration(
     open_search: Open, url: str
 ) -> None:
     search = open_search()
-    number, setting, _ = search.ask()
+    number, ham_config, _ = search.ask()
     for epoch in (1, 2, 3):
         search.report(number, epoch, 0.5 + epoch / 10)
     search.tell(number, Outcome(validation_accuracy=0.8))
-    (row,) = (trial for trial in trials(url) if trial.number == number)
-    assert row.state == TrialState.COMPLETE
-    assert row.value == 0.8
-    assert row.intermediate_values == {1: 0.6, 2: 0.7, 3: 0.8}
-    assert row.user_attrs["setting"] == {"alpha": setting.alpha, "beta": setting.beta}
+    (shown,) = (trial for trial in trials(url) if trial.number == number)
+    assert shown.state == TrialState.COMPLETE
+    assert shown.value == 0.8
+    assert shown.intermediate_values == {1: 0.6, 2: 0.7, 3: 0.8}
+    assert shown.user_attrs["setting"] == {"alpha": ham_config.alpha, "beta": ham_config.beta}
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_dashboard_rows_carry_every_epoch_and_the_exact_setting(
         Outcome(),
     ],
 )
-def test_a_run_without_a_finite_result_leaves_a_failed_row_with_its_reason(
+def test_a_run_without_a_finite_result_leaves_a_failed_trial_with_its_reason(
     open_search: Open, url: str, outcome: Outcome
 ) -> None:
     search = open_search()
@@ -103,7 +104,7 @@ def test_a_failed_trial_is_never_the_best(open_search: Open, url: str) -> None:
     assert optuna.load_study(study_name="study", storage=url).best_trial.number == good.number
 
 
-def test_trials_left_behind_are_asked_again_with_the_same_setting(
+def test_unfinished_trials_are_proposed_again_with_the_same_configuration(
     open_search: Open, url: str
 ) -> None:
     lost = open_search()
@@ -118,7 +119,7 @@ def test_trials_left_behind_are_asked_again_with_the_same_setting(
 
 
 @pytest.mark.parametrize("crash", range(5))
-def test_a_crash_while_the_first_settings_are_queued_loses_none_and_doubles_none(
+def test_a_crash_while_the_first_trials_are_enqueued_loses_none_and_doubles_none(
     url: str, plan: Plan, monkeypatch: pytest.MonkeyPatch, crash: int
 ) -> None:
     opening = (HamConfig(3.0, 0.1), HamConfig(30.0, 0.01))
@@ -135,14 +136,14 @@ def test_a_crash_while_the_first_settings_are_queued_loses_none_and_doubles_none
         broken.setattr(optuna.Study, "enqueue_trial", breaks)
         with contextlib.suppress(ConnectionError):
             OptunaSearch(open_optuna_storage(url), "study", plan, opening)
-    later = (HamConfig(5.0, 0.5),)  # what is known by now does not change what was decided then
+    later = (HamConfig(5.0, 0.5),)  # ignored: the first trials were decided before the crash
     search = OptunaSearch(open_optuna_storage(url), "study", plan, later)
     asked = [search.ask().ham_config for _ in range(5)]
     assert asked[:4] == [RECIPE_BASELINE, PAPER_DEFAULT, *opening]
     assert asked[4] not in asked[:4]
 
 
-def test_the_next_proposal_depends_on_the_history_alone(tmp_path: Path, plan: Plan) -> None:
+def test_the_next_proposal_depends_only_on_the_history(tmp_path: Path, plan: Plan) -> None:
     def search_through(name: str, reopen: bool) -> list[Proposal]:
         url = f"sqlite:///{tmp_path}/{name}.sqlite3"
         search = OptunaSearch(open_optuna_storage(url), "study", plan)
@@ -159,7 +160,7 @@ def test_the_next_proposal_depends_on_the_history_alone(tmp_path: Path, plan: Pl
 
 
 @pytest.mark.parametrize("sampler", ["random", "tpe", "gp", "cmaes"])
-def test_runner_lost_between_two_parameters_changes_no_proposal(
+def test_a_runner_lost_between_two_parameters_changes_no_proposal(
     url: str, request_: StudyRequest, sampler: Sampler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tune = {"tune": ("alpha_schedule", "beta_schedule"), "sampler": sampler}
@@ -199,7 +200,7 @@ def test_telling_twice_changes_nothing(open_search: Open, url: str) -> None:
 def test_optuna_lives_beside_our_tables(
     database: Database, settings: Settings, plan: Plan
 ) -> None:
-    """A second file on SQLite; a schema of its own on PostgreSQL."""
+    """In a second file on SQLite, in its own schema on PostgreSQL."""
     optuna_storage = open_optuna_storage(settings.optuna_database)
     OptunaSearch(optuna_storage, "study", plan).ask()
     with database.read() as session:
@@ -211,17 +212,17 @@ def test_optuna_lives_beside_our_tables(
 
 
 @pytest.fixture
-def open_arms(url: str, request_: StudyRequest) -> Callable[[], Search]:
+def open_branches(url: str, request_: StudyRequest) -> Callable[[], Search]:
     """Open the search of a study that tunes learning rate and weight decay as well."""
     tune = {"tune": ("learning_rate", "weight_decay")}
     plan = resolve(request_.model_copy(update=tune))
     return lambda: optuna_search.open_search(open_optuna_storage(url), "study", plan)
 
 
-def test_arms_take_turns_and_no_ham_is_searched_over_its_own_axes(
-    open_arms: Callable[[], Search], url: str
+def test_branches_take_turns_and_the_baseline_is_searched_over_its_own_axes(
+    open_branches: Callable[[], Search], url: str
 ) -> None:
-    search = open_arms()
+    search = open_branches()
     asked = [search.ask() for _ in range(12)]
     assert [proposal.number for proposal in asked] == list(range(12))
     assert asked[0].ham_config.alpha == pytest.approx(PAPER_DEFAULT.alpha)
@@ -232,15 +233,15 @@ def test_arms_take_turns_and_no_ham_is_searched_over_its_own_axes(
     for number, *_ in asked:
         search.report(number, 1, 0.5 + number / 100)
         search.tell(number, Outcome(validation_accuracy=0.8 + number / 100))
-    assert search.history().final == {n: 0.8 + n / 100 for n in range(12)}
+    assert search.history().final == {number: 0.8 + number / 100 for number in range(12)}
     assert search.history().accuracies[7] == {1: 0.5 + 7 / 100}
-    without = optuna.load_study(study_name="study no HAM", storage=url).trials
-    assert [trial.value for trial in without] == [0.8 + n / 100 for n in range(1, 12, 2)]
-    assert without[1].params.keys() == {"learning_rate", "weight_decay"}
+    baseline = optuna.load_study(study_name="study no HAM", storage=url).trials
+    assert [trial.value for trial in baseline] == [0.8 + n / 100 for n in range(1, 12, 2)]
+    assert baseline[1].params.keys() == {"learning_rate", "weight_decay"}
     assert trials(url)[2].params.keys() == {"alpha", "beta", "learning_rate", "weight_decay"}
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes", "random", "quasi_random", "grid"])
+@pytest.mark.parametrize("sampler", SINGLE_OBJECTIVE_SAMPLERS)
 def test_schedules_are_chosen_by_every_sampler_and_shown_by_optuna(
     url: str, request_: StudyRequest, sampler: Sampler
 ) -> None:
@@ -248,24 +249,27 @@ def test_schedules_are_chosen_by_every_sampler_and_shown_by_optuna(
     plan = resolve(request_.model_copy(update=tune))
     search = optuna_search.open_search(open_optuna_storage(url), "study", plan)
     for _ in range(24):
-        number, setting, _ = search.ask()
-        falls = setting.beta_schedule != "constant"
+        number, ham_config, _ = search.ask()
+        falls = ham_config.beta_schedule != "constant"
         search.tell(number, Outcome(validation_accuracy=0.8 + 0.1 * falls))
-    told = [row for row in trials(url) if row.state == TrialState.COMPLETE]
-    assert [row.params["beta_schedule"] for row in told[:2]] == ["constant"] * 2, "the baselines"
-    assert {row.params["beta_schedule"] for row in told} == {"constant", "linear", "cosine"}
-    assert any(row.user_attrs["setting"].get("beta_schedule") == "linear" for row in told)
+    told = [trial for trial in trials(url) if trial.state == TrialState.COMPLETE]
+    chosen = [trial.params["beta_schedule"] for trial in told]
+    assert chosen[:2] == ["constant"] * 2, "the baselines"
+    assert set(chosen) == {"constant", "linear", "cosine"}
+    assert any(trial.user_attrs["setting"].get("beta_schedule") == "linear" for trial in told)
     if sampler == "tpe":
-        assert sum(row.params["beta_schedule"] != "constant" for row in told[12:]) > 8
+        assert sum(schedule != "constant" for schedule in chosen[12:]) > 8
 
 
-def test_arms_go_on_in_turns_after_a_runner_was_lost(open_arms: Callable[[], Search]) -> None:
-    search = open_arms()
+def test_branches_go_on_in_turns_after_a_runner_was_lost(
+    open_branches: Callable[[], Search],
+) -> None:
+    search = open_branches()
     asked = [search.ask() for _ in range(5)]
     for number in (0, 1, 3):
         search.tell(number, Outcome(validation_accuracy=0.9))
-    search = open_arms()
+    search = open_branches()
     assert search.asked == 3
     again = [search.ask() for _ in range(4)]
     assert [number for number, *_ in again] == [2, 4, 5, 6]
-    assert again[:2] == [asked[2], asked[4]], "the same settings"
+    assert again[:2] == [asked[2], asked[4]], "the same configurations"

@@ -29,7 +29,7 @@ LEVELS = (0.5, 0.8, 0.9)
 SMALL = Budget(trials=8, finalists=2, screening_seeds=2, confirmation_seeds=3)
 
 
-def a_front(budget: Budget = SMALL, **changes: Any) -> StudyRequest:
+def a_pareto_request(budget: Budget = SMALL, **changes: Any) -> StudyRequest:
     fields: dict[str, Any] = dict(
         model="digits_mlp",
         dataset="digits",
@@ -42,7 +42,7 @@ def a_front(budget: Budget = SMALL, **changes: Any) -> StudyRequest:
 
 
 def outcome(config: RunConfig, measure_test: bool) -> Outcome:
-    """Sparser is less accurate; HAM helps the more the sparser it is."""
+    """Return an outcome whose accuracy falls with the sparsity."""
     found = outcome_of(config, measure_test)
     sparsity = config.combination.sparsity
     accuracy = (found.validation_accuracy or 0.0) - 0.2 * sparsity**4
@@ -64,25 +64,25 @@ def harness_of(folder: Path, request: StudyRequest) -> StudyHarness:
     return StudyHarness(folder, request, resolve(request), outcome)
 
 
-def test_a_front_course_runs_its_stages_at_every_sparsity(tmp_path: Path) -> None:
-    harness = harness_of(tmp_path, a_front())
+def test_a_study_of_two_objectives_runs_its_stages_at_every_sparsity(tmp_path: Path) -> None:
+    harness = harness_of(tmp_path, a_pareto_request())
     harness.drive(harness.new_runner())
     runs = harness.runs()
     assert {run.state for run in runs} == {RunState.SUCCEEDED}
     assert len(runs) <= harness.plan.expected_runs
     searched = [run for run in runs if run.purpose == Purpose.SEARCH]
-    assert [(r.setting, r.sparsity) for r in searched[:3]] == [
-        (RECIPE_BASELINE, one) for one in LEVELS
+    assert [(run.setting, run.sparsity) for run in searched[:3]] == [
+        (RECIPE_BASELINE, level) for level in LEVELS
     ]
     assert len(searched) == SMALL.trials
     for run in runs:
         assert run.combination == harness.plan.combination_at(run.sparsity).key
         assert run.measures.sparsity is not None
-        assert run.measures.sparsity.target == run.sparsity, "it was trained at that"
+        assert run.measures.sparsity.target == run.sparsity, "it was trained at that sparsity"
         assert (run.test_accuracy is not None) == (run.purpose == Purpose.CONFIRMATION)
     first_candidate = next(
-        place
-        for place, run in enumerate(runs)
+        index
+        for index, run in enumerate(runs)
         if run.purpose == Purpose.SCREENING and not run.setting.is_baseline
     )
     assert all(run.purpose != Purpose.SEARCH for run in runs[first_candidate:])
@@ -90,9 +90,9 @@ def test_a_front_course_runs_its_stages_at_every_sparsity(tmp_path: Path) -> Non
     assert found.points and not found.provisional
 
 
-def test_the_known_front_is_found(tmp_path: Path) -> None:
+def test_the_known_pareto_front_is_found(tmp_path: Path) -> None:
     budget = Budget(trials=40, finalists=8, screening_seeds=4, confirmation_seeds=8)
-    harness = harness_of(tmp_path, a_front(budget))
+    harness = harness_of(tmp_path, a_pareto_request(budget))
     harness.drive(harness.new_runner())
     found = build_pareto_front(harness.plan, harness.runs())
     assert {point.combination.sparsity for point in found.points} == set(LEVELS)
@@ -103,8 +103,8 @@ def test_the_known_front_is_found(tmp_path: Path) -> None:
         assert point.gain_shown and point.gain is not None and point.gain.mean > 0.01
 
 
-def test_optuna_knows_the_objectives_and_shows_the_front(tmp_path: Path) -> None:
-    harness = harness_of(tmp_path, a_front(objectives=("accuracy", "training_flops")))
+def test_optuna_has_the_objectives_and_the_pareto_front(tmp_path: Path) -> None:
+    harness = harness_of(tmp_path, a_pareto_request(objectives=("accuracy", "training_flops")))
     harness.drive(harness.new_runner())
     study = optuna.load_study(study_name="study", storage=harness._optuna)
     assert study.directions == [StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE]
@@ -115,8 +115,8 @@ def test_optuna_knows_the_objectives_and_shows_the_front(tmp_path: Path) -> None
         assert trial.values == [run.validation_accuracy, run.measures.training_flops]
 
 
-def test_a_trial_without_a_measure_of_its_objective_fails_in_optuna_alone(tmp_path: Path) -> None:
-    harness = harness_of(tmp_path, a_front())
+def test_a_trial_without_a_value_of_an_objective_fails_only_in_optuna(tmp_path: Path) -> None:
+    harness = harness_of(tmp_path, a_pareto_request())
     execution = harness.new_runner()
     for error in (None, "diverged"):
         assignment = execution.next()
@@ -138,26 +138,28 @@ def propose(plan: Plan, trials: int, reopen: bool) -> list[tuple[float, float, f
     for _ in range(trials):
         if reopen:
             search = OptunaSearch(storage, "study", plan)
-        number, setting, sparsity = search.ask()
-        assert plan.space.contains(setting) and sparsity in plan.sparsities
-        found.append((setting.alpha, setting.beta, sparsity))
-        accuracy = 0.9 - abs(math.log10(max(setting.alpha, 1) / 30)) / 10 - (sparsity or 0) / 5
+        number, ham_config, sparsity = search.ask()
+        assert plan.space.contains(ham_config) and sparsity in plan.sparsities
+        found.append((ham_config.alpha, ham_config.beta, sparsity))
+        accuracy = 0.9 - abs(math.log10(max(ham_config.alpha, 1) / 30)) / 10 - (sparsity or 0) / 5
         measures = StoredMeasures.read({"sparsity": {"realised": sparsity}})
         search.tell(number, Outcome(validation_accuracy=accuracy, measures=measures))
     if plan.sampler == "nsga2":
         study = optuna.load_study(study_name="study", storage=storage)
-        generations = Counter(t.system_attrs["NSGAIISampler:generation"] for t in study.trials)
-        assert generations == {n: generation_size(plan) for n in range(4)}
+        generations = Counter(
+            trial.system_attrs["NSGAIISampler:generation"] for trial in study.trials
+        )
+        assert generations == {number: generation_size(plan) for number in range(4)}
     return found
 
 
 @pytest.mark.parametrize("sampler", ["nsga2", "tpe", "random"])
-def test_proposals_depend_on_seed_and_history_alone(sampler: str) -> None:
-    plan = resolve(a_front(Budget(trials=32), sampler=sampler))
+def test_proposals_depend_only_on_seed_and_history(sampler: str) -> None:
+    plan = resolve(a_pareto_request(Budget(trials=32), sampler=sampler))
     found = propose(plan, 32, reopen=False)
     assert found == propose(plan, 32, reopen=True)
     assert found[:3] == [(0.0, 0.0, sparsity) for sparsity in LEVELS]
-    assert len({row[2] for row in found[3:]}) == len(LEVELS)
+    assert len({level for _, _, level in found[3:]}) == len(LEVELS)
     assert len(set(found)) > 16
     other = plan.model_copy(update={"sampler_seed": plan.sampler_seed + 1000})
     assert propose(other, 32, reopen=False) != found
@@ -165,22 +167,28 @@ def test_proposals_depend_on_seed_and_history_alone(sampler: str) -> None:
 
 @settings(max_examples=6, deadline=None)
 @given(cuts=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 2)), max_size=5))
-def test_a_front_course_cut_short_anywhere_ends_with_the_same_runs(
+def test_an_execution_of_two_objectives_cut_short_at_any_point_ends_with_the_same_runs(
     cuts: list[tuple[int, int]],
 ) -> None:
-    """Each cut: so many trainings finish, so many more are under way when the runner is lost."""
+    """A cut is a lost runner: the trainings that it finished, and those that ran at its loss."""
     with TemporaryDirectory() as folder, TemporaryDirectory() as other:
-        whole, cut = harness_of(Path(folder), a_front()), harness_of(Path(other), a_front())
+        whole, cut = (
+            harness_of(Path(folder), a_pareto_request()),
+            harness_of(Path(other), a_pareto_request()),
+        )
         whole.drive(whole.new_runner(), slots=1)
         cut.drive_cut_short(cuts)
         assert Counter(run.state for run in cut.runs()) == {RunState.SUCCEEDED: len(cut.runs())}
-        searched = [r for r in cut.runs() if r.purpose == Purpose.SEARCH]
-        assert Counter(r.trial_number for r in searched) == Counter(range(SMALL.trials))
-        if all(running < 2 for _, running in cuts):  # the same history, asked one by one
+        searched = [run for run in cut.runs() if run.purpose == Purpose.SEARCH]
+        assert Counter(run.trial_number for run in searched) == Counter(range(SMALL.trials))
+        if all(running < 2 for _, running in cuts):  # then trials are asked one by one
 
             def facts(harness: StudyHarness) -> set[tuple[object, ...]]:
                 runs = harness.runs()
-                return {(r.purpose, r.trial_number, r.setting, r.sparsity, r.seed) for r in runs}
+                return {
+                    (run.purpose, run.trial_number, run.setting, run.sparsity, run.seed)
+                    for run in runs
+                }
 
             assert facts(cut) == facts(whole)
             assert build_pareto_front(cut.plan, cut.runs()) == build_pareto_front(
@@ -188,27 +196,29 @@ def test_a_front_course_cut_short_anywhere_ends_with_the_same_runs(
             )
 
 
-def test_a_capped_front_still_ends_in_a_confirmed_one(tmp_path: Path) -> None:
-    plan = resolve(a_front())
+def test_a_study_of_two_objectives_with_an_epoch_limit_is_still_confirmed(tmp_path: Path) -> None:
+    plan = resolve(a_pareto_request())
     later = plan.expected_runs - SMALL.trials
-    cap = (later + 5) * plan.run_epochs
-    harness = harness_of(tmp_path, a_front(SMALL.model_copy(update={"max_epochs": cap})))
+    limit = (later + 5) * plan.run_epochs
+    harness = harness_of(
+        tmp_path, a_pareto_request(SMALL.model_copy(update={"max_epochs": limit}))
+    )
     harness.drive(harness.new_runner(), slots=1)
     runs = harness.runs()
     assert sum(run.purpose == Purpose.SEARCH for run in runs) == 5
-    assert sum(run.epochs_done for run in runs) <= cap == harness.plan.expected_epochs
+    assert sum(run.epochs_done for run in runs) <= limit == harness.plan.expected_epochs
     assert not build_pareto_front(harness.plan, runs).provisional
 
 
-def test_a_later_study_of_one_sparsity_reuses_and_learns_from_the_runs_at_that(
+def test_a_later_study_of_one_sparsity_reuses_the_runs_at_that_sparsity(
     tmp_path: Path,
 ) -> None:
-    """Runs belong to what was trained, not to the combination that lists their study."""
-    harness = harness_of(tmp_path, a_front())
+    """A run belongs to the combination that it trained, which differs from its study's."""
+    harness = harness_of(tmp_path, a_pareto_request())
     harness.drive(harness.new_runner())
-    made = harness.runs()
+    earlier_runs = harness.runs()
     harness.storage.queue.succeed_with_pareto_front(
-        harness.lease, build_pareto_front(harness.plan, made)
+        harness.lease, build_pareto_front(harness.plan, earlier_runs)
     )
     for sparsity in (0.9, 0.5):
         request = StudyRequest(
@@ -224,7 +234,7 @@ def test_a_later_study_of_one_sparsity_reuses_and_learns_from_the_runs_at_that(
         earlier = harness.storage.runs.earlier(plain.id)
         assert {run.id for run in earlier} == {
             run.id
-            for run in made
+            for run in earlier_runs
             if run.sparsity == sparsity and run.purpose != Purpose.CONFIRMATION
         }
         seed = plain.plan.confirmation_seeds[0]
@@ -237,7 +247,7 @@ def test_a_later_study_of_one_sparsity_reuses_and_learns_from_the_runs_at_that(
 
 
 def test_configs_of_one_study_differ_in_sparsity(tmp_path: Path) -> None:
-    execution = harness_of(tmp_path, a_front()).new_runner()
+    execution = harness_of(tmp_path, a_pareto_request()).new_runner()
     configs: list[RunConfig] = [a.config for _ in range(3) if (a := execution.next())]
     assert [config.combination.sparsity for config in configs] == list(LEVELS)
     assert RunConfig.from_json(configs[2].to_json()) == configs[2]
