@@ -18,8 +18,8 @@ help:  ## list the targets
 demo: .venv/installed  ## tune six small combinations on real data and show the results (EXIT=1: then stop)
 	$(BIN)/hamtune demo $(if $(EXIT),--exit)
 
-test: .venv/installed-test  ## run the whole test suite, or the tests that ARGS names
-	$(PYTEST) --durations=15 $(if $(ARGS),$(ARGS),$(SIDE_BY_SIDE))
+test: .venv/installed-test  ## run the whole test suite, or the tests that ARGS names (COVERAGE=1: measure it)
+	$(PYTEST) --durations=15 $(if $(COVERAGE),--cov --cov-report=term:skip-covered) $(if $(ARGS),$(ARGS),$(SIDE_BY_SIDE))
 
 fast: .venv/installed-test  ## run the tests that take less than two minutes together
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not slow"
