@@ -15,7 +15,7 @@ from ham.config import HamConfig
 from search_spaces import LogRange
 
 NOTHING = "–"
-FRONT_INTERVALS = (
+PARETO_INTERVALS = (
     "The intervals of all gains of a Pareto front hold together in 95 % of the cases; the "
     "interval of an accuracy holds by itself in 95 %."
 )

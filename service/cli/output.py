@@ -25,8 +25,8 @@ from ham.client.records import (
 )
 from ham.config import Combination, HamConfig, format_sparsity
 from service.formatting import (
-    FRONT_INTERVALS,
     NOTHING,
+    PARETO_INTERVALS,
     amount,
     duration,
     interval,
@@ -205,7 +205,7 @@ def pareto_front_table(front: ParetoFront) -> Table:
 def print_pareto_front(console: Console, front: ParetoFront) -> None:
     """Write a Pareto front and its message."""
     console.print(pareto_front_table(front))
-    for line in (front.message, f"* {FRONT_INTERVALS}"):
+    for line in (front.message, f"* {PARETO_INTERVALS}"):
         console.print(line, markup=False, highlight=False)
 
 

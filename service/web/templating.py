@@ -45,7 +45,7 @@ templates.env.filters |= {
 }
 templates.env.globals |= {
     "stage": formatting.stage,
-    "front_intervals": formatting.FRONT_INTERVALS,
+    "pareto_intervals": formatting.PARETO_INTERVALS,
 }
 templates.env.trim_blocks = templates.env.lstrip_blocks = True
 

@@ -107,7 +107,7 @@ def play(harness: FaultHarness, faults: list[tuple[int, Fault]]) -> Results:
         if all(study.state in ENDED for study in studies):
             break
         run_counts = harness.storage.run_counts.of(studies).values()
-        counts = chain.from_iterable(tally.counts for tally in run_counts)
+        counts = chain.from_iterable(one.counts for one in run_counts)
         done = sum(row.runs for row in counts if row.state != "running")
         if faults and done >= faults[0][0] and faults[0][1](harness):
             print(f"after {done} trainings: {faults[0][1].__name__}", flush=True)

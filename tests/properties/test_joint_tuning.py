@@ -182,7 +182,7 @@ def test_both_branches_have_the_same_number_of_trainings_on_the_same_seeds() -> 
     }
 
 
-def test_a_cap_leaves_both_branches_their_fewest_trials() -> None:
+def test_a_limit_of_epochs_leaves_both_branches_their_fewest_trials() -> None:
     sizes = stage_sizes(SMALL, JOINTLY.baselines, 2)
     needed = (2 * MIN_TRIALS + sizes.screening + sizes.confirmation) * JOINTLY.run_epochs
     budget = SMALL.model_copy(update={"max_epochs": needed})

@@ -234,7 +234,7 @@ def test_study_without_a_result_with_ham_fails_with_the_reason() -> None:
         build_pareto_front(PLAN, runs)
 
 
-def test_a_screening_that_a_cap_ended_compares_on_common_seeds_alone() -> None:
+def test_a_screening_that_a_limit_ended_compares_on_common_seeds_alone() -> None:
     """The second seed is lucky, and only some candidates were trained on it before the cap."""
 
     def lucky(job: Job) -> tuple[float, float]:

@@ -89,7 +89,7 @@ def test_configuration_that_failed_once_is_not_served_however_good_the_rest() ->
     assert result.message.startswith("HAM is not shown to be safe here: 1 runs")
 
 
-def test_paper_default_that_diverges_leaves_the_rest_standing() -> None:
+def test_paper_default_that_diverges_leaves_the_other_results_valid() -> None:
     result = judged(fails=lambda job: job.setting == PAPER_DEFAULT)
     assert result.grade == Grade.CONFIRMED
     assert result.gain_over_paper is None

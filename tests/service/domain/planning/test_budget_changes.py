@@ -102,6 +102,6 @@ def test_confirmation_can_be_left_out_before_it_begins_and_added_before_the_scre
         rebudget(without, BudgetChange(confirmation_seeds=20), BASELINES_SCREENED)
 
 
-def test_cap_that_leaves_no_search_is_refused() -> None:
+def test_limit_that_leaves_no_search_is_refused() -> None:
     with pytest.raises(InvalidConfig, match="max_epochs"):
         rebudget(a_plan(), BudgetChange(max_epochs=1), SEARCHED)

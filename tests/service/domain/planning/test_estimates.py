@@ -97,7 +97,7 @@ def test_failed_trainings_do_not_count_for_the_pace(
     assert estimate(plan, storage.runs).basis is None
 
 
-def test_a_cap_that_will_bind_is_announced(
+def test_a_limit_that_will_bind_is_announced(
     storage: Storage, clock: MovableClock, plan: Plan
 ) -> None:
     _train_together(storage, clock, _claimed(storage), range(1), seconds=6)

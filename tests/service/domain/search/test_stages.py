@@ -166,7 +166,7 @@ def test_screening_jobs_do_not_depend_on_when_they_are_asked_for(history: Histor
 
 @settings(deadline=None, max_examples=15)
 @given(histories())
-def test_race_never_trains_more_than_was_planned(history: History) -> None:
+def test_screening_never_trains_more_than_was_planned(history: History) -> None:
     plan, runs = history
     baselines = len(plan.baselines) * plan.budget.screening_seeds
     most = plan.budget.finalists * plan.budget.screening_seeds + baselines
