@@ -1,10 +1,12 @@
-"""A whole installation in processes: PostgreSQL, Ray, two APIs, two schedulers, kept alive.
+"""The fault harness: a whole installation in processes, each of which may be killed.
 
-Whatever ends is started again, as a supervisor would (``restart: unless-stopped``).
+It runs PostgreSQL, a Ray cluster, two APIs and two scheduler processes. A process that ends is
+started again after half a second, as a supervisor does (``restart: unless-stopped``).
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import secrets
 import signal
@@ -12,8 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,33 +26,37 @@ from service.settings import Settings
 from service.storage import Storage, open_storage
 from service.storage.engine.migrate import migrate
 from service.storage.tables import Base
+from service.workers.cluster.ray_compat import RAY_COMMAND
 from tests.postgres import OwnServer, free_port
+from tests.waiting import wait_until
 
+SECONDS_TO_START = 300.0
 _SECONDS_BEFORE_RESTART = 0.5
-_RAY = (sys.executable, "-m", "ray.scripts.scripts", "start", "--disable-usage-stats", "--block")
-_LITTLE = "--object-store-memory=104857600"
+_RAY = (*RAY_COMMAND, "start", "--disable-usage-stats", "--block")
+_SMALL_OBJECT_STORE = "--object-store-memory=104857600"
 
 
-class Kept:
+class SupervisedProcess:
     """A process that is started again whenever it ends."""
 
     def __init__(self, command: Sequence[str], environment: dict[str, str], log: Path) -> None:
         self._command, self._environment, self._log = command, environment, log
         self._over = threading.Event()
         self._process = self._start()
-        self._keeper = threading.Thread(target=self._keep, daemon=True)
-        self._keeper.start()
+        self._supervisor = threading.Thread(target=self._supervise, daemon=True)
+        self._supervisor.start()
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     def stop(self) -> None:
-        """Kill it: it has got used to that."""
+        """Kill the process and its descendants for good."""
         self._over.set()
-        for pid in [*descendants(self.pid), self.pid]:
-            kill(pid)
-        self._keeper.join()
+        while self._supervisor.is_alive():  # it may have started the process again just now
+            for pid in [*descendants(self.pid), self.pid]:
+                kill(pid)
+            self._supervisor.join(_SECONDS_BEFORE_RESTART)
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self._log.open("ab") as output:
@@ -59,7 +64,7 @@ class Kept:
                 self._command, env=self._environment, stdout=output, stderr=subprocess.STDOUT
             )
 
-    def _keep(self) -> None:
+    def _supervise(self) -> None:
         while True:
             self._process.wait()
             if self._over.wait(_SECONDS_BEFORE_RESTART):
@@ -68,13 +73,14 @@ class Kept:
 
 
 class FaultHarness:
-    """The installation.
+    """The running installation.
 
     Attributes:
-        storage: its database, to look at from outside.
-        postgres: its server.
-        apis, schedulers: their processes.
-        head, node: the Ray cluster; the node trains.
+        storage: its database, opened by the test.
+        postgres: its database server.
+        apis, schedulers: processes of the APIs and the study schedulers.
+        urls: addresses of the APIs.
+        head, node: processes of the Ray cluster; only the node trains.
     """
 
     def __init__(self, folder: Path, postgres: OwnServer, stack: ExitStack) -> None:
@@ -94,24 +100,28 @@ class FaultHarness:
             "HAMTUNE_DATABASE_URL": postgres.url,
             "HAMTUNE_LOG_FORMAT": "json",
             "HAMTUNE_LEASE_SECONDS": "6",
-            "HAMTUNE_MAX_ATTEMPTS": "1000",  # none of these faults is the study's
+            "HAMTUNE_MAX_ATTEMPTS": "1000",  # no fault here is the study's
             "RAY_ADDRESS": address,
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_TMPDIR": short,
-            "RAY_gcs_rpc_server_reconnect_timeout_s": "10",  # who lost the head ends soon
+            "RAY_gcs_rpc_server_reconnect_timeout_s": "10",  # processes without a head end soon
             "RAY_raylet_start_wait_time_s": "240",  # on a busy machine
         }
 
-        def keep(name: str, *command: str) -> Kept:
-            process = Kept(command, environment, folder / f"{name}.log")
+        def keep(name: str, *command: str) -> SupervisedProcess:
+            process = SupervisedProcess(command, environment, folder / f"{name}.log")
             stack.callback(process.stop)
             return process
 
         port = address.rpartition(":")[2]
-        self.head = keep("head", *_RAY, "--head", f"--port={port}", "--num-cpus=0", _LITTLE)
-        wait_for(lambda: ray_answers(address, environment), 300)
-        self.node = keep("node", *_RAY, f"--address={address}", "--num-cpus=2", _LITTLE)
+        self.head = keep(
+            "head", *_RAY, "--head", f"--port={port}", "--num-cpus=0", _SMALL_OBJECT_STORE
+        )
+        wait_until(lambda: ray_answers(address, environment), SECONDS_TO_START)
+        self.node = keep(
+            "node", *_RAY, f"--address={address}", "--num-cpus=2", _SMALL_OBJECT_STORE
+        )
         ports = [free_port() for _ in range(2)]
         serve = (sys.executable, "-m", "service.cli", "serve", "--no-scheduler", "--port")
         self.apis = [keep(f"api-{port}", *serve, str(port)) for port in ports]
@@ -119,56 +129,58 @@ class FaultHarness:
         worker = (sys.executable, "-m", "service.workers")
         self.schedulers = [keep(f"scheduler-{number}", *worker) for number in range(2)]
         for url in self.urls:
-            wait_for(partial(answers, url), 300)
+            wait_until(partial(answers, url), SECONDS_TO_START)
 
     def ask(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        """Ask one API after the other until one answers well."""
-        deadline = time.monotonic() + 120
-        for turn in range(10_000):
-            url = self.urls[turn % len(self.urls)]
+        """Ask the APIs in turns until one answers with a status below 500."""
+        urls = itertools.cycle(self.urls)
+        answered: list[httpx2.Response] = []
+
+        def is_answered() -> bool:
             try:
-                answer = httpx2.request(method, url + path, timeout=10, **options)
+                answer = httpx2.request(method, next(urls) + path, timeout=30, **options)
             except httpx2.TransportError:
-                pass
-            else:
-                if answer.status_code < 500:
-                    return answer
-            assert time.monotonic() < deadline, f"nobody answers {method} {path}"
-            time.sleep(0.2)
-        raise AssertionError
+                return False
+            if answer.status_code < 500:
+                answered.append(answer)
+            return bool(answered)
+
+        wait_until(is_answered, reason=lambda: f"no answer to {method} {path}")
+        return answered[0]
 
     def forget(self) -> None:
-        """Remove all rows of ours: nothing of one round may inform the next."""
+        """Remove all rows of the service, so that no round learns from an earlier one."""
         with self.storage.database.write() as session:
             for table in reversed(Base.metadata.sorted_tables):
                 session.execute(table.delete())
 
     def runner(self) -> int | None:
-        """Return a process that runs a study, if there is one."""
-        family = [pid for scheduler in self.schedulers for pid in descendants(scheduler.pid)]
-        return first(family, "service.workers.scheduler.runner")
+        """Return the process id of a runner, if there is one."""
+        pids = [pid for scheduler in self.schedulers for pid in descendants(scheduler.pid)]
+        return first(pids, "service.workers.scheduler.runner")
 
     def trainer(self) -> int | None:
-        """Return a Ray worker that trains or may soon, if there is one.
+        """Return the process id of a training worker, if there is one.
 
-        Not Ray's own agents: ``ray start --block`` goes on without its raylet when one is killed.
+        Ray's own agents are left out: if one is killed, ``ray start --block`` goes on without its
+        raylet.
         """
         return first(descendants(self.node.pid), "ray::Trainer")
 
     def gcs(self) -> int | None:
-        """Return the heart of the Ray head."""
+        """Return the process id of the Ray head's control service."""
         return first(descendants(self.head.pid), "gcs_server")
 
 
 @contextmanager
 def running_installation(folder: Path, postgres: OwnServer) -> Iterator[FaultHarness]:
-    """Start all the rest of it; stop and remove it after."""
+    """Run an installation on a PostgreSQL server until the context ends."""
     with ExitStack() as stack:
         yield FaultHarness(folder, postgres, stack)
 
 
 def kill(pid: int) -> bool:
-    """Kill -9; tell whether it was there."""
+    """Send SIGKILL to a process; return whether it existed."""
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
@@ -177,7 +189,7 @@ def kill(pid: int) -> bool:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the children of a process, and theirs, from /proc."""
+    """Return the ids of all descendants of a process, from /proc."""
     parents: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
@@ -186,16 +198,17 @@ def descendants(pid: int) -> list[int]:
             except OSError:
                 continue
             parents.setdefault(int(fields[1]), []).append(int(entry.name))
-    family, waiting = [], [pid]
+    found: list[int] = []
+    waiting = [pid]
     while waiting:
         children = parents.get(waiting.pop(), [])
-        family += children
+        found += children
         waiting += children
-    return family
+    return found
 
 
 def first(pids: Sequence[int], words: str) -> int | None:
-    """Return the first process whose command line has these words."""
+    """Return the first process whose command line contains these words."""
     for pid in pids:
         try:
             line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
@@ -207,6 +220,7 @@ def first(pids: Sequence[int], words: str) -> int | None:
 
 
 def answers(url: str) -> bool:
+    """Tell whether an API is ready."""
     try:
         return httpx2.get(f"{url}/readyz", timeout=5).status_code == 200
     except httpx2.TransportError:
@@ -214,12 +228,6 @@ def answers(url: str) -> bool:
 
 
 def ray_answers(address: str, environment: dict[str, str]) -> bool:
-    command = [*_RAY[:3], "health-check", "--address", address]
+    """Tell whether the Ray head at an address is ready."""
+    command = [*RAY_COMMAND, "health-check", "--address", address]
     return subprocess.run(command, env=environment, capture_output=True).returncode == 0
-
-
-def wait_for(done: Callable[[], object], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, f"not done within {seconds} s"
-        time.sleep(0.2)

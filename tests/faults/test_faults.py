@@ -1,8 +1,8 @@
-"""Whatever is killed, every accepted study ends with the results of an undisturbed one.
+"""Every accepted study ends with the results of an undisturbed one, whichever part is killed.
 
-Three studies with deterministic trainings (real ones) are run undisturbed. Then the same three are
-run again while each part of the installation is killed at a random point. With
-``HAMTUNE_TEST_FAULTS=20`` every part is killed twenty times, in twenty rounds.
+Three studies with real, deterministic trainings run undisturbed. Then the same three run again
+while each part of the installation is killed at a random point. That is one round;
+``HAMTUNE_TEST_FAULTS=20`` runs 20 rounds, so that every part is killed 20 times.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ from typing import Any
 
 import pytest
 
-from ham.client.records import ENDED, Budget, RunState, StudyRequest
+from ham.client.records import ENDED, Budget, RunState, Study, StudyRequest
 from tests.faults.harness import FaultHarness, kill, running_installation
 from tests.postgres import OwnServer
+from tests.waiting import wait_until
 
 ROUNDS = int(os.environ.get("HAMTUNE_TEST_FAULTS", "1"))
 SECONDS_WITHOUT_DATABASE = 30.0 if ROUNDS > 1 else 5.0
@@ -34,7 +35,7 @@ REQUESTS = [
         sparsifier=sparsifier,
         sparsity=sparsity,
         budget=BUDGET,
-        sampler="random",  # what it proposes depends on the trial's number alone
+        sampler="random",  # its proposals depend only on the trial's number
         transfer=False,
         replicate=True,
     )
@@ -83,14 +84,16 @@ FAULTS: list[Fault] = [an_api, a_scheduler, a_runner, a_ray_worker, the_ray_head
 
 
 @pytest.mark.timeout(ROUNDS * SECONDS_PER_ROUND + 600)
-def test_results_are_those_of_an_undisturbed_run_whatever_is_killed(harness: FaultHarness) -> None:
-    luck = random.Random(os.environ.get("HAMTUNE_TEST_FAULTS_SEED", "0"))
+def test_results_equal_those_of_an_undisturbed_round_whichever_part_is_killed(
+    harness: FaultHarness,
+) -> None:
+    randomness = random.Random(os.environ.get("HAMTUNE_TEST_FAULTS_SEED", "0"))
     undisturbed = play(harness, [])
-    trainings = sum(len(row["runs"]) for row in undisturbed.values())
+    trainings = sum(len(results["runs"]) for results in undisturbed.values())
     print(f"undisturbed: {trainings} trainings")
     for number in range(ROUNDS):
-        faults = luck.sample(FAULTS, len(FAULTS))
-        at = sorted(luck.randrange(1, max(2, int(0.8 * trainings))) for _ in faults)
+        faults = randomness.sample(FAULTS, len(FAULTS))
+        at = sorted(randomness.randrange(1, max(2, int(0.8 * trainings))) for _ in faults)
         began = time.monotonic()
         results = play(harness, list(zip(at, faults, strict=True)))
         print(f"round {number}: {time.monotonic() - began:.0f} s", flush=True)
@@ -98,29 +101,38 @@ def test_results_are_those_of_an_undisturbed_run_whatever_is_killed(harness: Fau
 
 
 def play(harness: FaultHarness, faults: list[tuple[int, Fault]]) -> Results:
-    """Submit the studies, inject each fault after so many trainings, and return what came out."""
+    """Run all studies once and return their results by sparsifier.
+
+    Args:
+        harness: the installation.
+        faults: each fault, after the number of ended trainings at which it is injected.
+    """
     harness.forget()
     ids = [submit(harness, number, request) for number, request in enumerate(REQUESTS)]
-    deadline = time.monotonic() + SECONDS_PER_ROUND
-    while True:
-        studies = [harness.storage.studies.get(id) for id in ids]
-        if all(study.state in ENDED for study in studies):
-            break
-        run_counts = harness.storage.run_counts.of(studies).values()
-        counts = chain.from_iterable(one.counts for one in run_counts)
-        done = sum(row.runs for row in counts if row.state != "running")
-        if faults and done >= faults[0][0] and faults[0][1](harness):
-            print(f"after {done} trainings: {faults[0][1].__name__}", flush=True)
+
+    def studies() -> list[Study]:
+        return [harness.storage.studies.get(id) for id in ids]
+
+    def all_ended() -> bool:
+        found = studies()
+        if all(study.state in ENDED for study in found):
+            return True
+        run_counts = harness.storage.run_counts.of(found).values()
+        counts = chain.from_iterable(of_study.counts for of_study in run_counts)
+        ended = sum(count.runs for count in counts if count.state != "running")
+        if faults and ended >= faults[0][0] and faults[0][1](harness):
+            print(f"after {ended} trainings: {faults[0][1].__name__}", flush=True)
             faults.pop(0)
-        assert time.monotonic() < deadline, [harness.storage.studies.get(id) for id in ids]
-        time.sleep(0.2)
-    for _, fault in faults:  # the studies were over before their turn came
+        return False
+
+    wait_until(all_ended, SECONDS_PER_ROUND, reason=studies)
+    for _, fault in faults:  # the studies had ended before
         print(f"not injected: {fault.__name__}")
     return {REQUESTS[number].sparsifier: outcome(harness, id) for number, id in enumerate(ids)}
 
 
 def submit(harness: FaultHarness, number: int, request: StudyRequest) -> str:
-    """Submit under a key, twice: both APIs take it for one study."""
+    """Submit a study twice under one idempotency key; both APIs accept it as one study."""
     body = request.model_dump(mode="json")
     options: dict[str, Any] = {"json": body, "headers": {"Idempotency-Key": f"study-{number}"}}
     first, again = (harness.ask("POST", "/v1/studies", **options) for _ in range(2))
@@ -130,7 +142,7 @@ def submit(harness: FaultHarness, number: int, request: StudyRequest) -> str:
 
 
 def outcome(harness: FaultHarness, study_id: str) -> Results:
-    """Return what a study found, without what may differ: ids, times and attempts."""
+    """Return the results of a study without ids, times and attempts, which may differ."""
     study = harness.storage.studies.get(study_id)
     assert study.state == "succeeded", study.error
     runs = harness.storage.runs.of_study(study_id)
@@ -147,8 +159,10 @@ def outcome(harness: FaultHarness, study_id: str) -> Results:
     assert all(run.state == RunState.SUCCEEDED for run in runs)
     found = harness.storage.recommendations.of_study(study_id)
     assert found is not None
-    told = found.model_dump(include={"grade", "setting", "candidate", "gain", "seeds", "message"})
-    return {"runs": by_job, "recommendation": told}
+    recommendation = found.model_dump(
+        include={"grade", "setting", "candidate", "gain", "seeds", "message"}
+    )
+    return {"runs": by_job, "recommendation": recommendation}
 
 
 def _kill(pid: int | None) -> bool:
