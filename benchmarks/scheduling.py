@@ -1,17 +1,20 @@
-"""What a search costs beside its trainings: ``python -m benchmarks.scheduling``.
+"""Measures what a search costs beside its trainings: ``python -m benchmarks.scheduling``.
 
-Trainings that sleep for a known time stand in for real ones, with 15 reports each, so all time
-beyond that is the engine's; they have the state of a real one (digits CNN, random pruning), which
-this service keeps after every epoch. Three engines do the same work in one run: this service (its
-scheduler, runners, workers, both databases), stock Ray Tune with OptunaSearch and ASHA, and a
-plain Optuna script that trains in its own process.
+Trainings of a known length stand in for real ones: they sleep, and report 15 epochs. All further
+time is that of the engine. Three engines do the same work in one run:
 
-Columns, all from the first training's begin to the last one's end:
+- this service: its study scheduler, runners, workers and both databases. Its trainings have the
+  checkpoint of a real one (digits CNN, random pruning), which is written after every epoch;
+- Ray Tune with its own OptunaSearch and ASHA;
+- a plain Optuna script that trains in its own process.
+
+Columns, measured from the begin of the first training to the end of the last one:
 
 - busy: share of the workers' time that was training;
 - overhead: workers x wall time - training time, per trial;
-- until first: seconds from the start of the search to the first training's begin;
-- next study: seconds from a study's end to the next one's first training, on warm workers.
+- until first: seconds from the start of the search to the begin of the first training;
+- next study: seconds from the end of a study to the first training of the next one, on warm
+  workers.
 """
 
 from __future__ import annotations
@@ -50,7 +53,7 @@ TRIALS = {0.0: 40, 1.0: 20, 10.0: 4}
 
 
 class Span(NamedTuple):
-    """When a training began and ended, in seconds since the epoch, and the seconds it trained."""
+    """When a training began and ended, in Unix time, and the seconds that it trained."""
 
     began: float
     ended: float
@@ -59,7 +62,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """One engine at one length of the trainings."""
+    """One line of the table: one engine at one length of the trainings."""
 
     engine: str
     seconds: float
@@ -87,7 +90,7 @@ def metrics_of(epoch: int, accuracy: float) -> EpochMetrics:
 
 
 class Result(NamedTuple):
-    """What it ends with; its span travels as its environment."""
+    """The result of a sleeping training; its span is stored as its environment."""
 
     accuracy: float
     span: Span
@@ -95,7 +98,7 @@ class Result(NamedTuple):
     sparsity: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the service stores."""
+        """Return the facts that the service stores."""
         return {
             "validation_accuracy": self.accuracy,
             "test_accuracy": self.accuracy if self.measure_test else None,
@@ -108,7 +111,7 @@ class Result(NamedTuple):
 
 
 class Sleep:
-    """Sleeps for a fifteenth of its time per epoch."""
+    """A training that sleeps for a fifteenth of its length in each epoch."""
 
     def __init__(self, seconds: float, real: EpochByEpoch, run: RunConfig) -> None:
         self._seconds = seconds
@@ -126,7 +129,7 @@ class Sleep:
         return self.epochs_done >= EPOCHS
 
     def run_epoch(self) -> EpochMetrics:
-        """Sleep; what an epoch sleeps too long, the next one sleeps less."""
+        """Sleep; an epoch sleeps less if the one before it slept too long."""
         began = time.time()
         self.epochs_done += 1
         time.sleep(max(self._seconds * self.epochs_done / EPOCHS - self._trained, 0))
@@ -134,11 +137,11 @@ class Sleep:
         return metrics_of(self.epochs_done, self._accuracy)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of a real training."""
+        """Return the state of the real training."""
         return self._real.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Never asked for: nothing is lost."""
+        """Raise: no training is lost, so none is restored."""
         raise NotImplementedError
 
     def finish(self, *, measure_test: bool) -> Result:
@@ -148,7 +151,7 @@ class Sleep:
 
 
 def sleeping_trainer(seconds: float) -> type[Trainer]:
-    """Return a worker whose trainings take so long."""
+    """Return a worker whose trainings take this many seconds."""
 
     class SleepingTrainer(Trainer):
         def __init__(self, gpus: float = 0) -> None:
@@ -173,7 +176,7 @@ def _digits_cnn() -> RunConfig:
 
 
 def ours(seconds: float, folder: Path) -> Row:
-    """Run studies one after the other through the whole service, but for its API."""
+    """Run two studies one after the other through the whole service, without its API."""
     os.environ |= {"HAMTUNE_DATA_DIR": str(folder), "HAMTUNE_CONCURRENT_STUDIES": "1"}
     settings = Settings(cpus=WORKERS)
     storage = open_storage(settings)
@@ -228,7 +231,7 @@ def _run_until_ended(scheduler: StudyScheduler, storage: Storage, ids: list[str]
 
 
 def stock_ray(seconds: float, folder: Path) -> Row:
-    """Run Ray Tune as its documentation shows it, with its Optuna search and ASHA."""
+    """Run Ray Tune as its documentation shows it, with its own OptunaSearch and ASHA."""
 
     def train(config: dict[str, float]) -> None:
         began = time.time()
@@ -260,7 +263,7 @@ def stock_ray(seconds: float, folder: Path) -> Row:
 
 
 def plain_optuna(seconds: float, folder: Path) -> Row:
-    """Run Optuna's own loop over its SQLite storage, one training at a time."""
+    """Run Optuna's own loop on its SQLite storage, one training at a time."""
     spans = []
 
     def objective(trial: optuna.Trial) -> float:
@@ -297,7 +300,7 @@ def measure(engines: Iterable[str], lengths: Iterable[float]) -> None:
 
 
 def main() -> None:
-    """Measure the engines and lengths that the command line names."""
+    """Measure the engines and lengths that are named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
     parser.add_argument("--seconds", nargs="+", type=float, choices=TRIALS, default=list(TRIALS))

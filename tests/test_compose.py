@@ -1,4 +1,4 @@
-"""docker-compose.yml: its services, run as plain processes on a real PostgreSQL."""
+"""The services of docker-compose.yml, run as plain processes on a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,21 +24,22 @@ from service.cli.config import OTHERS
 from service.settings import Settings
 from tests.postgres import free_port
 from tests.service.builders import SMALL, a_request
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
 FILE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
-OURS = {name: row for name, row in SERVICES.items() if name != "db"}
+OURS = {name: service for name, service in SERVICES.items() if name != "db"}
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
-SECONDS_TO_START = 60
-SECONDS_TO_TUNE = 400  # Ray workers are nice: on a busy machine they wait
+SECONDS_TO_START = 240
+SECONDS_TO_TUNE = 400  # Ray workers have a low priority: on a busy machine they wait
 RAY = "ray-head:6379"
 RAY_NODES = ("ray-head", "ray-worker", "ray-worker-gpu")
 TOKEN = secrets.token_hex(32)
 
 
 def interpolated(text: str, **values: str) -> str:
-    """Put variables in as docker compose does."""
+    """Replace variables as docker compose does."""
 
     def value(found: re.Match[str]) -> str:
         default = found[3] if found[2] == "-" else None
@@ -51,7 +51,7 @@ def interpolated(text: str, **values: str) -> str:
 
 
 def environment(service: str, **replaced: str) -> dict[str, str]:
-    """Return what a service's command finds around it."""
+    """Return the environment variables of a service's command."""
     own = {
         name: interpolated(value, POSTGRES_PASSWORD="secret", RAY_AUTH_TOKEN=TOKEN)
         for name, value in SERVICES[service].get("environment", {}).items()
@@ -61,7 +61,7 @@ def environment(service: str, **replaced: str) -> dict[str, str]:
 
 
 def words(service: str, *options: str, ray: str = RAY) -> list[str]:
-    """Return a service's command, its program being the one of this environment."""
+    """Return a service's command, with the program of this Python environment."""
     command = [str(part) for part in SERVICES[service]["command"]]
     return [here(command[0]), *_with_ray_at(ray, command[1:]), *options]
 
@@ -79,7 +79,7 @@ def _with_ray_at(address: str, command: list[str]) -> list[str]:
 def running(
     service: str, *options: str, folder: Path, ray: str = RAY, **replaced: str
 ) -> Iterator[None]:
-    """Run a service's command with its environment, some of it replaced."""
+    """Run a service's command with its environment, of which ``replaced`` is replaced."""
     log = folder / f"{service}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -96,14 +96,7 @@ def running(
         process.wait(60)
 
 
-def wait_for(done: Callable[[], object], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, f"not done within {seconds} s"
-        time.sleep(0.2)
-
-
-def test_every_reference_of_the_file_leads_somewhere() -> None:
+def test_every_reference_in_the_file_exists() -> None:
     for name, service in SERVICES.items():
         assert service["restart"] == ("no" if name == "migrate" else "unless-stopped")
         assert ("image" in service) and (name == "db" or service["build"] == ".")
@@ -121,15 +114,15 @@ def test_every_reference_of_the_file_leads_somewhere() -> None:
         assert SERVICES[name]["environment"]["RAY_AUTH_MODE"] == "token"
     for name in ("scheduler", "ray-worker", "ray-worker-gpu"):
         assert "states:/states" in SERVICES[name]["volumes"], (
-            "workers keep states beside schedulers"
+            "workers write checkpoints where schedulers read them"
         )
     assert SERVICES["scheduler"]["environment"]["HAMTUNE_CHECKPOINTS"] == "/states"
     [port] = [part for part in SERVICES["ray-head"]["command"] if part.startswith("--port=")]
     assert RAY == f"ray-head:{port.removeprefix('--port=')}"
 
 
-def test_only_the_api_is_reachable_and_trainings_do_not_know_the_database() -> None:
-    assert [name for name, row in SERVICES.items() if "ports" in row] == ["api"]
+def test_only_the_api_is_reachable_and_trainings_have_no_database() -> None:
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["api"]
     for name in RAY_NODES:
         assert "HAMTUNE_DATABASE_URL" not in SERVICES[name]["environment"], "trainings need none"
 
@@ -137,13 +130,13 @@ def test_only_the_api_is_reachable_and_trainings_do_not_know_the_database() -> N
 def test_only_the_worker_with_the_gpu_profile_asks_for_gpus() -> None:
     assert SERVICES["ray-worker"]["profiles"] == ["cpu"]
     assert SERVICES["ray-worker-gpu"]["profiles"] == ["gpu"]
-    reserving = [name for name, row in SERVICES.items() if "deploy" in row]
+    reserving = [name for name, service in SERVICES.items() if "deploy" in service]
     assert reserving == ["ray-worker-gpu"]
     [device] = SERVICES["ray-worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}
 
 
-def test_compose_knows_only_settings_that_exist() -> None:
+def test_compose_sets_only_settings_that_exist() -> None:
     known = {f"HAMTUNE_{name.upper()}" for name in Settings.model_fields} | OTHERS.keys()
     known |= {"RAY_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "FORWARDED_ALLOW_IPS"}
     for service in OURS.values():
@@ -152,7 +145,7 @@ def test_compose_knows_only_settings_that_exist() -> None:
     assert SERVICES["api"]["ports"] == [f"${{HAMTUNE_BIND:-127.0.0.1}}:{port}:{port}"]
 
 
-def test_example_of_the_environment_names_every_variable_and_no_other() -> None:
+def test_the_example_environment_names_every_variable_and_no_other() -> None:
     example = (ROOT / ".env.example").read_text()
     offered = set(re.findall(r"^#?([A-Z_]+)=", example, re.MULTILINE))
     used = {found[0] for found in VARIABLE.findall((ROOT / "docker-compose.yml").read_text())}
@@ -161,14 +154,14 @@ def test_example_of_the_environment_names_every_variable_and_no_other() -> None:
         assert f"{secret}=\n" in example, "no secret is shipped"
 
 
-def test_image_does_not_run_as_root() -> None:
+def test_the_image_does_not_run_as_root() -> None:
     last = (ROOT / "Dockerfile").read_text().rpartition("FROM ")[2]
     assert "USER hamtune" in last.split("\n")
 
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("ray")
-@pytest.mark.timeout(500)
+@pytest.mark.timeout(1200)
 def test_services_of_the_compose_file_tune_a_study_together(
     empty_postgres_url: str, tmp_path: Path
 ) -> None:
@@ -197,12 +190,12 @@ def test_services_of_the_compose_file_tune_a_study_together(
         ),
         httpx2.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as client,
     ):
-        wait_for(lambda: healthy(port), SECONDS_TO_START)
+        wait_until(lambda: healthy(port), SECONDS_TO_START)
         assert httpx2.get(f"http://127.0.0.1:{port}/v1/studies").status_code == 401
         accepted = client.post("/v1/studies", json=request.model_dump(mode="json"))
         assert accepted.status_code == 202, accepted.text
         study = accepted.headers["Location"]
-        assert client.get(study).json()["state"] == "queued", "the API itself runs nothing"
+        assert client.get(study).json()["state"] == "queued", "the API runs no study"
         with (
             ray_cluster(ray, tmp_path),
             running(
@@ -215,7 +208,7 @@ def test_services_of_the_compose_file_tune_a_study_together(
                 **replaced,
             ),
         ):
-            wait_for(
+            wait_until(
                 lambda: client.get(study).json()["state"] not in ("queued", "running"),
                 SECONDS_TO_TUNE,
             )
@@ -227,24 +220,24 @@ def test_services_of_the_compose_file_tune_a_study_together(
         assert {"a run begins", "a run ended"} <= {line["event"] for line in lines}
         assert client.get(f"{study}/output").status_code == 200, "the data folder is shared"
         shown = client.get("/api/studies").json()["study_summaries"]
-        assert [row["study_name"] for row in shown], "the dashboard is behind the same gate"
+        assert [study["study_name"] for study in shown], "the dashboard is behind the same gate"
 
 
 @contextmanager
 def ray_cluster(address: str, folder: Path) -> Iterator[None]:
-    """Run the Ray services; each is awaited by its own health check."""
-    # Sockets lie in it, whose paths must be short.
+    """Run the Ray services, each until its own health check passes."""
+    # Ray puts sockets there, whose paths must be short.
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as short:
         around = {"ray": address, "RAY_ADDRESS": address, "RAY_TMPDIR": short}
         with running("ray-head", folder=folder, **around):
-            wait_for(lambda: ray_is_healthy("ray-head", address), SECONDS_TO_START)
+            wait_until(lambda: ray_is_healthy("ray-head", address), SECONDS_TO_START)
             with running("ray-worker", folder=folder, HAM_DATA_DIR=str(folder), **around):
-                wait_for(lambda: ray_is_healthy("ray-worker", address), SECONDS_TO_START)
+                wait_until(lambda: ray_is_healthy("ray-worker", address), SECONDS_TO_START)
                 yield
 
 
 def ray_is_healthy(service: str, address: str) -> bool:
-    """Run a Ray service's own health check, at the address that it has here."""
+    """Run a Ray service's own health check, at the address of this test."""
     _, program, *arguments = SERVICES[service]["healthcheck"]["test"]
     command = [here(program), *_with_ray_at(address, arguments)]
     around = environment(service, RAY_ADDRESS=address)
@@ -252,7 +245,7 @@ def ray_is_healthy(service: str, address: str) -> bool:
 
 
 def healthy(port: str) -> bool:
-    """Run the API's own health check, at the port that it has here."""
+    """Run the API's own health check, at the port of this test."""
     _, program, *arguments = SERVICES["api"]["healthcheck"]["test"]
     assert program == "python"
     there = [part.replace(":8642/", f":{port}/") for part in arguments]
@@ -261,7 +254,7 @@ def healthy(port: str) -> bool:
 
 
 def check_database(url: str) -> None:
-    """Run the database's own health check, where its program is installed."""
+    """Run the database's own health check, if its program is installed."""
     _, *command = SERVICES["db"]["healthcheck"]["test"]
     if shutil.which(command[0]) is None:
         return
