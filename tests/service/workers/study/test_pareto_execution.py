@@ -16,6 +16,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from ham.client.records import Budget, Plan, Purpose, RunState, StoredMeasures, StudyRequest
+from ham.client.records.studies import PARETO_SAMPLERS
 from ham.config import RECIPE_BASELINE, RunConfig
 from service.domain.evidence.pareto_fronts import build_pareto_front
 from service.domain.planning.plans import resolve
@@ -153,7 +154,7 @@ def propose(plan: Plan, trials: int, reopen: bool) -> list[tuple[float, float, f
     return found
 
 
-@pytest.mark.parametrize("sampler", ["nsga2", "tpe", "random"])
+@pytest.mark.parametrize("sampler", PARETO_SAMPLERS)
 def test_proposals_depend_only_on_seed_and_history(sampler: str) -> None:
     plan = resolve(a_pareto_request(Budget(trials=32), sampler=sampler))
     found = propose(plan, 32, reopen=False)
