@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ from tests.faults.harness import descendants, first, kill
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 
+EPOCHS = 8
+
 
 class TimelessTrainer(Trainer):
     """A worker for which every epoch is short and no call takes long."""
@@ -49,8 +52,9 @@ def one_cpu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def config_of_a_run(location: Path | str, request_: StudyRequest) -> dict[str, Any]:
     plan = resolve(request_)
+    recipe = replace(plan.recipe, epochs=EPOCHS)
     run = RunConfig(
-        combination=plan.combination, recipe=plan.recipe, setting=plan.baselines[1], seed=3
+        combination=plan.combination, recipe=recipe, setting=plan.baselines[1], seed=3
     ).to_json()
     return {
         "run_id": "run",
