@@ -1,4 +1,4 @@
-"""Measures what a search costs beside its trainings: ``python -m benchmarks.scheduling``.
+"""Measures what a search costs in addition to its trainings: ``python -m benchmarks.scheduling``.
 
 Trainings of a known length stand in for real ones: they sleep, and report 15 epochs. All further
 time is that of the engine. Three engines do the same work in one run:

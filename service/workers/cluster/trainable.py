@@ -280,7 +280,7 @@ class TrainRun(tune.Trainable):
         return folder
 
     def _warn_if_slow(self, saving: float, training: float) -> None:
-        """Warn once per trainable if saving takes long beside the training since the last one."""
+        """Warn once per trainable if saving is slow compared with the training before it."""
         if self._has_warned_of_slow_saving or self._may_stop_for_promotion():
             return
         if warning := slow_saving_warning(saving, training):

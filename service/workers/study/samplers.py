@@ -94,7 +94,7 @@ def _nsga2(plan: Plan, number: int) -> BaseSampler:
 def grid(plan: Plan, branch: Branch = "ham") -> list[dict[str, Any]]:
     """Return the points of an even grid over a branch's axes, shuffled.
 
-    The grid has as many points as fit into the branch's trials beside the baselines. The lowest
+    The grid has as many points as fit into the branch's trials besides the baselines. The lowest
     point of an axis that includes zero means zero. Every choice is combined with every point.
     """
     axes, choices = plan.space.axes(branch=branch), plan.space.choices(branch=branch)

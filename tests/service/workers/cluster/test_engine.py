@@ -190,8 +190,8 @@ class Watched(StudyExecution):
         return assignment
 
 
-def find(runs: list[Run], purpose: Purpose, setting: HamConfig) -> Run:
-    return next(run for run in runs if (run.purpose, run.setting) == (purpose, setting))
+def find(runs: list[Run], purpose: Purpose, ham_config: HamConfig) -> Run:
+    return next(run for run in runs if (run.purpose, run.setting) == (purpose, ham_config))
 
 
 @pytest.mark.parametrize("settings", ["sqlite"], indirect=True)

@@ -1,4 +1,4 @@
-"""The warning about checkpoints that take long beside the training."""
+"""The warning about checkpoints that take long compared with the training."""
 
 from __future__ import annotations
 

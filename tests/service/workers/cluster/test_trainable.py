@@ -199,7 +199,7 @@ def test_tune_saves_every_epoch_if_workers_do_not_reach_the_store(
     known = [result[EPOCH] for result in lost.results]
     assert [result[EPOCH] for result in rest.results[:4]] == known
     for training in (lost, rest):
-        (warning,) = training.warnings  # saving takes long beside training, on that clock
+        (warning,) = training.warnings  # saving is slow compared with training, on that clock
         assert "HAMTUNE_CHECKPOINT_SECONDS" in warning
 
 

@@ -1,4 +1,4 @@
-"""The study scheduler, with real child processes in the place of runners."""
+"""The study scheduler, with real child processes instead of runners."""
 
 from __future__ import annotations
 
