@@ -21,8 +21,8 @@ demo: .venv/installed  ## tune six small combinations on real data and show the 
 test: .venv/installed-test  ## run the whole test suite, or the tests that ARGS names (COVERAGE=1: measure it)
 	$(PYTEST) --durations=15 $(if $(COVERAGE),--cov --cov-report=term:skip-covered) $(if $(ARGS),$(ARGS),$(SIDE_BY_SIDE))
 
-fast: .venv/installed-test  ## run the tests that take less than two minutes together
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not slow"
+fast: .venv/installed-test  ## run the tests without Ray, HTTP and browser, in less than two minutes
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not slow" tests/ham tests/search_spaces tests/service/domain tests/test_layering.py
 
 check: .venv/installed-dev  ## lint, formatting, types, spelling and documentation; changes nothing
 	$(BIN)/ruff check .

@@ -353,6 +353,7 @@ class QueueMachine(RuleBasedStateMachine):
         return None
 
 
+@pytest.mark.slow
 def test_queue_and_runs_follow_the_rules_along_any_history(database: Database) -> None:
     QueueMachine.database = database
     run_state_machine_as_test(

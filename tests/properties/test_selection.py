@@ -43,6 +43,7 @@ def study_of_equals(
     return recommend(plan, whole_study(plan, proposed, measure))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "study, repetitions", [(SMALL, 2000), (WITH_SURFACE, 60)], ids=["by means", "by surface"]
 )
@@ -90,6 +91,7 @@ def test_prior_enters_neither_the_gain_nor_the_optimum() -> None:
         assert result.optimum.expected_gain.mean == pytest.approx(own)
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_true_gain_as_often_as_they_say() -> None:
     rng = np.random.default_rng(1)
     results = [study_of_equals(rng, *SMALL, gain=GAIN) for _ in range(2000)]
