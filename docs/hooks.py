@@ -6,6 +6,7 @@ MkDocs calls these functions by their names (https://www.mkdocs.org/user-guide/c
 from __future__ import annotations
 
 import re
+import tempfile
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,16 @@ def undocumented(package: str, documented: set[str]) -> list[str]:
     found = []
     for name in module.__all__:
         value = getattr(module, name)
-        paths = {f"{package}.{name}", f"{getattr(value, '__module__', package)}.{name}"}
-        if not (paths & documented or any(path.endswith(f".{name}") for path in documented)):
+        defined_in = getattr(value, "__module__", None)
+        if defined_in is not None and defined_in.startswith(PUBLIC):
+            is_documented = not documented.isdisjoint(
+                (f"{defined_in}.{name}", f"{package}.{name}")
+            )
+        else:  # a constant or a type alias does not know its module
+            is_documented = any(
+                re.fullmatch(rf"{package}\..*\b{name}", path) for path in documented
+            )
+        if not is_documented:
             found.append(f"{package}.{name}")
     return found
 
@@ -98,9 +107,7 @@ def _plain(text: str) -> str:
 
 def operations() -> str:
     """Return every operation of the API: method, address, summary."""
-    import tempfile  # lazy: only this page needs these
-
-    from service.api.app import create_app  # lazy: the same
+    from service.api.app import create_app  # lazy: only this page needs it
     from service.settings import Settings  # lazy: the same
 
     with tempfile.TemporaryDirectory() as folder:
